@@ -1,0 +1,55 @@
+"""Where tensors are made: the current device."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+class _Devices(threading.local):
+    def __init__(self) -> None:
+        self.scopes: list[torch.device] = []
+
+
+_devices = _Devices()
+_default: torch.device | None = None
+
+
+def parse_device(device: Any) -> torch.device:
+    """A torch device from torch's or Keras's spelling (`"gpu:0"` means `"cuda:0"`)."""
+    if isinstance(device, str):
+        device = device.lower().replace("gpu", "cuda")
+    return torch.device(device)
+
+
+def set_default_device(device: Any) -> None:
+    """Make `device` (`None`: let torch decide) the place of new weights and data."""
+    global _default
+    _default = None if device is None else parse_device(device)
+
+
+def current_device() -> torch.device:
+    """The innermost `device` scope's device, else the set default, else CUDA where there is one, else the CPU."""
+    global _default
+    if _devices.scopes:
+        return _devices.scopes[-1]
+    if _default is None:
+        ambient = torch.get_default_device()
+        if ambient.type != "cpu":
+            return ambient
+        _default = torch.device("cuda") if torch.cuda.is_available() else ambient
+    return _default
+
+
+@contextmanager
+def device(device_name: Any) -> Iterator[None]:
+    """Make tensors and weights on the named device inside the scope."""
+    _devices.scopes.append(parse_device(device_name))
+    try:
+        yield
+    finally:
+        _devices.scopes.pop()

@@ -1,0 +1,144 @@
+"""Names of data types, and the rules by which two of them make a third."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.core import settings
+
+TORCH_DTYPES: dict[str, torch.dtype] = {
+    "bool": torch.bool,
+    "uint8": torch.uint8,
+    "uint16": torch.uint16,
+    "uint32": torch.uint32,
+    "uint64": torch.uint64,
+    "int8": torch.int8,
+    "int16": torch.int16,
+    "int32": torch.int32,
+    "int64": torch.int64,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "complex64": torch.complex64,
+    "complex128": torch.complex128,
+    "float8_e4m3fn": torch.float8_e4m3fn,
+    "float8_e5m2": torch.float8_e5m2,
+}
+_NAMES: dict[Any, str] = {dtype: name for name, dtype in TORCH_DTYPES.items()}
+_PYTHON = {bool: "bool", int: "int32", float: "float32", str: "string", complex: "complex64"}
+ALLOWED = frozenset(TORCH_DTYPES) | {"string", "int", "int4", "uint4", "string"}
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a data type given as a name, a torch, NumPy or Python type; `None` means `floatx()`.
+
+    Raises:
+        ValueError: no such type.
+    """
+    if dtype is None:
+        return settings.floatx()
+    name = _NAMES.get(dtype) if not isinstance(dtype, str) else None
+    if name is not None:
+        return name
+    return _name_of(dtype)
+
+
+def _name_of(dtype: Any) -> str:
+    if isinstance(dtype, type) and dtype in _PYTHON:
+        return _PYTHON[dtype] if dtype is not float else settings.floatx()
+    if isinstance(dtype, str):
+        name = dtype.removeprefix("torch.")
+        name = {"int": "int32", "float": settings.floatx()}.get(name, name)
+    else:
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:
+            name = getattr(dtype, "name", getattr(dtype, "__name__", str(dtype)))
+        if name.startswith("str"):
+            name = "string"
+    if name not in ALLOWED:
+        raise ValueError(f"dtype must be one of {sorted(ALLOWED)}; received {dtype!r}.")
+    return name
+
+
+def torch_dtype(dtype: Any) -> torch.dtype:
+    """The torch type of a name (or of anything `standardize_dtype` takes)."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    found = TORCH_DTYPES.get(dtype) if isinstance(dtype, str) else None
+    return found if found is not None else TORCH_DTYPES[standardize_dtype(dtype)]
+
+
+def is_float(dtype: Any) -> bool:
+    """Whether the type is a real floating point type."""
+    if isinstance(dtype, torch.dtype):
+        return dtype.is_floating_point
+    return "float" in standardize_dtype(dtype)
+
+
+# The lattice of promotion: each type names those directly above it. Weak Python scalars (`int`, `float`) sit
+# between their kinds, so that `bfloat16_tensor + 1.0` stays bfloat16 (the same lattice as JAX's and Keras's).
+_ABOVE: dict[str, tuple[str, ...]] = {
+    "bool": ("int",),
+    "int": ("uint8", "int8"),
+    "uint8": ("int16", "uint16"),
+    "uint16": ("int32", "uint32"),
+    "uint32": ("int64", "uint64"),
+    "uint64": ("float",),
+    "int8": ("int16",),
+    "int16": ("int32",),
+    "int32": ("int64",),
+    "int64": ("float",),
+    "float": ("float8_e4m3fn", "float8_e5m2", "bfloat16", "float16"),
+    "float8_e4m3fn": (),
+    "float8_e5m2": (),
+    "bfloat16": ("float32",),
+    "float16": ("float32",),
+    "float32": ("float64", "complex64"),
+    "float64": ("complex128",),
+    "complex64": ("complex128",),
+    "complex128": (),
+}
+
+
+@lru_cache(None)
+def _upper_bounds(name: str) -> frozenset[str]:
+    bounds = {name}
+    for above in _ABOVE[name]:
+        bounds |= _upper_bounds(above)
+    return frozenset(bounds)
+
+
+@lru_cache(None)
+def _join(names: frozenset[str]) -> str:
+    common = frozenset.intersection(*(_upper_bounds(name) for name in names))
+    least = [name for name in common if common == _upper_bounds(name)]
+    if len(least) != 1:
+        raise ValueError(f"No implicit promotion exists for the dtypes {sorted(names)}; cast one of them first.")
+    return least[0]
+
+
+@lru_cache(None)
+def _result(names: tuple[str, ...], default_float: str) -> str:
+    # Keras keeps to 32-bit where only Python scalars and 64-bit integers meet floats.
+    narrowed = frozenset("int32" if name == "int" and len(set(names)) == 1 else name for name in names)
+    joined = _join(narrowed)
+    return {"int": "int32", "float": default_float}.get(joined, joined)
+
+
+def result_type(*dtypes: Any) -> str:
+    """The type in which values of the given types are computed together, by Keras's lattice.
+
+    Python's `int` and `float` (the types themselves) stand for scalars and are weak: they never widen an array.
+    """
+    if not dtypes:
+        return settings.floatx()
+    names = tuple(
+        "int" if dtype is int else "float" if dtype is float else standardize_dtype(dtype) for dtype in dtypes
+    )
+    return _result(names, settings.floatx())

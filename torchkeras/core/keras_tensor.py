@@ -1,0 +1,211 @@
+"""The symbolic tensor: a shape and a type, and where it came from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torchkeras.core import naming, registry
+from torchkeras.core.dtypes import standardize_dtype
+
+
+class History(NamedTuple):
+    """The operation, the number of its call, and the number of the output that made a tensor."""
+
+    operation: Any
+    node_index: int
+    tensor_index: int
+
+
+class KerasTensor:
+    """A tensor of a functional model: known by shape (`None` where any size goes), type and origin.
+
+    Args:
+        shape: tuple of sizes and `None`.
+        dtype: name of the type.
+        sparse, ragged: kept for Keras's signature; always dense here.
+        name: default: numbered.
+    """
+
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+        **_: Any,
+    ) -> None:
+        if sparse or ragged:
+            raise ValueError("Symbolic tensors are dense here; received sparse=True or ragged=True.")
+        self.shape = standardize_shape(shape)
+        self._dtype = standardize_dtype(dtype)
+        self.sparse = sparse
+        self.ragged = ragged
+        self.name = name or naming.auto_name("KerasTensor")
+        self.record_history = record_history
+
+    @property
+    def dtype(self) -> str:
+        """The name of the type."""
+        return self._dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"shape": list(self.shape), "dtype": self.dtype, "keras_history": _history_config(self)}
+
+    def __repr__(self) -> str:
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, sparse={self.sparse}, name={self.name}>"
+
+    # -- what has no meaning before there are values
+
+    def _no_values(self, what: str) -> TypeError:
+        return TypeError(
+            f"A KerasTensor is symbolic: it has a shape and a dtype, no values, so it can't be {what}. It can be "
+            f"passed to layers and to functions of torchkeras.ops; put other code into the call() of a layer of your own."
+        )
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise self._no_values("turned into a NumPy array")
+
+    def __bool__(self) -> bool:
+        raise self._no_values("used as a truth value")
+
+    def __int__(self) -> int:
+        raise self._no_values("turned into an integer")
+
+    def __float__(self) -> float:
+        raise self._no_values("turned into a float")
+
+    def __iter__(self) -> Any:
+        raise self._no_values("iterated over")
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", str(func))
+        raise TypeError(
+            f"torch's {name!r} got a KerasTensor, which has a shape but no values. In a functional model wrap an "
+            f"nn.Module as torchkeras.layers.TorchModuleWrapper(module)(x), use torchkeras.ops for functions, or "
+            f"put torch code into the call() of a layer of your own."
+        )
+
+    # -- operators: defined once, by the ops that bear their names
+
+    def reshape(self, *shape: Any) -> Any:
+        return _operator("Reshape", self, shape[0] if len(shape) == 1 and isinstance(shape[0], (list, tuple)) else shape)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        return _operator("Squeeze", self, axis)
+
+    @property
+    def T(self) -> Any:
+        return _operator("Transpose", self)
+
+
+def _history_config(tensor: KerasTensor) -> list | None:
+    history = getattr(tensor, "_keras_history", None)
+    return None if history is None else [history.operation.name, history.node_index, history.tensor_index]
+
+
+def _operator(class_name: str, *args: Any) -> Any:
+    function = registry.lookup("keras.ops", _OP_FUNCTIONS.get(class_name, naming.snake_case(class_name)))
+    if function is None:
+        raise NotImplementedError(f"This operator needs keras.ops' {class_name}, which is not loaded.")
+    return function(*args)
+
+
+_OP_FUNCTIONS: dict[str, str] = {"GetItem": "get_item"}
+
+_BINARY = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "matmul": "matmul",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "mod",
+    "pow": "power",
+    "and": "logical_and",
+    "or": "logical_or",
+    "xor": "logical_xor",
+}
+_COMPARE = {
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+_UNARY = {"neg": "negative", "abs": "absolute", "invert": "logical_not"}
+
+
+def _method(function_name: str, swapped: bool = False) -> Any:
+    def method(self: KerasTensor, *others: Any) -> Any:
+        function = registry.lookup("keras.ops", function_name)
+        if function is None:
+            raise NotImplementedError(f"keras.ops.{function_name} is not there to compute this operator.")
+        return function(*others, self) if swapped else function(self, *others)
+
+    return method
+
+
+for _name, _function in (_BINARY | _COMPARE | _UNARY).items():
+    setattr(KerasTensor, f"__{_name}__", _method(_function))
+for _name, _function in _BINARY.items():
+    setattr(KerasTensor, f"__r{_name}__", _method(_function, swapped=True))
+KerasTensor.__getitem__ = _method("get_item")  # type: ignore[attr-defined]
+KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def standardize_shape(shape: Any) -> tuple:
+    """A shape as a tuple of non-negative ints and `None`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if shape is None:
+        raise ValueError("A shape must be given; received None.")
+    if isinstance(shape, int):
+        shape = (shape,)
+    sizes = []
+    for size in shape:
+        if size is not None:
+            try:
+                size = size.__index__()
+            except AttributeError:
+                raise ValueError(f"A shape holds integers and None; received {size!r} in {shape!r}.") from None
+            if size < 0:
+                raise ValueError(f"A shape's sizes can't be negative; received {shape!r}.")
+        sizes.append(size)
+    return tuple(sizes)
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether `x` is a symbolic tensor.
+
+    Raises:
+        ValueError: `x` is nothing tensor-like at all.
+    """
+    return isinstance(x, KerasTensor)
+
+
+def any_symbolic(args: tuple, kwargs: dict | None = None) -> bool:
+    """Whether a KerasTensor is among the arguments, however deep."""
+    for value in args:
+        if isinstance(value, KerasTensor):
+            return True
+        if isinstance(value, (list, tuple)) and any_symbolic(tuple(value)):
+            return True
+        if isinstance(value, dict) and any_symbolic(tuple(value.values())):
+            return True
+    return bool(kwargs) and any_symbolic(tuple(kwargs.values()))

@@ -1,0 +1,169 @@
+"""What a file may name: our own classes and functions (the allow list), and what the user registered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torchkeras.core.naming import snake_case
+
+# ---------------------------------------------------------------------------- the allow list
+
+_by_module: dict[str, dict[str, Any]] = {}
+_public_names: dict[Any, tuple[str, str]] = {}
+
+# Where Keras's files put a class outside its public namespace, or under an older one.
+_MODULE_ALIASES = {
+    "keras.src.models.functional": "keras",
+    "keras.src.models.sequential": "keras",
+    "keras.src.models.model": "keras",
+    "keras.src.engine.functional": "keras",
+    "keras.src.engine.sequential": "keras",
+    "keras.src.engine.training": "keras",
+    "keras.models": "keras",
+    "keras.mixed_precision": "keras",
+    "keras.dtype_policies": "keras",
+}
+
+
+def register_public(obj: Any, module: str, name: str | None = None, aliases: tuple[str, ...] = ()) -> Any:
+    """Put a class or function of this package on the allow list under Keras's module, e.g. `"keras.losses"`.
+
+    `aliases` are further strings by which `get()` finds it. Returns `obj`, so it can end a decorator.
+    """
+    name = name or obj.__name__
+    known = _by_module.setdefault(module, {})
+    for key in (name, *aliases):
+        known[key] = obj
+    if isinstance(obj, type):
+        known.setdefault(snake_case(name), obj)
+    _public_names[obj] = (module, name)
+    return obj
+
+
+def public_name(obj: Any) -> tuple[str, str] | None:
+    """Keras's module and name of something on the allow list, else `None`."""
+    try:
+        return _public_names.get(obj)
+    except TypeError:  # unhashable: not ours
+        return None
+
+
+def lookup(module: str, name: str) -> Any:
+    """The allowed object of that name under Keras's module (in any spelling that files use), else `None`."""
+    for candidate in _spellings(module):
+        found = _by_module.get(candidate, {}).get(name)
+        if found is not None:
+            return found
+    return None
+
+
+def _spellings(module: str) -> Iterator[str]:
+    yield module
+    if module in _MODULE_ALIASES:
+        yield _MODULE_ALIASES[module]
+    if module.startswith("torchkeras"):
+        module = "keras" + module.removeprefix("torchkeras")
+    parts = module.replace("keras.src.", "keras.").split(".")
+    for end in range(len(parts), 0, -1):
+        yield ".".join(parts[:end])
+
+
+def known_names(module: str) -> list[str]:
+    """The public names on the allow list under Keras's module: classes and functions, without aliases."""
+    return sorted({name for obj in _by_module.get(module, {}).values() for mod, name in [_public_names[obj]]})
+
+
+def is_ours(module: str) -> bool:
+    """Whether a file's module name claims something of Keras's or of this package."""
+    return module.split(".")[0] in ("keras", "torchkeras", "tf_keras", "keras_core")
+
+
+# ---------------------------------------------------------------------------- the user's objects
+
+_custom_by_name: dict[str, Any] = {}
+_custom_names: dict[Any, str] = {}
+
+
+class _Scopes(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[dict[str, Any]] = []
+
+
+_scopes = _Scopes()
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
+    """Decorator: let saved files name the class or function as `package>name`.
+
+    Raises:
+        ValueError: a class without `get_config`.
+    """
+
+    def decorate(obj: Any) -> Any:
+        if isinstance(obj, type) and not hasattr(obj, "get_config"):
+            raise ValueError(f"A class registered for serialization must define get_config(); {obj.__name__} does not.")
+        registered = f"{package}>{name or obj.__name__}"
+        _custom_by_name[registered] = obj
+        _custom_names[obj] = registered
+        return obj
+
+    return decorate
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The live dict of globally registered objects by name; what is put in is found when loading."""
+    return _custom_by_name
+
+
+@contextmanager
+def custom_object_scope(*custom_objects: dict[str, Any], **named: Any) -> Iterator[None]:
+    """Let loading find the given objects by name inside the scope."""
+    merged: dict[str, Any] = dict(named)
+    for objects in custom_objects:
+        merged.update(objects or {})
+    _scopes.stack.append(merged)
+    try:
+        yield
+    finally:
+        _scopes.stack.pop()
+
+
+class CustomObjectScope:
+    """Context manager: let loading find the given objects by name (Keras's `CustomObjectScope`)."""
+
+    def __init__(self, custom_objects: dict[str, Any] | None = None) -> None:
+        self.custom_objects = custom_objects or {}
+
+    def __enter__(self) -> CustomObjectScope:
+        _scopes.stack.append(dict(self.custom_objects))
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _scopes.stack.pop()
+
+
+def get_registered_name(obj: Any) -> str:
+    """The name under which `obj` was registered, else its own."""
+    try:
+        return _custom_names.get(obj, obj.__name__)
+    except TypeError:
+        return obj.__name__
+
+
+def find_custom(name: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The user's object of that name: in the argument, the open scopes (inner first), the global registry."""
+    for objects in (custom_objects or {}, *reversed(_scopes.stack), _custom_by_name):
+        if name in objects:
+            return objects[name]
+    return None
+
+
+def get_registered_object(
+    name: str, custom_objects: dict[str, Any] | None = None, module_objects: dict[str, Any] | None = None
+) -> Any:
+    """The object registered under `name`, else `None`."""
+    found = find_custom(name, custom_objects)
+    return found if found is not None else (module_objects or {}).get(name)

@@ -1,0 +1,110 @@
+"""Arrays to tensors and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.core import settings
+from torchkeras.core.devices import current_device
+from torchkeras.core.dtypes import standardize_dtype, torch_dtype
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a torch tensor (a weight is one)."""
+    return isinstance(x, torch.Tensor)
+
+
+def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Tensor:
+    """A tensor of `x` with the given type (a name or a torch type).
+
+    Without a type, Python floats become `floatx()` and Python ints `int32`; arrays keep theirs, except that a
+    float64 array from NumPy becomes `floatx()`, as in Keras. A tensor stays on its device unless told otherwise.
+
+    Raises:
+        TypeError: `x` holds something that has no tensor form.
+    """
+    wanted = None if dtype is None else torch_dtype(dtype)
+    if isinstance(x, torch.Tensor):
+        if wanted is not None and x.dtype != wanted:
+            x = x.to(wanted)
+        return x if device is None or x.device == device else x.to(device)
+    place = current_device() if device is None else device
+    if wanted is None:
+        wanted = _default_type(x)
+    if isinstance(x, (bool, int, float, complex)):
+        return torch.tensor(x, dtype=wanted, device=place)
+    if isinstance(x, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in _leaves(x)):
+        return _stack(x, place).to(wanted) if wanted is not None else _stack(x, place)
+    array = np.asarray(x)
+    if array.dtype == object or array.dtype.kind in "USMm":
+        raise TypeError(f"A tensor can't be made of an array of dtype {array.dtype}; convert it to numbers first.")
+    if array.dtype.name == "bfloat16":  # ml_dtypes' type, unknown to torch.from_numpy
+        return torch.from_numpy(array.astype("float32")).to(device=place, dtype=wanted or torch.bfloat16)
+    if any(step < 0 for step in array.strides) or not array.flags.writeable or not array.dtype.isnative:
+        array = np.array(array, dtype=array.dtype.newbyteorder("="))
+    return torch.as_tensor(array, dtype=wanted, device=place)
+
+
+def _default_type(x: Any) -> torch.dtype | None:
+    if isinstance(x, bool):
+        return torch.bool
+    if isinstance(x, int):
+        return torch.int32 if -(2**31) <= x < 2**31 else torch.int64
+    if isinstance(x, float):
+        return torch_dtype(settings.floatx())
+    if isinstance(x, (list, tuple)):
+        leaves = _leaves(x)
+        if any(isinstance(leaf, torch.Tensor) for leaf in leaves):
+            return None
+        if any(isinstance(leaf, float) for leaf in leaves) or not leaves:
+            return torch_dtype(settings.floatx())
+        if all(isinstance(leaf, bool) for leaf in leaves):
+            return torch.bool
+        if all(isinstance(leaf, int) for leaf in leaves):
+            return torch.int32 if all(-(2**31) <= leaf < 2**31 for leaf in leaves) else torch.int64
+    dtype = getattr(x, "dtype", None)
+    if dtype is not None and str(dtype) == "float64":
+        return torch_dtype(settings.floatx())
+    return None
+
+
+def _leaves(x: Any) -> list:
+    if isinstance(x, (list, tuple)):
+        return [leaf for item in x for leaf in _leaves(item)]
+    return [x]
+
+
+def _stack(x: Any, device: Any) -> torch.Tensor:
+    if isinstance(x, (list, tuple)):
+        return torch.stack([_stack(item, device) for item in x])
+    return convert_to_tensor(x, device=device)
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """A NumPy array of a tensor's values; half types without a NumPy form become float32."""
+    if isinstance(x, torch.Tensor):
+        x = x.detach()
+        if x.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
+            x = x.float()
+        return x.cpu().resolve_conj().resolve_neg().numpy()
+    if isinstance(x, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in _leaves(x)):
+        return np.stack([convert_to_numpy(item) for item in x])
+    return np.asarray(x)
+
+
+def cast(x: Any, dtype: Any) -> torch.Tensor:
+    """`x` as a tensor of the given type."""
+    return convert_to_tensor(x, dtype=dtype)
+
+
+def shape_tuple(x: Any) -> tuple:
+    """The shape as a plain tuple."""
+    return tuple(x.shape)
+
+
+def dtype_name(x: Any) -> str:
+    """The name of the dtype of a tensor, array or KerasTensor."""
+    return standardize_dtype(x.dtype)
