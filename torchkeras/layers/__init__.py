@@ -1,0 +1,131 @@
+"""Layers, under the names that Keras gives them."""
+
+# base
+from torchkeras.layers.base.input_spec import InputSpec as InputSpec
+from torchkeras.layers.base.layer import Layer as Layer
+
+# core
+from torchkeras.layers.core.dense import Dense as Dense
+from torchkeras.layers.core.embedding import Embedding as Embedding
+from torchkeras.layers.core.identity import Identity as Identity
+from torchkeras.layers.core.input_layer import Input as Input
+from torchkeras.layers.core.input_layer import InputLayer as InputLayer
+from torchkeras.layers.core.lambda_layer import Lambda as Lambda
+from torchkeras.layers.core.masking import Masking as Masking
+
+# activation
+from torchkeras.layers.activation.activation import ELU as ELU
+from torchkeras.layers.activation.activation import Activation as Activation
+from torchkeras.layers.activation.activation import LeakyReLU as LeakyReLU
+from torchkeras.layers.activation.activation import PReLU as PReLU
+from torchkeras.layers.activation.activation import ReLU as ReLU
+from torchkeras.layers.activation.activation import Softmax as Softmax
+
+# convolutional
+from torchkeras.layers.convolutional.conv import Conv1D as Conv1D
+from torchkeras.layers.convolutional.conv import Conv1D as Convolution1D
+from torchkeras.layers.convolutional.conv import Conv2D as Conv2D
+from torchkeras.layers.convolutional.conv import Conv2D as Convolution2D
+from torchkeras.layers.convolutional.conv import Conv3D as Conv3D
+from torchkeras.layers.convolutional.conv import Conv3D as Convolution3D
+from torchkeras.layers.convolutional.conv_transpose import Conv1DTranspose as Conv1DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Conv1DTranspose as Convolution1DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Conv2DTranspose as Conv2DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Conv2DTranspose as Convolution2DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Conv3DTranspose as Conv3DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Conv3DTranspose as Convolution3DTranspose
+from torchkeras.layers.convolutional.depthwise import DepthwiseConv1D as DepthwiseConv1D
+from torchkeras.layers.convolutional.depthwise import DepthwiseConv2D as DepthwiseConv2D
+from torchkeras.layers.convolutional.depthwise import SeparableConv1D as SeparableConv1D
+from torchkeras.layers.convolutional.depthwise import SeparableConv1D as SeparableConvolution1D
+from torchkeras.layers.convolutional.depthwise import SeparableConv2D as SeparableConv2D
+from torchkeras.layers.convolutional.depthwise import SeparableConv2D as SeparableConvolution2D
+
+# pooling
+from torchkeras.layers.pooling.adaptive import AdaptiveAveragePooling1D as AdaptiveAveragePooling1D
+from torchkeras.layers.pooling.adaptive import AdaptiveAveragePooling2D as AdaptiveAveragePooling2D
+from torchkeras.layers.pooling.adaptive import AdaptiveAveragePooling3D as AdaptiveAveragePooling3D
+from torchkeras.layers.pooling.adaptive import AdaptiveMaxPooling1D as AdaptiveMaxPooling1D
+from torchkeras.layers.pooling.adaptive import AdaptiveMaxPooling2D as AdaptiveMaxPooling2D
+from torchkeras.layers.pooling.adaptive import AdaptiveMaxPooling3D as AdaptiveMaxPooling3D
+from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
+from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling1D as GlobalAvgPool1D
+from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
+from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling2D as GlobalAvgPool2D
+from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling3D as GlobalAveragePooling3D
+from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling3D as GlobalAvgPool3D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling1D as GlobalMaxPool1D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling2D as GlobalMaxPool2D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling3D as GlobalMaxPool3D
+from torchkeras.layers.pooling.pooling import AveragePooling1D as AveragePooling1D
+from torchkeras.layers.pooling.pooling import AveragePooling1D as AvgPool1D
+from torchkeras.layers.pooling.pooling import AveragePooling2D as AveragePooling2D
+from torchkeras.layers.pooling.pooling import AveragePooling2D as AvgPool2D
+from torchkeras.layers.pooling.pooling import AveragePooling3D as AveragePooling3D
+from torchkeras.layers.pooling.pooling import AveragePooling3D as AvgPool3D
+from torchkeras.layers.pooling.pooling import MaxPooling1D as MaxPooling1D
+from torchkeras.layers.pooling.pooling import MaxPooling1D as MaxPool1D
+from torchkeras.layers.pooling.pooling import MaxPooling2D as MaxPooling2D
+from torchkeras.layers.pooling.pooling import MaxPooling2D as MaxPool2D
+from torchkeras.layers.pooling.pooling import MaxPooling3D as MaxPooling3D
+from torchkeras.layers.pooling.pooling import MaxPooling3D as MaxPool3D
+
+# normalization
+from torchkeras.layers.normalization.batch_normalization import BatchNormalization as BatchNormalization
+from torchkeras.layers.normalization.group_normalization import GroupNormalization as GroupNormalization
+from torchkeras.layers.normalization.layer_normalization import LayerNormalization as LayerNormalization
+from torchkeras.layers.normalization.layer_normalization import RMSNormalization as RMSNormalization
+from torchkeras.layers.normalization.layer_normalization import UnitNormalization as UnitNormalization
+
+# merging
+from torchkeras.layers.merging.concatenate import Concatenate as Concatenate
+from torchkeras.layers.merging.concatenate import concatenate as concatenate
+from torchkeras.layers.merging.dot import Dot as Dot
+from torchkeras.layers.merging.dot import dot as dot
+from torchkeras.layers.merging.elementwise import Add as Add
+from torchkeras.layers.merging.elementwise import Average as Average
+from torchkeras.layers.merging.elementwise import Maximum as Maximum
+from torchkeras.layers.merging.elementwise import Minimum as Minimum
+from torchkeras.layers.merging.elementwise import Multiply as Multiply
+from torchkeras.layers.merging.elementwise import Subtract as Subtract
+from torchkeras.layers.merging.elementwise import add as add
+from torchkeras.layers.merging.elementwise import average as average
+from torchkeras.layers.merging.elementwise import maximum as maximum
+from torchkeras.layers.merging.elementwise import minimum as minimum
+from torchkeras.layers.merging.elementwise import multiply as multiply
+from torchkeras.layers.merging.elementwise import subtract as subtract
+
+# reshaping
+from torchkeras.layers.reshaping.borders import Cropping1D as Cropping1D
+from torchkeras.layers.reshaping.borders import Cropping2D as Cropping2D
+from torchkeras.layers.reshaping.borders import Cropping3D as Cropping3D
+from torchkeras.layers.reshaping.borders import ZeroPadding1D as ZeroPadding1D
+from torchkeras.layers.reshaping.borders import ZeroPadding2D as ZeroPadding2D
+from torchkeras.layers.reshaping.borders import ZeroPadding3D as ZeroPadding3D
+from torchkeras.layers.reshaping.reshape import Flatten as Flatten
+from torchkeras.layers.reshaping.reshape import Permute as Permute
+from torchkeras.layers.reshaping.reshape import RepeatVector as RepeatVector
+from torchkeras.layers.reshaping.reshape import Reshape as Reshape
+from torchkeras.layers.reshaping.up_sampling import UpSampling1D as UpSampling1D
+from torchkeras.layers.reshaping.up_sampling import UpSampling2D as UpSampling2D
+from torchkeras.layers.reshaping.up_sampling import UpSampling3D as UpSampling3D
+
+# regularization
+from torchkeras.layers.regularization.activity_regularization import ActivityRegularization as ActivityRegularization
+from torchkeras.layers.regularization.dropout import Dropout as Dropout
+from torchkeras.layers.regularization.dropout import SpatialDropout1D as SpatialDropout1D
+from torchkeras.layers.regularization.dropout import SpatialDropout2D as SpatialDropout2D
+from torchkeras.layers.regularization.dropout import SpatialDropout3D as SpatialDropout3D
+from torchkeras.layers.regularization.noise import AlphaDropout as AlphaDropout
+from torchkeras.layers.regularization.noise import GaussianDropout as GaussianDropout
+from torchkeras.layers.regularization.noise import GaussianNoise as GaussianNoise
+
+# preprocessing
+from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
+
+# to configs and back
+from torchkeras.layers.serialization import deserialize as deserialize
+from torchkeras.layers.serialization import serialize as serialize

@@ -1,0 +1,208 @@
+"""What 1D, 2D and 3D convolutions share: arguments, weights, one call to torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.core.lora import without_unused_lora
+from torchkeras.layers.spatial import (
+    TorchView,
+    channel_axis,
+    pad_argument,
+    same_sides,
+    spatial_dims,
+    standardize_data_format,
+    standardize_padding,
+    standardize_tuple,
+    window_lengths,
+    with_spatial_dims,
+)
+
+
+class WindowLayer(Layer):
+    """The arguments that every convolution has: a window, its steps, what is done at the border, a bias, an activation."""
+
+    keras_module = None
+    rank: int
+    allow_causal = False
+
+    def set_window(self, kernel_size: Any, strides: Any, padding: str, data_format: str | None, dilation: Any) -> None:
+        self.kernel_size = standardize_tuple(kernel_size, self.rank, "kernel_size")
+        self.strides = standardize_tuple(strides, self.rank, "strides")
+        self.dilation_rate = standardize_tuple(dilation, self.rank, "dilation_rate")
+        self.padding = standardize_padding(padding, allow_causal=self.allow_causal)
+        self.data_format = standardize_data_format(data_format)
+        self.input_spec = InputSpec(min_ndim=self.rank + 2)
+        self._view = TorchView(self.rank, self.data_format)
+        self._steps = self._view.sizes(self.strides)
+        self._dilation = self._view.sizes(self.dilation_rate)
+        self._static_sides = self._sides_of_any_length()
+
+    def refuse_strides_with_dilation(self) -> None:
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                "`strides > 1` not supported in conjunction with `dilation_rate > 1`. "
+                f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
+            )
+
+    def check_positive(self, **values: int | None) -> None:
+        for name, value in values.items():
+            if value is not None and value <= 0:
+                raise ValueError(
+                    f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value}."
+                )
+
+    def input_channels(self, input_shape: tuple[int | None, ...]) -> int:
+        """The channels of `input_shape`; from here on inputs are held to them."""
+        axis = channel_axis(self.data_format)
+        channels = input_shape[axis]
+        if channels is None:
+            raise ValueError(
+                f"The channel dimension of the inputs of layer '{self.name}' must be defined. "
+                f"Received: input_shape={input_shape} with data_format={self.data_format!r}."
+            )
+        self.input_spec = InputSpec(min_ndim=self.rank + 2, axes={axis: channels})
+        return channels
+
+    def add_bias(self, size: int) -> None:
+        if not self.use_bias:
+            self.bias = None
+            return
+        self.bias = self.add_weight(
+            name="bias",
+            shape=(size,),
+            initializer=self.bias_initializer,
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+        )
+
+    def _sides_of_any_length(self) -> list[tuple[int, int]] | None:
+        """Zeros around the input where they do not depend on its size: all but 'same' with strides."""
+        if self.padding == "valid":
+            return [(0, 0)] * self._view.rank
+        if self.padding == "causal":
+            return [(0, 0), (self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)]
+        if max(self.strides) == 1:
+            sizes = self._view.sizes(self.kernel_size)
+            return [same_sides(0, k, 1, d) for k, d in zip(sizes, self._dilation, strict=True)]
+        return None
+
+    def _pad(self, x: Tensor, window: tuple[int, ...]) -> tuple[Tensor, Any]:
+        """The input and the `padding` argument for torch; only uneven borders need a padded copy."""
+        sides = self._static_sides
+        if sides is None:
+            lengths, steps = x.shape[2:], self._steps
+            sides = [same_sides(*dims) for dims in zip(lengths, window, steps, self._dilation, strict=True)]
+        if all(before == after for before, after in sides):
+            return x, [before for before, _ in sides]
+        return F.pad(x, pad_argument(sides)), 0
+
+    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
+        """Convolve `(N, C, *spatial)` with a kernel in torch's order of dimensions."""
+        x, padding = self._pad(x, kernel.shape[2:])
+        convolve = F.conv2d if self._view.rank == 2 else F.conv3d
+        return convolve(x, kernel, bias, self._steps, padding, self._dilation, groups)
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return x if self.activation is activations.linear else self.activation(x)
+
+    def _output_shape(self, input_shape: tuple[int | None, ...], channels: int) -> tuple[int | None, ...]:
+        if len(input_shape) != self.rank + 2:
+            raise ValueError(
+                f"Layer '{self.name}' convolves inputs of {self.rank + 2} dimensions. Received: input_shape={input_shape}"
+            )
+        lengths = spatial_dims(input_shape, self.data_format)
+        out = window_lengths(lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        return with_spatial_dims(input_shape, out, channels, self.data_format)
+
+
+class BaseConv(WindowLayer):
+    """`activation(convolution(inputs, kernel) + bias)` with a kernel `(*window, in / groups, filters)`.
+
+    The kernel goes to torch as a permuted view. Forward and backward on CPU that is as fast as a channels_last kernel
+    on channels_last images (0.90 to 1.01 of its time over five sizes), and 0.6 to 1.0 of torch's default NCHW.
+    """
+
+    keras_module = None
+    _config_base = True
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.filters = filters
+        self.groups = groups
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.lora_rank = lora_rank
+        self.lora_alpha = lora_alpha if lora_alpha is not None else lora_rank
+        self.set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self.check_positive(filters=filters, groups=groups)
+        self.refuse_strides_with_dilation()
+        if filters is not None and filters % groups:
+            raise ValueError(
+                "The number of filters must be evenly divisible by the number of groups. "
+                f"Received: groups={groups}, filters={filters}."
+            )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        channels = self.input_channels(input_shape)
+        if channels % self.groups:
+            raise ValueError(
+                "The number of input channels must be evenly divisible by the number of groups. "
+                f"Received groups={self.groups}, but the input has {channels} channels "
+                f"(full input shape is {input_shape})."
+            )
+        self.compute_output_shape(input_shape)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(*self.kernel_size, channels // self.groups, self.filters),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.add_bias(self.filters)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        view, kernel = self._view, self.kernel
+        if inputs.dtype != kernel.dtype:
+            inputs = inputs.to(kernel.dtype)
+        outputs = self._convolve(view.enter(inputs), view.kernel(kernel), self.bias, self.groups)
+        return self._activate(view.leave(outputs))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return self._output_shape(input_shape, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return without_unused_lora(super().get_config())

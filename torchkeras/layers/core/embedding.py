@@ -1,0 +1,85 @@
+"""Embedding: rows of a table, picked by integers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras import constraints, initializers, regularizers
+from torchkeras.core import dtypes
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.core.lora import without_unused_lora
+
+
+class Embedding(Layer):
+    """Integers `(*)` to vectors `(*, output_dim)`; with `mask_zero`, index 0 is padding and masked."""
+
+    _config_base = True
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
+            if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={size} (of type {type(size).__name__})."
+                )
+        if kwargs.pop("input_length", None) is not None:
+            warnings.warn("Argument `input_length` is deprecated. Just remove it.", stacklevel=2)
+        super().__init__(**{**kwargs, "autocast": False})
+        self.input_dim = input_dim
+        self.output_dim = output_dim
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.mask_zero = mask_zero
+        self.supports_masking = mask_zero
+        self.lora_rank = lora_rank
+        self.lora_alpha = lora_alpha if lora_alpha is not None else lora_rank
+        self.quantization_config = quantization_config
+        if weights is not None:
+            self.build()
+            self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
+
+    def build(self, input_shape: Any = None) -> None:
+        if self.built:
+            return
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.input_dim, self.output_dim),
+            initializer=self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+        )
+        self.built = True
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if inputs.dtype not in (torch.int64, torch.int32):
+            inputs = inputs.to(torch.int32)
+        return F.embedding(inputs, self.embeddings).to(dtypes.torch_dtype(self.compute_dtype))
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
+        return inputs != 0 if self.mask_zero else None
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape, self.output_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        config = without_unused_lora(super().get_config())
+        del config["weights"]
+        return {**config, "activity_regularizer": regularizers.serialize(self.activity_regularizer)}

@@ -1,0 +1,98 @@
+"""Lambda: any Python function as a layer, in this process."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torchkeras.core import tree
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.layers.base.layer import Layer
+
+
+class Lambda(Layer):
+    """`function(inputs, **arguments)`; `mask` and `training` are handed over where the function takes them.
+
+    Files hold a named function by its registered name. A Python lambda has none: it stays with its layer in this
+    process (a clone shares it), and bytecode in a file is never run; subclass `Layer` for what is to be saved.
+    """
+
+    _config_base = True
+
+    def __init__(
+        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: Any = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.arguments = arguments or {}
+        self.function = function
+        self.supports_masking = mask is not None
+        self.mask = mask
+        self._output_shape = output_shape
+        names = inspect.getfullargspec(function).args
+        self._takes_training = "training" in names
+        self._takes_mask = "mask" in names
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        arguments = dict(self.arguments)
+        if self._takes_mask:
+            arguments["mask"] = mask
+        if self._takes_training:
+            arguments["training"] = training
+        return self.function(inputs, **arguments)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self._output_shape is None:
+            return super().compute_output_shape(input_shape)
+        if callable(self._output_shape):
+            return self._output_shape(input_shape)
+        batch = tree.flatten(input_shape)[0]
+        return tree.map_shape_structure(lambda shape: (batch, *shape), self._output_shape)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        if self._output_shape is None:
+            return self._infer_output_spec(*args, **kwargs)
+        return super().compute_output_spec(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config["function"] = in_config(self.function)
+        for name, value in (("output_shape", self._output_shape), ("mask", self.mask)):
+            config.pop(name, None)
+            if value is not None:
+                config[name] = in_config(value)
+        config["arguments"] = serialize_keras_object(dict(self.arguments))
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: Any = None) -> Lambda:
+        config = dict(config)
+        for name in ("function", "output_shape", "mask", "arguments"):
+            if name in config:
+                config[name] = out_of_config(config[name], name, custom_objects)
+        return cls(**config)
+
+
+def is_lambda(value: Any) -> bool:
+    return getattr(value, "__name__", None) == "<lambda>"
+
+
+def in_config(value: Any) -> Any:
+    return value if is_lambda(value) else serialize_keras_object(value)
+
+
+def out_of_config(value: Any, name: str, custom_objects: Any) -> Any:
+    if callable(value):
+        return value
+    if isinstance(value, dict) and (value.get("class_name") == "__lambda__" or value.get("config") == "<lambda>"):
+        raise ValueError(
+            f"The `{name}` of a saved `Lambda` layer is a Python lambda, which would run code from the file: it is not "
+            "loaded. Rebuild the model in code and load its weights, or replace the Lambda by a registered subclass "
+            "of `keras.layers.Layer` or a registered function."
+        )
+    value = deserialize_keras_object(value, custom_objects)
+    if name == "output_shape" and isinstance(value, list) and all(isinstance(dim, (int, type(None))) for dim in value):
+        return tuple(value)
+    return value

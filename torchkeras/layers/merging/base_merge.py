@@ -1,0 +1,131 @@
+"""What merging layers share: broadcasting, shapes, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.masks import get_mask, set_mask
+from torchkeras.layers.base.layer import Layer
+
+Shape = tuple[int | None, ...]
+
+
+def broadcast_pair(one: Shape, other: Shape) -> Shape:
+    """The broadcast of two shapes without batch; raises `ValueError` where they do not fit."""
+    if len(one) < len(other):
+        one, other = other, one
+    if not other:
+        return tuple(one)
+    lead, tail = one[: -len(other)], one[-len(other) :]
+    out: list[int | None] = []
+    for a, b in zip(tail, other, strict=True):
+        if a is None or b is None:
+            out.append(None)
+        elif a == 1 or b == 1 or a == b:
+            out.append(b if a == 1 else a)
+        else:
+            raise ValueError(f"Inputs have incompatible shapes. Received shapes {one} and {other}")
+    return (*lead, *out)
+
+
+def check_shapes(layer: Layer, input_shape: Any) -> None:
+    if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (tuple, list)):
+        raise ValueError(
+            f"A `{type(layer).__name__}` layer should be called on a list of at least 1 input. "
+            f"Received: input_shape={input_shape} (not a list of shapes)"
+        )
+
+
+def check_masks(inputs: Any, mask: Any) -> None:
+    if not isinstance(mask, (tuple, list)):
+        raise ValueError(f"`mask` should be a list. Received: mask={mask}")
+    if not isinstance(inputs, (tuple, list)):
+        raise ValueError(f"`inputs` should be a list. Received: inputs={inputs}")
+    if len(mask) != len(inputs):
+        raise ValueError(
+            "The lists `inputs` and `mask` should have the same length. "
+            f"Received: {len(inputs)} inputs and {len(mask)} masks."
+        )
+
+
+class Merge(Layer):
+    """Elementwise merge of a list of inputs; lower ranks get dimensions of one after the batch."""
+
+    keras_module = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def _merge(self, inputs: Sequence[Tensor]) -> Tensor:
+        raise NotImplementedError
+
+    def build(self, input_shape: Sequence[Shape]) -> None:
+        check_shapes(self, input_shape)
+        batches = {shape[0] for shape in input_shape if shape} - {None}
+        if len(batches) > 1:
+            raise ValueError(
+                f"Layer '{self.name}' cannot merge tensors with different batch sizes. "
+                f"Received tensors with shapes {input_shape}"
+            )
+        self.compute_output_shape(input_shape)
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        if not isinstance(inputs, (list, tuple)):
+            raise ValueError(
+                f"A merge layer should be called on a list of inputs. Received: inputs={inputs} (not a list of tensors)"
+            )
+        ndim = max(x.ndim for x in inputs)
+        if any(x.ndim != ndim for x in inputs):
+            inputs = [x.reshape(x.shape[0], *(1,) * (ndim - x.ndim), *x.shape[1:]) for x in inputs]
+        return self._merge(inputs)
+
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
+        check_shapes(self, input_shape)
+        out = tuple(input_shape[0][1:])
+        for shape in input_shape[1:]:
+            out = broadcast_pair(out, tuple(shape[1:]))
+        batches = {shape[0] for shape in input_shape if shape} - {None}
+        return (batches.pop() if len(batches) == 1 else None, *out)
+
+    def compute_output_spec(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
+        sparse = all(x.sparse for x in inputs)
+        return KerasTensor(self.compute_output_shape([x.shape for x in inputs]), self.compute_dtype, sparse=sparse)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Tensor | None:
+        if previous_mask is None:
+            return None
+        check_masks(inputs, previous_mask)
+        if any(mask is None for mask in previous_mask):
+            return None
+        out = previous_mask[0]
+        for mask in previous_mask[1:]:
+            out = torch.logical_or(out, mask)
+        return out
+
+
+def value_masks(inputs: Sequence[Tensor]) -> list[Tensor | None]:
+    """The inputs' masks, each as large as its input."""
+    masks = [get_mask(x) for x in inputs]
+    return [m if m is None else m.unsqueeze(-1).expand_as(x) for m, x in zip(masks, inputs, strict=True)]
+
+
+def fold(operation: Any, inputs: Sequence[Tensor]) -> Tensor:
+    """`operation` from left to right; where an input is masked the other one counts."""
+    masks = value_masks(inputs)
+    output, output_mask = inputs[0], masks[0]
+    for x, mask in zip(inputs[1:], masks[1:], strict=True):
+        if mask is not None:
+            x = torch.where(mask, x, output)
+        if output_mask is not None:
+            output = torch.where(output_mask, output, x)
+        output_mask = None if mask is None or output_mask is None else output_mask | mask
+        output = operation(output, x)
+    if output_mask is not None:
+        set_mask(output, output_mask.any(dim=-1))
+    return output

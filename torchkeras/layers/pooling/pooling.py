@@ -1,0 +1,152 @@
+"""Max and average pooling over sliding windows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.spatial import (
+    TorchView,
+    channel_axis,
+    pad_argument,
+    same_sides,
+    spatial_dims,
+    standardize_data_format,
+    standardize_tuple,
+    window_lengths,
+    with_spatial_dims,
+)
+
+
+class BasePooling(Layer):
+    """A window of `pool_size` moved by `strides` (`pool_size` unless given) over the spatial dimensions."""
+
+    keras_module = None
+    rank: int
+
+    def __init__(
+        self, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pool_size = standardize_tuple(pool_size, self.rank, "pool_size")
+        self.strides = standardize_tuple(pool_size if strides is None else strides, self.rank, "strides")
+        self.padding = padding
+        self.data_format = standardize_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+        self._view = TorchView(self.rank, self.data_format)
+        self._window = self._view.sizes(self.pool_size)
+        self._steps = self._view.sizes(self.strides)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = self._view.enter(inputs)
+        sides = [(0, 0)] * self._view.rank
+        if self.padding == "same":
+            lengths = x.shape[2:]
+            sides = [same_sides(*dims) for dims in zip(lengths, self._window, self._steps, strict=True)]
+        return self._view.leave(self._pool(x, sides))
+
+    def _pool(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        lengths = spatial_dims(input_shape, self.data_format)
+        out = window_lengths(lengths, self.pool_size, self.strides, self.padding)
+        return with_spatial_dims(input_shape, out, input_shape[channel_axis(self.data_format)], self.data_format)
+
+
+class MaxPooling(BasePooling):
+    """The largest value of each window; nothing beyond the border counts."""
+
+    keras_module = None
+
+    def _pool(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+        pool = F.max_pool2d if self._view.rank == 2 else F.max_pool3d
+        # An uneven border is one longer at the end, which is what ceil_mode allows: no padded copy.
+        before = [side[0] for side in sides]
+        return pool(x, self._window, self._steps, before, ceil_mode=self.padding == "same")
+
+
+class AveragePooling(BasePooling):
+    """The mean of each window. Beyond an even border nothing counts; an uneven one repeats the border's values.
+
+    Both as Keras on torch has it.
+    """
+
+    keras_module = None
+
+    def _pool(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+        pool = F.avg_pool2d if self._view.rank == 2 else F.avg_pool3d
+        if all(before == after for before, after in sides):
+            even = [before for before, _ in sides]
+            return pool(x, self._window, self._steps, even, count_include_pad=False)
+        return pool(F.pad(x, pad_argument(sides), mode="replicate"), self._window, self._steps)
+
+
+class MaxPooling1D(MaxPooling):
+    """Max pooling of `(batch, steps, features)`."""
+
+    rank = 1
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+class MaxPooling2D(MaxPooling):
+    """Max pooling of `(batch, height, width, channels)`."""
+
+    rank = 2
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2),
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+class MaxPooling3D(MaxPooling):
+    """Max pooling of `(batch, depth, height, width, channels)`."""
+
+    rank = 3
+
+    def __init__(
+        self,
+        pool_size: Any = (2, 2, 2),
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+
+class AveragePooling1D(AveragePooling):
+    """Average pooling of `(batch, steps, features)`."""
+
+    rank = 1
+
+
+class AveragePooling2D(AveragePooling):
+    """Average pooling of `(batch, height, width, channels)`."""
+
+    rank = 2
+
+
+class AveragePooling3D(AveragePooling):
+    """Average pooling of `(batch, depth, height, width, channels)`."""
+
+    rank = 3

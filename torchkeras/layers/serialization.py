@@ -1,0 +1,8 @@
+"""Layers to configs and back."""
+
+from __future__ import annotations
+
+from torchkeras.core.serialization import make_deserialize, make_serialize
+
+serialize = make_serialize()
+deserialize = make_deserialize("keras.layers")
