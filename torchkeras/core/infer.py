@@ -39,12 +39,12 @@ def _run(function: Callable, args: tuple, kwargs: dict, size: int) -> Any:
         return value
 
     args, kwargs = tree.map_structure(stand_in, (args, kwargs))
-    before, state.symbolic = state.symbolic, True
+    before = state.set("symbolic", True)
     try:
         with torch.no_grad(), torch.device("meta"):
             return function(*args, **kwargs)
     finally:
-        state.symbolic = before
+        state.set("symbolic", before)
 
 
 def _describe(first: Any, second: Any) -> Any:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 class _Names(threading.local):
     def __init__(self) -> None:
-        self.scopes: list[str] = []
+        self.scopes: list[tuple[str, object]] = []
 
 
 _names = _Names()
@@ -60,10 +60,16 @@ def check_name(name: object) -> str:
 
 
 @contextmanager
-def name_scope(name: str, **_: object) -> Iterator[None]:
-    """Put `name` before the paths of the variables made inside."""
+def name_scope(name: str, caller: object = None, **_: object) -> Iterator[None]:
+    """Put `name` before the paths of the variables made inside.
+
+    A scope opened again by the `caller` that opened the innermost one adds nothing.
+    """
     check_name(name)
-    _names.scopes.append(name)
+    if caller is not None and _names.scopes and _names.scopes[-1][1] is caller:
+        yield
+        return
+    _names.scopes.append((name, caller))
     try:
         yield
     finally:
@@ -72,4 +78,4 @@ def name_scope(name: str, **_: object) -> Iterator[None]:
 
 def current_path() -> str:
     """The open name scopes, joined by slashes."""
-    return "/".join(_names.scopes)
+    return "/".join(name for name, _ in _names.scopes)

@@ -335,12 +335,11 @@ class StatelessScope:
             self._values[id(variable)] = (variable, value)
 
     def __enter__(self) -> StatelessScope:
-        self._outer = state.stateless
-        state.stateless = self
+        self._outer = state.set("stateless", self)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        state.stateless = self._outer
+        state.set("stateless", self._outer)
 
     def add_loss(self, loss: Any) -> None:
         self.losses.append(loss)

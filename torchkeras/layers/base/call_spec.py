@@ -1,0 +1,49 @@
+"""What a layer class's `call` takes: found once a class, so that a call need not ask."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class CallSpec:
+    """The signature of a `call` method, without `self`."""
+
+    __slots__ = ("signature", "names", "has_training", "training_default", "masks", "open", "first")
+
+    def __init__(self, call: Callable) -> None:
+        signature = inspect.signature(call)
+        parameters = list(signature.parameters.values())
+        if parameters and parameters[0].name == "self":
+            parameters = parameters[1:]
+        self.signature = signature.replace(parameters=parameters)
+        self.names = [p.name for p in parameters if p.kind not in _VARIADIC]
+        self.open = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self.first = self.names[0] if self.names else None
+        self.has_training = "training" in self.names
+        default = self.signature.parameters["training"].default if self.has_training else None
+        self.training_default = default is True
+        self.masks = tuple(name for name in self.names if name == "mask" or name.endswith("_mask"))
+
+    def bind(self, args: tuple, kwargs: dict) -> dict[str, Any]:
+        """The arguments by name, defaults left out."""
+        bound = self.signature.bind(*args, **kwargs)
+        arguments = dict(bound.arguments)
+        for parameter in self.signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments.update(arguments.pop(parameter.name, {}))
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                for i, value in enumerate(arguments.pop(parameter.name, ())):
+                    arguments[f"{parameter.name}_{i}"] = value
+        return arguments
+
+
+def mask_source(mask_name: str, names: list[str]) -> str | None:
+    """The argument whose mask an argument of that name takes: `mask` the first's, `key_mask` that of `key`."""
+    if mask_name == "mask":
+        return names[0] if names else None
+    source = mask_name.removesuffix("_mask")
+    return source if source in names else None

@@ -1,0 +1,162 @@
+"""Lists and dicts that know their layers: set as attributes, what they hold is part of the module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from torchkeras.core.variable import Variable
+
+
+class Container(nn.Module):
+    """The module-side shadow of a list or dict attribute: torch sees `blocks.0.kernel`, the user keeps the list."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__()
+        self.training = False
+        object.__setattr__(self, "source", source)
+
+    def sync(self) -> None:
+        """Take over what the list or dict now holds."""
+        self._modules.clear()
+        self._parameters.clear()
+        self._buffers.clear()
+        pairs = self.source.items() if isinstance(self.source, dict) else enumerate(self.source)
+        for key, value in pairs:
+            self._take(str(key).replace(".", "_"), value)
+
+    def _take(self, key: str, value: Any) -> None:
+        if isinstance(value, (TrackedList, TrackedDict)):
+            if value._container is not None:
+                self._modules[key] = value._container
+        elif isinstance(value, nn.Module):
+            self._modules[key] = value
+        elif isinstance(value, nn.Parameter):
+            self._parameters[key] = value
+        elif isinstance(value, Variable):
+            self._buffers[key] = value
+
+    def forward(self, *args: Any) -> Any:
+        raise TypeError("A list of layers can't be called.")
+
+
+def _owned_elsewhere(owner: nn.Module, value: Any) -> bool:
+    return any(value is own for own in (*owner._parameters.values(), *owner._buffers.values()))
+
+
+class _Tracked:
+    """What tracked lists and dicts share: after each change the shadow is brought up to date."""
+
+    _container: Container | None = None
+    _owner: Any = None
+    _name: str = ""
+
+    def _attach(self, owner: nn.Module, name: str) -> None:
+        self._owner, self._name = owner, name
+        self._changed()
+
+    def _values(self) -> list:
+        return list(self.values()) if isinstance(self, dict) else list(self)  # type: ignore[call-overload]
+
+    def _changed(self) -> None:
+        if self._owner is None:
+            return
+        for value in self._values():
+            if isinstance(value, (TrackedList, TrackedDict)) and value._owner is None:
+                value._attach(self._owner, "")
+        if not any(_holds_state(value) for value in self._values()):
+            if self._container is not None:
+                self._container.sync()
+            return
+        if self._container is None:
+            self._container = Container(self)
+        self._container.sync()
+        if self._name and self._name not in self._owner._modules:
+            self._owner._modules[self._name] = self._container
+        if isinstance(self._owner, nn.Module):
+            _hand_over(self._owner, self._container)
+
+
+def _hand_over(owner: nn.Module, container: Container) -> None:
+    """A weight of `add_weight` that ends up in a list goes by its place there, not by its name."""
+    for held in (*container._parameters.values(), *container._buffers.values()):
+        for registered in (owner._parameters, owner._buffers):
+            for name in [name for name, tensor in registered.items() if tensor is held]:
+                del registered[name]
+
+
+def _holds_state(value: Any) -> bool:
+    if isinstance(value, (TrackedList, TrackedDict)):
+        return value._container is not None
+    return isinstance(value, (nn.Module, nn.Parameter, Variable))
+
+
+def _after(method: Callable) -> Callable:
+    def changing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        if self._owner is not None:
+            _wrap_nested(self)
+            self._changed()
+        return result
+
+    changing.__name__ = method.__name__
+    changing.__doc__ = method.__doc__
+    return changing
+
+
+class TrackedList(_Tracked, list):
+    """A list set as a layer's attribute."""
+
+    for _method in ("append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "__setitem__",
+                    "__delitem__", "__iadd__"):  # fmt: skip
+        locals()[_method] = _after(getattr(list, _method))
+    del _method
+
+    def __reduce__(self) -> Any:
+        return _remake, (TrackedList,), self.__dict__ or None, iter(self)
+
+
+class TrackedDict(_Tracked, dict):
+    """A dict set as a layer's attribute."""
+
+    for _method in ("__setitem__", "__delitem__", "update", "pop", "popitem", "setdefault", "clear", "__ior__"):
+        locals()[_method] = _after(getattr(dict, _method))
+    del _method
+
+    def __reduce__(self) -> Any:
+        return _remake, (TrackedDict,), self.__dict__ or None, None, iter(self.items())
+
+
+def _remake(cls: type) -> Any:
+    return cls()
+
+
+def _wrap_nested(tracked: Any) -> None:
+    pairs = dict.items(tracked) if isinstance(tracked, dict) else enumerate(tracked)
+    for key, value in list(pairs):
+        if type(value) in (list, dict):
+            base = dict if isinstance(tracked, dict) else list
+            base.__setitem__(tracked, key, wrap(value))
+
+
+def wrap(value: Any) -> Any:
+    """A tracked copy of a plain list or dict; tuples and all else as they are."""
+    if type(value) is list:
+        return TrackedList(wrap(item) for item in value)
+    if type(value) is dict:
+        return TrackedDict((key, wrap(item)) for key, item in value.items())
+    return value
+
+
+def holds_layers(value: Any) -> bool:
+    """Whether a tuple (or anything nested) holds modules or weights."""
+    if isinstance(value, (list, tuple)):
+        return any(holds_layers(item) for item in value)
+    if isinstance(value, dict):
+        return any(holds_layers(item) for item in value.values())
+    return isinstance(value, (nn.Module, nn.Parameter)) or (
+        isinstance(value, Variable) and isinstance(value, torch.Tensor)
+    )

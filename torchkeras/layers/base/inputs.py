@@ -1,0 +1,140 @@
+"""The arguments of a layer's call: converted, cast, completed with `training` and masks."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.core import tree
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.layers.base.call_spec import CallSpec, mask_source
+
+
+def cast_float(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A float tensor in the layer's type, its mask kept. Under `torch.autocast` torch decides."""
+    if torch.is_autocast_enabled(x.device.type if x.device.type != "meta" else "cpu"):
+        return x
+    cast = x.to(dtype)
+    mask = getattr(x, "_keras_mask", None)
+    if mask is not None:
+        cast._keras_mask = mask  # type: ignore[attr-defined]
+    return cast
+
+
+def convert(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """Arrays to tensors, floats to the layer's compute type, in all arguments however nested.
+
+    Raises:
+        ValueError: a positional argument is no tensor.
+    """
+    dtype = layer.__dict__["_input_type"]
+
+    def one(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            if dtype is not None and value.dtype is not dtype and value.is_floating_point():
+                return cast_float(value, dtype)
+            return value
+        if isinstance(value, (np.ndarray, np.generic)) or (
+            hasattr(value, "__array__") and not isinstance(value, KerasTensor)
+        ):
+            tensor = convert_to_tensor(value)
+            return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+        return value
+
+    if args and not isinstance(args[0], (torch.Tensor, np.ndarray)):
+        _check_first(layer, args[0])
+    args = tuple(_map(one, value) for value in args)
+    return args, {name: _map(one, value) for name, value in kwargs.items()} if kwargs else kwargs
+
+
+def _map(function: Any, value: Any) -> Any:
+    if isinstance(value, (list, tuple, dict)):
+        return tree.map_structure(function, value)
+    return function(value)
+
+
+def _check_first(layer: Any, value: Any) -> None:
+    for leaf in tree.flatten(value):
+        if leaf is not None and not hasattr(leaf, "shape") and not hasattr(leaf, "__array__"):
+            raise ValueError(
+                f"Only tensors, arrays and nests of them can be a layer's input; layer {layer.name!r} received "
+                f"{leaf!r} (of type {type(leaf).__name__}). Turn it into an array first."
+            )
+
+
+def with_training(spec: CallSpec, args: tuple, kwargs: dict, training: bool) -> dict:
+    """The keyword arguments with `training`, unless a positional argument already says it."""
+    position = spec.names.index("training")
+    return kwargs if position < len(args) else {**kwargs, "training": training}
+
+
+def with_masks(spec: CallSpec, args: tuple, kwargs: dict) -> dict:
+    """The keyword arguments with those masks filled in that ride on the inputs."""
+    found: dict[str, Any] = {}
+    for name in spec.masks:
+        position = spec.names.index(name)
+        if position < len(args) or kwargs.get(name) is not None:
+            continue
+        source = mask_source(name, spec.names)
+        if source is None:
+            continue
+        index = spec.names.index(source)
+        value = args[index] if index < len(args) else kwargs.get(source)
+        mask = mask_of(value)
+        if mask is not None:
+            found[name] = mask
+    return {**kwargs, **found} if found else kwargs
+
+
+def mask_of(value: Any) -> Any:
+    """The mask on a tensor, or those on a nest of tensors (`None` if there is none at all)."""
+    if isinstance(value, (torch.Tensor, KerasTensor)) or value is None:
+        return getattr(value, "_keras_mask", None)
+    if not isinstance(value, (list, tuple, dict)):
+        return None
+    masks = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), value)
+    return masks if any(m is not None for m in tree.flatten(masks)) else None
+
+
+def build_shapes(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
+    """The arguments of `build` for a call: shapes of the tensors among the call's arguments.
+
+    A `build` with one parameter gets the first argument's shape; one whose parameters are named `x_shape` those of
+    the arguments `x`.
+    """
+    spec = layer._call_spec
+    given = spec.bind(args, kwargs) if spec.names else dict(enumerate(args))
+    parameters = [
+        p
+        for p in inspect.signature(layer.build).parameters.values()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    if not parameters:
+        return {}
+    first = next(iter(given.values()), None)
+    if len(parameters) == 1:
+        return {parameters[0].name: shapes_of(first)}
+    shapes: dict[str, Any] = {}
+    for i, parameter in enumerate(parameters):
+        name = parameter.name.removesuffix("_shape")
+        if name in given:
+            value = shapes_of(given[name])
+            if value is not None:
+                shapes[parameter.name] = value
+        elif i == 0 and parameter.name == "input_shape":
+            shapes[parameter.name] = shapes_of(first)
+    return shapes
+
+
+def shapes_of(value: Any) -> Any:
+    """The shapes of a tensor or of a nest of tensors."""
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple, dict)):
+        shape = getattr(value, "shape", None)
+        return None if shape is None else tuple(shape)
+    return tree.map_structure(lambda t: tuple(t.shape) if hasattr(t, "shape") else None, value)

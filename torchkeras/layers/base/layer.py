@@ -1,0 +1,477 @@
+"""The layer: an `nn.Module` with Keras's way of being built, called and described."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from torchkeras import dtype_policies, regularizers
+from torchkeras.core import configurable, naming, tree
+from torchkeras.core.configurable import Configurable
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.keras_tensor import KerasTensor, any_symbolic
+from torchkeras.core.masks import set_mask
+from torchkeras.core.operation import Graphed
+from torchkeras.core.state import state
+from torchkeras.core.variable import StatelessScope
+from torchkeras.layers.base import inputs as arguments
+from torchkeras.layers.base import symbolic
+from torchkeras.layers.base.call_spec import CallSpec
+from torchkeras.layers.base.input_spec import check_inputs
+from torchkeras.layers.base.module import StatefulModule, assign
+
+
+class Layer(StatefulModule, Graphed, Configurable):
+    """A computation with weights: Keras's `Layer`, and a `torch.nn.Module`.
+
+    Subclasses define `call(inputs, ...)` in torch or in `ops`, and make weights in `build(input_shape)`. Called on a
+    KerasTensor a layer records a node of a functional graph. Called on tensors it runs `nn.Module.__call__`, so hooks,
+    `torch.compile`, DDP and FSDP see it; the first call builds it.
+
+    `training` is the argument of the call, else that of the enclosing call, else the module's flag, which starts `False`.
+
+    Args:
+        activity_regularizer: of the output.
+        trainable: whether training changes the weights.
+        dtype: a type's name, or a dtype policy.
+        autocast: whether float inputs are cast to the compute dtype.
+        name: default: numbered after the class.
+    """
+
+    keras_module = "keras.layers"
+    _config_base = True
+    _call_spec: CallSpec
+    _own_mask_rule = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "call" in cls.__dict__:
+            cls._call_spec = CallSpec(cls.call)
+        if "build" in cls.__dict__:
+            cls.build = _recorded_build(cls.build)  # type: ignore[method-assign]
+        cls._own_mask_rule = cls.compute_mask is not Layer.compute_mask
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        shape = _legacy_input_shape(kwargs)
+        if kwargs:
+            raise ValueError(f"Unknown arguments of {type(self).__name__}: {sorted(kwargs)}.")
+        self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        if not trainable:
+            self.trainable = False
+        self.autocast = autocast
+        self.built = False
+        self.supports_masking = False
+        self.input_spec: Any = None
+        self._build_shapes: dict | None = None
+        self.dtype_policy = dtype_policies.get(dtype)
+        if shape is not None:
+            self._input_shape_arg = shape
+
+    # ------------------------------------------------------------------ types
+
+    @property
+    def dtype_policy(self) -> Any:
+        """The policy that says in which types weights are kept and values computed."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, value: Any) -> None:
+        policy = dtype_policies.get(value)
+        own = self.__dict__
+        own["_dtype_policy"] = policy
+        compute = policy.compute_dtype
+        # What the hot path needs, found once.
+        own["_input_type"] = torch_dtype(compute) if self.autocast and compute in _FLOATS else None
+        mixed = compute != policy.variable_dtype and compute in _FLOATS
+        own["_autocast_type"] = torch_dtype(compute) if mixed else None
+
+    @property
+    def dtype(self) -> str:
+        """The name of the weights' type."""
+        return self.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The name of the type in which `call` computes."""
+        return self._dtype_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        return self._dtype_policy.variable_dtype
+
+    @property
+    def input_dtype(self) -> str:
+        return self.compute_dtype
+
+    @property
+    def path(self) -> str:
+        """The layer's name behind those of the layers inside which it was built."""
+        return getattr(self, "_path", self.name)
+
+    # ------------------------------------------------------------------ building
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights for inputs of the shape (a tuple with `None` for any size); none by default."""
+        self.built = True
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build as `get_build_config()` says it was done."""
+        if not config:
+            return
+        shapes = {name: _as_shapes(shape) for name, shape in config.items()}
+        if "input_shape" in shapes:
+            self.build(shapes["input_shape"])
+        elif "shapes_dict" in shapes:
+            self.build(**shapes["shapes_dict"])
+        else:
+            self.build(**shapes)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes with which the layer was built, or `None`."""
+        shapes = self._build_shapes
+        if not shapes:
+            return None
+        return {"input_shape": next(iter(shapes.values()))} if len(shapes) == 1 else {"shapes_dict": shapes}
+
+    def _build_for(self, args: tuple, kwargs: dict) -> None:
+        """Build from the shapes of a call's arguments."""
+        if self.built:
+            return
+        with naming.name_scope(self.name, caller=self):
+            self._path = naming.current_path()
+            shapes = arguments.build_shapes(self, args, kwargs)
+            self.build(**shapes)
+
+    # ------------------------------------------------------------------ calling
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer computes; defined by subclasses."""
+        raise NotImplementedError(f"{type(self).__name__} must define call().")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not (len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)) and any_symbolic(args, kwargs):
+            return self.symbolic_call(*args, **kwargs)
+        if len(args) == 1 and isinstance(args[0], KerasTensor):
+            return self.symbolic_call(*args, **kwargs)
+        return nn.Module.__call__(self, *args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """One call on tensors: cast, check, resolve `training` and masks, run `call`."""
+        own = self.__dict__
+        spec = self._call_spec
+        x = args[0] if args else None
+        plain = isinstance(x, torch.Tensor) and len(args) == 1
+        if not plain or kwargs:
+            if kwargs and "training" in kwargs and not spec.has_training:
+                kwargs = dict(kwargs)
+                told = kwargs.pop("training")
+            else:
+                told = kwargs.get("training") if kwargs else None
+            args, kwargs = arguments.convert(self, args, kwargs)
+            x = args[0] if args else next(iter(kwargs.values()), None)
+        else:
+            told = None
+            wanted = own["_input_type"]
+            if wanted is not None and x.dtype is not wanted and x.is_floating_point():
+                x = arguments.cast_float(x, wanted)
+                args = (x,)
+        if not own["built"]:
+            return self._first_call(args, kwargs, told)
+        if own["input_spec"] is not None:
+            check_inputs(own["input_spec"], x, own["name"])
+        if spec.has_training:
+            training = told
+            if training is None:
+                training = state.training
+                if training is None:
+                    training = own["training"] or spec.training_default
+            if len(args) <= 1 or "training" in kwargs:
+                kwargs = {**kwargs, "training": training}
+            else:
+                kwargs = arguments.with_training(spec, args, kwargs, training)
+        if spec.masks:
+            kwargs = arguments.with_masks(spec, args, kwargs)
+        if own["_modules"] or own["_autocast_type"] is not state.autocast:
+            outputs = self._call_in_scope(args, kwargs, told)
+        else:
+            outputs = self.call(*args, **kwargs)
+        if own["activity_regularizer"] is not None:
+            self._add_activity_loss(outputs)
+        if own["supports_masking"] or self._own_mask_rule:
+            mask = getattr(x, "_keras_mask", None)
+            if mask is not None or self._own_mask_rule or not plain:
+                self._pass_mask(x, outputs)
+        elif plain and getattr(x, "_keras_mask", None) is not None and not spec.masks:
+            _warn_lost_mask(self)
+        return outputs
+
+    def _call_in_scope(self, args: tuple, kwargs: dict, told: bool | None) -> Any:
+        """Run `call` with what the layers within must know: training, autocast, who is outermost."""
+        entry, training, autocast = state.entry, state.training, state.autocast
+        mine = self.__dict__["_autocast_type"]
+        if entry is None:
+            state.entry = self
+            if Layer._losses_in_use:
+                self._clear_losses()
+        if told is not None:
+            state.training = bool(told)
+        if mine is not autocast:
+            state.set("autocast", mine)
+        try:
+            return self.call(*args, **kwargs)
+        finally:
+            state.entry = entry
+            state.training = training
+            if mine is not autocast:
+                state.set("autocast", autocast)
+
+    def _first_call(self, args: tuple, kwargs: dict, told: bool | None) -> Any:
+        with naming.name_scope(self.name, caller=self):
+            self._build_for(args, kwargs)
+            self.built = True
+            if told is not None:
+                kwargs = {**kwargs, "training": told}
+            return self.forward(*args, **kwargs)
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Build, infer the outputs and record a node of the graph."""
+        return symbolic.call(self, args, kwargs)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The shape of the outputs for inputs of the given shape(s); by a run without values unless overridden."""
+        return symbolic.output_shape(self, args, kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs as KerasTensors, for KerasTensors."""
+        return symbolic.output_spec(self, args, kwargs)
+
+    def stateless_call(
+        self,
+        trainable_variables: list,
+        non_trainable_variables: list,
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> tuple:
+        """Call with the given values in the place of the layer's, which stay as they are.
+
+        Returns `(outputs, non_trainable_variables)`, with `return_losses=True` also the losses.
+        """
+        own = [*self.trainable_variables, *self.non_trainable_variables]
+        values = [*trainable_variables, *non_trainable_variables]
+        if len(own) != len(values):
+            raise ValueError(
+                f"stateless_call() of {self.name!r} needs {len(own)} values "
+                f"({len(self.trainable_variables)} trainable); received {len(values)}."
+            )
+        scope = StatelessScope([(v, torch.as_tensor(value)) for v, value in zip(own, values) if hasattr(v, "path")])
+        with scope:
+            outputs = self(*args, **kwargs)
+            losses = self.losses
+        after = [scope.current_value(v) for v in self.non_trainable_variables]
+        return (outputs, after, losses) if return_losses else (outputs, after)
+
+    # ------------------------------------------------------------------ masks
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs; the inputs' one unless overridden."""
+        return previous_mask
+
+    def _pass_mask(self, inputs: Any, outputs: Any) -> None:
+        previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
+        if not self._own_mask_rule and all(m is None for m in tree.flatten(previous)):
+            return
+        masks = self.compute_mask(inputs, previous)
+        flat_masks, flat_outputs = tree.flatten(masks), tree.flatten(outputs)
+        if masks is None:
+            return
+        if len(flat_masks) == 1 and len(flat_outputs) > 1:
+            flat_masks = flat_masks * len(flat_outputs)
+        for tensor, mask in zip(flat_outputs, flat_masks):
+            if isinstance(tensor, torch.Tensor) and mask is not None:
+                set_mask(tensor, mask)
+
+    # ------------------------------------------------------------------ losses
+
+    # Whether any layer ever added a loss: until then nobody needs to clear any.
+    _losses_in_use = False
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar tensor (or a list of them) to what training minimizes. Calls start afresh."""
+        Layer._losses_in_use = True
+        if state.symbolic:
+            return
+        for one in tree.flatten(loss):
+            if state.stateless is not None and state.stateless.collect_losses:
+                state.stateless.add_loss(one)
+            self._losses.append(one)
+
+    def _add_activity_loss(self, outputs: Any) -> None:
+        for tensor in tree.flatten(outputs):
+            if isinstance(tensor, torch.Tensor):
+                self.add_loss(self.activity_regularizer(tensor) / max(1, tensor.shape[0] if tensor.dim() else 1))
+
+    def _clear_losses(self) -> None:
+        for layer in self._layer_tree():
+            layer._losses.clear()  # type: ignore[attr-defined]
+
+    @property
+    def losses(self) -> list:
+        """The losses added in the last call, and those of the weights' regularizers."""
+        added = [loss for layer in self._layer_tree() for loss in layer._losses]  # type: ignore[attr-defined]
+        return added + self._regularizer_losses()
+
+    def _regularizer_losses(self) -> list:
+        losses, seen = [], set()
+        for layer in self._layer_tree():
+            for name, info in layer._infos.items():
+                if info.regularizer is None or not info.trainable:
+                    continue
+                weight = layer._parameters.get(name)
+                if weight is not None and id(weight) not in seen and weight.requires_grad:
+                    seen.add(id(weight))
+                    losses.append(info.regularizer(getattr(layer, name)))
+        return losses
+
+    # ------------------------------------------------------------------ description and storage
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, from which `from_config` makes an equal layer without its weights."""
+        config = configurable.config_of(self)
+        own_arguments = {name for cls in type(self).__mro__ for name, _ in configurable._parameters(cls) if cls is not Layer}
+        for name in ("activity_regularizer", "autocast"):
+            if name not in own_arguments:
+                config.pop(name, None)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        policy = dtype_policies.serialize(self.dtype_policy)
+        return {**config, "name": self.name, "trainable": self.trainable, "dtype": policy}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The layer that `config` describes, without its weights."""
+        config = dict(config)
+        accepted, is_open = configurable._accepts(cls)
+        base = {}
+        if not is_open:
+            base = {name: config.pop(name) for name in ("name", "trainable", "dtype") if name in config and name not in accepted}
+        layer = cls(**config)
+        if base.get("name") is not None:
+            layer.name = base["name"]
+        if base.get("trainable") is False:
+            layer.trainable = False
+        return layer
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the layer's own weights into a dict-like store under `"0"`, `"1"`, ..."""
+        for i, (_, tensor) in enumerate(self._own_variables()):
+            store[str(i)] = tensor
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote.
+
+        Raises:
+            ValueError: the number of weights differs.
+        """
+        own = list(self._own_variables())
+        if len(store.keys()) != len(own):
+            state_of = "" if self.built else " It is not built: build it, or call it on data, before loading."
+            raise ValueError(
+                f"Layer {self.name!r} has {len(own)} weights of its own; the file has {len(store.keys())}.{state_of}"
+            )
+        for i, (_, tensor) in enumerate(own):
+            assign(tensor, store[str(i)])
+
+    def quantize(self, mode: Any = None, **kwargs: Any) -> None:
+        raise NotImplementedError(f"Layer {type(self).__name__!r} has no quantized form.")
+
+    def __repr__(self) -> str:
+        state_text = f", built={self.built}" if "built" in self.__dict__ else ""
+        return f"<{type(self).__name__} name={self.__dict__.get('name')}{state_text}>"
+
+    def __str__(self) -> str:
+        return self.__repr__()
+
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def _recorded_build(build: Any) -> Any:
+    """A `build` that notes its shapes, names its weights after the layer, and marks the layer built."""
+    if getattr(build, "_recorded", False):
+        return build
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def recorded(self: Layer, *args: Any, **kwargs: Any) -> None:
+        with naming.name_scope(self.name, caller=self):
+            if "_path" not in self.__dict__:
+                self._path = naming.current_path()
+            args = tuple(_as_shapes(value) for value in args)
+            build(self, *args, **kwargs)
+        self.built = True
+        bound = signature.bind(self, *args, **kwargs).arguments
+        shapes = {name: value for name, value in bound.items() if name != "self"}
+        if shapes and "kwargs" not in shapes:
+            self._build_shapes = shapes
+
+    recorded._recorded = True  # type: ignore[attr-defined]
+    return recorded
+
+
+Layer.build = _recorded_build(Layer.build)  # type: ignore[method-assign]
+Layer._call_spec = CallSpec(Layer.call)
+
+
+def _as_shapes(value: Any) -> Any:
+    """Lists of sizes (as JSON has them, or as users type them) as tuples, however nested."""
+    if isinstance(value, torch.Size):
+        return tuple(value)
+    if isinstance(value, (list, tuple)):
+        if all(size is None or isinstance(size, int) for size in value):
+            return tuple(value)
+        return type(value)(_as_shapes(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _as_shapes(item) for key, item in value.items()}
+    return value
+
+
+def _legacy_input_shape(kwargs: dict) -> tuple | None:
+    """Keras 2's ways to give the first layer its input shape; a whole batch shape, or `None`."""
+    batch = kwargs.pop("batch_size", None) if any(k in kwargs for k in ("input_shape", "input_dim")) else None
+    if "batch_input_shape" in kwargs:
+        return tuple(kwargs.pop("batch_input_shape"))
+    if "batch_shape" in kwargs:
+        return tuple(kwargs.pop("batch_shape"))
+    if "input_shape" in kwargs:
+        shape = kwargs.pop("input_shape")
+        kwargs.pop("input_dim", None)
+        return (batch, *((shape,) if isinstance(shape, int) else shape))
+    if "input_dim" in kwargs:
+        length = kwargs.pop("input_length", None)
+        return (batch, kwargs.pop("input_dim")) if length is None else (batch, length, kwargs.pop("input_dim"))
+    return None
+
+
+def _warn_lost_mask(layer: Layer) -> None:
+    warnings.warn(
+        f"Layer {layer.name!r} ({type(layer).__name__}) received a mask and does not pass it on: it does not set "
+        f"supports_masking. What follows sees no mask.",
+        stacklevel=4,
+    )
+

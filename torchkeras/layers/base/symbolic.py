@@ -1,0 +1,128 @@
+"""Layers on KerasTensors: what comes out, found without values, and the node that records it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from torchkeras.core import infer, naming, tree
+from torchkeras.core.dtypes import standardize_dtype
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.state import state
+from torchkeras.layers.base import inputs as arguments
+from torchkeras.layers.base.input_spec import check_inputs
+
+
+def call(layer: Any, args: tuple, kwargs: dict) -> Any:
+    """Build the layer, infer its outputs, and record the call as a node."""
+    args, kwargs = arguments.convert(layer, args, kwargs)
+    if layer.input_spec is not None and layer.built:
+        check_inputs(layer.input_spec, _first(args, kwargs), layer.name)
+    if not layer.built:
+        if layer.input_spec is not None:
+            check_inputs(layer.input_spec, _first(args, kwargs), layer.name)
+        layer._build_for(args, kwargs)
+        layer.built = True
+    entry, state.entry = state.entry, state.entry or layer
+    try:
+        with naming.name_scope(layer.name, caller=layer):
+            outputs = layer.compute_output_spec(*args, **kwargs)
+    finally:
+        state.entry = entry
+    return layer._record(args, kwargs, tree.map_structure(_fresh, outputs))
+
+
+def _fresh(value: Any) -> Any:
+    """A tensor of its own for this node: an inference may hand back its input."""
+    if isinstance(value, KerasTensor) and hasattr(value, "_keras_history"):
+        return KerasTensor(value.shape, value.dtype)
+    return value
+
+
+def _first(args: tuple, kwargs: dict) -> Any:
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def output_spec(layer: Any, args: tuple, kwargs: dict) -> Any:
+    """From the class's own `compute_output_shape` where it has one, else by a run of `call` on `meta`."""
+    if _has_shape_rule(layer):
+        shapes = layer.compute_output_shape(**_shape_arguments(layer, args, kwargs))
+        return _tensors(shapes, layer.compute_dtype)
+    return _infer(layer, args, kwargs)
+
+
+def _has_shape_rule(layer: Any) -> bool:
+    method = type(layer).compute_output_shape
+    return getattr(method, "__module__", "").rpartition(".")[2] != "layer" or "Layer." not in method.__qualname__
+
+
+def _shape_arguments(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
+    given = layer._call_spec.bind(args, kwargs)
+    parameters = [
+        p
+        for p in inspect.signature(layer.compute_output_shape).parameters.values()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    first = next(iter(given.values()))
+    if len(parameters) == 1:
+        return {parameters[0].name: arguments.shapes_of(first)}
+    shapes = {}
+    for i, parameter in enumerate(parameters):
+        name = parameter.name.removesuffix("_shape")
+        if name in given:
+            shapes[parameter.name] = arguments.shapes_of(given[name])
+        elif i == 0:
+            shapes[parameter.name] = arguments.shapes_of(first)
+    return shapes
+
+
+def _tensors(shapes: Any, dtype: str) -> Any:
+    if tree.is_shape_tuple(shapes):
+        return KerasTensor(tuple(shapes), dtype)
+    if isinstance(shapes, dict):
+        return {name: _tensors(shape, dtype) for name, shape in shapes.items()}
+    return type(shapes)(_tensors(shape, dtype) for shape in shapes)
+
+
+def output_shape(layer: Any, args: tuple, kwargs: dict) -> Any:
+    """The output shapes by a run without values; the arguments are shapes.
+
+    Raises:
+        NotImplementedError: the run fails.
+    """
+    dtype = layer.compute_dtype
+
+    def tensor(value: Any) -> Any:
+        return _tensors(value, dtype) if isinstance(value, (list, tuple, dict)) else value
+
+    inputs = tuple(tensor(value) for value in args)
+    named = {name.removesuffix("_shape"): tensor(value) for name, value in kwargs.items()}
+    if set(named) == {"input"}:
+        inputs, named = (named["input"],), {}
+    layer._build_for(inputs, named)
+    outputs = _infer(layer, inputs, named)
+    return tree.map_structure(lambda t: t.shape if isinstance(t, KerasTensor) else None, outputs)
+
+
+def _infer(layer: Any, args: tuple, kwargs: dict) -> Any:
+    try:
+        return infer.infer(layer.forward, args, kwargs)
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        if _told_clearly(error):
+            raise
+        shapes = [getattr(t, "shape", None) for t in tree.flatten(args)]
+        raise NotImplementedError(
+            f"The output shape of layer {layer.name!r} ({type(layer).__name__}) for inputs of shape {shapes} could not "
+            f"be found by running call() without values: {error}. Define compute_output_shape(input_shape) in the class."
+        ) from error
+
+
+def _told_clearly(error: Exception) -> bool:
+    return isinstance(error, NotImplementedError) and "must define call()" in str(error)
+
+
+def meta_like(tensor: torch.Tensor) -> KerasTensor:
+    """The KerasTensor of a tensor's shape and type."""
+    return KerasTensor(tuple(tensor.shape), standardize_dtype(tensor.dtype))

@@ -1,0 +1,187 @@
+"""The graph of a functional model: found from its outputs, ordered as Keras does, compiled into a flat plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torchkeras.core import tree
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.node import Node
+
+
+class Slot(NamedTuple):
+    """The place of a tensor in a plan's memory."""
+
+    index: int
+
+
+class Step(NamedTuple):
+    """One call of a plan: with a single tensor in and out where `template` is `None`."""
+
+    operation: Any
+    source: int
+    target: int
+    template: tuple | None
+    targets: tuple[int, ...]
+    drop: tuple[int, ...]
+
+
+class Graph:
+    """The operations between symbolic inputs and outputs, and the plan that runs them.
+
+    Args:
+        inputs, outputs: nests of KerasTensors.
+
+    Raises:
+        ValueError: an output can't be computed from the inputs.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any) -> None:
+        self.inputs_struct = inputs
+        self.outputs_struct = outputs
+        self.inputs: list[KerasTensor] = tree.flatten(inputs)
+        self.outputs: list[KerasTensor] = tree.flatten(outputs)
+        for kind, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
+            for tensor in tensors:
+                if not isinstance(tensor, KerasTensor):
+                    raise ValueError(f"All {kind} of a functional model must be KerasTensors; received {tensor!r}.")
+        self.nodes, self.operations = _ordered(self.inputs, self.outputs)
+        self._plan()
+
+    def _plan(self) -> None:
+        places = {id(tensor): i for i, tensor in enumerate(self.inputs)}
+        produced: list[tuple[Node, tuple, tuple]] = []
+        for node in self.nodes:
+            if any(id(t) not in places for t in node.input_tensors) or node.is_input:
+                continue
+            targets = tuple(places.setdefault(id(t), len(places)) for t in node.output_tensors)
+            template = tree.map_structure(
+                lambda v: Slot(places[id(v)]) if isinstance(v, KerasTensor) else v, (node.args, node.kwargs)
+            )
+            produced.append((node, template, targets))
+        self.size = len(places)
+        self.output_places = [places[id(t)] for t in self.outputs]
+        last_use: dict[int, int] = {}
+        for i, (node, _, _) in enumerate(produced):
+            for tensor in node.input_tensors:
+                last_use[places[id(tensor)]] = i
+        for place in self.output_places:
+            last_use.pop(place, None)
+        self.steps = []
+        for i, (node, template, targets) in enumerate(produced):
+            drop = tuple(place for place, last in last_use.items() if last == i)
+            args, kwargs = template
+            simple = len(args) == 1 and isinstance(args[0], Slot) and not kwargs and isinstance(node.outputs, KerasTensor)
+            source = args[0].index if simple else -1
+            self.steps.append(Step(node.operation, source, targets[0], None if simple else template, targets, drop))
+        self._single_output = isinstance(self.outputs_struct, KerasTensor)
+
+    def run(self, inputs: list) -> Any:
+        """The outputs for a flat list of input tensors."""
+        slots = inputs + [None] * (self.size - len(inputs))
+        for operation, source, target, template, targets, drop in self.steps:
+            if template is None:
+                slots[target] = operation(slots[source])
+            else:
+                args, kwargs = _filled(template, slots)
+                outputs = operation(*args, **kwargs)
+                if len(targets) == 1 and not isinstance(outputs, (list, tuple, dict)):
+                    slots[target] = outputs
+                else:
+                    for place, value in zip(targets, tree.flatten(outputs)):
+                        slots[place] = value
+            for place in drop:
+                slots[place] = None
+        if self._single_output:
+            return slots[self.output_places[0]]
+        return tree.pack_sequence_as(self.outputs_struct, [slots[place] for place in self.output_places])
+
+    def specs(self, inputs: list[KerasTensor]) -> Any:
+        """The outputs as KerasTensors for other symbolic inputs; nothing is recorded."""
+        return self.walk(inputs, lambda operation, args, kwargs: operation.compute_output_spec(*args, **kwargs))
+
+    def walk(self, inputs: list, visit: Callable[[Any, tuple, dict], Any]) -> Any:
+        """Run with `visit(operation, args, kwargs)` in the place of each call; all values are kept to the end."""
+        slots = inputs + [None] * (self.size - len(inputs))
+        for step in self.steps:
+            args, kwargs = _filled(step.template, slots) if step.template else ((slots[step.source],), {})
+            for place, value in zip(step.targets, tree.flatten(visit(step.operation, args, kwargs))):
+                slots[place] = value
+        return tree.pack_sequence_as(self.outputs_struct, [slots[place] for place in self.output_places])
+
+
+def _filled(value: Any, slots: list) -> Any:
+    if type(value) is Slot:
+        return slots[value.index]
+    if type(value) is tuple or type(value) is list:
+        return type(value)([_filled(item, slots) for item in value])
+    if isinstance(value, dict):
+        return {key: _filled(item, slots) for key, item in value.items()}
+    return value
+
+
+# ---------------------------------------------------------------------------- order
+
+
+def _ordered(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[list[Node], list[Any]]:
+    """Nodes in an order in which they can run, operations in Keras's order: deepest first, then as found.
+
+    An operation's depth is its longest way to an output.
+    """
+    nodes, found = _discover(inputs, outputs)
+    depths: dict[int, int] = {}
+    operation_depth: dict[int, int] = {}
+    for node in reversed(nodes):
+        depth = max(depths.get(id(node), 0), operation_depth.get(id(node.operation), 0))
+        depths[id(node)] = operation_depth[id(node.operation)] = depth
+        for parent in node.parent_nodes:
+            depths[id(parent)] = max(depths.get(id(parent), 0), depth + 1)
+    operations = {id(node.operation): node.operation for node in nodes}
+    for tensor in inputs:  # an input that reaches no output belongs to the model all the same
+        operation = tensor._keras_history.operation  # type: ignore[attr-defined]
+        if id(operation) not in operations:
+            operations[id(operation)] = operation
+            operation_depth[id(operation)] = 0
+            found[id(operation)] = -1
+    ranked = sorted(operations.values(), key=lambda o: (-operation_depth[id(o)], found[id(o)]))
+    return nodes, ranked
+
+
+def _discover(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[list[Node], dict[int, int]]:
+    """The nodes between inputs and outputs, each behind those it needs, and the order in which operations were met."""
+    given = {id(tensor) for tensor in inputs}
+    nodes: list[Node] = []
+    done: set[int] = set()
+    met: dict[int, int] = {}
+    for output in outputs:
+        stack = [(_node_of(output), False)]
+        while stack:  # an explicit stack: models may be deeper than Python's recursion
+            node, ready = stack.pop()
+            if ready:
+                if id(node) not in done:
+                    done.add(id(node))
+                    nodes.append(node)
+                continue
+            if id(node) in done:
+                continue
+            met.setdefault(id(node.operation), len(met))
+            stack.append((node, True))
+            if all(id(t) in given for t in node.output_tensors):
+                continue
+            for tensor in reversed(node.input_tensors):
+                stack.append((_node_of(tensor), False))
+    for node in nodes:
+        if node.is_input and not all(id(t) in given for t in node.output_tensors):
+            raise ValueError(
+                f"The model's outputs need the symbolic input {node.output_tensors[0].name!r} of {node.operation.name!r}, "
+                f"which is not among its inputs: {[t.name for t in inputs]}. Add it to `inputs`."
+            )
+    return nodes, met
+
+
+def _node_of(tensor: KerasTensor) -> Node:
+    history = getattr(tensor, "_keras_history", None)
+    if history is None:
+        raise ValueError(f"{tensor!r} was made by no layer or op, so no model can compute it. Start from torchkeras.Input.")
+    return history.operation._inbound_nodes[history.node_index]
