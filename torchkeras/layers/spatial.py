@@ -144,7 +144,7 @@ class TorchView:
         return y.squeeze(self.height_axis) if self.lift else y
 
     def kernel(self, kernel: Tensor) -> Tensor:
-        """`(*window, in, out)` seen as `(out, in, *window)`; 2D and 3D convolutions take it as fast as a contiguous one."""
+        """`(*window, in, out)` seen as `(out, in, *window)`."""
         if self.lift:
             kernel = kernel.unsqueeze(0)
         rank = self.rank

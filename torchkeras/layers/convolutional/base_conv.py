@@ -26,7 +26,7 @@ from torchkeras.layers.spatial import (
 
 
 class WindowLayer(Layer):
-    """The arguments that every convolution has: a window, its steps, what is done at the border, a bias, an activation."""
+    """What every convolution has: a window, its steps, what is done at the border, a bias, an activation."""
 
     keras_module = None
     rank: int
@@ -115,7 +115,8 @@ class WindowLayer(Layer):
     def _output_shape(self, input_shape: tuple[int | None, ...], channels: int) -> tuple[int | None, ...]:
         if len(input_shape) != self.rank + 2:
             raise ValueError(
-                f"Layer '{self.name}' convolves inputs of {self.rank + 2} dimensions. Received: input_shape={input_shape}"
+                f"Layer '{self.name}' convolves inputs of {self.rank + 2} dimensions. "
+                f"Received: input_shape={input_shape}"
             )
         lengths = spatial_dims(input_shape, self.data_format)
         out = window_lengths(lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate)

@@ -90,7 +90,12 @@ class GroupNormalization(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         x = inputs.to(torch.promote_types(inputs.dtype, torch.float32)).movedim(self.axis, 1)
         gamma, beta = (w if w is None else w.to(x.dtype) for w in (self.gamma, self.beta))
-        outputs = F.group_norm(x, self.groups, gamma, beta, self.epsilon).movedim(1, self.axis)
+        # torch 2.13 fails in the backward of group_norm with a bias and no weight.
+        apart = gamma is None and beta is not None
+        x = F.group_norm(x, self.groups, gamma, None if apart else beta, self.epsilon)
+        if apart:
+            x = x + beta.view(-1, *(1,) * (x.ndim - 2))
+        outputs = x.movedim(1, self.axis)
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -65,9 +65,15 @@ class MaxPooling(BasePooling):
 
     def _pool(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
         pool = F.max_pool2d if self._view.rank == 2 else F.max_pool3d
-        # An uneven border is one longer at the end, which is what ceil_mode allows: no padded copy.
-        before = [side[0] for side in sides]
-        return pool(x, self._window, self._steps, before, ceil_mode=self.padding == "same")
+        # No padded copy where the border is uneven, one longer at the end: with strides ceil_mode allows for just that,
+        # without them the border is the longer one on both ends and the first output is left out.
+        shifted = [stride == 1 and before != after for stride, (before, after) in zip(self._steps, sides, strict=True)]
+        border = [side[shift] for side, shift in zip(sides, shifted, strict=True)]
+        y = pool(x, self._window, self._steps, border, ceil_mode=self.padding == "same")
+        for dim, shift in enumerate(shifted, start=2):
+            if shift:
+                y = y.narrow(dim, 1, y.shape[dim] - 1)
+        return y
 
 
 class AveragePooling(BasePooling):

@@ -13,7 +13,7 @@ from torchkeras.layers.base.layer import Layer
 
 
 class Rescaling(Layer):
-    """`inputs * scale + offset`; `Rescaling(1 / 255)` brings bytes to [0, 1]. A `scale` of several values is per channel."""
+    """`inputs * scale + offset`; `Rescaling(1 / 255)` brings bytes to [0, 1]. Several values are per channel."""
 
     _config_base = True
 

@@ -46,7 +46,7 @@ def check_noise_shape(noise_shape: Any) -> tuple[int | None, ...] | None:
 
 
 def layer_generator(layer: Layer, device: torch.device) -> torch.Generator | None:
-    """A layer's own generator for one call, if it has a seed; torch's global one in compiled code, which has no other."""
+    """The generator of a layer with a seed; None, torch's global one, without, and in compiled code."""
     if layer.seed is None or torch.compiler.is_compiling():
         return None
     return torch_generator(layer.seed_generator, device)
