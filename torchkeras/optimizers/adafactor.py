@@ -1,0 +1,106 @@
+"""Adafactor."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.core.naming import name_scope
+from torchkeras.core.variable import Variable
+from torchkeras.optimizers import planning
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
+
+
+class Adafactor(Optimizer):
+    """Adam without momentum whose mean of squares is kept as one mean a row and one a column.
+
+    [Shazeer & Stern, 2018](https://arxiv.org/abs/1804.04235)
+
+    Args:
+        beta_2_decay: exponent of the decay of the means: `1 - t ** beta_2_decay`.
+        epsilon_1: added to the squared gradients.
+        epsilon_2: least scale of a weight.
+        clip_threshold: limit of the root mean square of a change.
+        relative_step: let a given rate fall with `1 / sqrt(t)`.
+    """
+
+    elementwise = False
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 0.001,
+        clip_threshold: float = 1.0,
+        relative_step: bool = True,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_2_decay = beta_2_decay
+        self.epsilon_1 = epsilon_1
+        self.epsilon_2 = epsilon_2
+        self.clip_threshold = clip_threshold
+        self.relative_step = relative_step
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        super().build(variables)
+        rows, columns, velocities = [], [], []
+        for v in variables:
+            skipped = planning.is_overwritten(v)
+            name = getattr(v, "name", None) or "parameter"
+            if v.dim() < 2:  # Keras's files have two integers in this place
+                rows.append(self._unused(v, name))
+                columns.append(self._unused(v, name))
+            else:
+                rows.append(None if skipped else self._mean(v, v.shape[:-1], name))
+                columns.append(None if skipped else self._mean(v, (*v.shape[:-2], v.shape[-1]), name))
+            velocities.append(None if skipped else self.add_variable_from_reference(v, "velocity"))
+        self._slots.update(row=rows, column=columns, velocity=velocities)
+
+    def _unused(self, reference: Any, name: str) -> Variable:
+        number = Variable(torch.zeros((), dtype=torch.int32, device=reference.device), trainable=False, name=name)
+        self._track(number)
+        return number
+
+    def _mean(self, reference: Any, shape: tuple, name: str) -> Variable:
+        with name_scope(self.name):
+            mean = Variable(reference.new_zeros(tuple(shape), requires_grad=False), trainable=False, name=name)
+        self._track(mean)
+        return mean
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        falling = step**-0.5
+        keeps_rate = isinstance(self._learning_rate, LearningRateSchedule) or not isinstance(self._learning_rate, Variable)
+        if self.relative_step and not keeps_rate:
+            lr = min(lr, falling)
+        rate, decay = min(lr, falling), 1 - step**self.beta_2_decay
+        for i, (w, g) in enumerate(zip(batch.parameters, grads)):
+            slots = {name: row[i] for name, row in batch.slots.items()}
+            self._update_one(w, g, slots, rate, decay)
+
+    def _update_one(self, w: torch.Tensor, g: torch.Tensor, slots: dict[str, Any], rate: Any, decay: Any) -> None:
+        scale = _rms(w).clamp(min=self.epsilon_2) * rate
+        squares = g.square() + self.epsilon_1
+        velocity = slots["velocity"]
+        if w.dim() >= 2:
+            row, column = slots["row"], slots["column"]
+            row.lerp_(squares.mean(dim=-1), 1 - decay)
+            column.lerp_(squares.mean(dim=-2), 1 - decay)
+            shares = row / row.mean(dim=-1, keepdim=True)
+            torch.mul(shares.unsqueeze(-1), column.unsqueeze(-2), out=velocity)
+        else:
+            velocity.lerp_(squares, 1 - decay)
+        change = g / velocity.sqrt()
+        change /= (_rms(change) / self.clip_threshold).clamp(min=1.0)
+        w.sub_(change.mul_(scale))
+
+
+def _rms(x: torch.Tensor) -> torch.Tensor:
+    return x.square().mean().sqrt()

@@ -1,0 +1,123 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, is_number, lerp_, lerp_square_, root
+
+
+class Adam(Optimizer):
+    """Adam: the mean of the gradients over the root of the mean of their squares.
+
+    `m += (1 - beta_1) * (g - m)`; `v += (1 - beta_2) * (g**2 - v)`;
+    `w -= lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`
+
+    [Kingma & Ba, 2014](https://arxiv.org/abs/1412.6980)
+
+    Args:
+        beta_1: decay of the mean `m`.
+        beta_2: decay of the mean of squares `v`.
+        epsilon: keeps the denominator off zero ("epsilon hat" of the paper).
+        amsgrad: divide by the greatest `v` so far ([Reddi et al.](https://openreview.net/forum?id=ryQu7f-RZ)).
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-07,
+        amsgrad: bool = False,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.amsgrad = amsgrad
+        self._no_bias: dict[torch.device, torch.Tensor] = {}
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        groups = [{"momentum": 0.0, "velocity": 0.0}]
+        return [*groups, {"velocity_hat": 0.0}] if self.amsgrad else groups
+
+    def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        fused = batch.fusible and is_number(lr)
+        decay = self.weight_decay if fused and batch.all_decay else None
+        if decay is None:
+            self.shrink(batch, lr)
+        if fused:
+            self._fused(batch, grads, lr, step, decay or 0.0)
+        else:
+            self.update_many(batch, grads, lr, step)
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+        lerp_(momentums, grads, 1 - self.beta_1)
+        lerp_square_(velocities, grads, 1 - self.beta_2)
+        if self.amsgrad:
+            torch._foreach_maximum_(batch.slots["velocity_hat"], velocities)
+            velocities = batch.slots["velocity_hat"]
+        directions = torch._foreach_div(momentums, root(velocities, self.epsilon))
+        descend_(batch.parameters, directions, corrected_rate(lr, self.beta_1, self.beta_2, step))
+
+    def _fused(self, batch: Batch, grads: list, lr: float, step: int, decay: float) -> None:
+        """torch's kernel with its own bias correction switched off: it happens in the rate, as in Keras."""
+        rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
+        kernel = torch._fused_adamw_ if decay else torch._fused_adam_
+        kernel(
+            batch.parameters,
+            grads,
+            batch.slots["momentum"],
+            batch.slots["velocity"],
+            batch.slots["velocity_hat"] if self.amsgrad else [],
+            [self._infinity(batch.parameters[0].device)] * len(grads),
+            lr=rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            weight_decay=decay * lr / rate if rate else 0.0,  # the kernel multiplies it by its rate
+            eps=self.epsilon,
+            amsgrad=self.amsgrad,
+            maximize=False,
+        )
+
+    def _infinity(self, device: torch.device) -> torch.Tensor:
+        """A step count at which the kernel's bias correction, `1 - beta**step`, is one."""
+        found = self._no_bias.get(device)
+        if found is None:
+            found = self._no_bias[device] = torch.full((), torch.inf, device=device)
+        return found
+
+
+class AdamW(Adam):
+    """Adam with weight decay: each step first takes `weight_decay * lr` times the weight off the weight.
+
+    [Loshchilov & Hutter, 2017](https://arxiv.org/abs/1711.05101). The arguments are Adam's.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-07,
+        amsgrad: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
+        if weight_decay is None:
+            raise ValueError("Argument `weight_decay` must be a float. Received: weight_decay=None")
+
+
+def corrected_rate(lr: Any, beta_1: float, beta_2: float, step: Any) -> Any:
+    """`lr * sqrt(1 - beta_2**step) / (1 - beta_1**step)`."""
+    if isinstance(step, torch.Tensor):
+        return lr * torch.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    return lr * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)

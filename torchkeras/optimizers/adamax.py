@@ -1,0 +1,97 @@
+"""Adamax and Nadam, two relatives of Adam."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.core import settings
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.variable import Variable
+from torchkeras.optimizers.batch import Batch, Plan
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_, root
+
+
+class Adamax(Optimizer):
+    """Adam with the greatest gradient instead of the root mean square.
+
+    `m += (1 - beta_1) * (g - m)`; `u = max(beta_2 * u, |g|)`; `w -= lr / (1 - beta_1**t) * m / (u + epsilon)`
+
+    [Kingma & Ba, 2014](https://arxiv.org/abs/1412.6980), section 7.1.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-07,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        return [{"momentum": 0.0, "norm": 0.0}]
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        momentums, norms = batch.slots["momentum"], batch.slots["norm"]
+        lerp_(momentums, grads, 1 - self.beta_1)
+        torch._foreach_mul_(norms, self.beta_2)
+        torch._foreach_maximum_(norms, torch._foreach_abs(grads))
+        directions = torch._foreach_div(momentums, torch._foreach_add(norms, self.epsilon))
+        descend_(batch.parameters, directions, lr / (1 - self.beta_1**step))
+
+
+class Nadam(Optimizer):
+    """Adam with Nesterov momentum, whose coefficient rises with the steps: `u_t = beta_1 * (1 - 0.5 * 0.96**t)`.
+
+    [Dozat, 2015](http://cs229.stanford.edu/proj2015/054_report.pdf)
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-07,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        return [{"momentum": 0.0, "velocity": 0.0}]
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        super().build(variables)
+        dtype = variables[0].dtype if variables else torch_dtype(settings.floatx())
+        self._u_product = Variable(torch.ones((), dtype=dtype, device="cpu"), trainable=False, name="variable")
+
+    def _momentum_at(self, step: Any) -> Any:
+        return self.beta_1 * (1.0 - 0.5 * 0.96**step)
+
+    def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
+        self._u_product.mul_(self._momentum_at(step))
+        super()._update(plan, grads, lr, step)
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        product = self._u_product if isinstance(step, torch.Tensor) else self._u_product.item()
+        u, u_next = self._momentum_at(step), self._momentum_at(step + 1)
+        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+        lerp_(momentums, grads, 1 - self.beta_1)
+        lerp_square_(velocities, grads, 1 - self.beta_2)
+        directions = torch._foreach_mul(momentums, u_next / (1 - product * u_next))
+        torch._foreach_add_(directions, torch._foreach_mul(grads, (1 - u) / (1 - product)))
+        scales = root(torch._foreach_div(velocities, 1 - self.beta_2**step), self.epsilon)
+        torch._foreach_div_(directions, scales)
+        descend_(batch.parameters, directions, lr)

@@ -1,0 +1,81 @@
+"""FTRL-Proximal."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+
+
+class Ftrl(Optimizer):
+    """Follow the regularized leader, for sparse linear models.
+
+    `n = a + g**2`; `z += g - (n**-p - a**-p) / lr * w`; `w = (clip(z, -l1, l1) - z) / (n**-p / lr + 2 * l2)`; `a = n`,
+    with `p = learning_rate_power`.
+
+    [McMahan et al., 2013](https://research.google.com/pubs/archive/41159.pdf)
+
+    Args:
+        learning_rate_power: zero or negative; zero for a rate that does not fall.
+        initial_accumulator_value: what `a` starts from.
+        l1_regularization_strength: strength of the L1 penalty.
+        l2_regularization_strength: strength of the L2 penalty.
+        l2_shrinkage_regularization_strength: strength of an L2 penalty that acts on the gradient only.
+        beta: as in the paper: adds `beta / (2 * lr)` to the L2 strength.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.learning_rate_power = learning_rate_power
+        self.initial_accumulator_value = initial_accumulator_value
+        self.l1_regularization_strength = l1_regularization_strength
+        self.l2_regularization_strength = l2_regularization_strength
+        self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
+        self.beta = beta
+        if learning_rate_power > 0.0:
+            raise ValueError(f"`learning_rate_power` needs to be negative or zero. Received: {learning_rate_power}.")
+        for name in (
+            "initial_accumulator_value",
+            "l1_regularization_strength",
+            "l2_regularization_strength",
+            "l2_shrinkage_regularization_strength",
+        ):
+            if getattr(self, name) < 0.0:
+                raise ValueError(f"`{name}` needs to be positive or zero. Received: {getattr(self, name)}.")
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        parameters, squares, linears = batch.parameters, batch.slots["accumulator"], batch.slots["linear"]
+        power = -self.learning_rate_power
+        l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength + self.beta / (2.0 * lr)
+        new_squares = torch._foreach_addcmul(squares, grads, grads)
+        curvatures = torch._foreach_pow(new_squares, power)
+        changes = torch._foreach_sub(curvatures, torch._foreach_pow(squares, power))
+        torch._foreach_div_(changes, lr)
+        torch._foreach_mul_(changes, parameters)
+        torch._foreach_add_(linears, grads)
+        torch._foreach_add_(linears, parameters, alpha=2 * self.l2_shrinkage_regularization_strength)
+        torch._foreach_sub_(linears, changes)
+        torch._foreach_div_(curvatures, lr)
+        torch._foreach_add_(curvatures, 2 * l2)
+        clipped = torch._foreach_clamp_max(linears, l1)
+        torch._foreach_clamp_min_(clipped, -l1)
+        torch._foreach_sub_(clipped, linears)
+        torch._foreach_div_(clipped, curvatures)
+        torch._foreach_copy_(parameters, clipped)
+        torch._foreach_copy_(squares, new_squares)

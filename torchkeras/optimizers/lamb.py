@@ -1,0 +1,50 @@
+"""LAMB."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_, root
+
+
+class Lamb(Optimizer):
+    """Adam's direction, with a length in proportion to the weight's: for very large batches.
+
+    `w -= lr * |w| / |u| * u` with `u = m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon)`
+
+    [You et al., 2019](https://arxiv.org/pdf/1904.00962)
+    """
+
+    elementwise = False
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-07,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        return [{"momentum": 0.0, "velocity": 0.0}]
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+        lerp_(momentums, grads, 1 - self.beta_1)
+        lerp_square_(velocities, grads, 1 - self.beta_2)
+        directions = torch._foreach_div(momentums, 1 - self.beta_1**step)
+        scales = root(torch._foreach_div(velocities, 1 - self.beta_2**step), self.epsilon)
+        torch._foreach_div_(directions, scales)
+        weights, lengths = torch._foreach_norm(batch.parameters), torch._foreach_norm(directions)
+        ratios = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in zip(weights, lengths)]
+        torch._foreach_mul_(directions, ratios)
+        descend_(batch.parameters, directions, lr)

@@ -1,0 +1,148 @@
+"""Dynamic loss scaling for training in float16."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.optimizers import planning
+from torchkeras.optimizers.optimizer import Optimizer
+
+_INNER_ARGUMENTS = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "global_clipnorm": None,
+    "clipvalue": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
+
+
+class LossScaleOptimizer(Optimizer):
+    """Multiplies the loss before gradients are taken, so that small ones do not vanish in float16.
+
+    The scale doubles after `dynamic_growth_steps` steps in a row with finite gradients; when they are not finite the
+    step is skipped and the scale halved.
+
+    Args:
+        inner_optimizer: makes the updates.
+        initial_scale: the scale at the start.
+        dynamic_growth_steps: finite steps before the scale grows.
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: Any,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not kwargs.pop("dynamic", True):
+            raise ValueError("`dynamic=False` is not supported: set `loss_scale_factor` on the inner optimizer instead.")
+        for argument, value in kwargs.items():
+            if argument not in _INNER_ARGUMENTS:
+                raise ValueError(f"LossScaleOptimizer does not support arguments: `{argument}`.")
+            if value != _INNER_ARGUMENTS[argument]:
+                raise ValueError(
+                    f"LossScaleOptimizer does not support `{argument}`. Instead, set `{argument}` on the `inner_optimizer`."
+                )
+        super().__init__(0.0, name=name)
+        self.inner_optimizer = inner_optimizer
+        self.initial_scale = initial_scale
+        self.dynamic_growth_steps = dynamic_growth_steps
+        self.inner_optimizer.loss_scale_factor = None
+
+    def build(self, variables: Iterable[Any]) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        self.step_counter = self._add_number("step_counter", 0, torch.int32)
+        self.dynamic_scale = self._add_number("dynamic_scale", self.initial_scale, torch.float32)
+        self.inner_optimizer.build(variables)
+        super().build(variables)
+
+    @property
+    def variables(self) -> list[Any]:
+        return self._variables + self.inner_optimizer.variables
+
+    @property
+    def learning_rate(self) -> Any:
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        self.inner_optimizer.learning_rate = learning_rate
+
+    @property
+    def iterations(self) -> Any:
+        return self.inner_optimizer.iterations
+
+    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+        grads = list(grads)
+        variables = None if trainable_variables is None else list(trainable_variables)
+        if not self.built:
+            if variables is None:
+                planning.indices_of(self, grads, None)  # tells that there is nothing to build with
+            self.build(variables)
+        with torch.no_grad():
+            if not self.check_finite(grads):
+                self.step_counter.zero_()
+                self.dynamic_scale.mul_(0.5)
+                return
+            self.inner_optimizer.apply(self._unscaled(grads, variables), variables)
+            if self.step_counter.item() == self.dynamic_growth_steps - 1:
+                self.step_counter.zero_()
+                self.dynamic_scale.mul_(2.0)
+            else:
+                self.step_counter.add_(1)
+
+    def _unscaled(self, grads: list, variables: list | None) -> list:
+        variables = self._trainable_variables if variables is None else variables
+        scaled = [i for i, (g, v) in enumerate(zip(grads, variables)) if g is not None and not planning.is_overwritten(v)]
+        if not scaled:
+            return grads
+        unscaled = torch._foreach_div([grads[i] for i in scaled], self.dynamic_scale.item())
+        result = list(grads)
+        for i, grad in zip(scaled, unscaled):
+            result[i] = grad
+        return result
+
+    def check_finite(self, grads: Sequence) -> bool:
+        """Whether all numbers of all gradients are finite. The one place where a step waits for the device."""
+        # The greatest absolute value is NaN or infinite if any number is.
+        largest = torch._foreach_norm([torch.as_tensor(g) for g in grads if g is not None], torch.inf)
+        return all(bool(torch.isfinite(torch.stack(group)).all()) for group in _by_device(largest)) if largest else True
+
+    def scale_loss(self, loss: Any) -> Any:
+        return loss * (self.dynamic_scale.item() if self.built else self.initial_scale)
+
+    def finalize_variable_values(self, var_list: Sequence) -> None:
+        self.inner_optimizer.finalize_variable_values(var_list)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "inner_optimizer": serialize_keras_object(self.inner_optimizer),
+            "initial_scale": self.initial_scale,
+            "dynamic_growth_steps": self.dynamic_growth_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        config = dict(config)
+        inner = deserialize_keras_object(config.pop("inner_optimizer"), custom_objects=custom_objects)
+        return cls(inner, **config)
+
+
+def _by_device(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
+    groups: dict[torch.device, list[torch.Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault(tensor.device, []).append(tensor)
+    return list(groups.values())

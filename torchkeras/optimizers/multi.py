@@ -1,0 +1,192 @@
+"""Several optimizers, each for its own variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from typing import Any
+
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.optimizers import planning
+from torchkeras.optimizers.loss_scale import LossScaleOptimizer
+from torchkeras.optimizers.optimizer import Optimizer
+
+
+class OptimizerMap(MutableMapping):
+    """Optimizers by variable path: a path, or a regular expression that matches the whole of it.
+
+    Args:
+        default_optimizer: for variables that nothing matches.
+        optimizer_map: dict of optimizers to start with.
+    """
+
+    def __init__(self, default_optimizer: Optimizer, optimizer_map: dict[str, Optimizer] | None = None) -> None:
+        if not isinstance(default_optimizer, Optimizer):
+            raise TypeError(f"default_optimizer must be an Optimizer. Received: {default_optimizer!r}")
+        if optimizer_map is not None and not isinstance(optimizer_map, dict):
+            raise TypeError(f"optimizer_map must be a dict. Received: {optimizer_map!r}")
+        self._default_optimizer = default_optimizer
+        self._optimizer_map = optimizer_map or {}
+
+    @property
+    def default_optimizer(self) -> Optimizer:
+        return self._default_optimizer
+
+    def __getitem__(self, key: str) -> Optimizer:
+        if key in self._optimizer_map:
+            return self._optimizer_map[key]
+        matches = [pattern for pattern in self._optimizer_map if re.fullmatch(pattern, key)]
+        if len(matches) > 1:
+            raise ValueError(f"One pattern at most may match a variable; {key!r} is matched by {matches}.")
+        return self._optimizer_map[matches[0]] if matches else self._default_optimizer
+
+    def __setitem__(self, key: str, optimizer: Optimizer) -> None:
+        if not isinstance(key, str):
+            raise ValueError(f"key must be a string. Received: {key!r}")
+        if key in self._optimizer_map:
+            raise ValueError(f"{key!r} is already in the map, with {self._optimizer_map[key]!r}.")
+        if not isinstance(optimizer, Optimizer) or isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
+            raise ValueError(f"optimizer must be an Optimizer that wraps no other. Received: {optimizer!r}")
+        self._optimizer_map[key] = optimizer
+
+    def __delitem__(self, key: str) -> None:
+        del self._optimizer_map[key]
+
+    def __len__(self) -> int:
+        return len(self._optimizer_map)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._optimizer_map)
+
+    def __call__(self, variable: Any) -> Optimizer:
+        return self[variable.path]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "default_optimizer": serialize_keras_object(self._default_optimizer),
+            "optimizer_map": serialize_keras_object(self._optimizer_map),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> OptimizerMap:
+        default = deserialize_keras_object(config["default_optimizer"], custom_objects=custom_objects)
+        return cls(default, deserialize_keras_object(config["optimizer_map"], custom_objects=custom_objects))
+
+
+class MultiOptimizer(Optimizer):
+    """Hands each variable to the optimizer that `optimizer_map` gives for it.
+
+    Args:
+        optimizer_map: an `OptimizerMap`, or a function from a variable to its optimizer.
+        loss_scale_factor: as in `Optimizer`; the inner optimizers get it.
+    """
+
+    def __init__(self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None) -> None:
+        self._inner_optimizers: list[Optimizer] = []
+        super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
+        self._optimizer_map = optimizer_map
+        self._owner: list[int] = []
+        if hasattr(optimizer_map, "values"):
+            for optimizer in optimizer_map.values():
+                self._add(optimizer)
+        default = getattr(optimizer_map, "default_optimizer", None)
+        if default is not None:
+            self._add(default)
+
+    def _add(self, optimizer: Optimizer) -> int:
+        for i, known in enumerate(self._inner_optimizers):
+            if known is optimizer:
+                return i
+        optimizer.loss_scale_factor = self.loss_scale_factor
+        self._inner_optimizers.append(optimizer)
+        return len(self._inner_optimizers) - 1
+
+    def build(self, variables: Iterable[Any]) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        self._owner = []
+        for variable in variables:
+            optimizer = self._optimizer_map(variable)
+            if not isinstance(optimizer, Optimizer) or isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
+                raise ValueError(
+                    f"The optimizer of {variable.path!r} must be an Optimizer that wraps no other; received {optimizer!r}."
+                )
+            self._owner.append(self._add(optimizer))
+        for optimizer, mine in zip(self._inner_optimizers, self._split(variables, variables)):
+            if mine:
+                optimizer.build(mine)
+        super().build(variables)
+
+    def _split(self, items: Sequence, variables: Sequence) -> list[list]:
+        """The items (one a variable) of each inner optimizer."""
+        parts: list[list] = [[] for _ in self._inner_optimizers]
+        for item, i in zip(items, self._indices(variables)):
+            parts[self._owner[i]].append(item)
+        return parts
+
+    def _indices(self, variables: Sequence) -> Sequence[int]:
+        return [self._index[id(v)] for v in variables] if self.built else range(len(variables))
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The inner optimizers."""
+        return self._inner_optimizers
+
+    @property
+    def variables(self) -> list[Any]:
+        return [*self._variables, *(v for optimizer in self._inner_optimizers for v in optimizer.variables)]
+
+    @property
+    def learning_rate(self) -> Any:
+        raise AttributeError("A MultiOptimizer has no learning rate of its own: see those of its `optimizers`.")
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        raise AttributeError("A MultiOptimizer has no learning rate of its own: set those of its `optimizers`.")
+
+    @property
+    def loss_scale_factor(self) -> float | None:
+        return self._loss_scale_factor
+
+    @loss_scale_factor.setter
+    def loss_scale_factor(self, value: float | None) -> None:
+        self._loss_scale_factor = value
+        for optimizer in self._inner_optimizers:
+            optimizer.loss_scale_factor = value
+
+    @property
+    def iterations(self) -> Any:
+        return self._iterations
+
+    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+        grads = list(grads)
+        if not grads:
+            return
+        variables = None if trainable_variables is None else list(trainable_variables)
+        if not self.built and variables is not None:
+            self.build(variables)
+        indices = planning.indices_of(self, grads, variables)
+        variables = [self._trainable_variables[i] for i in indices]
+        parts = zip(self._inner_optimizers, self._split(grads, variables), self._split(variables, variables))
+        for optimizer, mine, theirs in parts:
+            if mine:
+                optimizer.apply(mine, theirs)
+        self._iterations.add_(1)
+
+    def finalize_variable_values(self, var_list: Sequence) -> None:
+        for optimizer, mine in zip(self._inner_optimizers, self._split(var_list, var_list)):
+            if mine:
+                optimizer.finalize_variable_values(mine)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "optimizer_map": serialize_keras_object(self._optimizer_map),
+            "loss_scale_factor": self.loss_scale_factor,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        found = deserialize_keras_object(config["optimizer_map"], custom_objects=custom_objects)
+        return cls(**{**config, "optimizer_map": found})

@@ -1,0 +1,153 @@
+"""Muon."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.optimizers import planning
+from torchkeras.optimizers.adam import corrected_rate
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_, root
+
+
+class Muon(Optimizer):
+    """Momentum, made orthogonal by a Newton-Schulz iteration, for matrices; AdamW for everything else.
+
+    [Jordan, 2024](https://kellerjordan.github.io/posts/muon/),
+    [Liu et al., 2025](https://arxiv.org/abs/2502.16982)
+
+    Args:
+        adam_beta_1, adam_beta_2, epsilon: Adam's arguments, for what is no matrix.
+        adam_weight_decay: AdamW's weight decay, for what is no matrix.
+        exclude_layers: regular expressions; variables in whose paths one is found are AdamW's.
+        exclude_embeddings: leave variables with "embedding" in their path to AdamW.
+        muon_a, muon_b, muon_c: coefficients of the iteration's polynomial `a x + b x**3 + c x**5`.
+        adam_lr_ratio: AdamW's rate over Muon's.
+        momentum: share of the last momentum in this one.
+        ns_steps: number of iterations.
+        nesterov: look one step ahead.
+        rms_rate: size of an update, as that of AdamW's; `None`: not adjusted to the matrix's size.
+    """
+
+    elementwise = False
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        adam_beta_1: float = 0.9,
+        adam_beta_2: float = 0.999,
+        adam_weight_decay: float | None = 0.004,
+        epsilon: float = 1e-07,
+        weight_decay: float | None = 0.004,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        exclude_layers: list[str] | None = None,
+        exclude_embeddings: bool = True,
+        muon_a: float = 3.4445,
+        muon_b: float = -4.775,
+        muon_c: float = 2.0315,
+        adam_lr_ratio: float = 1,
+        momentum: float = 0.95,
+        ns_steps: int = 5,
+        nesterov: bool = True,
+        rms_rate: float | None = 0.2,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            use_ema,
+            ema_momentum,
+            ema_overwrite_frequency,
+            loss_scale_factor,
+            gradient_accumulation_steps,
+            name,
+            **kwargs,
+        )
+        self.adam_beta_1 = adam_beta_1
+        self.adam_beta_2 = adam_beta_2
+        self.adam_weight_decay = adam_weight_decay
+        self.epsilon = epsilon
+        self.exclude_layers = exclude_layers or []
+        self.exclude_embeddings = exclude_embeddings
+        self.muon_a = muon_a
+        self.muon_b = muon_b
+        self.muon_c = muon_c
+        self.adam_lr_ratio = adam_lr_ratio
+        self.momentum = momentum
+        self.ns_steps = ns_steps
+        self.nesterov = nesterov
+        self.rms_rate = rms_rate
+
+    def kind_of(self, variable: Any) -> str:
+        path = str(getattr(variable, "path", None) or "")
+        if variable.dim() != 2 or (self.exclude_embeddings and "embedding" in path.lower()):
+            return "adam"
+        return "adam" if any(re.search(keyword, path) for keyword in self.exclude_layers) else "muon"
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        super().build(variables)
+        momentums, velocities = [], []
+        for v in variables:
+            skipped = planning.is_overwritten(v)
+            momentums.append(None if skipped else self.add_variable_from_reference(v, "momentum"))
+            with_velocity = not skipped and self.kind_of(v) == "adam"
+            velocities.append(self.add_variable_from_reference(v, "velocity") if with_velocity else None)
+        self._slots.update(momentum=momentums, velocity=velocities)
+
+    def shrink(self, batch: Batch, lr: Any) -> None:
+        decay = self.adam_weight_decay if batch.kind == "adam" else self.weight_decay
+        if decay is not None and batch.decayed:
+            torch._foreach_mul_(batch.decayed, 1 - decay * lr)
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        if batch.kind == "adam":
+            self._adam(batch, grads, lr * self.adam_lr_ratio, step)
+        else:
+            self._muon(batch, grads, lr)
+
+    def _adam(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+        lerp_(momentums, grads, 1 - self.adam_beta_1)
+        lerp_square_(velocities, grads, 1 - self.adam_beta_2)
+        directions = torch._foreach_div(momentums, root(velocities, self.epsilon))
+        descend_(batch.parameters, directions, corrected_rate(lr, self.adam_beta_1, self.adam_beta_2, step))
+
+    def _muon(self, batch: Batch, grads: list, lr: Any) -> None:
+        momentums = batch.slots["momentum"]
+        torch._foreach_mul_(momentums, self.momentum)
+        torch._foreach_add_(momentums, grads)
+        ahead = torch._foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
+        directions = [self.orthogonal(matrix) * self._size(matrix) for matrix in ahead]
+        descend_(batch.parameters, directions, lr)
+
+    def _size(self, matrix: torch.Tensor) -> float:
+        return 1.0 if self.rms_rate is None else math.sqrt(max(matrix.shape)) * self.rms_rate
+
+    def orthogonal(self, matrix: torch.Tensor) -> torch.Tensor:
+        """Roughly the nearest matrix with orthonormal rows or columns, by Newton-Schulz iterations."""
+        tall = matrix.shape[0] > matrix.shape[1]
+        x = matrix.mT if tall else matrix
+        x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+        for _ in range(self.ns_steps):
+            square = x @ x.mT
+            x = self.muon_a * x + (self.muon_b * square + self.muon_c * square @ square) @ x
+        return x.mT if tall else x

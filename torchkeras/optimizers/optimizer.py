@@ -1,0 +1,555 @@
+"""The base of optimizers: Keras's arguments, variables and files; one kernel call for all weights."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from operator import is_
+from typing import Any, TypedDict
+
+import torch
+
+from torchkeras.core import naming, settings
+from torchkeras.core.configurable import Configurable, config_of
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.variable import Variable
+from torchkeras.optimizers import clipping, planning, slots, stateless
+from torchkeras.optimizers.batch import Batch, Plan, to_parameter
+from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
+
+
+class OptimizerArguments(TypedDict, total=False):
+    """The arguments that every optimizer takes by keyword; `Optimizer` describes them."""
+
+    weight_decay: float | None
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+
+
+class Optimizer(Configurable):
+    """Changes variables by their gradients. The base of all optimizers.
+
+    One step is `apply(grads, variables)`:
+
+        unscale the gradients, or add them to those of the steps before
+        clip them, shrink the weights (weight decay), update all of them
+        move the averages (EMA), apply the weights' constraints, count the step
+
+    A new algorithm names its state in `slot_groups` and defines `update_many` for lists of tensors; or, as in Keras,
+    it makes its variables in `build` and defines `update_step` for one variable.
+
+    Args:
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments.
+        weight_decay: each step first takes `weight_decay * learning_rate` times the weight off the weight.
+        clipnorm: limit of the 2-norm of each gradient.
+        clipvalue: limit of the size of each element of the gradients.
+        global_clipnorm: limit of the 2-norm of all gradients together.
+        use_ema: keep an exponential moving average of the weights.
+        ema_momentum: share of the old average in the new one.
+        ema_overwrite_frequency: put the averages in the weights' place every so many steps; `None`: when `fit` ends.
+        loss_scale_factor: number that the loss is multiplied by, and the gradients are divided by.
+        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients.
+        name: default: made of the class's.
+    """
+
+    _config_base = True
+    _uses_update_step = False
+    elementwise = True  # whether the rule treats each number alone, so that shards can be updated where they lie
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs.pop("decay", None) is not None:
+            warnings.warn("The argument `decay` has no effect; give a schedule as `learning_rate`.", stacklevel=3)
+        if kwargs:
+            raise ValueError(f"Argument(s) not recognized: {kwargs}")
+        self._variables: list[Any] = []
+        self._reset_plans()
+        self._trainable_variables: list[Any] = []
+        self._index: dict[int, int] = {}
+        self._slots: dict[str, list] = {}
+        self._undecayed: set[int] = set()
+        self._undecayed_names: re.Pattern | None = None
+        self.built = False
+        self.name = naming.auto_name(type(self).__name__) if name is None else name
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        _check_arguments(self)
+        self._iterations = self._add_number("iteration", 0, torch.int32)
+        if callable(learning_rate):
+            self._learning_rate = learning_rate
+        elif isinstance(learning_rate, float):
+            self._learning_rate = self._add_number("learning_rate", learning_rate, torch_dtype(settings.floatx()))
+        else:
+            raise ValueError(
+                "Argument `learning_rate` must be a float, a LearningRateSchedule, or a callable that returns a rate. "
+                f"Received: learning_rate={learning_rate!r}"
+            )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        rule = next(base for base in cls.__mro__ if "update_step" in base.__dict__ or "update_many" in base.__dict__)
+        cls._uses_update_step = rule is not Optimizer and "update_step" in rule.__dict__
+
+    # -- what a subclass defines
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        """The names of the state that each variable needs, with the value that it starts from.
+
+        A group's slots lie side by side in files: all of the first variable's, then the second's, ...
+        """
+        return []
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        """Update the parameters of a batch in place, by one call of a kernel for all of them if possible.
+
+        Args:
+            lr: the rate: a float, or a tensor without dimensions when it comes from a device or is being compiled.
+            step: the number of this update, counted from 1: an int, or such a tensor.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define update_many() or update_step().")
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable (Keras's way of defining an algorithm)."""
+        batch = self._plan_of((self._get_variable_index(variable),)).batches[0]
+        with torch.no_grad():
+            step = int(self.iterations) + 1
+            self.update_many(batch, [to_parameter(gradient, variable)], _number(learning_rate), step)
+
+    def kind_of(self, variable: Any) -> Any:
+        """What a rule with several cases tells variables apart by."""
+        return None
+
+    # -- variables
+
+    def build(self, variables: Iterable[Any]) -> None:
+        """Make the optimizer's own variables for the variables that it will change."""
+        if self.built:
+            return
+        variables = list(variables)
+        self._bind(variables)
+        if self.use_ema:
+            self._slots["average"] = self.add_optimizer_variables(variables, "average")
+        if self.gradient_accumulation_steps:
+            name = "gradient_accumulator"
+            self._slots[name] = [self.add_variable_from_reference(v, name) for v in variables]
+        for names in self.slot_groups():
+            lists = self.add_optimizer_variables(variables, list(names), list(names.values()))
+            self._slots.update(zip(names, lists))
+        self.built = True
+
+    @property
+    def variables(self) -> list[Any]:
+        """The optimizer's own variables, in the order that files have them in."""
+        return self._variables[:]
+
+    def add_variable(
+        self,
+        shape: tuple,
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable that belongs to the optimizer's state."""
+        with naming.name_scope(self.name):
+            variable = Variable(
+                initializer, shape=shape, dtype=dtype, trainable=False, aggregation=aggregation, name=name
+            )
+        self._track(variable)
+        return variable
+
+    def add_variable_from_reference(self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros") -> Any:
+        """Make a variable of the shape and type, and at the place, of a given one.
+
+        Args:
+            initializer: a name, a callable `(shape, dtype)`, or the number to fill it with.
+        """
+        with naming.name_scope(self.name):
+            variable = slots.make_slot(reference_variable, name or "var", initializer)
+        self._track(variable)
+        return variable
+
+    def add_optimizer_variables(self, trainable_variables: Sequence, name: Any, initializer: Any = "zeros") -> Any:
+        """Make one variable for each of the given ones: a list; or for several names a tuple of lists.
+
+        Variables that are overwritten with their gradient get `None`.
+        """
+        names = [name] if isinstance(name, str) else list(name)
+        initializers = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        if len(names) != len(initializers):
+            raise ValueError(
+                f"There must be as many initializers as names. Received: name={name!r}, initializer={initializer!r}"
+            )
+        lists: tuple[list, ...] = tuple([] for _ in names)
+        for v in trainable_variables:
+            for row, slot, start in zip(lists, names, initializers):
+                row.append(None if planning.is_overwritten(v) else self.add_variable_from_reference(v, slot, start))
+        return lists[0] if isinstance(name, str) else lists
+
+    def _add_number(self, name: str, value: float, dtype: torch.dtype) -> Variable:
+        """A scalar on the CPU, so that reading it never waits for an accelerator."""
+        with naming.name_scope(self.name):
+            number = Variable(
+                torch.tensor(value, dtype=dtype, device="cpu"),
+                trainable=False,
+                aggregation="only_first_replica",
+                name=name,
+            )
+        self._track(number)
+        return number
+
+    def _track(self, variable: Any) -> None:
+        if not any(variable is known for known in self._variables):
+            self._variables.append(variable)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Variable) and not isinstance(value, torch.nn.Parameter):
+            self._track(value)
+        super().__setattr__(name, value)
+
+    def _bind(self, variables: list) -> None:
+        self._trainable_variables = variables
+        self._index = {id(v): i for i, v in enumerate(variables)}
+        self._reset_plans()
+
+    def _get_variable_index(self, variable: Any) -> int:
+        return self._index[id(variable)]
+
+    def assign(self, variable: Any, value: Any) -> None:
+        """Give a variable (the model's or the optimizer's) a value."""
+        slots.assign(variable, value)
+
+    def assign_add(self, variable: Any, value: Any) -> None:
+        """Add to a variable."""
+        slots.assign(variable, variable + value)
+
+    def assign_sub(self, variable: Any, value: Any) -> None:
+        """Subtract from a variable."""
+        slots.assign(variable, variable - value)
+
+    # -- learning rate and step count
+
+    @property
+    def iterations(self) -> Any:
+        """How many updates were made, a tensor on the CPU."""
+        if self.gradient_accumulation_steps:
+            return torch.div(self._iterations, self.gradient_accumulation_steps, rounding_mode="floor")
+        return self._iterations
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate at this step. Of an optimizer made with a float it can be set, also by `assign`."""
+        if isinstance(self._learning_rate, LearningRateSchedule):
+            return self._learning_rate(self._iterations)
+        return self._learning_rate() if callable(self._learning_rate) else self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        current = self._learning_rate
+        if callable(learning_rate) and not isinstance(learning_rate, torch.Tensor):
+            self._variables = [v for v in self._variables if v is not current]
+            self._learning_rate = learning_rate
+        elif isinstance(current, Variable):
+            current.assign(learning_rate)
+        else:
+            raise TypeError(
+                "The learning rate can only be set on an optimizer that was made with a float; "
+                f"{self.name!r} has {current!r}. Received: learning_rate={learning_rate!r}"
+            )
+
+    def _rate(self, count: Any) -> Any:
+        """The rate as a Python number, or as a tensor when reading it would mean waiting for a device."""
+        rate = self._learning_rate
+        if isinstance(rate, Variable):
+            return rate if torch.compiler.is_compiling() else rate.item()
+        if isinstance(rate, LearningRateSchedule):
+            return rate(count) if isinstance(count, torch.Tensor) else rate.at(count)
+        return _number(rate())
+
+    # -- the step
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Any:
+        """`apply` for pairs of gradients and variables; returns the step count."""
+        grads, variables = zip(*grads_and_vars)
+        self.apply(list(grads), list(variables))
+        return self._iterations
+
+    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+        """Update the variables by their gradients.
+
+        Args:
+            grads: a tensor for each variable; a variable whose gradient is `None` is left as it is.
+            trainable_variables: default: those that the optimizer was built with. The first call builds it.
+
+        Raises:
+            ValueError: every gradient is `None`, or the optimizer was built with other variables.
+        """
+        grads = list(grads)
+        if not grads:
+            return
+        with torch.no_grad():
+            variables = None if trainable_variables is None else list(trainable_variables)
+            plan = self._plan
+            if plan is None or not self._is_whole(variables) or not plan.fits(grads) or not plan.is_current():
+                plan, grads = self._prepare(grads, variables)
+            if grads:
+                self._apply_plan(plan, grads)
+            self._iterations.add_(1)
+
+    def _is_whole(self, variables: list | None) -> bool:
+        """Whether these are all the variables that the optimizer was built with, in that order."""
+        known = self._trainable_variables
+        return variables is None or (len(variables) == len(known) and all(map(is_, variables, known)))
+
+    def _prepare(self, grads: list, variables: list | None) -> tuple[Plan | None, list]:
+        """The plan for these variables, and the gradients as its kernels want them."""
+        if not self.built and variables is not None:
+            self.build(variables)
+        indices = planning.indices_of(self, grads, variables)
+        if self._plan is not None and not self._plan.is_current():
+            planning.move_state(self, self._trainable_variables, with_dtype=True)
+            self._reset_plans()
+        grads, indices = planning.select(self, grads, indices)
+        grads, indices = planning.overwrite(self, grads, indices)
+        if not grads:
+            return None, grads
+        plan = self._plan_of(tuple(indices))
+        if len(indices) == len(self._trainable_variables) and indices == list(range(len(indices))):
+            self._plan = plan
+        return plan, [to_parameter(g, v) for g, v in zip(grads, plan.variables)]
+
+    def _plan_of(self, indices: tuple[int, ...]) -> Plan:
+        plan = self._plans.get(indices)
+        if plan is None:
+            plan = self._plans[indices] = planning.make_plan(self, indices)
+        return plan
+
+    def _reset_plans(self) -> None:
+        self._plan: Plan | None = None
+        self._plans: dict[tuple[int, ...], Plan] = {}
+
+    def _apply_plan(self, plan: Plan, grads: list) -> None:
+        count = self._iterations if torch.compiler.is_compiling() else self._iterations.item()
+        updates = count
+        if self.loss_scale_factor is not None:
+            grads = torch._foreach_div(grads, self.loss_scale_factor)
+        every = self.gradient_accumulation_steps
+        if every:
+            grads = self._accumulate(plan, grads, (count + 1) % every == 0)
+            updates = count // every
+        if grads is not None:
+            self._update(plan, self._clip(plan, grads), self._rate(count), updates + 1)
+            if every:
+                torch._foreach_zero_(plan.all_accumulators)
+        if self.use_ema:
+            self._average(plan, updates)
+        for variable in plan.constrained:
+            slots.assign(variable, variable.constraint(variable))
+
+    def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
+        for batch in plan.batches:
+            mine = grads if len(plan.batches) == 1 else [grads[i] for i in batch.positions]
+            if plan.sharded and not self.elementwise:
+                mine = plan.whole(mine, batch.parameters)
+            if self._uses_update_step:
+                self.shrink(batch, lr)
+                rate = self.learning_rate
+                for index, grad in zip(batch.indices, mine):
+                    self.update_step(grad, self._trainable_variables[index], rate)
+            else:
+                self.decay_and_update(batch, mine, lr, step)
+
+    def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        """Weight decay, then the rule; a rule whose kernel does both overrides this."""
+        self.shrink(batch, lr)
+        self.update_many(batch, grads, lr, step)
+
+    def shrink(self, batch: Batch, lr: Any) -> None:
+        """Weight decay."""
+        if self.weight_decay is not None and batch.decayed:
+            torch._foreach_mul_(batch.decayed, 1 - self.weight_decay * lr)
+
+    def _clip(self, plan: Plan, grads: list) -> list:
+        if self.clipvalue and self.clipvalue > 0:
+            return clipping.clip_by_value(grads, self.clipvalue)
+        clip = clipping.clip_by_norm if self.clipnorm else clipping.clip_by_global_norm
+        limit = self.clipnorm or self.global_clipnorm
+        if not limit or limit <= 0:
+            return grads
+        return clip(grads, limit, clipping.norms_of(plan.whole(grads, plan.variables) if plan.sharded else grads))
+
+    def _accumulate(self, plan: Plan, grads: list, is_update: bool) -> list | None:
+        """Note the gradients; at the last of the steps, the mean of all."""
+        if not is_update:
+            torch._foreach_add_(plan.accumulators, grads)
+            return None
+        mean = torch._foreach_add(grads, plan.accumulators)
+        torch._foreach_div_(mean, self.gradient_accumulation_steps)
+        return list(mean)
+
+    def _average(self, plan: Plan, updates: int) -> None:
+        if updates == 0:
+            torch._foreach_copy_(plan.averages, plan.averaged)
+        else:
+            torch._foreach_lerp_(plan.averages, plan.averaged, 1 - self.ema_momentum)
+        if self.ema_overwrite_frequency and (updates + 1) % self.ema_overwrite_frequency == 0:
+            torch._foreach_copy_(plan.averaged, plan.averages)
+
+    def finalize_variable_values(self, var_list: Sequence) -> None:
+        """What is left to do when training ends: with `use_ema`, the averages become the variables' values.
+
+        Raises:
+            ValueError: these are not as many variables as the optimizer was built with.
+        """
+        if not self.use_ema:
+            return
+        averages = self._slots.get("average", [])
+        if len(var_list) != len(averages):
+            raise ValueError(
+                f"There must be an average for each variable; received {len(var_list)} variables, "
+                f"the optimizer {self.name!r} has {len(averages)} averages. Was it used on this model?"
+            )
+        for variable, average in zip(var_list, averages):
+            if average is not None:
+                slots.assign(variable, average)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss to take the gradients of: times `loss_scale_factor`, if there is one."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def exclude_from_weight_decay(self, var_list: Iterable | None = None, var_names: Iterable[str] | None = None) -> None:
+        """Leave variables out of weight decay.
+
+        Args:
+            var_list: the variables themselves.
+            var_names: regular expressions; a variable in whose name one is found is left out.
+        """
+        self._undecayed = {id(v) for v in var_list or ()}
+        self._undecayed_names = re.compile("|".join(set(var_names))) if var_names else None
+        self._reset_plans()
+
+    def uses_weight_decay(self, variable: Any) -> bool:
+        """Whether weight decay shrinks the variable."""
+        if id(variable) in self._undecayed:
+            return False
+        pattern = self._undecayed_names
+        return pattern is None or pattern.search(str(getattr(variable, "name", None) or "")) is None
+
+    def stateless_apply(self, optimizer_variables: Sequence, grads: Sequence, trainable_variables: Sequence) -> tuple:
+        """The values that `apply` would give, computed on copies.
+
+        Args:
+            optimizer_variables: values in the place of `self.variables`.
+            grads: the gradients.
+            trainable_variables: values in the place of the variables that the optimizer was built with.
+
+        Returns:
+            The new values of the trainable variables, and those of the optimizer's.
+
+        Raises:
+            ValueError: the optimizer isn't built, or the lists have other lengths.
+        """
+        if not self.built:
+            raise ValueError(
+                f"stateless_apply() needs the variables of {self.name!r}; call optimizer.build(variables) first."
+            )
+        mine, theirs = self.variables, self._trainable_variables
+        if len(optimizer_variables) != len(mine) or len(trainable_variables) != len(theirs):
+            raise ValueError(
+                f"There must be {len(mine)} values for the optimizer's variables and {len(theirs)} for the trainable ones. "
+                f"Received: {len(optimizer_variables)} and {len(trainable_variables)}."
+            )
+        copies = {id(v): stateless.copy_of(v, value) for v, value in zip(mine, optimizer_variables)}
+        copies |= {id(v): stateless.copy_of(v, value) for v, value in zip(theirs, trainable_variables)}
+        twin = stateless.twin(self, copies)
+        twin.apply(grads)
+        return stateless.plain(twin._trainable_variables), stateless.plain(twin.variables)
+
+    # -- files
+
+    def set_weights(self, weights: Sequence) -> None:
+        """Give the optimizer's variables values, in the order of `variables`."""
+        if not self.built:
+            raise ValueError(f"set_weights() needs a built optimizer; call build() of {self.name!r} first.")
+        for variable, weight in zip(self.variables, weights):
+            slots.assign(variable, weight)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the state into `store` as arrays under "0", "1", ..."""
+        slots.save(self.variables, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the state back from `store`."""
+        slots.load(self.variables, store, self.name)
+
+    def get_config(self) -> dict[str, Any]:
+        config = config_of(self)
+        rate = self._learning_rate
+        config["learning_rate"] = float(rate) if isinstance(rate, Variable) else serialize_keras_object(rate)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        config = dict(config)
+        if isinstance(config.get("learning_rate"), dict):
+            config["learning_rate"] = deserialize_keras_object(config["learning_rate"], custom_objects=custom_objects)
+        return cls(**config)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_plan": None, "_plans": {}, "_index": {}}
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
+        self._bind(self._trainable_variables)
+
+
+def _number(rate: Any) -> Any:
+    """A rate as a Python number, unless it lies on a device."""
+    if isinstance(rate, torch.Tensor) and (rate.device.type != "cpu" or torch.compiler.is_compiling()):
+        return rate
+    return float(rate)
+
+
+def _check_arguments(optimizer: Optimizer) -> None:
+    every = optimizer.gradient_accumulation_steps
+    if every and every < 2:
+        raise ValueError(f"`gradient_accumulation_steps` must be an integer >= 2. Received: {every}")
+    if optimizer.use_ema:
+        if not 0 <= optimizer.ema_momentum <= 1:
+            raise ValueError(f"`ema_momentum` must be in the range [0, 1]. Received: {optimizer.ema_momentum}")
+        frequency = optimizer.ema_overwrite_frequency
+        if frequency and (not isinstance(frequency, int) or frequency < 1):
+            raise ValueError(f"`ema_overwrite_frequency` must be an integer >= 1 or None. Received: {frequency}")
+    limits = {name: getattr(optimizer, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
+    if sum(limit is not None for limit in limits.values()) > 1:
+        raise ValueError(f"Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: {limits}")

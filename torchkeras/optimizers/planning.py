@@ -1,0 +1,152 @@
+"""From gradients and variables to a plan: who is missing, who is new, what goes into which kernel call."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch.distributed.tensor import DTensor
+
+from torchkeras.optimizers import slots
+from torchkeras.optimizers.batch import Batch, Plan, group, local, to_parameter
+
+
+def indices_of(optimizer: Any, grads: list, variables: list | None) -> list[int]:
+    """The place of each gradient's variable among those that the optimizer was built with."""
+    known = optimizer._trainable_variables
+    if variables is None:
+        if not optimizer.built:
+            raise ValueError(
+                "apply() without variables needs an optimizer that knows them; "
+                f"{optimizer.name!r} has not been built. Call optimizer.build(variables) first."
+            )
+        if len(grads) != len(known):
+            raise ValueError(
+                f"There must be a gradient for each variable; received {len(grads)} gradients, "
+                f"the optimizer {optimizer.name!r} was built with {len(known)} variables."
+            )
+        return list(range(len(known)))
+    if len(grads) != len(variables):
+        raise ValueError(f"Received {len(grads)} gradients for {len(variables)} variables.")
+    found = [optimizer._index.get(id(v)) for v in variables]
+    if None in found:
+        rebind(optimizer, variables, variables[found.index(None)])
+        found = list(range(len(variables)))
+    return found
+
+
+def rebind(optimizer: Any, variables: list, unknown: Any) -> None:
+    """Take new variables for those that the optimizer was built with: FSDP2 replaces the parameters of a model.
+
+    Before the first update any new variables of the same shapes will do. Later only sharded ones: they can be
+    nothing but the old ones in another form, and the state is sharded like them.
+
+    Raises:
+        ValueError: these are other variables.
+    """
+    old = optimizer._trainable_variables
+    same_shapes = len(old) == len(variables) and all(a.shape == b.shape for a, b in zip(old, variables))
+    fresh = int(optimizer._iterations) == 0
+    if not same_shapes or not (fresh or isinstance(unknown, DTensor)):
+        raise ValueError(
+            f"Unknown variable: {getattr(unknown, 'path', tuple(unknown.shape))}. The optimizer {optimizer.name!r} "
+            f"was built with {len(old)} other variables and has made {int(optimizer._iterations)} updates. "
+            "Make a new optimizer for new variables."
+        )
+    move_state(optimizer, variables)
+    optimizer._bind(list(variables))
+
+
+def move_state(optimizer: Any, variables: list, with_dtype: bool = False) -> None:
+    """Bring the slots to where (and, if asked, to the types in which) the variables are now."""
+    replaced = {}
+    for row in optimizer._slots.values():
+        for i, (slot, variable) in enumerate(zip(row, variables)):
+            if slot is not None and slot.shape == variable.shape:
+                row[i] = slots.moved(slot, variable, variable.dtype if with_dtype else None)
+                replaced[id(slot)] = row[i]
+    optimizer._variables = [replaced.get(id(v), v) for v in optimizer._variables]
+
+
+def select(optimizer: Any, grads: list, indices: list[int]) -> tuple[list, list[int]]:
+    """The gradients that exist, and their variables' indices.
+
+    Raises:
+        ValueError: there are none.
+    """
+    present = [i for i, g in enumerate(grads) if g is not None]
+    if len(present) == len(grads):
+        return grads, indices
+    if not present:
+        raise ValueError("No gradients provided for any variable: each of the gradients is None.")
+    names = [_name(optimizer, indices[i]) for i in range(len(grads)) if grads[i] is None]
+    warnings.warn(
+        f"There are no gradients for the variables {names}: the loss does not depend on them. "
+        "With `model.compile()`, is there a `loss`?",
+        stacklevel=5,
+    )
+    return [grads[i] for i in present], [indices[i] for i in present]
+
+
+def _name(optimizer: Any, index: int) -> str:
+    return getattr(optimizer._trainable_variables[index], "path", None) or f"parameter {index}"
+
+
+def overwrite(optimizer: Any, grads: list, indices: list[int]) -> tuple[list, list[int]]:
+    """Put the gradient itself into variables that ask for it (scales of float8 training); return the others.
+
+    Over accumulated steps their value is the greatest of the gradients.
+    """
+    variables = optimizer._trainable_variables
+    if not any(is_overwritten(variables[i]) for i in indices):
+        return grads, indices
+    every = optimizer.gradient_accumulation_steps
+    rest = []
+    for grad, index in zip(grads, indices):
+        variable = variables[index]
+        if not is_overwritten(variable):
+            rest.append((grad, index))
+        elif not every:
+            slots.assign(variable, grad)
+        else:
+            greatest = optimizer._slots["gradient_accumulator"][index]
+            torch.maximum(to_parameter(grad, variable), greatest, out=greatest)
+            if (int(optimizer._iterations) + 1) % every == 0:
+                slots.assign(variable, greatest)
+                greatest.zero_()
+    return [grad for grad, _ in rest], [index for _, index in rest]
+
+
+def is_overwritten(variable: Any) -> bool:
+    """Whether the variable takes its gradient as its value."""
+    return bool(getattr(variable, "overwrite_with_gradient", False))
+
+
+def make_plan(optimizer: Any, indices: tuple[int, ...]) -> Plan:
+    """The plan of an update of these variables."""
+    everything = optimizer._trainable_variables
+    variables = [everything[i] for i in indices]
+    shards = local if optimizer.elementwise and not optimizer._uses_update_step else lambda tensor: tensor
+    batches = []
+    for positions in group(variables, lambda p: optimizer.kind_of(variables[p])):
+        chosen = [indices[p] for p in positions]
+        batches.append(
+            Batch(
+                indices=chosen,
+                positions=positions,
+                parameters=[shards(everything[i]) for i in chosen],
+                slots={name: [shards(row[i]) for i in chosen] for name, row in optimizer._slots.items()},
+                decays=[optimizer.uses_weight_decay(everything[i]) for i in chosen],
+                kind=optimizer.kind_of(everything[chosen[0]]),
+            )
+        )
+    plan = Plan(variables, batches)
+    accumulators = optimizer._slots.get("gradient_accumulator")
+    if accumulators is not None:
+        plan.accumulators = [local(accumulators[i]) for i in indices]
+        plan.all_accumulators = [local(slot) for slot in accumulators]
+    averaged = [(a, v) for a, v in zip(optimizer._slots.get("average", ()), everything) if a is not None]
+    plan.averages = [local(average) for average, _ in averaged]
+    plan.averaged = [local(variable) for _, variable in averaged]
+    return plan

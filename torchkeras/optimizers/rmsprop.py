@@ -1,0 +1,66 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_
+
+
+class RMSprop(Optimizer):
+    """The gradient over the root of the running mean of its square.
+
+    `v += (1 - rho) * (g**2 - v)`; `w -= lr * g / sqrt(v + epsilon)`
+
+    Args:
+        rho: decay of the mean of squares.
+        momentum: share of the last change in this one.
+        epsilon: keeps the denominator off zero.
+        centered: divide by the estimated variance instead: `v - mean(g)**2`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-07,
+        centered: bool = False,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.rho = rho
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.centered = centered
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        groups = [{"velocity": 0.0}]
+        if self.momentum > 0:
+            groups.append({"momentum": 0.0})
+        if self.centered:
+            groups.append({"average_gradient": 0.0})
+        return groups
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        velocities = batch.slots["velocity"]
+        lerp_square_(velocities, grads, 1 - self.rho)
+        scales = torch._foreach_add(velocities, self.epsilon)
+        if self.centered:
+            means = batch.slots["average_gradient"]
+            lerp_(means, grads, 1 - self.rho)
+            torch._foreach_addcmul_(scales, means, means, value=-1)
+        torch._foreach_sqrt_(scales)
+        directions = torch._foreach_div(grads, scales)
+        if self.momentum <= 0:
+            descend_(batch.parameters, directions, lr)
+            return
+        momentums = batch.slots["momentum"]
+        torch._foreach_mul_(directions, lr)
+        torch._foreach_mul_(momentums, self.momentum)
+        torch._foreach_add_(momentums, directions)
+        torch._foreach_sub_(batch.parameters, momentums)

@@ -1,0 +1,38 @@
+"""The pieces that update rules share, on lists of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def lerp_(averages: list, values: list, share: float) -> None:
+    """Move each average by `share` towards its value."""
+    torch._foreach_lerp_(averages, values, share)
+
+
+def lerp_square_(averages: list, values: list, share: float) -> None:
+    """Move each average by `share` towards the square of its value."""
+    torch._foreach_mul_(averages, 1 - share)
+    torch._foreach_addcmul_(averages, values, values, value=share)
+
+
+def root(values: list, epsilon: float) -> list:
+    """`sqrt(v) + epsilon` of each."""
+    roots = torch._foreach_sqrt(values)
+    torch._foreach_add_(roots, epsilon)
+    return list(roots)
+
+
+def descend_(parameters: list, directions: list, lr: Any) -> None:
+    """`p -= lr * d`. `lr` is a number or a tensor without dimensions; `directions` may be changed."""
+    if isinstance(lr, torch.Tensor):
+        torch._foreach_mul_(directions, lr.to(device=parameters[0].device, dtype=parameters[0].dtype))
+        lr = 1.0
+    torch._foreach_add_(parameters, directions, alpha=-lr)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a rate is a Python number, which kernels take as an argument."""
+    return type(value) is float

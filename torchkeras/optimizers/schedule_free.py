@@ -1,0 +1,66 @@
+"""Schedule-free AdamW."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, lerp_square_, root
+
+
+class ScheduleFreeAdamW(Optimizer):
+    """AdamW that needs no schedule: the weights are a mixture of a fast sequence `z` and its average `x`.
+
+    `z -= lr * g / (sqrt(v / (1 - beta_2**t)) + epsilon)`; `x += (z - x) / t`; `w = (1 - beta_1) * z + beta_1 * x`
+
+    [Defazio et al., 2024](https://arxiv.org/abs/2405.15682)
+
+    Args:
+        beta_1: share of the average in the weights.
+        beta_2: decay of the mean of squares `v`.
+        warmup_steps: the rate rises linearly over so many steps.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-08,
+        warmup_steps: int = 0,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.warmup_steps = warmup_steps
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        return [{"momentum": 0.0, "velocity": 0.0}]
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        variables = list(variables)
+        super().build(variables)
+        with torch.no_grad():
+            for z, variable in zip(self._slots["momentum"], variables):
+                if z is not None:
+                    z.copy_(variable)
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        parameters, fast, velocities = batch.parameters, batch.slots["momentum"], batch.slots["velocity"]
+        if self.warmup_steps > 0:
+            lr = lr * min(step / self.warmup_steps, 1.0)
+        averages = torch._foreach_sub(parameters, torch._foreach_mul(fast, 1 - self.beta_1))
+        torch._foreach_div_(averages, self.beta_1)
+        lerp_square_(velocities, grads, 1 - self.beta_2)
+        scales = root(velocities, self.epsilon * math.sqrt(1 - self.beta_2**step))
+        descend_(fast, torch._foreach_div(grads, scales), lr * math.sqrt(1 - self.beta_2**step))
+        torch._foreach_lerp_(averages, fast, 1.0 / step)
+        torch._foreach_copy_(parameters, torch._foreach_lerp(fast, averages, self.beta_1))

@@ -1,0 +1,6 @@
+"""Schedules to configs and back."""
+
+from torchkeras.core.serialization import make_deserialize, make_serialize
+
+serialize = make_serialize()
+deserialize = make_deserialize("keras.optimizers.schedules")

@@ -1,0 +1,90 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import torch
+
+from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, is_number
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked for: `m = momentum * m - lr * g`; `w += m`.
+
+    With `nesterov`, `w += momentum * m - lr * g`.
+
+    Args:
+        momentum: share of the last change in this one, a float in [0, 1].
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **kwargs: Unpack[OptimizerArguments],
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        if not isinstance(momentum, float) or not 0 <= momentum <= 1:
+            raise ValueError(f"`momentum` must be a float between [0, 1]. Received: momentum={momentum!r}")
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def slot_groups(self) -> list[dict[str, float]]:
+        return [{"momentum": 0.0}] if self.momentum else []
+
+    @property
+    def momentums(self) -> list:
+        """The momentum of each variable."""
+        return self._slots.get("momentum", [])
+
+    def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        if self.momentum or not (batch.fusible and batch.all_decay and is_number(lr)):
+            super().decay_and_update(batch, grads, lr, step)
+        else:  # without momentum, decay and L2 gradient are one and the same
+            _fused(batch.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
+
+    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+        parameters = batch.parameters
+        if not self.momentum:
+            descend_(parameters, torch._foreach_mul(grads, 1.0) if not is_number(lr) else grads, lr)
+            return
+        momentums = batch.slots["momentum"]
+        if batch.fusible and is_number(lr) and not self.nesterov:
+            # torch's `buf = momentum * buf + (1 - dampening) * g; w -= lr * buf` becomes Keras's rule.
+            _fused(parameters, grads, momentums, -1.0, momentum=self.momentum, dampening=1.0 + lr)
+            return
+        changes = torch._foreach_mul(grads, lr)
+        torch._foreach_mul_(momentums, self.momentum)
+        torch._foreach_sub_(momentums, changes)
+        if self.nesterov:
+            torch._foreach_add_(parameters, momentums, alpha=self.momentum)
+            torch._foreach_sub_(parameters, changes)
+        else:
+            torch._foreach_add_(parameters, momentums)
+
+
+def _fused(
+    parameters: list,
+    grads: list,
+    momentums: list,
+    lr: float,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+) -> None:
+    torch._fused_sgd_(
+        parameters,
+        grads,
+        momentums,
+        lr=lr,
+        momentum=momentum,
+        dampening=dampening,
+        weight_decay=weight_decay,
+        nesterov=False,
+        maximize=False,
+        is_first_step=False,
+    )

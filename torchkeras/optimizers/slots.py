@@ -1,0 +1,103 @@
+"""The variables of an optimizer's state: making, placing, saving and loading them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from torchkeras.core.dtypes import standardize_dtype
+from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
+from torchkeras.core.variable import Variable, as_variable
+
+
+def make_slot(reference: Any, name: str, initializer: Any = "zeros") -> Any:
+    """A variable of the shape, type and place of `reference`, named after it; of a sharded one, sharded alike.
+
+    Args:
+        initializer: a name, a callable `(shape, dtype)`, or the number to fill it with.
+    """
+    fill = 0.0 if initializer == "zeros" else initializer
+    if isinstance(fill, (int, float)):
+        value = torch.full_like(reference, fill, requires_grad=False)
+    else:
+        value = Variable(initializer, shape=tuple(reference.shape), dtype=standardize_dtype(reference.dtype), trainable=False)
+        value = place_like(value, reference)
+    if isinstance(value, DTensor):  # a wrapper of its own, which can't be a Variable
+        return value
+    return Variable(value.detach().as_subclass(torch.Tensor), trainable=False, name=f"{_flat_name(reference)}_{name}")
+
+
+def _flat_name(reference: Any) -> str:
+    path = getattr(reference, "path", None) or getattr(reference, "name", None) or "parameter"
+    return str(path).replace("/", "_").replace(":", "_")
+
+
+def place_like(slot: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """The slot's value on the device of `reference`, and sharded as it is."""
+    if isinstance(reference, DTensor) and not isinstance(slot, DTensor):
+        plain = slot.detach().as_subclass(torch.Tensor).to(reference.device)
+        return distribute_tensor(plain, reference.device_mesh, reference.placements)
+    return slot.detach().to(device=reference.device)
+
+
+def moved(slot: Any, reference: torch.Tensor, dtype: torch.dtype | None = None) -> Any:
+    """The slot where `reference` is: itself where that changes nothing."""
+    dtype = dtype or slot.dtype
+    sharded_alike = isinstance(slot, DTensor) == isinstance(reference, DTensor)
+    if slot.device == reference.device and slot.dtype == dtype and sharded_alike:
+        return slot
+    value = place_like(slot, reference).to(dtype)
+    if isinstance(value, DTensor):
+        return value
+    return as_variable(value, False, slot.info if isinstance(slot, Variable) else None)
+
+
+def assign(variable: Any, value: Any) -> None:
+    """Give a variable, or any other tensor, a value."""
+    if isinstance(variable, Variable):
+        variable.assign(value)
+        return
+    with torch.no_grad():
+        value = convert_to_tensor(value, dtype=variable.dtype, device=variable.device)
+        if value.shape != variable.shape:
+            raise ValueError(
+                f"The value assigned must have the variable's shape {tuple(variable.shape)}; received {tuple(value.shape)}."
+            )
+        if isinstance(variable, DTensor) and not isinstance(value, DTensor):
+            value = distribute_tensor(value, variable.device_mesh, variable.placements)
+        variable.copy_(value)
+
+
+def save(variables: list, store: Any) -> None:
+    """Put the values into a dict-like `store` under "0", "1", ..., as Keras's files have them."""
+    for i, variable in enumerate(variables):
+        whole = variable.full_tensor() if isinstance(variable, DTensor) else variable
+        store[str(i)] = convert_to_numpy(whole)
+
+
+def load(variables: list, store: Any, name: str) -> None:
+    """Take the values back from a `store`. One with another number of values is left alone, with a warning.
+
+    Raises:
+        ValueError: a value has another shape than its variable; then nothing has been changed.
+    """
+    count = len(store.keys())
+    if count != len(variables):
+        hint = " The optimizer has not been built yet: call build() first." if not variables else ""
+        warnings.warn(
+            f"The state of the optimizer {name!r} was not loaded: it has {len(variables)} variables, "
+            f"the file has {count}.{hint}",
+            stacklevel=3,
+        )
+        return
+    for i, variable in enumerate(variables):
+        if tuple(store[str(i)].shape) != tuple(variable.shape):
+            raise ValueError(
+                f"Value {i} of the optimizer {name!r} must have the shape {tuple(variable.shape)} of "
+                f"{getattr(variable, 'path', 'its variable')!r}; the file has {tuple(store[str(i)].shape)}."
+            )
+    for i, variable in enumerate(variables):
+        assign(variable, store[str(i)])

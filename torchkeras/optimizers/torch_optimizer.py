@@ -1,0 +1,208 @@
+"""torch's own optimizers and learning rate schedulers with the interface of an `Optimizer`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+
+from torchkeras.core import naming
+from torchkeras.core.tensors import convert_to_numpy
+from torchkeras.core.variable import Variable
+from torchkeras.optimizers.slots import assign
+
+
+class TorchOptimizer:
+    """A `torch.optim.Optimizer` where a Keras one is expected.
+
+    Args:
+        optimizer: an instance, a class, or a function from a list of parameters to an instance.
+        scheduler: an object with `step()`, or a function from the torch optimizer to one; stepped after each update.
+        name: default: made of the class's name.
+    """
+
+    built = False
+    use_ema = False
+    loss_scale_factor = None
+    gradient_accumulation_steps = None
+
+    def __init__(self, optimizer: Any, scheduler: Any = None, name: str | None = None) -> None:
+        self.optimizer: torch.optim.Optimizer | None = None
+        self._make: Callable[[list], torch.optim.Optimizer] | None = None
+        self.scheduler = scheduler
+        kind = optimizer
+        if isinstance(optimizer, torch.optim.Optimizer):
+            self.optimizer, kind = optimizer, type(optimizer)
+        elif callable(optimizer):
+            self._make = optimizer
+        else:
+            raise ValueError(f"optimizer must be a torch optimizer or a function that makes one; received {optimizer!r}.")
+        self.name = name or naming.auto_name(getattr(kind, "__name__", "TorchOptimizer").strip("<>"))
+        count = torch.zeros((), dtype=torch.int32, device="cpu")
+        with naming.name_scope(self.name):
+            self._iterations = Variable(count, trainable=False, name="iteration")
+        self._trainable_variables: list[Any] = []
+        self._wanted_rate: float | None = None
+
+    # -- variables
+
+    def build(self, variables: Iterable[Any]) -> None:
+        """Make the torch optimizer, if a function for it was given, and check that it knows the variables.
+
+        Raises:
+            ValueError: it was made with other parameters.
+        """
+        if self.built:
+            return
+        self._trainable_variables = list(variables)
+        if self.optimizer is None:
+            self.optimizer = self._make(self._trainable_variables)
+        known = {id(p) for p in self._parameters()}
+        strange = [v for v in self._trainable_variables if id(v) not in known]
+        if strange:
+            raise ValueError(
+                f"The torch optimizer must hold the model's parameters; {len(strange)} of "
+                f"{len(self._trainable_variables)} are unknown to it, such as {_describe(strange[0])}. "
+                "Make it of model.parameters() after the model is built, or give its class or a function."
+            )
+        if callable(self.scheduler) and not hasattr(self.scheduler, "step"):
+            self.scheduler = self.scheduler(self.optimizer)
+        self.built = True
+        if self._wanted_rate is not None:
+            self.learning_rate = self._wanted_rate
+
+    def _parameters(self) -> list[Any]:
+        groups = self.optimizer.param_groups if self.optimizer is not None else []
+        return [p for group in groups for p in group["params"]]
+
+    def _state(self) -> list[tuple[str, torch.Tensor]]:
+        """The tensors of torch's state with their names, in the order of the parameters."""
+        found = []
+        for i, parameter in enumerate(self._parameters()):
+            state = self.optimizer.state.get(parameter, {})
+            found += [(f"{i}/{key}", value) for key, value in sorted(state.items()) if isinstance(value, torch.Tensor)]
+        return found
+
+    @property
+    def variables(self) -> list[Any]:
+        """The step count and the tensors of torch's state."""
+        return [self._iterations, *(value for _, value in self._state())]
+
+    @property
+    def iterations(self) -> Any:
+        return self._iterations
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate of the first parameter group. Setting it sets that of all groups."""
+        return self.optimizer.param_groups[0]["lr"] if self.optimizer is not None else self._wanted_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        self._wanted_rate = float(learning_rate)
+        for group in self.optimizer.param_groups if self.optimizer is not None else []:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(self._wanted_rate)
+            else:
+                group["lr"] = self._wanted_rate
+
+    # -- the step
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Any:
+        """`apply` for pairs of gradients and variables; returns the step count."""
+        grads, variables = zip(*grads_and_vars)
+        self.apply(list(grads), list(variables))
+        return self._iterations
+
+    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+        """Let torch update the parameters by these gradients, then step the scheduler.
+
+        Raises:
+            ValueError: every gradient is `None`, or their number is wrong.
+        """
+        if trainable_variables is not None and not self.built:
+            self.build(trainable_variables)
+        variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
+        if len(grads) != len(variables) or not self.built:
+            raise ValueError(
+                f"There must be a gradient for each variable; received {len(grads)} gradients for {len(variables)} "
+                f"variables{'' if self.built else '; call build(variables) first'}."
+            )
+        if all(g is None for g in grads):
+            raise ValueError("No gradients provided for any variable: each of the gradients is None.")
+        for variable, grad in zip(variables, grads):
+            if variable.grad is not grad:
+                variable.grad = grad
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        with torch.no_grad():
+            self._iterations.add_(1)
+
+    def scale_loss(self, loss: Any) -> Any:
+        return loss
+
+    def finalize_variable_values(self, var_list: Sequence) -> None:
+        """Nothing is left to do when training ends."""
+
+    # -- files
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the step count, the rates, and torch's state tensors into `store` as plain arrays.
+
+        They lie under "iteration", "learning_rate", and "state/<index of the parameter>/<name in torch>".
+        """
+        store["iteration"] = convert_to_numpy(self._iterations)
+        if self.optimizer is None:
+            return
+        rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        store["learning_rate"] = convert_to_numpy(torch.tensor(rates, dtype=torch.float64))
+        for name, value in self._state():
+            store[f"state/{name}".replace("/", ".")] = convert_to_numpy(value)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the state back from `store`.
+
+        Raises:
+            ValueError: a tensor has another shape than its parameter, or a parameter doesn't exist.
+        """
+        if self.optimizer is None:
+            raise ValueError(f"The optimizer {self.name!r} must be built before its state can be loaded.")
+        parameters = self._parameters()
+        found: dict[int, dict[str, torch.Tensor]] = {}
+        for key in store.keys():
+            if key.startswith("state."):
+                _, index, name = key.split(".", 2)
+                position = int(index)
+                if position >= len(parameters):
+                    raise ValueError(f"{key!r} belongs to no parameter: the optimizer has {len(parameters)}.")
+                shape, parameter = tuple(store[key].shape), parameters[position]
+                if shape not in ((), tuple(parameter.shape)):
+                    raise ValueError(f"{key!r} must have the shape {tuple(parameter.shape)} or (); it has {shape}.")
+                found.setdefault(position, {})[name] = self._placed(store[key], parameter, shape)
+        for position, state in found.items():
+            self.optimizer.state[parameters[position]].update(state)
+        for group, rate in zip(self.optimizer.param_groups, store["learning_rate"][()] if "learning_rate" in store else ()):
+            group["lr"] = float(rate)
+        assign(self._iterations, store["iteration"][()])
+
+    def _placed(self, value: Any, parameter: torch.Tensor, shape: tuple) -> torch.Tensor:
+        """A state tensor beside its parameter; a step count where torch keeps it."""
+        tensor = torch.tensor(value[()])
+        if shape == () and parameter.dim() > 0:
+            group = self.optimizer.param_groups[0]
+            on_device = group.get("fused") or group.get("capturable")
+            return tensor.to(parameter.device) if on_device else tensor
+        return tensor.to(device=parameter.device, dtype=parameter.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The name, torch's class and its plain defaults. What made the optimizer is code and not in it."""
+        defaults = self.optimizer.defaults if self.optimizer is not None else {}
+        plain = {k: v for k, v in defaults.items() if isinstance(v, (bool, int, float, str, tuple, type(None)))}
+        kind = type(self.optimizer).__name__ if self.optimizer is not None else getattr(self._make, "__name__", "")
+        return {"name": self.name, "torch_class": kind, **plain}
+
+
+def _describe(tensor: Any) -> str:
+    return f"{getattr(tensor, 'path', None) or 'one'} of shape {tuple(tensor.shape)}"
