@@ -50,7 +50,7 @@ class StatefulModule(nn.Module):
                 return own["_modules"][name]
             if name in own["_buffers"]:
                 value = own["_buffers"][name]
-                if type(value) is not BufferVariable and value is not None and name in own["_infos"]:
+                if type(value) is torch.Tensor and name in own["_infos"]:
                     value = as_variable(value, False, own["_infos"][name])
                 return self._read(name, value) if state.special else value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
