@@ -10,11 +10,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.layers.merging.base_merge import Merge, Shape
-
-
-def unit(x: Tensor, axis: int) -> Tensor:
-    """`x` with vectors of length one along `axis`."""
-    return x * torch.clamp(torch.rsqrt(x.square().sum(axis, keepdim=True)), max=1.0 / settings.epsilon())
+from torchkeras.layers.normalization.axes import unit_length
 
 
 def batch_dot(x: Tensor, y: Tensor, axes: tuple[int, int]) -> Tensor:
@@ -71,7 +67,7 @@ class Dot(Merge):
         x, y = inputs
         axes = self._axes([x.ndim, y.ndim])
         if self.normalize:
-            x, y = unit(x, axes[0]), unit(y, axes[1])
+            x, y = (unit_length(t, axis, settings.epsilon()) for t, axis in zip((x, y), axes, strict=True))
         return batch_dot(x, y, axes)
 
     def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:

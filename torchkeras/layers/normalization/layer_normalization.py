@@ -12,7 +12,7 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import dtypes
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.normalization.axes import axes_last, check_axes, inverse, standardize_axis
+from torchkeras.layers.normalization.axes import axes_last, check_axes, inverse, standardize_axis, unit_length
 
 
 class LayerNormalization(Layer):
@@ -147,8 +147,7 @@ class UnitNormalization(Layer):
         self.supports_masking = True
 
     def call(self, inputs: Tensor) -> Tensor:
-        squares = inputs.square().sum(self.axis, keepdim=True)
-        return inputs * torch.clamp(torch.rsqrt(squares), max=1e12)
+        return unit_length(inputs, self.axis, epsilon=1e-12)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return check_axes(self.axis, input_shape)

@@ -55,12 +55,13 @@ class Reshape(DtypeKeeping):
                 f"may be -1. Received: target_shape={target_shape}."
             )
         self.target_shape = target_shape
+        self._known = math.prod([dim for dim in target_shape if dim != -1])
 
     def call(self, inputs: Tensor) -> Tensor:
         return inputs.reshape(inputs.shape[0], *self._resolve(inputs.shape[1:]))
 
     def _resolve(self, dims: Any) -> tuple[int, ...]:
-        size, known = math.prod(dims), math.prod(dim for dim in self.target_shape if dim != -1)
+        size, known = math.prod(dims), self._known
         unknown = -1 in self.target_shape
         if size != known and (not unknown or known == 0 or size % known):
             raise ValueError(

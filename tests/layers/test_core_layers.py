@@ -1,0 +1,102 @@
+"""Promises of single layers: Embedding's weights, Lambda's safety, merging functions, the public names."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras import layers
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_embedding_takes_its_weights(wrapped, rng):
+    table = rng.normal(size=(4, 3)).astype("float32")
+    layer = layers.Embedding(4, 3, weights=[table] if wrapped else table)
+    np.testing.assert_array_equal(layer(torch.tensor([[0, 3]])).detach().numpy()[0], table[[0, 3]])
+    assert "weights" not in layer.get_config()
+
+
+def test_embedding_refuses_indices_beyond_its_table():
+    with pytest.raises(IndexError):
+        layers.Embedding(4, 3)(torch.tensor([4]))
+
+
+def test_embedding_warns_of_input_length():
+    with pytest.warns(UserWarning, match="input_length"):
+        layers.Embedding(4, 3, input_length=7)
+
+
+def test_lambda_applies_its_function_with_arguments_training_and_mask():
+    seen = {}
+
+    def scaled(x, factor, training=None, mask=None):
+        seen.update(training=training, mask=mask)
+        return x * factor
+
+    layer = layers.Lambda(scaled, arguments={"factor": 3.0}, mask=lambda x, mask: mask)
+    x, mask = torch.ones(2, 3), torch.tensor([[True, False, True]] * 2)
+    x._keras_mask = mask
+    y = layer(x, training=True)
+    torch.testing.assert_close(y, torch.full((2, 3), 3.0))
+    assert seen["training"] is True and seen["mask"] is mask
+
+
+def test_lambda_knows_its_output_shape():
+    assert layers.Lambda(lambda x: x[:, :2]).compute_output_shape((None, 5)) == (None, 2)
+    assert layers.Lambda(lambda x: x, output_shape=(7,)).compute_output_shape((None, 5)) == (None, 7)
+    assert layers.Lambda(lambda x: x, output_shape=lambda s: (s[0], 1)).compute_output_shape((None, 5)) == (None, 1)
+
+
+def test_lambda_stays_with_its_function_in_this_process():
+    layer = layers.Lambda(lambda x: x + 1)
+    again = layers.Lambda.from_config(layer.get_config())
+    torch.testing.assert_close(again(torch.ones(2)), torch.full((2,), 2.0))
+
+
+@pytest.mark.parametrize("safe_mode", [None, True, False])
+@pytest.mark.parametrize("name", ["function", "output_shape"])
+def test_lambda_never_runs_bytecode_of_a_config(name, safe_mode):
+    code = {"class_name": "__lambda__", "config": {"code": "4wEAAAAA", "defaults": None, "closure": None}}
+    config = {"name": "l", "trainable": True, "dtype": "float32", "function": "abs", "arguments": {}, name: code}
+    if name == "output_shape":
+        config["function"] = abs
+    with pytest.raises(ValueError, match="Lambda"):
+        layers.Lambda.from_config(config, safe_mode=safe_mode)
+
+
+def test_merging_functions_are_their_layers():
+    x, y = torch.randn(2, 3), torch.randn(2, 3)
+    for function, expected in [
+        (layers.add, x + y),
+        (layers.subtract, x - y),
+        (layers.multiply, x * y),
+        (layers.average, (x + y) / 2),
+        (layers.maximum, torch.maximum(x, y)),
+        (layers.minimum, torch.minimum(x, y)),
+        (layers.concatenate, torch.cat([x, y], dim=1)),
+    ]:
+        torch.testing.assert_close(function([x, y]), expected)
+    torch.testing.assert_close(layers.dot([x, y], axes=1), (x * y).sum(1, keepdim=True))
+
+
+def test_average_of_integers_beside_pads_counts_no_pad():
+    x = torch.arange(1.0, 6.0).view(1, 5, 1)
+    y = layers.AveragePooling1D(3, strides=1, padding="same")(x)
+    torch.testing.assert_close(y.flatten(), torch.tensor([1.5, 2.0, 3.0, 4.0, 4.5]))
+
+
+def test_configs_are_json(rng):
+    for layer in (layers.Dense(3, activation="relu"), layers.Conv2D(3, 3), layers.Rescaling(np.ones(3), offset=[1.0])):
+        config = json.loads(json.dumps(layer.get_config()))
+        assert type(layer).from_config(config).get_config().keys() == layer.get_config().keys()
+
+
+def test_public_names_are_those_of_keras():
+    keras_layers = pytest.importorskip("keras").layers
+    ours = {name for name in vars(layers) if not name.startswith("_")}
+    families = {"core", "base", "activation", "convolutional", "pooling", "normalization", "merging", "reshaping",
+                "regularization", "preprocessing", "attention", "recurrent", "serialization", "spatial"}  # fmt: skip
+    assert ours - families - set(dir(keras_layers)) == set()
