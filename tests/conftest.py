@@ -1,0 +1,66 @@
+"""What every test gets: Keras on torch as the oracle, one thread, fresh seeds that a failure prints."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import shutil
+import tempfile
+
+# Before anything imports Keras or starts a thread; child processes inherit it.
+os.environ["KERAS_BACKEND"] = "torch"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "TORCHKERAS_TEST_HOME" not in os.environ:
+    # Neither library may read (or write) the settings of whoever runs the tests.
+    _home = tempfile.mkdtemp(prefix="torchkeras-tests-")
+    os.environ["TORCHKERAS_TEST_HOME"] = os.environ["KERAS_HOME"] = _home
+    atexit.register(shutil.rmtree, _home, ignore_errors=True)
+
+import numpy as np
+import pytest
+import torch
+
+from torchkeras.core import naming, settings
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seed(request: pytest.FixtureRequest) -> int:
+    """A fresh seed for Python, NumPy and torch. `TORCHKERAS_TEST_SEED=N` repeats the run that printed N."""
+    given = os.environ.get("TORCHKERAS_TEST_SEED")
+    value = int(given) if given else int.from_bytes(os.urandom(4), "little")
+    random.seed(value)
+    np.random.seed(value)
+    torch.manual_seed(value)
+    request.node.user_properties.append(("seed", value))
+    return value
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """Random numbers that differ from run to run."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Names count from zero and the library's settings are the defaults, whatever ran before."""
+    naming.reset_names()
+    before = dict(settings._settings)
+    yield
+    settings._settings.update(before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    report = (yield).get_result()
+    value = dict(item.user_properties).get("seed")
+    if report.failed and value is not None:
+        report.sections.append(("seed", f"repeat with TORCHKERAS_TEST_SEED={value}"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
