@@ -16,9 +16,7 @@ class CallSpec:
 
     def __init__(self, call: Callable) -> None:
         signature = inspect.signature(call)
-        parameters = list(signature.parameters.values())
-        if parameters and parameters[0].name == "self":
-            parameters = parameters[1:]
+        parameters = list(signature.parameters.values())[1:]
         self.signature = signature.replace(parameters=parameters)
         self.names = [p.name for p in parameters if p.kind not in _VARIADIC]
         self.open = any(p.kind is p.VAR_KEYWORD for p in parameters)

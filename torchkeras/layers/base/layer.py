@@ -426,7 +426,7 @@ def _recorded_build(build: Any) -> Any:
             build(self, *args, **kwargs)
         self.built = True
         bound = signature.bind(self, *args, **kwargs).arguments
-        shapes = {name: value for name, value in bound.items() if name != "self"}
+        shapes = dict(list(bound.items())[1:])
         if shapes and "kwargs" not in shapes:
             self._build_shapes = shapes
 

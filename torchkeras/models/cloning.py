@@ -1,0 +1,91 @@
+"""Copies of models with fresh weights, and models from JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torchkeras.core import tree
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.layers.core.input_layer import Input, InputLayer
+from torchkeras.models.model import Functional, Model
+from torchkeras.models.sequential import Sequential
+
+
+def clone_model(
+    model: Any,
+    input_tensors: Any = None,
+    clone_function: Callable[[Any], Any] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+    **kwargs: Any,
+) -> Any:
+    """A model of the same architecture with newly made layers and weights.
+
+    Args:
+        input_tensors: KerasTensors to build upon; default: new inputs.
+        clone_function: makes the copy of a layer; default: from its config. Also for subclassed models when given none.
+        call_function: `(layer, *args, **kwargs)` makes a copied layer's call (functional models).
+        recursive: apply `clone_function` inside nested models too.
+    """
+    if not isinstance(model, Model):
+        raise ValueError(f"clone_model() copies models; received {model!r} (of type {type(model).__name__}).")
+
+    def clone(layer: Any) -> Any:
+        if recursive and isinstance(layer, Model) and layer.__dict__.get("_graph") is not None:
+            return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
+        if clone_function is not None and not isinstance(layer, InputLayer):
+            return clone_function(layer)
+        return type(layer).from_config(layer.get_config())
+
+    if isinstance(model, Sequential):
+        return _clone_sequential(model, input_tensors, clone)
+    if model.__dict__.get("_graph") is not None:
+        return _clone_functional(model, input_tensors, clone, call_function)
+    if clone_function is not None or input_tensors is not None:
+        raise ValueError(
+            f"clone_function and input_tensors need a functional or Sequential model; {type(model).__name__} is a "
+            f"subclassed one, of which only its config can be cloned."
+        )
+    return type(model).from_config(model.get_config())
+
+
+def _clone_sequential(model: Sequential, input_tensors: Any, clone: Callable) -> Sequential:
+    row = [layer for layer in model._row if not isinstance(layer, InputLayer)]
+    copies = [clone(layer) for layer in row]
+    if input_tensors is not None:
+        tensors = tree.flatten(input_tensors)
+        if len(tensors) != 1:
+            raise ValueError(f"A Sequential model takes one input tensor; received {len(tensors)}.")
+        copies.insert(0, _as_input(tensors[0]))
+    elif isinstance(model._row[0], InputLayer) if model._row else False:
+        copies.insert(0, InputLayer.from_config(model._row[0].get_config()))
+    return Sequential(copies, name=model.name, trainable=model.trainable)
+
+
+def _clone_functional(model: Model, input_tensors: Any, clone: Callable, call_function: Callable | None) -> Any:
+    graph = model.__dict__["_graph"]
+    if input_tensors is not None:
+        flat = [_as_input(tensor) for tensor in tree.flatten(input_tensors)]
+        if len(flat) != len(graph.inputs):
+            raise ValueError(f"The model takes {len(graph.inputs)} inputs; input_tensors has {len(flat)}.")
+    else:
+        flat = [Input(batch_shape=t.shape, dtype=t.dtype, name=t._keras_history.operation.name) for t in graph.inputs]
+    copies: dict[int, Any] = {}
+
+    def visit(operation: Any, args: tuple, kwargs: dict) -> Any:
+        if id(operation) not in copies:
+            copies[id(operation)] = clone(operation)
+        copy = copies[id(operation)]
+        return call_function(copy, *args, **kwargs) if call_function is not None else copy(*args, **kwargs)
+
+    outputs = graph.walk(list(flat), visit)
+    inputs = tree.pack_sequence_as(graph.inputs_struct, flat)
+    cls = type(model) if type(model).__init__ is Functional.__init__ else Functional
+    return cls(inputs, outputs, name=model.name, trainable=model.trainable)
+
+
+def _as_input(tensor: Any) -> KerasTensor:
+    if isinstance(tensor, KerasTensor) and hasattr(tensor, "_keras_history"):
+        return tensor
+    return Input(batch_shape=tuple(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))

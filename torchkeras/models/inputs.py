@@ -1,0 +1,118 @@
+"""What a functional model makes of the data that it is called on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras.core import tree
+from torchkeras.core.dtypes import TORCH_DTYPES
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.masks import set_mask
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.layers.core.input_layer import Input
+from torchkeras.models.graph import Graph
+
+
+def standardize(graph: Graph, inputs: Any, name: str) -> list:
+    """The data as a flat list in the order of the model's inputs, in their types and ranks.
+
+    Raises:
+        ValueError: a shape, a number of inputs or a name is not what the model was made with.
+    """
+    values = _ordered_values(graph, inputs, name)
+    return [_one(value, known, i, name) for i, (value, known) in enumerate(zip(values, graph.inputs))]
+
+
+def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:
+    struct = graph.inputs_struct
+    if isinstance(inputs, (torch.Tensor, KerasTensor)):
+        values = [inputs]
+    elif isinstance(inputs, dict):
+        values = _by_name(graph, inputs, name)
+    elif isinstance(struct, dict) and isinstance(inputs, (list, tuple)) and len(inputs) == len(struct):
+        by_key = dict(zip(struct, inputs))
+        values = tree.flatten({key: by_key[key] for key in struct})
+    else:
+        values = tree.flatten(inputs)
+    if len(values) != len(graph.inputs):
+        raise ValueError(
+            f"Model {name!r} takes {len(graph.inputs)} input(s) {[_input_name(t) for t in graph.inputs]}; "
+            f"received {len(values)}."
+        )
+    return values
+
+
+def _by_name(graph: Graph, inputs: dict, name: str) -> list:
+    struct = graph.inputs_struct
+    if isinstance(struct, dict) and all(key in inputs for key in struct):
+        return tree.flatten({key: inputs[key] for key in struct})
+    names = [_input_name(tensor) for tensor in graph.inputs]
+    missing = [known for known in names if known not in inputs]
+    if missing:
+        wanted = list(struct) if isinstance(struct, dict) else names
+        raise ValueError(f"Model {name!r} takes inputs named {wanted}; received {list(inputs)}.")
+    return [inputs[known] for known in names]
+
+
+def _input_name(tensor: Any) -> str:
+    return tensor._keras_history.operation.name
+
+
+def _one(value: Any, known: KerasTensor, index: int, name: str) -> Any:
+    if value is None:
+        if not getattr(known._keras_history.operation, "optional", False):  # type: ignore[attr-defined]
+            raise ValueError(f"Input {index} ({_input_name(known)!r}) of model {name!r} is not optional; received None.")
+        return None
+    if isinstance(value, KerasTensor):
+        return _fitted(value, known, index, name)
+    if not isinstance(value, torch.Tensor):
+        value = convert_to_tensor(value)
+    dtype = TORCH_DTYPES.get(known._dtype)
+    if dtype is not None and value.dtype is not dtype:
+        mask = getattr(value, "_keras_mask", None)
+        value = value.to(dtype)
+        set_mask(value, mask)
+    return _fitted(value, known, index, name)
+
+
+def _fitted(value: Any, known: KerasTensor, index: int, name: str) -> Any:
+    """The value with a last axis of 1 added or taken where that makes it fit; an error where nothing does."""
+    shape, wanted = value.shape, known.shape
+    if len(shape) != len(wanted) and not isinstance(value, KerasTensor):
+        if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+            value = value.squeeze(-1)
+        elif len(shape) == len(wanted) - 1 and wanted and wanted[-1] == 1:
+            value = value.unsqueeze(-1)
+        shape = value.shape
+    if len(shape) == len(wanted):
+        for found, size in zip(shape[1:], wanted[1:]):
+            if size is not None and found is not None and found != size:
+                break
+        else:
+            return value
+    raise ValueError(
+        f"Input {index} ({_input_name(known)!r}) of model {name!r} has the wrong shape: expected {wanted}, "
+        f"received {tuple(shape)}."
+    )
+
+
+def attach_masks(values: list, mask: Any) -> None:
+    """Put masks given in a call onto the inputs."""
+    for value, one in zip(values, tree.flatten(mask)):
+        if value is not None and one is not None:
+            set_mask(value, one if isinstance(one, torch.Tensor) else convert_to_tensor(one, "bool"))
+
+
+def with_new_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """A copy of the graph's calls behind `inputs` that starts from new input layers; the layers are shared."""
+    graph = Graph(inputs, outputs)
+    fresh = [
+        tensor
+        if not tensor._keras_history.operation._inbound_nodes[tensor._keras_history.node_index].input_tensors  # type: ignore[attr-defined]
+        else Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{_input_name(tensor)}_input")
+        for tensor in graph.inputs
+    ]
+    made = graph.walk(list(fresh), lambda operation, args, kwargs: operation(*args, **kwargs))
+    return tree.pack_sequence_as(inputs, fresh), made

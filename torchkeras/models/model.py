@@ -1,0 +1,268 @@
+"""The model: a layer that can be compiled, trained, saved and described."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Self
+
+import torch
+
+from torchkeras import saving
+from torchkeras.core import tree
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.serialization import serialize_keras_object
+from torchkeras.layers.base.layer import Layer
+from torchkeras.models import graph_config, inputs as model_inputs
+from torchkeras.models.graph import Graph
+from torchkeras.models.summary import print_summary
+from torchkeras.training.trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """A layer with `compile`, `fit`, `evaluate`, `predict`, `save`.
+
+    Made from symbolic tensors, `Model(inputs, outputs)`, it is a functional model; a subclass with a `call` of its own
+    is an ordinary layer of layers.
+
+    Args:
+        inputs, outputs: KerasTensors, or nests of them.
+        name: default: numbered after the class.
+    """
+
+    keras_module = "keras"
+    _graph: Graph | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _is_functional(args, kwargs):
+            cls = Functional  # type: ignore[assignment]
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not _is_functional(args, kwargs):
+            if args:
+                raise TypeError(
+                    f"{type(self).__name__}() takes symbolic inputs and outputs, or keyword arguments only; received {args}."
+                )
+            super().__init__(**kwargs)
+            self._init_trainer()
+            return
+        named = dict(zip(("inputs", "outputs", "name"), args)) | kwargs
+        inputs, outputs = named.pop("inputs"), named.pop("outputs")
+        super().__init__(**named)
+        self._init_trainer()
+        self._set_graph(Graph(*_linked(inputs, outputs)))
+
+    def _set_graph(self, graph: Graph) -> None:
+        self.__dict__["_graph"] = graph
+        names: dict[str, Any] = {}
+        for operation in graph.operations:
+            if names.setdefault(operation.name, operation) is not operation:
+                raise ValueError(
+                    f"The names of a model's layers must differ; two are called {operation.name!r}. Rename one."
+                )
+            if isinstance(operation, torch.nn.Module) and all(operation is not m for m in self._modules.values()):
+                self._modules[operation.name.replace(".", "_")] = operation
+        self.built = True
+        # Inputs take the types of their Input layers, not the model's.
+        self.__dict__["_input_type"] = None
+        self._build_shapes = {"input_shape": tree.map_structure(lambda t: t.shape, graph.inputs_struct)}
+
+    # ------------------------------------------------------------------ calling
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The outputs for the inputs; models without symbolic inputs and outputs define it themselves."""
+        graph = self.__dict__.get("_graph")
+        if graph is None:
+            raise NotImplementedError(
+                f"Model {type(self).__name__} has no call(): define call(self, inputs), or make it as "
+                f"Model(inputs, outputs) from symbolic tensors."
+            )
+        values = model_inputs.standardize(graph, inputs, self.name)
+        if mask is not None:
+            model_inputs.attach_masks(values, mask)
+        return graph.run(values)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        graph = self.__dict__.get("_graph")
+        if graph is None:
+            return super().compute_output_spec(*args, **kwargs)
+        inputs = args[0] if args else kwargs["inputs"]
+        values = model_inputs.standardize(graph, inputs, self.name)
+        return graph.specs(values)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        graph = self.__dict__.get("_graph")
+        if graph is None:
+            return super().compute_output_shape(*args, **kwargs)
+        shapes = args[0] if args else kwargs["input_shape"]
+        flat = [shapes] if tree.is_shape_tuple(shapes) else _flat_shapes(shapes)
+        tensors = [KerasTensor(shape, known.dtype) for shape, known in zip(flat, graph.inputs)]
+        return tree.map_structure(lambda t: t.shape, graph.specs(tensors))
+
+    # ------------------------------------------------------------------ structure
+
+    def _graph_attribute(self, what: str) -> Any:
+        graph = self.__dict__.get("_graph")
+        if graph is None:
+            raise AttributeError(
+                f"Model {self.name!r} ({type(self).__name__}) has no {what}: only functional models, and Sequential "
+                f"models with a known input shape, are made of symbolic tensors. A subclassed model runs its call()."
+            )
+        return graph
+
+    @property
+    def inputs(self) -> list:
+        """The symbolic inputs of a functional model, flat."""
+        return self._graph_attribute("inputs").inputs
+
+    @property
+    def outputs(self) -> list:
+        return self._graph_attribute("outputs").outputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs as the model was given them."""
+        return self._graph_attribute("input").inputs_struct
+
+    @property
+    def output(self) -> Any:
+        return self._graph_attribute("output").outputs_struct
+
+    @property
+    def input_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self.output)
+
+    @property
+    def operations(self) -> list:
+        """The layers and ops of a functional model."""
+        return list(self._graph_attribute("operations").operations)
+
+    @property
+    def layers(self) -> list:
+        """The model's direct layers."""
+        graph = self.__dict__.get("_graph")
+        if graph is None:
+            return self._layers
+        own = [operation for operation in graph.operations if isinstance(operation, Layer)]
+        return own + [layer for layer in self._layers if all(layer is not known for known in own)]
+
+    @layers.setter
+    def layers(self, value: Any) -> None:
+        raise AttributeError("`Model.layers` is made by the model and can't be set; use another name.")
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
+        """A layer of the model by name or by its place in `layers`.
+
+        Raises:
+            ValueError: there is no such layer, or both or neither are given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError(f"get_layer() takes a name or an index; received name={name!r}, index={index!r}.")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"Model {self.name!r} has {len(layers)} layers; there is none at index {index}.")
+            return layers[index]
+        for layer in layers:
+            if getattr(layer, "name", None) == name:
+                return layer
+        raise ValueError(f"Model {self.name!r} has no layer {name!r}; it has {[getattr(x, 'name', x) for x in layers]}.")
+
+    def reset_states(self) -> None:
+        """Set the states of all stateful recurrent layers back to zero."""
+        for layer in self._flatten_layers(include_self=False):
+            if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
+                layer.reset_state()
+
+    reset_state = reset_states
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print a table of the layers, their output shapes and parameter counts."""
+        print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    # ------------------------------------------------------------------ description and files
+
+    def get_config(self) -> dict[str, Any]:
+        graph = self.__dict__.get("_graph")
+        if graph is None or not _functional_like(type(self)):
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **graph_config.graph_to_config(graph)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """The model that `config` describes, with fresh weights."""
+        if not {"layers", "input_layers", "output_layers"} <= set(config):
+            return super().from_config(config)
+        inputs, outputs = graph_config.graph_from_config(config, custom_objects)
+        named = {key: config[key] for key in ("name", "trainable") if key in config}
+        return (Functional if cls is Model else cls)(inputs=inputs, outputs=outputs, **named)  # type: ignore[return-value]
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture, without weights, as JSON; `kwargs` go to `json.dumps`."""
+        return json.dumps(serialize_keras_object(self), **kwargs)
+
+    def save(
+        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True, **kwargs: Any
+    ) -> None:
+        """Write the whole model: architecture, weights, compile configuration, optimizer state."""
+        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, include_optimizer=include_optimizer, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
+        """Write the weights to a `.weights.h5` file."""
+        saving.save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """Read weights from a `.weights.h5` or `.keras` file."""
+        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+
+class Functional(Model):
+    """A model made of symbolic inputs and outputs; `Model(inputs, outputs)` makes one."""
+
+    keras_module = None
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+
+
+def _is_functional(args: tuple, kwargs: dict) -> bool:
+    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or {"inputs", "outputs"} <= set(kwargs)
+
+
+def _functional_like(cls: type) -> bool:
+    """Whether the class is made from inputs and outputs as `Functional` is."""
+    return cls is Functional or cls.__init__ in (Functional.__init__, Model.__init__)
+
+
+def _flat_shapes(shapes: Any) -> list:
+    if tree.is_shape_tuple(shapes):
+        return [tuple(shapes)]
+    values = [shapes[key] for key in sorted(shapes)] if isinstance(shapes, dict) else shapes
+    return [shape for value in values for shape in _flat_shapes(value)]
+
+
+def _linked(inputs: Any, outputs: Any) -> tuple[Any, Any]:
+    """Inputs in the middle of a graph become the outputs of new input layers; the part behind them is kept."""
+    for tensor in tree.flatten(inputs):
+        if not isinstance(tensor, KerasTensor):
+            raise ValueError(
+                f"A functional model's inputs must be KerasTensors (from torchkeras.Input); received {tensor!r}."
+            )
+        if not hasattr(tensor, "_keras_history"):
+            raise ValueError(f"The input {tensor!r} was made by no layer; make it with torchkeras.Input(shape).")
+    if all(tensor._keras_history.operation._inbound_nodes[tensor._keras_history.node_index].is_input
+           for tensor in tree.flatten(inputs)):  # fmt: skip
+        return inputs, outputs
+    return model_inputs.with_new_inputs(inputs, outputs)

@@ -1,0 +1,163 @@
+"""Layers in a row."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+
+from torchkeras.core import tree
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.core.input_layer import Input, InputLayer
+from torchkeras.layers.core.torch_module import TorchModuleWrapper
+from torchkeras.models.graph import Graph
+from torchkeras.models.model import Model
+
+
+class Sequential(Model):
+    """A model that passes its input through its layers in turn; a plain `nn.Module` is taken as a layer.
+
+    Args:
+        layers: to add. A first `Input` (or `input_shape=` on the first layer) makes the model known at once; without
+            one it is built on its first data.
+        trainable: whether training changes the weights.
+        name: default: numbered.
+    """
+
+    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(trainable=trainable, name=name)
+        self.__dict__["_row"] = []
+        if layers is not None:
+            for layer in layers if isinstance(layers, (list, tuple)) else [layers]:
+                self.add(layer, rebuild=False)
+            self._rebuild()
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer at the end.
+
+        Raises:
+            ValueError: it is no layer, its name is taken, or an `Input` comes behind another layer.
+        """
+        layer = _as_layer(layer)
+        row = self._row
+        if isinstance(layer, InputLayer) and row:
+            raise ValueError(f"Sequential model {self.name!r} starts with {row[0].name!r}; an Input can only come first.")
+        if not row and not isinstance(layer, InputLayer):
+            shape = getattr(layer, "_input_shape_arg", None)
+            if shape is not None:
+                row.append(InputLayer(batch_shape=shape, dtype=None if layer.dtype != "int32" else layer.dtype))
+        if any(known.name == layer.name for known in row):
+            raise ValueError(
+                f"The names of a model's layers must differ; Sequential model {self.name!r} has a {layer.name!r} already."
+            )
+        row.append(layer)
+        if not isinstance(layer, InputLayer):
+            self._modules[layer.name.replace(".", "_")] = layer
+        if rebuild:
+            self._rebuild()
+        else:
+            self._forget()
+
+    def pop(self, rebuild: bool = True) -> Any:
+        """Take the last layer off."""
+        layer = self._row.pop()
+        self._modules.pop(layer.name.replace(".", "_"), None)
+        self._rebuild() if rebuild else self._forget()
+        return layer
+
+    def _forget(self) -> None:
+        self.__dict__["_graph"] = None
+        self.built = False
+
+    def _rebuild(self) -> None:
+        self._forget()
+        row = self._row
+        if len(row) > 1 and isinstance(row[0], InputLayer):
+            self.build(row[0].batch_shape)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all layers for inputs of the shape (batch size first).
+
+        Raises:
+            ValueError: the model is built for another shape, or a layer does not fit.
+        """
+        row = self._row
+        if not row:
+            raise ValueError(f"Sequential model {self.name!r} has no layers to build; add some.")
+        graph = self.__dict__.get("_graph")
+        if graph is not None and input_shape is not None and tuple(input_shape) != graph.inputs[0].shape:
+            if tuple(input_shape)[1:] == graph.inputs[0].shape[1:]:
+                return
+            raise ValueError(
+                f"Sequential model {self.name!r} is built for the input shape {graph.inputs[0].shape}; received {input_shape}."
+            )
+        if isinstance(row[0], InputLayer):
+            x = start = row[0].output
+        elif tree.is_shape_tuple(input_shape):
+            dtype = row[0].compute_dtype if isinstance(row[0], Layer) else None
+            x = start = Input(batch_shape=input_shape, dtype=dtype, name=None)
+            self._row.insert(0, start._keras_history.operation)
+            row = self._row
+        else:
+            self.built = True
+            return
+        for layer in row[1:]:
+            x = layer(x)
+        self._set_row_graph(Graph(start, x))
+
+    def _set_row_graph(self, graph: Graph) -> None:
+        self.__dict__["_graph"] = graph
+        self.built = True
+        self.__dict__["_input_type"] = None
+        self._build_shapes = {"input_shape": graph.inputs[0].shape}
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if self.__dict__.get("_graph") is not None:
+            return super().call(inputs, training=training, mask=mask)
+        x = inputs
+        for layer in self._row:
+            x = layer(x)
+        return x
+
+    @property
+    def layers(self) -> list:
+        """The layers, without the input layer."""
+        return [layer for layer in self._row if not isinstance(layer, InputLayer)]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        for layer in self.layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        policy = Layer.get_config(self)["dtype"]
+        config = {"name": self.name, "trainable": self.trainable, "dtype": policy}
+        config["layers"] = [serialize_keras_object(layer) for layer in self._row]
+        if self.built and self._build_shapes:
+            config["build_input_shape"] = self._build_shapes["input_shape"]
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        shape = config.get("build_input_shape")
+        model = cls(name=config.get("name"))
+        for row in config["layers"]:
+            model.add(deserialize_keras_object(row, custom_objects), rebuild=False)
+        model._rebuild()
+        if shape and not model.built:
+            model.build(tuple(shape) if tree.is_shape_tuple(shape) else shape)
+        if config.get("trainable") is False:
+            model.trainable = False
+        return model
+
+
+def _as_layer(layer: Any) -> Any:
+    history = getattr(layer, "_keras_history", None)
+    if history is not None and isinstance(history.operation, InputLayer):
+        return history.operation
+    if isinstance(layer, Layer):
+        return layer
+    if isinstance(layer, torch.nn.Module):
+        return TorchModuleWrapper(layer)
+    raise ValueError(f"A Sequential model takes layers (or torch modules); received {layer!r} (of type {type(layer).__name__}).")

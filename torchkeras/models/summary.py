@@ -1,0 +1,192 @@
+"""The table that `model.summary()` prints."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from typing import Any
+
+from torchkeras.core import tree
+
+_MIN_WIDTHS = {"Layer (type)": 24, "Output Shape": 16, "Param #": 12, "Connected to": 18, "Trainable": 9}
+
+
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    positions: Any = None,
+    print_fn: Any = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Any = None,
+) -> None:
+    """Print the model's layers with their output shapes and parameter counts.
+
+    Args:
+        line_length: of the table, default the terminal's (80 at the least).
+        positions: shares of the columns, ending in 1.
+        print_fn: takes the text instead of `print`.
+        expand_nested: show the layers of nested models.
+        show_trainable: add a column.
+        layer_range: two patterns of names, the first and the last layer to show.
+    """
+    connected = _is_branched(model)
+    header = ["Layer (type)", "Output Shape", "Param #"]
+    header += ["Connected to"] if connected else []
+    header += ["Trainable"] if show_trainable else []
+    rows = []
+    for layer, depth in _layers(model, expand_nested, layer_range):
+        row = [f"{'    ' * depth}{getattr(layer, 'name', '')} ({type(layer).__name__})", _shape(layer), _count(layer)]
+        row += [_connections(model, layer)] if connected else []
+        row += ["Y" if getattr(layer, "trainable", True) else "N"] if show_trainable else []
+        rows.append(row)
+    width = line_length or max(80, min(shutil.get_terminal_size((100, 24)).columns, 120))
+    widths = _widths(header, rows, width, positions)
+    lines = [f'Model: "{model.name}"', *_table(header, rows, widths), *_totals(model)]
+    (print_fn or print)("\n".join(lines))
+
+
+def _layers(model: Any, expand: bool, layer_range: Any, depth: int = 0) -> list:
+    found = []
+    layers = _own_layers(model)
+    for layer in _in_range(layers, layer_range) if depth == 0 else layers:
+        found.append((layer, depth))
+        if expand and getattr(layer, "layers", None):
+            found.extend(_layers(layer, expand, None, depth + 1))
+    return found
+
+
+def _own_layers(model: Any) -> list:
+    return list(model.layers)
+
+
+def _in_range(layers: list, layer_range: Any) -> list:
+    if not layer_range:
+        return layers
+    if len(layer_range) != 2 or not all(isinstance(pattern, str) for pattern in layer_range):
+        raise ValueError(f"layer_range must be two patterns of layer names; received {layer_range!r}.")
+    first = [i for i, layer in enumerate(layers) if re.match(layer_range[0], layer.name)]
+    last = [i for i, layer in enumerate(layers) if re.match(layer_range[1], layer.name)]
+    if not first or not last:
+        raise ValueError(f"layer_range {layer_range!r} names no layers; the model has {[x.name for x in layers]}.")
+    low, high = sorted((first[0], last[-1]))
+    return layers[low : high + 1]
+
+
+def _is_branched(model: Any) -> bool:
+    graph = model.__dict__.get("_graph")
+    if graph is None:
+        return False
+    return any(len(node.input_tensors) > 1 for node in graph.nodes) or len(graph.inputs) + len(graph.outputs) > 2
+
+
+def _shape(layer: Any) -> str:
+    try:
+        shapes = tree.map_structure(lambda t: str(t.shape), layer.output)
+    except (AttributeError, ValueError):
+        nodes = getattr(layer, "_inbound_nodes", None)
+        if nodes:
+            return str(nodes[0].output_tensors[0].shape)
+        built = getattr(layer, "_build_shapes", None)
+        if not built:
+            return "?"
+        try:
+            return str(layer.compute_output_shape(**built)).strip()
+        except Exception:  # a layer that can't tell its shape is no reason for a summary to fail
+            return "?"
+    return ", ".join(tree.flatten(shapes)) if tree.is_nested(shapes) else shapes
+
+
+def _count(layer: Any) -> str:
+    if not getattr(layer, "built", True):
+        return "0 (unbuilt)"
+    if hasattr(layer, "count_params"):
+        return f"{layer.count_params():,}"
+    return f"{sum(p.numel() for p in layer.parameters()):,}"
+
+
+def _connections(model: Any, layer: Any) -> str:
+    kept = {id(node) for node in model.__dict__["_graph"].nodes}
+    sources = []
+    for node in getattr(layer, "_inbound_nodes", []):
+        if id(node) in kept:
+            for tensor in node.input_tensors:
+                history = tensor._keras_history
+                sources.append(f"{history.operation.name}[{history.node_index}][{history.tensor_index}]")
+    return ", ".join(sources) or "-"
+
+
+def _widths(header: list, rows: list, total: int, positions: Any) -> list[int]:
+    inner = total - 3 * len(header) - 1
+    if positions:
+        ends = [int(inner * share) for share in positions[: len(header)]]
+        return [max(end - start, 6) for start, end in zip([0, *ends], ends)]
+    wanted = [max(len(name), *(len(row[i]) for row in rows), _MIN_WIDTHS[name]) if rows else _MIN_WIDTHS[name]
+              for i, name in enumerate(header)]  # fmt: skip
+    spare = inner - sum(wanted)
+    if spare >= 0:
+        wanted[0] += spare
+        return wanted
+    scale = inner / sum(wanted)
+    return [max(8, int(size * scale)) for size in wanted]
+
+
+def _table(header: list, rows: list, widths: list[int]) -> list[str]:
+    right = {i for i, name in enumerate(header) if name == "Param #"}
+
+    def cells(values: list, bar: str) -> list[str]:
+        wrapped = [_wrap(value, width) for value, width in zip(values, widths)]
+        lines = []
+        for n in range(max(map(len, wrapped))):
+            parts = [(w[n] if n < len(w) else "") for w in wrapped]
+            texts = [part.rjust(s) if i in right else part.ljust(s) for i, (part, s) in enumerate(zip(parts, widths))]
+            lines.append(f"{bar} " + f" {bar} ".join(texts) + f" {bar}")
+        return lines
+
+    def rule(left: str, cross: str, end: str, line: str) -> str:
+        return left + cross.join(line * (width + 2) for width in widths) + end
+
+    lines = [rule("┏", "┳", "┓", "━"), *cells(header, "┃"), rule("┡", "╇", "┩", "━")]
+    for i, row in enumerate(rows):
+        lines += ([rule("├", "┼", "┤", "─")] if i else []) + cells(row, "│")
+    return [*lines, rule("└", "┴", "┘", "─")]
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in re.split(r"(?<=[ ,])", text):
+        if len(lines[-1]) + len(word.rstrip()) > width and lines[-1]:
+            lines.append("")
+        lines[-1] += word
+    wrapped = [line.rstrip() for line in lines]
+    return [part for line in wrapped for part in ([line[i : i + width] for i in range(0, len(line), width)] or [""])]
+
+
+def _totals(model: Any) -> list[str]:
+    weights = model.weights if hasattr(model, "weights") else []
+    trainable = {id(w) for w in model.trainable_weights}
+    counted = {True: [0, 0], False: [0, 0]}
+    for weight in weights:
+        slot = counted[id(weight) in trainable]
+        slot[0] += weight.numel()
+        slot[1] += weight.numel() * weight.element_size()
+    count, size = (counted[True][i] + counted[False][i] for i in (0, 1))
+    optimizer = getattr(model, "optimizer", None)
+    slots = [v for v in getattr(optimizer, "variables", [])] if optimizer is not None else []
+    lines = []
+    if slots:
+        extra = [sum(v.numel() for v in slots), sum(v.numel() * v.element_size() for v in slots)]
+        count, size = count + extra[0], size + extra[1]
+    lines.append(f" Total params: {count:,} ({_readable(size)})")
+    lines.append(f" Trainable params: {counted[True][0]:,} ({_readable(counted[True][1])})")
+    lines.append(f" Non-trainable params: {counted[False][0]:,} ({_readable(counted[False][1])})")
+    if slots:
+        lines.append(f" Optimizer params: {extra[0]:,} ({_readable(extra[1])})")
+    return lines
+
+
+def _readable(size: int) -> str:
+    units = ("B", "KB", "MB", "GB", "TB", "PB")
+    power = min(int(math.log(size, 1024)), len(units) - 1) if size > 0 else 0
+    return f"{size / 1024**power:.2f} {units[power]}"

@@ -1,0 +1,180 @@
+"""The loss that `compile()` was given, for one output or for many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from torchkeras import losses
+from torchkeras.core import tree
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.losses import Loss
+
+
+class TorchLoss(Loss):
+    """A torch loss module or function as a Keras loss: torch takes the prediction first, Keras the target."""
+
+    keras_module = None
+
+    def __init__(self, function: Callable, name: str | None = None) -> None:
+        default = getattr(function, "__name__", type(function).__name__)
+        super().__init__(name=name or default, reduction="sum_over_batch_size")
+        self.function = function
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
+        y_true = y_true if isinstance(y_true, torch.Tensor) else convert_to_tensor(y_true, device=y_pred.device)
+        value = self.function(y_pred, _as_target(self.function, y_true, y_pred))
+        if sample_weight is None:
+            return value if value.dim() == 0 else value.mean()
+        if value.dim() == 0:
+            raise ValueError(
+                f"A torch loss that reduces by itself can't be weighted by sample; {self.name} returned a scalar and "
+                f"sample_weight was given. Make it with reduction='none'."
+            )
+        return (value * convert_to_tensor(sample_weight, value.dtype, value.device)).mean()
+
+
+def _as_target(function: Any, y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
+    """Class indices as torch wants them: int64 without a last axis of 1."""
+    if isinstance(function, (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss)) or getattr(function, "__name__", "") in (
+        "cross_entropy",
+        "nll_loss",
+    ):
+        if not y_true.is_floating_point():
+            return y_true.squeeze(-1).long() if y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1 else y_true.long()
+    return y_true
+
+
+def get_loss(identifier: Any) -> Any:
+    """A callable `(y_true, y_pred, sample_weight)` of what `compile(loss=...)` takes; `None` stays `None`."""
+    if identifier is None or isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, torch.nn.Module) or getattr(identifier, "__module__", "") == "torch.nn.functional":
+        return TorchLoss(identifier)
+    function = losses.get(identifier)
+    if isinstance(function, Loss):
+        return function
+    if not callable(function):
+        raise ValueError(f"A loss must be a name, a Loss, a torch loss or a callable; received {identifier!r}.")
+    return losses.LossFunctionWrapper(function, name=getattr(function, "__name__", type(function).__name__))
+
+
+class CompileLoss:
+    """The total of the losses of a model's outputs, weighted.
+
+    Args:
+        loss: one for all outputs, or a list or dict of them (nested as the outputs are, or by output name).
+        loss_weights: numbers in the same form.
+        output_names: of the model's outputs, where it knows them.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any = None, output_names: list[str] | None = None) -> None:
+        self.loss = loss
+        self.loss_weights = loss_weights
+        self.output_names = output_names
+        if loss_weights is not None and not isinstance(loss_weights, (list, tuple, dict, int, float)):
+            raise ValueError(f"loss_weights must be a number, a list or a dict; received {loss_weights!r}.")
+        # Unknown names and wrong types are found at compile(), not in the first step.
+        self._made = tree.map_structure(get_loss, loss)
+        self._single = None if tree.is_nested(self._made) or loss_weights is not None else self._made
+        self._rows: list[tuple[tuple, Any, float, str]] | None = None
+        self.last_parts: list[tuple[str, torch.Tensor]] = []
+
+    @property
+    def reduction(self) -> str | None:
+        """The reduction common to all losses, else that of a mean."""
+        kinds = {getattr(one, "reduction", None) for one in tree.flatten(self._made) if one is not None}
+        return kinds.pop() if len(kinds) == 1 else "sum_over_batch_size"
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor | None:
+        """The total loss, a scalar tensor; `None` where no output has a loss.
+
+        Raises:
+            ValueError: targets, outputs and losses do not go together.
+        """
+        if self._single is not None and isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
+            return self._single(y_true, y_pred, sample_weight)
+        if self._rows is None:
+            self._rows = self._assign(y_pred)
+        truths, preds = _leaves(y_true, y_pred), tree.flatten(y_pred)
+        if len(truths) != len(preds):
+            raise ValueError(
+                f"The targets must be nested as the outputs are: the model has {len(preds)} output(s), y has "
+                f"{len(truths)}."
+            )
+        weights = _weights(sample_weight, y_pred, len(preds))
+        total = None
+        self.last_parts = []
+        for index, function, factor, name in self._rows:
+            if function is None:
+                continue
+            part = function(truths[index], preds[index], weights[index])
+            self.last_parts.append((name, part))
+            part = part * factor if factor != 1.0 else part
+            total = part if total is None else total + part
+        if len(self.last_parts) < 2:
+            self.last_parts = []
+        return total
+
+    def _assign(self, y_pred: Any) -> list:
+        """For each output, by place: its loss, weight and name."""
+        names = _output_names(y_pred, self.output_names)
+        functions = _spread(self._made, y_pred, names, "loss")
+        factors = _spread(self.loss_weights, y_pred, names, "loss_weights", default=1.0)
+        return [
+            (i, function, 1.0 if factor is None else float(factor), f"{names[i]}_loss")
+            for i, (function, factor) in enumerate(zip(functions, factors))
+        ]
+
+
+def _output_names(y_pred: Any, known: list[str] | None) -> list[str]:
+    if isinstance(y_pred, dict):
+        return [str(key) for key in sorted(y_pred)]
+    count = len(tree.flatten(y_pred))
+    if known is not None and len(known) == count:
+        return list(known)
+    return [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
+
+
+def _spread(value: Any, y_pred: Any, names: list[str], what: str, default: Any = None) -> list:
+    """One entry an output, from a single value, a list or a dict."""
+    count = len(names)
+    if value is None:
+        return [default] * count
+    if isinstance(value, dict):
+        unknown = [key for key in value if key not in names]
+        if unknown:
+            raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
+        return [value.get(name, default if what == "loss_weights" else None) for name in names]
+    if isinstance(value, (list, tuple)):
+        flat = tree.flatten(value)
+        if isinstance(y_pred, torch.Tensor) and len(flat) == 1:
+            return flat
+        if len(flat) != count:
+            raise ValueError(f"{what} has {len(flat)} entries; the model has {count} output(s): {names}.")
+        return flat
+    return [value] * count
+
+
+def _leaves(y_true: Any, y_pred: Any) -> list:
+    if isinstance(y_pred, dict) and isinstance(y_true, dict):
+        missing = [key for key in y_pred if key not in y_true]
+        if missing:
+            return [y_true.get(key) for key in sorted(y_pred)]
+        return tree.flatten({key: y_true[key] for key in y_pred})
+    return tree.flatten(y_true)
+
+
+def _weights(sample_weight: Any, y_pred: Any, count: int) -> list:
+    if sample_weight is None:
+        return [None] * count
+    if isinstance(sample_weight, dict) and isinstance(y_pred, dict):
+        return [sample_weight.get(key) for key in sorted(y_pred)]
+    flat = tree.flatten(sample_weight)
+    if len(flat) == 1:
+        return flat * count
+    if len(flat) != count:
+        raise ValueError(f"sample_weight has {len(flat)} arrays; the model has {count} output(s).")
+    return flat

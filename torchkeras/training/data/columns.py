@@ -1,0 +1,150 @@
+"""Columns: one array of the data, in the type and at the place from which batches are cut."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.core import settings
+from torchkeras.core.dtypes import torch_dtype
+
+_WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64}  # Keras's choice: torch can do little with these
+
+
+def is_array(value: Any) -> bool:
+    """Whether the value can be one array of the data (`None` is not)."""
+    return isinstance(value, (np.ndarray, torch.Tensor)) or hasattr(value, "__array__") or is_sparse(value)
+
+
+def is_sparse(value: Any) -> bool:
+    """Whether the value is a SciPy sparse matrix."""
+    return type(value).__module__.startswith("scipy.sparse") and hasattr(value, "tocsr")
+
+
+def is_pandas(value: Any, kind: str) -> bool:
+    """Whether the value is pandas's `"Series"` or `"DataFrame"`."""
+    cls = type(value)
+    return cls.__name__ == kind and cls.__module__.startswith("pandas")
+
+
+def rows_of(value: Any) -> int:
+    """How many samples an array holds.
+
+    Raises:
+        ValueError: a scalar.
+    """
+    if len(value.shape) == 0:
+        raise ValueError(f"Each array must have one row a sample; received a scalar: {value!r}.")
+    return int(value.shape[0])
+
+
+def cut(value: Any, start: int, stop: int) -> Any:
+    """Rows `start` to `stop` of an array of any kind, without a copy where the kind allows that."""
+    if value is None:
+        return None
+    if hasattr(value, "iloc"):
+        return value.iloc[start:stop]
+    if is_sparse(value):
+        return value.tocsr()[start:stop]
+    if not isinstance(value, (np.ndarray, torch.Tensor)):
+        value = np.asarray(value)
+    return value[start:stop]
+
+
+def to_cpu_or_tensor(value: Any) -> torch.Tensor:
+    """A tensor that shares the array's memory where it can.
+
+    Raises:
+        ValueError: the array holds no numbers.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    array = _to_numpy(value)
+    if array.dtype.kind not in "biufc" and array.dtype.name != "bfloat16":
+        raise ValueError(
+            f"Data must be numbers; received an array of dtype {array.dtype} and shape {array.shape}. Turn strings "
+            "or objects into numbers first (StringLookup, TextVectorization, or `astype`)."
+        )
+    if array.dtype.name == "bfloat16":  # ml_dtypes' type, unknown to torch.from_numpy
+        array = array.astype("float32")
+    if not array.dtype.isnative or any(step < 0 for step in array.strides):
+        array = np.array(array, dtype=array.dtype.newbyteorder("="))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")  # batches are only read
+        return torch.from_numpy(array)
+
+
+def _to_numpy(value: Any) -> np.ndarray:
+    if is_pandas(value, "Series"):
+        return value.to_numpy()[:, None]
+    if is_pandas(value, "DataFrame"):
+        array = value.to_numpy()
+        mixed = array.dtype == object and all(dtype.kind in "biuf" for dtype in value.dtypes)
+        return array.astype(settings.floatx()) if mixed else array
+    return np.asarray(value)
+
+
+def batch_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type in which batches of arrays come: every float type becomes `floatx()`, as in Keras.
+
+    Raises:
+        ValueError: a type with which torch can't compute.
+    """
+    if dtype.is_floating_point:
+        return torch_dtype(settings.floatx())
+    if dtype == torch.uint64:
+        raise ValueError("Data of dtype uint64 is not supported: cast it to int64 first.")
+    return _WIDER.get(dtype, dtype)
+
+
+class Column:
+    """A dense array. What fits is converted and moved once; the rest a chunk at a time.
+
+    Args:
+        value: the array.
+        device: where batches are wanted.
+        resident: whether the whole array may lie there.
+    """
+
+    def __init__(self, value: Any, device: torch.device, resident: bool) -> None:
+        tensor = to_cpu_or_tensor(value)
+        self.device = device
+        self.dtype = batch_dtype(tensor.dtype)
+        lazy = not resident or isinstance(value, np.memmap)
+        self.tensor = tensor if lazy else tensor.to(device=device, dtype=self.dtype)
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Consecutive rows; a view where nothing has to be converted."""
+        return self.tensor[start:stop].to(device=self.device, dtype=self.dtype)
+
+    def take(self, index: torch.Tensor) -> torch.Tensor:
+        """The rows of an index that lies where `self.tensor` does."""
+        tensor = self.tensor
+        if tensor.device == self.device or self.device.type != "cuda":
+            return tensor.index_select(0, index).to(device=self.device, dtype=self.dtype)
+        # Through pinned memory the copy runs behind the computation; torch keeps the buffer until it is done.
+        staged = torch.empty((len(index), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
+        torch.index_select(tensor, 0, index, out=staged)
+        return staged.to(device=self.device, non_blocking=True).to(self.dtype)
+
+
+class SparseColumn:
+    """A SciPy sparse matrix, made dense a chunk at a time."""
+
+    def __init__(self, value: Any, device: torch.device) -> None:
+        self.matrix = value.tocsr()
+        self.device = device
+        self.tensor = torch.empty(0)
+        self.dtype = batch_dtype(to_cpu_or_tensor(self.matrix.data).dtype)
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        return self._dense(self.matrix[start:stop])
+
+    def take(self, index: torch.Tensor) -> torch.Tensor:
+        return self._dense(self.matrix[index.numpy()])
+
+    def _dense(self, part: Any) -> torch.Tensor:
+        return torch.from_numpy(part.toarray()).to(device=self.device, dtype=self.dtype)

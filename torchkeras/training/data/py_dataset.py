@@ -1,0 +1,89 @@
+"""`PyDataset`: batches by number, from the user's Python code, prepared by threads or processes."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+
+class PyDataset:
+    """Base class of data sets that give whole batches by index (Keras's `PyDataset`, once `Sequence`).
+
+    Write `__getitem__(index)`, which returns a batch, and `__len__()` or the property `num_batches` (`None`:
+    endless). Write `on_epoch_begin()` and `on_epoch_end()` to change the data between epochs.
+
+    Args:
+        workers: threads or processes that prepare batches ahead; 0 or 1 without processes: none.
+        use_multiprocessing: processes instead of threads. They are forked anew for each epoch.
+        max_queue_size: batches prepared ahead at most.
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self._workers = workers
+        self._use_multiprocessing = use_multiprocessing
+        self._max_queue_size = max_queue_size
+
+    def _setting(self, name: str, default: Any) -> Any:
+        if name not in self.__dict__:
+            warnings.warn(
+                f"{type(self).__name__} should call `super().__init__(**kwargs)` in its constructor; `**kwargs` can "
+                "hold `workers`, `use_multiprocessing` and `max_queue_size`.",
+                stacklevel=3,
+            )
+            self.__dict__[name] = default
+        return self.__dict__[name]
+
+    @property
+    def workers(self) -> int:
+        return self._setting("_workers", 1)
+
+    @workers.setter
+    def workers(self, value: int) -> None:
+        self._workers = value
+
+    @property
+    def use_multiprocessing(self) -> bool:
+        return self._setting("_use_multiprocessing", False)
+
+    @use_multiprocessing.setter
+    def use_multiprocessing(self, value: bool) -> None:
+        self._use_multiprocessing = value
+
+    @property
+    def max_queue_size(self) -> int:
+        return self._setting("_max_queue_size", 10)
+
+    @max_queue_size.setter
+    def max_queue_size(self, value: int) -> None:
+        self._max_queue_size = value
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index), which returns a batch.")
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in batch_numbers(self):
+            yield self[index]
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches in an epoch; `None`: endless. By default `len(self)`."""
+        if hasattr(self, "__len__"):
+            return len(self)
+        raise NotImplementedError(f"{type(self).__name__} must define __len__() or the property num_batches.")
+
+    def on_epoch_begin(self) -> None:
+        """Called when an epoch begins."""
+
+    def on_epoch_end(self) -> None:
+        """Called when an epoch has ended."""
+
+
+def batch_numbers(dataset: PyDataset) -> Iterator[int]:
+    """The numbers of the batches in order, without end where the data set has none."""
+    try:
+        size = dataset.num_batches
+    except NotImplementedError:
+        size = None
+    return itertools.count() if size is None else iter(range(size))

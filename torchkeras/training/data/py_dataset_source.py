@@ -1,0 +1,136 @@
+"""Batches of a PyDataset, prepared ahead by its workers and handed out in order."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.training.data.batches import place
+from torchkeras.training.data.py_dataset import PyDataset, batch_numbers
+from torchkeras.training.data.source import Source
+from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight
+
+
+class PyDatasetSource(Source):
+    """Batches of a PyDataset. `shuffle` gives them in another order each epoch.
+
+    Raises:
+        ValueError: a batch is neither a dict, an array nor a tuple of one to three parts.
+    """
+
+    def __init__(
+        self,
+        dataset: PyDataset,
+        *,
+        steps: int | None = None,
+        shuffle: bool | str = False,
+        class_weight: Any = None,
+        device: Any = "cpu",
+    ) -> None:
+        super().__init__(steps)
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.class_weight = class_weight
+        self.device = torch.device(device)
+
+    @property
+    def size(self) -> int | None:
+        return self.dataset.num_batches
+
+    def describe(self) -> str:
+        return type(self.dataset).__name__
+
+    def epoch(self, skip: int = 0) -> Iterator[Any]:
+        return self._between_hooks(super().epoch(skip))
+
+    def peek(self) -> Any:
+        if self.size == 0:
+            raise ValueError(f"The data must give at least one batch; {self.describe()} has length 0.")
+        return self._finish(self.dataset[0])
+
+    def _between_hooks(self, batches: Iterator[Any]) -> Iterator[Any]:
+        self.dataset.on_epoch_begin()
+        try:
+            yield from batches
+        finally:
+            self.dataset.on_epoch_end()
+
+    def _batches(self) -> Iterator[Any]:
+        dataset = self.dataset
+        numbers = batch_numbers(dataset)
+        if self.shuffle and self.size is not None:
+            numbers = iter(torch.randperm(self.size).tolist())
+        processes = dataset.use_multiprocessing and dataset.workers > 0
+        if not processes and dataset.workers <= 1:
+            batches = map(dataset.__getitem__, numbers)
+        else:
+            executor = _processes(dataset) if processes else ThreadPoolExecutor(dataset.workers)
+            fetch = _fetch if processes else dataset.__getitem__
+            batches = _ahead(executor, fetch, numbers, max(dataset.max_queue_size, 1))
+        for batch in batches:
+            yield self._finish(batch)
+
+    def _finish(self, batch: Any) -> Any:
+        if isinstance(batch, dict):
+            return place(batch, self.device)
+        if not isinstance(batch, (list, tuple)) and hasattr(batch, "__array__"):
+            batch = (batch,)
+        if not isinstance(batch, (list, tuple)) or len(batch) not in (1, 2, 3):
+            raise ValueError(
+                "PyDataset.__getitem__() must return a dict or a tuple: (inputs,), (inputs, targets) or "
+                f"(inputs, targets, sample_weights); received {str(batch)[:100]} (of type {type(batch).__name__})."
+            )
+        if self.class_weight is not None and len(batch) > 1:
+            check_class_weight(self.class_weight, batch[1], batch[2] if len(batch) == 3 else None)
+            batch = (*batch, class_weight_to_sample_weight(batch[1], self.class_weight))
+        return place(tuple(batch), self.device)
+
+
+def _ahead(executor: Executor, fetch: Callable, numbers: Iterator[int], window: int) -> Iterator[Any]:
+    """Results in the order of the numbers, with up to `window` of them asked for ahead."""
+    waiting: deque[Future] = deque()
+    try:
+        waiting.extend(executor.submit(fetch, number) for number in itertools.islice(numbers, window))
+        while waiting:
+            batch = waiting.popleft().result()
+            waiting.extend(executor.submit(fetch, number) for number in itertools.islice(numbers, 1))
+            yield batch
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+_worker_dataset: PyDataset | None = None
+
+
+def _processes(dataset: PyDataset) -> ProcessPoolExecutor:
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in methods else None)
+    seed = int(torch.empty((), dtype=torch.int64).random_().item())
+    settings = (dataset, context.Value("i", 0), seed)
+    return ProcessPoolExecutor(dataset.workers, mp_context=context, initializer=_begin_worker, initargs=settings)
+
+
+def _begin_worker(dataset: PyDataset, started: Any, seed: int) -> None:
+    """Keep the data set and seed this worker differently from the others."""
+    global _worker_dataset
+    _worker_dataset = dataset
+    with started.get_lock():
+        seed += started.value
+        started.value += 1
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+def _fetch(number: int) -> Any:
+    assert _worker_dataset is not None
+    return _worker_dataset[number]
