@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import torchkeras.optimizers as ours
+from torchkeras.core import settings
 from torchkeras.core.variable import Variable
 
 theirs = keras.optimizers
@@ -44,8 +45,13 @@ RULES = {
     "Lamb": ("Lamb", {"learning_rate": 0.01}),
     "Muon": ("Muon", {"learning_rate": 0.01}),
     "Muon plain": ("Muon", {"learning_rate": 0.01, "nesterov": False, "rms_rate": None, "adam_lr_ratio": 0.5}),
-    "ScheduleFreeAdamW": ("ScheduleFreeAdamW", {"learning_rate": 0.01, "warmup_steps": 7}),
 }
+# Not here: ScheduleFreeAdamW. On the torch backend Keras takes the fast sequence after its update for the one before
+# (an alias), which leaves a plain average of it; ours is the paper's rule, and Keras's on JAX and TensorFlow. It is
+# held against that formula in tests/optimizers.
+
+# Keras rounds these rules' exponents to float32.
+LOOSE = {"Adafactor": (1e-4, 1e-5), "Ftrl": (1e-4, 1e-6)}
 BASE_ARGUMENTS = {
     "none": {},
     "weight_decay": {"weight_decay": 0.05},
@@ -99,14 +105,25 @@ def as_keras(arguments):
     return arguments
 
 
+@pytest.fixture
+def float64():
+    """Both in double precision, rates included, so that only the rules can differ."""
+    before = keras.config.floatx(), settings.floatx()
+    keras.config.set_floatx("float64")
+    settings.set_floatx("float64")
+    yield
+    keras.config.set_floatx(before[0])
+    settings.set_floatx(before[1])
+
+
 @pytest.mark.parametrize("base", BASE_ARGUMENTS)
 @pytest.mark.parametrize("rule", RULES)
-def test_fifty_steps_give_keras_numbers(rule, base, rng):
+def test_fifty_steps_give_keras_numbers(rule, base, rng, float64):
     name, arguments = RULES[rule]
     pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS[base]}, dtype="float64")
     for _ in range(STEPS):
         pair.step()
-    pair.check(rtol=1e-6, atol=1e-9)
+    pair.check(*LOOSE.get(name, (1e-6, 1e-8)))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -116,3 +133,197 @@ def test_float32(rule, rng):
     for _ in range(STEPS):
         pair.step()
     pair.check(rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("base", ["none", "accumulation", "clipnorm", "ema"])
+@pytest.mark.parametrize("rule", ["SGD momentum", "Adam", "AdamW", "RMSprop", "Muon"])
+@pytest.mark.filterwarnings("ignore")
+def test_missing_gradients(rule, base, rng, float64):
+    name, arguments = RULES[rule]
+    pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS[base]}, dtype="float64")
+    for step in range(12):
+        pair.step(missing=[(), (1,), (0, 2)][step % 3])
+    pair.check(rtol=1e-6, atol=1e-8)
+
+
+def schedules():
+    s = ours.schedules
+    return {
+        "exponential": s.ExponentialDecay(0.1, 7, 0.6),
+        "exponential staircase": s.ExponentialDecay(0.1, 7, 0.6, staircase=True),
+        "inverse time": s.InverseTimeDecay(0.1, 7, 0.6),
+        "inverse time staircase": s.InverseTimeDecay(0.1, 7, 0.6, staircase=True, name="other"),
+        "polynomial": s.PolynomialDecay(0.1, 30, 0.01, power=1.5),
+        "polynomial cycle": s.PolynomialDecay(0.1, 9, 0.01, power=2.0, cycle=True),
+        "cosine": s.CosineDecay(0.1, 40, alpha=0.1),
+        "cosine warmup": s.CosineDecay(0.01, 40, alpha=0.1, warmup_target=0.2, warmup_steps=10),
+        "cosine warmup from zero": s.CosineDecay(0.0, 40, warmup_target=0.2, warmup_steps=3),
+        "restarts": s.CosineDecayRestarts(0.1, 10, t_mul=2.0, m_mul=0.9, alpha=0.05),
+        "restarts of one length": s.CosineDecayRestarts(0.1, 10, t_mul=1.0, m_mul=0.8),
+        "piecewise": s.PiecewiseConstantDecay([10, 20], [0.1, 0.05, 0.01]),
+        "piecewise float": s.PiecewiseConstantDecay([10.5, 20.5, 30.0], [1.0, 0.5, 0.1, 0.0]),
+    }
+
+
+@pytest.mark.parametrize("name", schedules())
+def test_schedules_give_keras_rates(name):
+    mine = schedules()[name]
+    reference = getattr(theirs.schedules, type(mine).__name__)(**mine.get_config())
+    assert mine.get_config() == reference.get_config()
+    for step in range(120):
+        expected = float(reference(step))
+        called = mine(step)
+        assert called.dtype == torch.float32
+        np.testing.assert_allclose(float(called), expected, rtol=2e-6, atol=1e-8, err_msg=f"step {step}")
+        np.testing.assert_allclose(float(mine.at(step)), expected, rtol=2e-6, atol=1e-7, err_msg=f"at {step}")
+
+
+@pytest.mark.parametrize("name", schedules())
+def test_an_optimizer_follows_its_schedule(name, rng):
+    pair = Pair(rng, "SGD", {"learning_rate": schedules()[name], "gradient_accumulation_steps": 2})
+    for _ in range(40):
+        np.testing.assert_allclose(float(pair.ours.learning_rate), float(pair.keras.learning_rate), rtol=2e-6, atol=1e-8)
+        pair.step()
+    pair.check(rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", schedules())
+def test_a_schedule_of_many_steps_at_once(name):
+    mine = schedules()[name]
+    steps = torch.arange(60, dtype=torch.float32)
+    expected = [float(mine(float(step))) for step in steps]
+    np.testing.assert_allclose(mine(steps).numpy(), expected, rtol=1e-6, atol=1e-8)
+
+
+CONFIGS = {**RULES, **{f"base {name}": ("Adam", arguments) for name, arguments in BASE_ARGUMENTS.items()}}
+CONFIGS["ScheduleFreeAdamW"] = ("ScheduleFreeAdamW", {"warmup_steps": 3})
+CONFIGS["Muon layers"] = ("Muon", {"exclude_layers": ["last"], "name": "mine"})
+CONFIGS |= {
+    f"{name} defaults": (name, {})
+    for name in ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Lion", "Ftrl", "Adafactor"]
+    + ["Lamb", "Muon", "ScheduleFreeAdamW"]
+}
+
+
+@pytest.mark.parametrize("row", CONFIGS)
+def test_configs_are_equal(row):
+    name, arguments = CONFIGS[row]
+    arguments = {"name": "same", **arguments}
+    mine, reference = getattr(ours, name)(**arguments), getattr(theirs, name)(**arguments)
+    assert mine.get_config() == reference.get_config()
+    assert type(mine).from_config(reference.get_config()).get_config() == reference.get_config()
+    again = ours.deserialize(theirs.serialize(reference))
+    assert type(again) is type(mine) and again.get_config() == reference.get_config()
+    if name != "Lamb":  # which Keras leaves out of its own list
+        assert theirs.deserialize(ours.serialize(mine)).get_config() == reference.get_config()
+
+
+@pytest.mark.parametrize("name", schedules())
+def test_schedules_in_configs(name):
+    mine = ours.Adam(schedules()[name], name="same")
+    config = ours.serialize(mine)
+    reference = theirs.deserialize(config)
+    assert mine.get_config() == reference.get_config()
+    assert ours.deserialize(theirs.serialize(reference)).get_config() == mine.get_config()
+
+
+WRAPPERS = {
+    "loss scale": lambda o: o.LossScaleOptimizer(o.Adam(0.01, name="inner"), initial_scale=4.0, name="outer"),
+    "multi": lambda o: o.MultiOptimizer(
+        o.OptimizerMap(o.SGD(0.1, momentum=0.5, name="rest"), {".*v2": o.Adam(0.01, name="one")}), name="multi"
+    ),
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_wrapper_configs(wrapper):
+    mine, reference = WRAPPERS[wrapper](ours), WRAPPERS[wrapper](theirs)
+    assert plain(mine.get_config()) == plain(reference.get_config())
+    assert plain(ours.deserialize(theirs.serialize(reference)).get_config()) == plain(mine.get_config())
+    assert plain(theirs.deserialize(ours.serialize(mine)).get_config()) == plain(mine.get_config())
+
+
+def plain(config):
+    """A config without the places of classes: Keras's torch backend writes private ones."""
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items() if key not in ("module", "registered_name")}
+    return config
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_wrappers_give_keras_numbers_and_variables(wrapper, rng):
+    pair = Pair(rng, "SGD", {})
+    pair.ours, pair.keras = WRAPPERS[wrapper](ours), WRAPPERS[wrapper](theirs)
+    pair.ours.build(pair.our_variables)
+    pair.keras.build(pair.keras_variables)
+    for _ in range(10):
+        pair.step()
+    pair.check(rtol=1e-5, atol=1e-6)
+    check_facts(pair)
+
+
+def check_facts(pair):
+    facts = [(v.path, tuple(v.shape), str(v.dtype).split(".")[-1]) for v in pair.ours.variables]
+    assert facts == [(v.path, tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for v in pair.keras.variables]
+
+
+@pytest.mark.parametrize("base", ["none", "ema", "accumulation and ema"])
+@pytest.mark.parametrize("rule", [*RULES, "ScheduleFreeAdamW"])
+def test_variables_and_state_go_both_ways(rule, base, rng):
+    name, arguments = RULES.get(rule, (rule, {}))
+    pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS[base], "name": "same"})
+    for i, (mine, reference) in enumerate(zip(pair.our_variables, pair.keras_variables)):
+        mine.info.path = reference._path = f"layer_{i}/{mine.name}"
+    pair.ours.build(pair.our_variables)
+    pair.keras.build(pair.keras_variables)
+    names = {v.path for v in pair.ours.variables if "/" not in v.path}
+    facts = [(v.path, tuple(v.shape), str(v.dtype)) for v in pair.ours.variables if v.path not in names]
+    expected = [(v.path, tuple(v.shape), str(v.value.dtype)) for v in pair.keras.variables if "/" in v.path]
+    assert facts == expected
+    pair.keras.apply([torch.ones(tuple(v.shape)) for v in pair.our_variables], pair.keras_variables)
+    store, back = {}, {}
+    pair.keras.save_own_variables(store)
+    pair.ours.load_own_variables(store)
+    pair.ours.save_own_variables(back)
+    assert list(back) == list(store)
+    for key, value in store.items():
+        assert back[key].dtype == value.dtype
+        np.testing.assert_array_equal(back[key], value)
+    pair.keras.load_own_variables(back)
+    assert int(pair.ours._iterations) == 1
+
+
+def test_training_continues_where_keras_stopped(rng):
+    pair = Pair(rng, "Adam", {"learning_rate": 0.01, "amsgrad": True})
+    for _ in range(5):
+        pair.step()
+    again = Pair(rng, "Adam", {"learning_rate": 0.5, "amsgrad": True})
+    again.ours.build(again.our_variables)
+    store = {}
+    pair.keras.save_own_variables(store)
+    again.ours.load_own_variables(store)
+    for mine, value in zip(again.our_variables, pair.keras_variables):
+        mine.assign(value.numpy())
+    again.keras, again.keras_variables = pair.keras, pair.keras_variables
+    for _ in range(5):
+        again.step()
+    again.check(rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_in_place_of_values(rng):
+    for arguments in ({}, {"gradient_accumulation_steps": 3}):
+        pair = Pair(rng, "Adam", {"learning_rate": 0.01, **arguments})
+        pair.our_variables[1].overwrite_with_gradient = pair.keras_variables[1].overwrite_with_gradient = True
+        for _ in range(7):
+            pair.step()
+            pair.check(rtol=1e-5, atol=1e-6)
+
+
+def test_constraints(rng):
+    pair = Pair(rng, "SGD", {"learning_rate": 0.5, "use_ema": True})
+    pair.our_variables[2].constraint = lambda w: torch.clamp(w, -0.1, 0.1)
+    pair.keras_variables[2].constraint = lambda w: keras.ops.clip(w, -0.1, 0.1)
+    for _ in range(5):
+        pair.step()
+    pair.check(rtol=1e-5, atol=1e-6)
+    assert pair.our_variables[2].abs().max() <= 0.1
