@@ -100,3 +100,42 @@ def test_public_names_are_those_of_keras():
     families = {"core", "base", "activation", "convolutional", "pooling", "normalization", "merging", "reshaping",
                 "regularization", "preprocessing", "attention", "recurrent", "serialization", "spatial"}  # fmt: skip
     assert ours - families - set(dir(keras_layers)) == set()
+
+
+LORA = [
+    (layers.Dense, {"units": 3}, (4, 5), "kernel"),
+    (layers.Conv2D, {"filters": 3, "kernel_size": 2}, (2, 4, 4, 2), "kernel"),
+    (layers.Embedding, {"input_dim": 6, "output_dim": 3}, (4, 5), "embeddings"),
+]
+
+
+@pytest.mark.parametrize("make, kwargs, shape, name", LORA)
+def test_lora_trains_two_factors_and_saves_the_sum(make, kwargs, shape, name):
+    x = torch.ones(shape).int() if make is layers.Embedding else torch.randn(shape)
+    layer = make(**kwargs)
+    before = layer(x)
+    layer.enable_lora(2, lora_alpha=4)
+    torch.testing.assert_close(layer(x), before)
+    getattr(layer, f"lora_{name}_b").data.normal_()
+    adapted = layer(x)
+    assert not torch.allclose(adapted, before)
+    trained = {w.name for w in layer.trainable_weights}
+    assert {f"lora_{name}_a", f"lora_{name}_b"} <= trained and name not in trained
+    store = {}
+    layer.save_own_variables(store)
+    plain = make(**kwargs)
+    plain.build(shape)
+    plain.load_own_variables(store)
+    torch.testing.assert_close(plain(x), adapted)
+    layer.load_own_variables(store)
+    torch.testing.assert_close(layer(x), adapted)
+    assert (layer.get_config()["lora_rank"], layer.get_config()["lora_alpha"]) == (2, 4)
+    with pytest.raises(ValueError, match="already"):
+        layer.enable_lora(2)
+
+
+def test_lora_by_argument():
+    layer = layers.Dense(3, lora_rank=2)
+    layer(torch.ones(2, 4))
+    assert [w.name for w in layer.weights] == ["kernel", "bias", "lora_kernel_a", "lora_kernel_b"]
+    assert layer.weights[2].shape == (4, 2)

@@ -111,9 +111,9 @@ def window_lengths(
     return tuple(out)
 
 
-def pad_argument(sides: Sequence[Sides]) -> list[int]:
+def pad_argument(sides: Sequence[Sides]) -> tuple[int, ...]:
     """Pairs in the order of the dimensions, as `F.pad` wants them: last dimension first."""
-    return [n for side in reversed(sides) for n in side]
+    return tuple(n for side in reversed(sides) for n in side)
 
 
 class TorchView:

@@ -10,8 +10,9 @@ from torch import Tensor
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.core.lora import without_unused_lora
+from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.spatial import (
+    Sides,
     TorchView,
     channel_axis,
     pad_argument,
@@ -43,6 +44,8 @@ class WindowLayer(Layer):
         self._steps = self._view.sizes(self.strides)
         self._dilation = self._view.sizes(self.dilation_rate)
         self._static_sides = self._sides_of_any_length()
+        sides = self._static_sides or ((0, 1),)
+        self._static_border = tuple(before for before, _ in sides) if all(a == b for a, b in sides) else None
 
     def refuse_strides_with_dilation(self) -> None:
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
@@ -82,19 +85,21 @@ class WindowLayer(Layer):
             constraint=self.bias_constraint,
         )
 
-    def _sides_of_any_length(self) -> list[tuple[int, int]] | None:
+    def _sides_of_any_length(self) -> tuple[Sides, ...] | None:
         """Zeros around the input where they do not depend on its size: all but 'same' with strides."""
         if self.padding == "valid":
-            return [(0, 0)] * self._view.rank
+            return ((0, 0),) * self._view.rank
         if self.padding == "causal":
-            return [(0, 0), (self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)]
+            return (0, 0), (self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)
         if max(self.strides) == 1:
             sizes = self._view.sizes(self.kernel_size)
-            return [same_sides(0, k, 1, d) for k, d in zip(sizes, self._dilation, strict=True)]
+            return tuple(same_sides(0, k, 1, d) for k, d in zip(sizes, self._dilation, strict=True))
         return None
 
     def _pad(self, x: Tensor, window: tuple[int, ...]) -> tuple[Tensor, Any]:
         """The input and the `padding` argument for torch; only uneven borders need a padded copy."""
+        if self._static_border is not None:
+            return x, self._static_border
         sides = self._static_sides
         if sides is None:
             lengths, steps = x.shape[2:], self._steps
@@ -123,7 +128,7 @@ class WindowLayer(Layer):
         return with_spatial_dims(input_shape, out, channels, self.data_format)
 
 
-class BaseConv(WindowLayer):
+class BaseConv(LowRankAdaptable, WindowLayer):
     """`activation(convolution(inputs, kernel) + bias)` with a kernel `(*window, in / groups, filters)`.
 
     The kernel goes to torch as a permuted view. Forward and backward on CPU that is as fast as a channels_last kernel
@@ -131,7 +136,6 @@ class BaseConv(WindowLayer):
     """
 
     keras_module = None
-    _config_base = True
 
     def __init__(
         self,
@@ -166,8 +170,7 @@ class BaseConv(WindowLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.lora_rank = lora_rank
-        self.lora_alpha = lora_alpha if lora_alpha is not None else lora_rank
+        self.set_lora(lora_rank, lora_alpha)
         self.set_window(kernel_size, strides, padding, data_format, dilation_rate)
         self.check_positive(filters=filters, groups=groups)
         self.refuse_strides_with_dilation()
@@ -194,9 +197,12 @@ class BaseConv(WindowLayer):
             constraint=self.kernel_constraint,
         )
         self.add_bias(self.filters)
+        self.built = True
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor) -> Tensor:
-        view, kernel = self._view, self.kernel
+        view, kernel = self._view, self.adapted_weight() if self.lora_enabled else self.kernel
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
         outputs = self._convolve(view.enter(inputs), view.kernel(kernel), self.bias, self.groups)
@@ -204,6 +210,3 @@ class BaseConv(WindowLayer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self._output_shape(input_shape, self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        return without_unused_lora(super().get_config())

@@ -74,9 +74,8 @@ class BaseConvTranspose(WindowLayer):
             )
         windows = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
         extras = output_padding or (None,) * self.rank
-        self._crops = [crop_sides(k, s, self.padding, p) for k, s, p in zip(windows, self.strides, extras, strict=True)]
-        if self.rank == 1:
-            self._crops.insert(0, (0, 0))
+        crops = tuple(crop_sides(k, s, self.padding, p) for k, s, p in zip(windows, self.strides, extras, strict=True))
+        self._crops = ((0, 0), *crops) if self.rank == 1 else crops
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         channels = self.input_channels(input_shape)

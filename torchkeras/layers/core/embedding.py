@@ -11,14 +11,14 @@ from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import dtypes
-from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.core.lora import without_unused_lora
+from torchkeras.layers.core.lora import LowRankAdaptable
 
 
-class Embedding(Layer):
+class Embedding(LowRankAdaptable):
     """Integers `(*)` to vectors `(*, output_dim)`; with `mask_zero`, index 0 is padding and masked."""
 
     _config_base = True
+    adapted = "embeddings"
 
     def __init__(
         self,
@@ -49,8 +49,7 @@ class Embedding(Layer):
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
-        self.lora_rank = lora_rank
-        self.lora_alpha = lora_alpha if lora_alpha is not None else lora_rank
+        self.set_lora(lora_rank, lora_alpha)
         self.quantization_config = quantization_config
         if weights is not None:
             self.build()
@@ -67,11 +66,17 @@ class Embedding(Layer):
             constraint=self.embeddings_constraint,
         )
         self.built = True
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor) -> Tensor:
         if inputs.dtype not in (torch.int64, torch.int32):
             inputs = inputs.to(torch.int32)
-        return F.embedding(inputs, self.embeddings).to(dtypes.torch_dtype(self.compute_dtype))
+        outputs = F.embedding(inputs, self.embeddings)
+        if self.lora_enabled:
+            rows = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
+            outputs = outputs + self.lora_alpha / self.lora_rank * rows
+        return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
         return inputs != 0 if self.mask_zero else None
@@ -80,6 +85,6 @@ class Embedding(Layer):
         return (*input_shape, self.output_dim)
 
     def get_config(self) -> dict[str, Any]:
-        config = without_unused_lora(super().get_config())
+        config = super().get_config()
         del config["weights"]
         return {**config, "activity_regularizer": regularizers.serialize(self.activity_regularizer)}

@@ -4,9 +4,100 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import Tensor
 
-def without_unused_lora(config: dict[str, Any]) -> dict[str, Any]:
-    """A layer's config, which tells of LoRA only where it is on."""
-    if not config["lora_rank"]:
-        del config["lora_rank"], config["lora_alpha"]
-    return config
+from torchkeras import initializers
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.module import assign
+
+
+class LowRankAdaptable(Layer):
+    """A layer one of whose weights, `adapted`, can be trained as `weight + alpha / rank * a @ b`.
+
+    Files hold the sum: what is saved with LoRA on loads into a layer without.
+    """
+
+    keras_module = None
+    _config_base = True
+    adapted = "kernel"
+    lora_rank: int | None
+    lora_alpha: float | None
+    lora_enabled = False
+
+    def set_lora(self, rank: int | None, alpha: float | None) -> None:
+        self.lora_rank = rank
+        self.lora_alpha = rank if alpha is None else alpha
+
+    def enable_lora(
+        self,
+        rank: int,
+        lora_alpha: float | None = None,
+        a_initializer: Any = "he_uniform",
+        b_initializer: Any = "zeros",
+    ) -> None:
+        """Freeze the weight and train a difference of rank `rank` from now on.
+
+        Raises:
+            ValueError: the layer is not built, has LoRA already, or constrains the weight.
+        """
+        name = self.adapted
+        if getattr(self, f"{name}_constraint"):
+            raise ValueError(f"Lora is incompatible with {name} constraints. Remove the `{name}_constraint` argument.")
+        if not self.built:
+            raise ValueError("Cannot enable lora on a layer that isn't yet built.")
+        if self.lora_enabled:
+            raise ValueError("lora is already enabled. This can only be done once per layer.")
+        weight = getattr(self, name)
+        shapes = {"a": (*weight.shape[:-1], rank), "b": (rank, weight.shape[-1])}
+        for part, initializer in (("a", a_initializer), ("b", b_initializer)):
+            factor = self.add_weight(
+                name=f"lora_{name}_{part}",
+                shape=shapes[part],
+                initializer=initializers.get(initializer),
+                dtype="float32",
+                regularizer=getattr(self, f"{name}_regularizer"),
+            )
+            setattr(self, f"lora_{name}_{part}", factor)
+        weight.trainable = False
+        self.lora_enabled = True
+        self.set_lora(rank, lora_alpha)
+
+    def adapted_weight(self) -> Tensor:
+        """The weight as the layer computes with it."""
+        weight = getattr(self, self.adapted)
+        if not self.lora_enabled:
+            return weight
+        a, b = (getattr(self, f"lora_{self.adapted}_{part}") for part in "ab")
+        return weight + (self.lora_alpha / self.lora_rank * torch.matmul(a, b)).to(weight.dtype)
+
+    def save_own_variables(self, store: Any) -> None:
+        if not self.lora_enabled:
+            return super().save_own_variables(store)
+        for i, (name, tensor) in enumerate(self._saved_variables()):
+            store[str(i)] = self.adapted_weight().detach() if name == self.adapted else tensor
+        return None
+
+    def load_own_variables(self, store: Any) -> None:
+        if not self.lora_enabled:
+            return super().load_own_variables(store)
+        saved = self._saved_variables()
+        if len(store.keys()) != len(saved):
+            raise ValueError(
+                f"Layer {self.name!r} has {len(saved)} weights beside LoRA's; the file has {len(store.keys())}."
+            )
+        for i, (_, tensor) in enumerate(saved):
+            assign(tensor, store[str(i)])
+        with torch.no_grad():
+            for part in "ab":
+                getattr(self, f"lora_{self.adapted}_{part}").zero_()
+        return None
+
+    def _saved_variables(self) -> list[tuple[str, Tensor]]:
+        return [(name, tensor) for name, tensor in self._own_variables() if not name.startswith("lora_")]
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if not config["lora_rank"]:
+            del config["lora_rank"], config["lora_alpha"]
+        return config

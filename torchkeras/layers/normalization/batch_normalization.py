@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
 from torchkeras import constraints, initializers, regularizers
-from torchkeras.core import dtypes, settings
+from torchkeras.core import settings
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.normalization.axes import check_axes
+from torchkeras.layers.normalization.axes import check_axes, inverse
 
 
 class BatchNormalization(Layer):
@@ -97,6 +97,11 @@ class BatchNormalization(Layer):
         ndim = len(input_shape)
         self._channel = self.axis % ndim
         self._others = tuple(i for i in range(ndim) if i != self._channel)
+        # Rows of channels are faster than the permuted view of a sequence, 0.19 ms against 0.68 ms for (32, 50, 64) on
+        # CPU; of images and volumes the view is torch's channels_last.
+        self._as_rows = self._channel == ndim - 1 and ndim not in (4, 5)
+        self._order = None if self._channel == 1 else (0, self._channel, *self._others[1:])
+        self._back = None if self._order is None else inverse(self._order)
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         learning = training and self.trainable
@@ -105,11 +110,11 @@ class BatchNormalization(Layer):
                 f"Layer '{self.name}' needs a mask of one dimension less than its inputs. "
                 f"Received: mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}"
             )
+        if not inputs.is_floating_point():
+            inputs = inputs.to(self.moving_mean.dtype)
         if learning and (mask is not None or self._spans_ranks() or inputs.numel() == inputs.shape[self._channel]):
-            outputs = self._normalize_by_parts(inputs, mask)
-        else:
-            outputs = self._normalize(inputs, bool(learning))
-        return outputs.to(dtypes.torch_dtype(self.compute_dtype))
+            return self._normalize_by_parts(inputs, mask).to(inputs.dtype)
+        return self._normalize(inputs, bool(learning))
 
     def _normalize(self, inputs: Tensor, learning: bool) -> Tensor:
         """One torch kernel, which moves `moving_mean` on as well.
@@ -131,21 +136,14 @@ class BatchNormalization(Layer):
         return self._channels_back(y, inputs)
 
     def _channels_second(self, x: Tensor) -> Tensor:
-        if self._channel == 1:
-            return x
-        if self._channel == x.ndim - 1 and x.ndim in (4, 5):
-            return x.permute(0, -1, *range(1, x.ndim - 1))
-        if self._channel == x.ndim - 1:
-            # As rows of channels: 0.19 ms against 0.68 ms for the permuted view of (32, 50, 64), CPU.
+        if self._as_rows:
             return x.reshape(-1, x.shape[-1])
-        return x.movedim(self._channel, 1)
+        return x if self._order is None else x.permute(self._order)
 
     def _channels_back(self, y: Tensor, inputs: Tensor) -> Tensor:
-        if self._channel == 1:
-            return y
-        if y.ndim != inputs.ndim or y.ndim == 2:
+        if self._as_rows:
             return y.view(inputs.shape)
-        return y.movedim(1, self._channel)
+        return y if self._back is None else y.permute(self._back)
 
     def _spans_ranks(self) -> bool:
         return self.synchronized and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

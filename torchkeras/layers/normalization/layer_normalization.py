@@ -147,7 +147,7 @@ class UnitNormalization(Layer):
         self.supports_masking = True
 
     def call(self, inputs: Tensor) -> Tensor:
-        return unit_length(inputs, self.axis, epsilon=1e-12)
+        return unit_length(inputs, self.axis if isinstance(self.axis, int) else tuple(self.axis), epsilon=1e-12)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return check_axes(self.axis, input_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -40,16 +41,25 @@ class BasePooling(Layer):
         self._view = TorchView(self.rank, self.data_format)
         self._window = self._view.sizes(self.pool_size)
         self._steps = self._view.sizes(self.strides)
+        self._no_border = (0,) * self._view.rank
 
     def call(self, inputs: Tensor) -> Tensor:
-        x = self._view.enter(inputs)
-        sides = [(0, 0)] * self._view.rank
-        if self.padding == "same":
-            lengths = x.shape[2:]
-            sides = [same_sides(*dims) for dims in zip(lengths, self._window, self._steps, strict=True)]
-        return self._view.leave(self._pool(x, sides))
+        view = self._view
+        x = view.enter(inputs)
+        if self.padding == "valid":
+            return view.leave(self._pool(x, self._no_border))
+        lengths = x.shape[2:]
+        sides = [same_sides(*dims) for dims in zip(lengths, self._window, self._steps, strict=True)]
+        if all(before == after for before, after in sides):
+            return view.leave(self._pool(x, [before for before, _ in sides]))
+        return view.leave(self._pool_uneven(x, sides))
 
-    def _pool(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+    def _pool(self, x: Tensor, border: Sequence[int]) -> Tensor:
+        """Pool with as much border before as after."""
+        raise NotImplementedError
+
+    def _pool_uneven(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+        """Pool with a border that is one longer at the end."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -63,13 +73,16 @@ class MaxPooling(BasePooling):
 
     keras_module = None
 
-    def _pool(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+    def _pool(self, x: Tensor, border: Sequence[int], uneven: bool = False) -> Tensor:
         pool = F.max_pool2d if self._view.rank == 2 else F.max_pool3d
-        # No padded copy where the border is uneven, one longer at the end: with strides ceil_mode allows for just that,
-        # without them the border is the longer one on both ends and the first output is left out.
+        return pool(x, self._window, self._steps, border, ceil_mode=uneven)
+
+    def _pool_uneven(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+        # No padded copy: with strides ceil_mode allows for just that end; without them the border is the longer one on
+        # both ends, and the first output is left out.
         shifted = [stride == 1 and before != after for stride, (before, after) in zip(self._steps, sides, strict=True)]
         border = [side[shift] for side, shift in zip(sides, shifted, strict=True)]
-        y = pool(x, self._window, self._steps, border, ceil_mode=self.padding == "same")
+        y = self._pool(x, border, uneven=True)
         for dim, shift in enumerate(shifted, start=2):
             if shift:
                 y = y.narrow(dim, 1, y.shape[dim] - 1)
@@ -84,12 +97,12 @@ class AveragePooling(BasePooling):
 
     keras_module = None
 
-    def _pool(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+    def _pool(self, x: Tensor, border: Sequence[int]) -> Tensor:
         pool = F.avg_pool2d if self._view.rank == 2 else F.avg_pool3d
-        if all(before == after for before, after in sides):
-            even = [before for before, _ in sides]
-            return pool(x, self._window, self._steps, even, count_include_pad=False)
-        return pool(F.pad(x, pad_argument(sides), mode="replicate"), self._window, self._steps)
+        return pool(x, self._window, self._steps, border, count_include_pad=False)
+
+    def _pool_uneven(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
+        return self._pool(F.pad(x, pad_argument(sides), mode="replicate"), self._no_border)
 
 
 class MaxPooling1D(MaxPooling):
