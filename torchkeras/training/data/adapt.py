@@ -85,8 +85,8 @@ def _kind(x: Any) -> str:
             return name
     if tree.is_nested(x) or isinstance(x, (str, bytes)) or not isinstance(x, Iterable):
         raise ValueError(
-            f"Unrecognized data type: x={str(x)[:200]} (of type {type(x).__name__}). Pass arrays (make one of a list of "
-            "numbers with np.array), a PyDataset, a torch DataLoader or Dataset, or a generator of batches."
+            f"Unrecognized data type: x={str(x)[:200]} ({type(x).__name__}). Pass arrays (np.array(x) makes one "
+            "of a list of numbers), a PyDataset, a torch DataLoader or Dataset, or a generator of batches."
         )
     return "generator" if hasattr(x, "__next__") else "iterable of batches"
 

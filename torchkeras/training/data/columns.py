@@ -54,7 +54,7 @@ def cut(value: Any, start: int, stop: int) -> Any:
     return value[start:stop]
 
 
-def to_cpu_or_tensor(value: Any) -> torch.Tensor:
+def as_tensor(value: Any) -> torch.Tensor:
     """A tensor that shares the array's memory where it can.
 
     Raises:
@@ -110,7 +110,7 @@ class Column:
     """
 
     def __init__(self, value: Any, device: torch.device, resident: bool) -> None:
-        tensor = to_cpu_or_tensor(value)
+        tensor = as_tensor(value)
         self.device = device
         self.dtype = batch_dtype(tensor.dtype)
         lazy = not resident or isinstance(value, np.memmap)
@@ -138,7 +138,7 @@ class SparseColumn:
         self.matrix = value.tocsr()
         self.device = device
         self.tensor = torch.empty(0)
-        self.dtype = batch_dtype(to_cpu_or_tensor(self.matrix.data).dtype)
+        self.dtype = batch_dtype(as_tensor(self.matrix.data).dtype)
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         return self._dense(self.matrix[start:stop])

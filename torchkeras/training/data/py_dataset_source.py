@@ -107,7 +107,7 @@ def _ahead(executor: Executor, fetch: Callable, numbers: Iterator[int], window: 
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-_worker_dataset: PyDataset | None = None
+_in_worker: dict[str, PyDataset] = {}
 
 
 def _processes(dataset: PyDataset) -> ProcessPoolExecutor:
@@ -120,8 +120,7 @@ def _processes(dataset: PyDataset) -> ProcessPoolExecutor:
 
 def _begin_worker(dataset: PyDataset, started: Any, seed: int) -> None:
     """Keep the data set and seed this worker differently from the others."""
-    global _worker_dataset
-    _worker_dataset = dataset
+    _in_worker["dataset"] = dataset
     with started.get_lock():
         seed += started.value
         started.value += 1
@@ -132,5 +131,4 @@ def _begin_worker(dataset: PyDataset, started: Any, seed: int) -> None:
 
 
 def _fetch(number: int) -> Any:
-    assert _worker_dataset is not None
-    return _worker_dataset[number]
+    return _in_worker["dataset"][number]

@@ -9,7 +9,7 @@ import torch
 
 from torchkeras.core import settings, tree
 from torchkeras.core.dtypes import torch_dtype
-from torchkeras.training.data.columns import to_cpu_or_tensor
+from torchkeras.training.data.columns import as_tensor
 
 
 def check_class_weight(class_weight: Any, y: Any, sample_weight: Any) -> None:
@@ -35,7 +35,7 @@ def class_weight_to_sample_weight(y: Any, class_weight: Mapping[int, float]) -> 
 
     One-hot rows count as their largest entry, floats as the nearest class.
     """
-    classes = to_cpu_or_tensor(y)
+    classes = as_tensor(y)
     if classes.ndim > 1:
         classes = classes.argmax(-1) if classes.shape[-1] != 1 else classes.squeeze(-1)
     if classes.is_floating_point():
