@@ -86,11 +86,11 @@ def _is_base(cls: type) -> bool:
 def _parameters(cls: type) -> tuple[tuple[str, Any], ...]:
     if "__init__" not in cls.__dict__:
         return ()
-    found = inspect.signature(cls.__init__).parameters.values()
+    found = list(inspect.signature(cls.__init__).parameters.values())[1:]
     return tuple(
         (p.name, None if p.default is p.empty else p.default)
         for p in found
-        if p.name != "self" and p.kind not in _VARIADIC and not p.name.startswith("_")
+        if p.kind not in _VARIADIC and not p.name.startswith("_")
     )
 
 
@@ -101,7 +101,7 @@ def _accepts(cls: type) -> tuple[frozenset[str], bool]:
     for base in cls.__mro__:
         if "__init__" not in base.__dict__ or base is object:
             continue
-        parameters = inspect.signature(base.__init__).parameters.values()
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
         names |= {p.name for p in parameters if p.kind not in _VARIADIC}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return frozenset(names), False
@@ -114,7 +114,7 @@ def _given_arguments(obj: Any) -> dict[str, Any]:
         bound = inspect.signature(type(obj).__init__).bind_partial(obj, *args, **kwargs)
     except TypeError:
         return dict(kwargs)
-    given = dict(bound.arguments)
+    given = dict(list(bound.arguments.items())[1:])
     for parameter in bound.signature.parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
             given.update(given.pop(parameter.name, {}))

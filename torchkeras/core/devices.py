@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.state import state
+
 
 class _Devices(threading.local):
     def __init__(self) -> None:
@@ -39,9 +41,10 @@ def current_device() -> torch.device:
         return _devices.scopes[-1]
     if _default is None:
         ambient = torch.get_default_device()
-        if ambient.type != "cpu":
+        # Shapes are inferred under `meta`; weights that a layer makes meanwhile are real.
+        if ambient.type != "cpu" and not state.symbolic:
             return ambient
-        _default = torch.device("cuda") if torch.cuda.is_available() else ambient
+        _default = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return _default
 
 

@@ -36,8 +36,7 @@ class Initializer(Configurable):
 
 def place(dtype: Any) -> dict[str, Any]:
     """The type and device of a new value."""
-    ambient = torch.get_default_device()
-    return {"dtype": torch_dtype(dtype), "device": ambient if ambient.type == "meta" else current_device()}
+    return {"dtype": torch_dtype(dtype), "device": current_device()}
 
 
 class Zeros(Initializer):

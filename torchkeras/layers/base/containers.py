@@ -97,7 +97,7 @@ def _holds_state(value: Any) -> bool:
 def _after(method: Callable) -> Callable:
     def changing(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)
-        if self._owner is not None:
+        if self._owner is not None and _is_whole(self._owner) and _is_whole(self._container):
             _wrap_nested(self)
             self._changed()
         return result
@@ -128,6 +128,11 @@ class TrackedDict(_Tracked, dict):
 
     def __reduce__(self) -> Any:
         return _remake, (TrackedDict,), self.__dict__ or None, None, iter(self.items())
+
+
+def _is_whole(module: Any) -> bool:
+    """Whether a module has its state: one that is being copied or unpickled gets it last."""
+    return module is None or "_modules" in module.__dict__
 
 
 def _remake(cls: type) -> Any:
