@@ -213,7 +213,10 @@ CASES = (
         _normal((32,), 1), _mlp_layers((64, 64), 1), _mlp_module(32, (64, 64), 1), outputs=1,
     ),
     Case("MLP 784-512-512-10, dropout, batch 128", 20_000, 128, _normal((784,), 10), *_mlp),
-    Case("convnet 28x28x1, batch 64", 6_400, 64, _normal((28, 28, 1), 10), _convnet_layers, _convnet_module, images=True),
+    Case(
+        "convnet 28x28x1, batch 64", 6_400, 64,
+        _normal((28, 28, 1), 10), _convnet_layers, _convnet_module, images=True,
+    ),
     Case(
         "ResNet 64x64x3, batch 32", 480, 32,
         _normal((64, 64, 3), 10), _resnet_layers, _ResNet, images=True, channels_last=True,

@@ -3,8 +3,8 @@
     python benchmarks/speed.py                       # all cases; writes benchmarks/results/
     python benchmarks/speed.py --only LSTM --quick   # cases whose name contains "LSTM", few samples
 
-Each case runs in a process of its own. There the contenders take turns, a few epochs each, several rounds; what counts is
-the best epoch of each. A ratio is samples a second against the torch loop's in the same process.
+Each case runs in a process of its own. There the contenders take turns, a few epochs each, several rounds; what counts
+is the best epoch of each. A ratio is samples a second against the torch loop's in the same process.
 """
 
 from __future__ import annotations
@@ -71,7 +71,6 @@ def _options() -> argparse.Namespace:
 def run_case(options: argparse.Namespace) -> dict[str, Any]:
     """Time one case in this process; seconds of the best epoch by contender."""
     import numpy as np
-
     import torch
 
     import contenders
@@ -153,8 +152,9 @@ def _table(rows: list[dict[str, Any]], device: str, options: argparse.Namespace)
 
 
 def _machine(device: str, options: argparse.Namespace) -> str:
-    import torch
     from importlib.metadata import version
+
+    import torch
 
     where = (
         torch.cuda.get_device_name() if device == "cuda" else f"{options.threads or torch.get_num_threads()} threads"

@@ -1,0 +1,119 @@
+"""Handwritten digits in a minute: train a small convolutional model, save it, load it, look at what it says.
+
+    python examples/quickstart.py [folder for the files]
+
+The data are scikit-learn's 1,797 scanned digits of 8x8 pixels, which come with it. The same script runs on several
+processes, `torchrun --nproc-per-node=2 examples/quickstart.py`, with the same numbers.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+import torchkeras as keras
+
+FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/quickstart")
+LEADS = os.environ.get("RANK", "0") == "0"  # under torchrun one process prints and draws
+
+
+def say(text: str) -> None:
+    if LEADS:
+        print(text, flush=True)
+
+
+def digits() -> tuple:
+    """Images (n, 8, 8, 1) in [0, 1] and labels, in three parts: to train, to validate, to test."""
+    data = load_digits()
+    images, labels = (data.images / 16).astype("float32")[..., None], data.target.astype("int64")
+    rest, test, rest_labels, test_labels = train_test_split(
+        images, labels, test_size=360, random_state=0, stratify=labels
+    )
+    train, val, train_labels, val_labels = train_test_split(
+        rest, rest_labels, test_size=237, random_state=0, stratify=rest_labels
+    )
+    return (train, train_labels), (val, val_labels), (test, test_labels)
+
+
+def convnet() -> keras.Model:
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+    x = keras.layers.Conv2D(64, 3, padding="same", activation="relu")(x)
+    x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(128, activation="relu")(x)
+    outputs = keras.layers.Dense(10, activation="softmax", name="digit")(x)
+    return keras.Model(inputs, outputs, name="digits")
+
+
+def draw(history: dict, images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, path: Path) -> None:
+    """Curves above, test images below; where the model is wrong its answer is red."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(12, 7), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[3, 2])
+    for axes, name in zip(above.subplots(1, 2), ("loss", "accuracy")):
+        epochs = range(1, len(history[name]) + 1)
+        axes.plot(epochs, history[name], label="training")
+        axes.plot(epochs, history[f"val_{name}"], label="validation")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.legend()
+    answers = probabilities.argmax(1)
+    wrong = np.flatnonzero(answers != labels)
+    shown = np.concatenate([wrong, np.setdiff1d(np.arange(len(labels)), wrong)])[:20]
+    for axes, i in zip(below.subplots(2, 10).flat, shown):
+        axes.imshow(images[i, ..., 0], cmap="gray_r")
+        color = "red" if answers[i] != labels[i] else "black"
+        axes.set_title(f"{answers[i]} ({probabilities[i].max():.0%})", color=color, fontsize=10)
+        axes.axis("off")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def main() -> None:
+    keras.utils.set_random_seed(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    train, val, test = digits()
+    say(f"Digits: {len(train[0])} images to train on, {len(val[0])} to validate, {len(test[0])} to test.")
+
+    model = convnet()
+    if LEADS:
+        model.summary()
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    say("Training until the validation loss has not fallen for five epochs.")
+    history = model.fit(
+        *train,
+        validation_data=val,
+        batch_size=64,
+        epochs=30,
+        callbacks=[
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True),
+            keras.callbacks.ModelCheckpoint(FOLDER / "best.keras", monitor="val_loss", save_best_only=True),
+        ],
+    )
+
+    loss, accuracy = model.evaluate(*test, verbose=0)
+    say(f"Test loss {loss:.4f}, test accuracy {accuracy:.4f} after {len(history.history['loss'])} epochs.")
+
+    model.save(FOLDER / "digits.keras")
+    loaded = keras.saving.load_model(FOLDER / "digits.keras")
+    before, after = model.predict(test[0], verbose=0), loaded.predict(test[0], verbose=0)
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    say("Saved, loaded again: the predictions are the same.")
+
+    if LEADS:
+        draw(history.history, *test, after, FOLDER / "digits.png")
+    say(f"Files in {FOLDER.resolve()}:")
+    say("  digits.keras  the model, its optimizer included")
+    say("  best.keras    the model at its best epoch, written while it trained")
+    say("  digits.png    the curves, and what the model says of test images")
+
+
+if __name__ == "__main__":
+    main()

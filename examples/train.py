@@ -1,0 +1,34 @@
+"""One script, any number of processes.
+
+    python examples/train.py
+    torchrun --nproc-per-node=2 examples/train.py
+    torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=HOST:29500 examples/train.py
+
+`batch_size` counts the samples of all processes together, so the loss curve is the same however many there are.
+"""
+
+from pathlib import Path
+
+from sklearn.datasets import load_digits
+
+import torchkeras as keras
+
+keras.utils.set_random_seed(1)
+data = load_digits()
+images, labels = (data.data / 16).astype("float32"), data.target
+
+model = keras.Sequential([
+    keras.Input((64,)),
+    keras.layers.Dense(128, activation="relu"),
+    keras.layers.Dense(10),
+])  # fmt: skip
+model.compile(
+    optimizer=keras.optimizers.Adam(3e-3),
+    loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    metrics=["accuracy"],
+)
+model.fit(images[:1500], labels[:1500], batch_size=128, epochs=10)
+model.evaluate(images[1500:], labels[1500:])
+
+Path("outputs").mkdir(exist_ok=True)
+model.save("outputs/train.keras")
