@@ -1,0 +1,126 @@
+"""What `compile()` keeps: optimizer, losses, metrics, options, and which weights train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras import optimizers
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.metrics import Mean
+from torchkeras.training.compile_loss import CompileLoss
+from torchkeras.training.compile_metrics import CompileMetrics
+
+
+class LossTracker(Mean):
+    """The running mean of an epoch's loss, each batch weighted by its rows."""
+
+    keras_module = None
+
+    def add(self, loss: torch.Tensor, rows: float, weight: float | None = None) -> None:
+        """Add a batch of `rows` rows. `weight` (default: `rows`) is what its loss counts in the sum."""
+        with torch.no_grad():
+            self.total.add_(loss.detach().to(self.total), alpha=rows if weight is None else weight)
+            self.count.add_(rows)
+
+
+class Compiled:
+    """The outcome of `compile()`.
+
+    Raises:
+        ValueError: an argument is not what it can be; nothing is changed then.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        loss: Any,
+        loss_weights: Any,
+        metrics: Any,
+        weighted_metrics: Any,
+        run_eagerly: bool,
+        steps_per_execution: int,
+        jit_compile: Any,
+        auto_scale_loss: bool,
+        output_names: list[str] | None,
+    ) -> None:
+        if jit_compile not in (True, False, None, "auto"):
+            raise ValueError(f"jit_compile must be True, False or 'auto'; received {jit_compile!r}.")
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(f"steps_per_execution must be an integer of at least 1; received {steps_per_execution!r}.")
+        self.optimizer = optimizers.get(optimizer)
+        if auto_scale_loss and getattr(optimizer, "auto_scale", None) is not None:
+            auto_scale_loss = False
+        self.loss = CompileLoss(loss, loss_weights, output_names) if loss is not None else None
+        self.metrics = CompileMetrics(metrics, weighted_metrics, output_names)
+        self.loss_tracker = LossTracker(name="loss")
+        self.part_trackers: dict[str, LossTracker] = {}
+        self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
+        self.jit_compile = jit_compile is True and not run_eagerly
+        self.config = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": bool(self.jit_compile),
+        }
+
+    def track_parts(self, rows: float, weight: float) -> None:
+        """Follow the losses of the outputs one by one, where there are several."""
+        for name, part in self.loss.last_parts:  # type: ignore[union-attr]
+            tracker = self.part_trackers.get(name)
+            if tracker is None:
+                tracker = self.part_trackers[name] = LossTracker(name=name)
+                tracker.to(part.device)
+            tracker.add(part, rows, weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of `compile()`, JSON-ready."""
+        config = {**self.config, "optimizer": self.optimizer}
+        return {name: serialize_keras_object(value) for name, value in config.items()}
+
+    @staticmethod
+    def arguments(config: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of `compile()` that `get_config` described."""
+        return {name: deserialize_keras_object(value) for name, value in config.items()}
+
+
+class TrainableSnapshot:
+    """Which weights a model trains, noted at `compile()`; later changes of `trainable` wait for the next one.
+
+    Inside the scope `requires_grad` is as noted; afterwards it is as it was.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.trainable = {id(w) for w in model.trainable_weights}
+        self.known = {id(w) for w in model.weights}
+        self._changed: list[tuple[torch.Tensor, bool]] = []
+
+    def weights(self, model: Any) -> list:
+        """The weights that train: as noted, and those made since, as they say themselves."""
+        return [
+            tensor
+            for tensor, trainable in model._all_weights()
+            if (id(tensor) in self.trainable if id(tensor) in self.known else trainable)
+        ]
+
+    def enter(self, model: Any) -> list:
+        """Put `requires_grad` to what was noted; returns the weights that train."""
+        trained = self.weights(model)
+        wanted = {id(w) for w in trained}
+        for parameter in model.parameters():
+            should = id(parameter) in wanted
+            if parameter.requires_grad != should:
+                self._changed.append((parameter, parameter.requires_grad))
+                parameter.requires_grad_(should)
+        return trained
+
+    def leave(self) -> None:
+        for parameter, before in self._changed:
+            parameter.requires_grad_(before)
+        self._changed.clear()

@@ -1,0 +1,436 @@
+"""The loops of `fit`, `evaluate` and `predict`.
+
+    fit:  join the processes, adapt the data, build, note what trains
+          for each epoch:
+              reset the metrics
+              for each batch: forward, loss, backward, apply, add to the metrics     (training/step.py)
+              read the metrics, once; validate; callbacks
+    evaluate and predict: the same without the training
+
+Loss and metrics stay on the device until somebody looks: the bar when it redraws, a callback that reads `logs`, the
+epoch's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from torchkeras.callbacks import CallbackList
+from torchkeras.core import tree
+from torchkeras.core.devices import current_device
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.dtypes import standardize_dtype
+from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
+from torchkeras.distributed import data_parallel, process
+from torchkeras.layers.base.layer import Layer
+from torchkeras.training import step
+from torchkeras.training.data import make_source, train_validation_split, unpack_x_y_sample_weight
+from torchkeras.training.logs import Logs
+
+
+def fit(
+    model: Any,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    epochs: int,
+    verbose: Any,
+    callbacks: Any,
+    validation_split: float,
+    validation_data: Any,
+    shuffle: Any,
+    class_weight: Any,
+    sample_weight: Any,
+    initial_epoch: int,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    validation_batch_size: int | None,
+    validation_freq: Any,
+) -> Any:
+    """Train; see `Trainer.fit`."""
+    process.join()
+    device = device_of(model)
+    if validation_split and validation_data is None:
+        (x, y, sample_weight), validation_data = train_validation_split(
+            (x, y, sample_weight), validation_split=validation_split
+        )
+    source = make_source(
+        x,
+        y,
+        sample_weight=sample_weight,
+        batch_size=batch_size,
+        steps=steps_per_epoch,
+        shuffle=shuffle,
+        class_weight=class_weight,
+        device=device,
+    )
+    validation = _validation_source(validation_data, validation_batch_size or batch_size, validation_steps, device)
+    build(model, source.peek())
+    _same_start(model)
+    if not isinstance(callbacks, CallbackList):
+        callbacks = CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0 and process.is_main_process(),
+            model=model,
+            verbose=verbose,
+            epochs=epochs,
+            steps=source.num_batches,
+        )
+    model.stop_training = False
+    logs: dict[str, Any] = {}
+    with training(model) as run:
+        callbacks.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            _same_shuffle()
+            model.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            _train_epoch(model, run, source, callbacks)
+            logs = Logs(read_metrics(model))
+            if validation is not None and _is_due(epoch, validation_freq):
+                values = _evaluate(model, validation, callbacks)
+                logs = Logs({**logs, **{f"val_{name}": value for name, value in values.items()}})
+            callbacks.on_epoch_end(epoch, logs)
+            _agree_on_stopping(model)
+            if model.stop_training:
+                break
+        if model.optimizer is not None and epochs > 0:
+            model.optimizer.finalize_variable_values(model.trainable_weights)
+        callbacks.on_train_end(logs)
+    source.close()
+    return model.history
+
+
+def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any) -> None:
+    """All batches of an epoch, `steps_per_execution` of them between two looks of the callbacks."""
+    watched = callbacks.watches_train_batches
+    group = model.steps_per_execution
+    index, left, result, begun = 0, group, None, False
+    for data in source.epoch():
+        if watched and not begun:
+            callbacks.on_train_batch_begin(index)
+            begun = True
+        result = run(data)
+        left -= 1
+        if left:
+            continue
+        left, begun = group, False
+        if watched:
+            callbacks.on_train_batch_end(index, batch_logs(model, result, callbacks))
+            _agree_on_stopping(model)
+        index += group
+        if model.stop_training and (watched or not process.is_joined()):
+            break
+    if left != group and watched:  # the rest of a group
+        callbacks.on_train_batch_end(index, batch_logs(model, result, callbacks))
+        _agree_on_stopping(model)
+    model.__dict__["_last_result"] = result
+
+
+def batch_logs(model: Any, result: Any, callbacks: Any) -> Logs:
+    """The metrics after a batch: nothing is computed for the bar alone, which looks a few times a second."""
+    if isinstance(result, dict):
+        return Logs({name: value for name, value in sorted(flat_logs(result).items())})
+    if callbacks.only_progress_watches:
+        return Logs.of(lambda: dict(sorted(model.get_metrics_result().items())))
+    with torch.no_grad():
+        return Logs(dict(sorted(model.get_metrics_result().items())))
+
+
+def flat_logs(values: dict[str, Any]) -> dict[str, Any]:
+    """Logs without nesting: a metric may give a dict of values."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat.update(flat_logs(value)) if isinstance(value, dict) else flat.update({name: value})
+    return flat
+
+
+def read_metrics(model: Any, result: Any = "last") -> dict[str, Any]:
+    """The metrics as Python floats, summed over the ranks: the one place where an epoch waits for the device."""
+    if result == "last":
+        result = model.__dict__.pop("_last_result", None)
+    with torch.no_grad(), data_parallel.reduced(model.metrics):
+        values = model.get_metrics_result()
+        if isinstance(result, dict):  # a user's step says what is logged; the metrics' state is the epoch's
+            own = flat_logs(result)
+            values = {name: values.get(name, value) for name, value in own.items()}
+        return {name: as_float(value) for name, value in sorted(values.items())}
+
+
+def as_float(value: Any) -> Any:
+    """A Python float of a scalar; arrays of more values become NumPy."""
+    if isinstance(value, torch.Tensor):
+        return float(value) if value.numel() == 1 else convert_to_numpy(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def _is_due(epoch: int, frequency: Any) -> bool:
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in frequency
+
+
+def _agree_on_stopping(model: Any) -> None:
+    """Rank 0's word on stopping is everybody's."""
+    if process.is_joined():
+        flag = torch.tensor([int(model.stop_training)], device=device_of(model))
+        torch.distributed.broadcast(flag, src=0)
+        model.stop_training = bool(flag.item())
+
+
+def _same_start(model: Any) -> None:
+    if process.is_joined():
+        data_parallel.broadcast_weights(v for v in model.variables)
+
+
+def _same_shuffle() -> None:
+    """All ranks draw rank 0's permutation."""
+    if process.is_joined():
+        state = torch.get_rng_state()
+        data_parallel.broadcast_weights([state])
+        torch.set_rng_state(state)
+
+
+# ---------------------------------------------------------------------------- the model made ready
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's weights lie; a model without weights goes by the current device."""
+    tensor = next(model.parameters(), None)
+    if tensor is None:
+        tensor = next(model.buffers(), None)
+    return tensor.device if tensor is not None and tensor.device.type != "meta" else current_device()
+
+
+def build(model: Any, data: Any) -> None:
+    """Build the model (and its optimizer) for data like this batch, without running it on the data."""
+    x, _, _ = unpack_x_y_sample_weight(data)
+    if not model.built or any(not layer.built for layer in model._flatten_layers() if isinstance(layer, Layer)):
+        try:
+            specs = tree.map_structure(_spec, x)
+            outer = model.__dict__.get("_graph")
+            if outer is None:
+                model.compute_output_spec(specs) if model.built else _build_symbolically(model, specs)
+        except NotImplementedError:
+            with torch.no_grad():
+                model(x)
+    optimizer = model.optimizer
+    snapshot = model.__dict__.get("_snapshot")
+    if optimizer is not None and snapshot is not None and not getattr(optimizer, "built", False):
+        optimizer.build(snapshot.weights(model))
+
+
+def _build_symbolically(model: Any, specs: Any) -> None:
+    model._build_for((specs,), {})
+    model.compute_output_spec(specs)
+
+
+def _spec(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return KerasTensor((None, *value.shape[1:]) if value.dim() else (), standardize_dtype(value.dtype))
+
+
+@contextmanager
+def training(model: Any) -> Iterator[Any]:
+    """The step function of a training, with the right weights trainable and torch's own modules in training mode."""
+    snapshot = model._snapshot
+    weights = snapshot.enter(model)
+    foreign = _foreign_mode(model, True)
+    cache, key = model._step_cache, tuple(map(id, weights))
+    if cache.get("key") != key:
+        own = step._is_own(model, "train_step")
+        cache.update(key=key, train=(step.TrainStep if own else step.OwnTrainStep)(model, weights))
+    try:
+        yield cache["train"]
+    finally:
+        for module, mode in foreign:
+            module.training = mode
+        snapshot.leave()
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """No gradients, torch's own modules in evaluation mode."""
+    foreign = _foreign_mode(model, False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in foreign:
+            module.training = mode
+
+
+def _foreign_mode(model: nn.Module, mode: bool) -> list[tuple[nn.Module, bool]]:
+    """Put plain torch modules, which know no `training` argument, into a mode; returns what they were in."""
+    changed = []
+    for module in model.modules():
+        if not isinstance(module, Layer) and module.training != mode:
+            changed.append((module, module.training))
+            module.training = mode
+    return changed
+
+
+# ---------------------------------------------------------------------------- evaluate and predict
+
+
+def _validation_source(data: Any, batch_size: int | None, steps: int | None, device: Any) -> Any:
+    if data is None:
+        return None
+    if isinstance(data, (list, tuple)):
+        x, y, sample_weight = unpack_x_y_sample_weight(tuple(data))
+    else:
+        x, y, sample_weight = data, None, None
+    return make_source(
+        x, y, sample_weight=sample_weight, batch_size=batch_size, steps=steps, shuffle=False, device=device
+    )
+
+
+def evaluate(
+    model: Any,
+    x: Any,
+    y: Any,
+    batch_size: int | None,
+    verbose: Any,
+    sample_weight: Any,
+    steps: int | None,
+    callbacks: Any,
+    **kwargs: Any,
+) -> dict[str, Any]:
+    """The metrics over the data; see `Trainer.evaluate`."""
+    kwargs.pop("_use_cached_eval_dataset", None)
+    if kwargs:
+        raise ValueError(f"Unknown arguments of evaluate(): {sorted(kwargs)}.")
+    process.join()
+    source = make_source(
+        x, y, sample_weight=sample_weight, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model)
+    )
+    build(model, source.peek())
+    if not isinstance(callbacks, CallbackList):
+        callbacks = CallbackList(
+            callbacks,
+            add_progbar=verbose != 0 and process.is_main_process(),
+            model=model,
+            verbose=verbose,
+            epochs=1,
+            steps=source.num_batches,
+        )
+    logs = _evaluate(model, source, callbacks)
+    source.close()
+    return logs
+
+
+def _evaluate(model: Any, source: Any, callbacks: Any) -> dict[str, Any]:
+    callbacks.on_test_begin()
+    model.reset_metrics()
+    watched = callbacks.watches_test_batches
+    result = None
+    with evaluating(model):
+        for index, data in enumerate(source.epoch()):
+            if watched:
+                callbacks.on_test_batch_begin(index)
+            result = step.test_step(model, data)
+            if watched:
+                callbacks.on_test_batch_end(index, batch_logs(model, result, callbacks))
+            if getattr(model, "stop_evaluating", False) and not process.is_joined():
+                break
+        logs = read_metrics(model, result)
+    callbacks.on_test_end(Logs(logs))
+    return logs
+
+
+def predict(
+    model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
+) -> Any:
+    """The outputs for all data; see `Trainer.predict`."""
+    process.join()
+    source = make_source(x, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model))
+    if not isinstance(callbacks, CallbackList):
+        callbacks = CallbackList(
+            callbacks,
+            add_progbar=verbose != 0 and process.is_main_process(),
+            model=model,
+            verbose=verbose,
+            epochs=1,
+            steps=source.num_batches,
+        )
+    callbacks.on_predict_begin()
+    watched = callbacks.watches_predict_batches
+    parts: list = []
+    with evaluating(model):
+        for index, data in enumerate(source.epoch()):
+            if watched:
+                callbacks.on_predict_batch_begin(index)
+            outputs = step.predict_step(model, data)
+            parts.append(outputs)
+            if watched:
+                callbacks.on_predict_batch_end(index, {"outputs": outputs})
+    callbacks.on_predict_end()
+    source.close()
+    return _joined(parts)
+
+
+def _joined(parts: list) -> Any:
+    """The batches' outputs, one behind the other, as NumPy arrays."""
+
+    def join(*leaves: Any) -> Any:
+        tensors = [leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf) for leaf in leaves]
+        return convert_to_numpy(torch.cat(tensors) if tensors[0].dim() else torch.stack(tensors))
+
+    return tree.map_structure(join, *parts)
+
+
+# ---------------------------------------------------------------------------- single batches
+
+
+def _batch(model: Any, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Any:
+    """Arrays of one batch as the tensors of a step's data."""
+    rows = step.rows_of(x) if not isinstance(x, (list, tuple, dict)) else step.rows_of(tree.map_structure(_array, x))
+    source = make_source(
+        x,
+        y,
+        sample_weight=sample_weight,
+        batch_size=max(rows, 1),
+        shuffle=False,
+        class_weight=class_weight,
+        device=device_of(model),
+    )
+    return source.peek()
+
+
+def _array(value: Any) -> Any:
+    return value if hasattr(value, "shape") else convert_to_tensor(value)
+
+
+def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> dict[str, Any]:
+    if class_weight is not None and sample_weight is not None:
+        raise ValueError("Give sample_weight or class_weight, not both.")
+    process.join()
+    data = _batch(model, x, y, sample_weight, class_weight)
+    build(model, data)
+    with training(model) as run:
+        result = run(data)
+    return read_metrics(model, result)
+
+
+def test_on_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    process.join()
+    data = _batch(model, x, y, sample_weight)
+    build(model, data)
+    with evaluating(model):
+        result = step.test_step(model, data)
+        return read_metrics(model, result)
+
+
+def predict_on_batch(model: Any, x: Any) -> Any:
+    data = _batch(model, x, None)
+    with evaluating(model):
+        return model.predict_step(data)
