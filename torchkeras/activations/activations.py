@@ -12,7 +12,7 @@ from torchkeras.core.op import op
 
 
 def _activation(function: Any) -> Any:
-    return op(function, module="keras.activations")
+    return op(function, module="keras.activations", file_module="keras.src.ops.nn")
 
 
 @_activation

@@ -142,3 +142,8 @@ def result_type(*dtypes: Any) -> str:
         "int" if dtype is int else "float" if dtype is float else standardize_dtype(dtype) for dtype in dtypes
     )
     return _result(names, settings.floatx())
+
+
+def dtype_of_scalar(x: bool | int | float) -> Any:
+    """What stands for a Python number in `result_type`: booleans are strong, integers and floats weak."""
+    return "bool" if isinstance(x, bool) else int if isinstance(x, int) else float

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core import naming, registry
+from torchkeras.core import registry
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor, any_symbolic
 from torchkeras.core.operation import Operation
@@ -20,28 +20,26 @@ OPS: dict[str, OpDef] = {}
 class OpDef:
     """What is known of an op: its function, the class name that files use, which parameters are tensors."""
 
-    def __init__(self, function: Callable, class_name: str, module: str, spec: Callable | None) -> None:
+    def __init__(self, function: Callable, class_name: str, file_module: str, spec: Callable | None) -> None:
         self.function = function
-        self.class_name = class_name
-        self.module = module
         self.spec = spec
         self.signature = inspect.signature(function)
         self.parameters = list(self.signature.parameters)
         self.tensors = [n for n, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)]
+        kinds = {n: p.kind for n, p in self.signature.parameters.items()}
+        self.variadic = any(kinds[name] is inspect.Parameter.VAR_POSITIONAL for name in self.tensors)
         self.config = [name for name in self.parameters if name not in self.tensors]
+        self.operation_class = type(class_name, (FunctionOperation,), {"definition": self, "keras_module": None})
+        registry.register_public(self.operation_class, file_module)
 
     def symbolic(self, args: tuple, kwargs: dict) -> Any:
         """Record the call: the tensors become the node's arguments, the rest the operation's config."""
         bound = self.signature.bind(*args, **kwargs)
         config = {name: bound.arguments[name] for name in self.config if name in bound.arguments}
         inputs = tuple(bound.arguments[name] for name in self.tensors if name in bound.arguments)
+        if self.variadic:
+            inputs = (*inputs[:-1], *inputs[-1])
         return self.operation_class(**config)(*inputs)
-
-    @functools.cached_property
-    def operation_class(self) -> type[FunctionOperation]:
-        base = type(self.class_name, (FunctionOperation,), {"definition": self, "keras_module": None})
-        registry.register_public(base, self.module)
-        return base
 
 
 class FunctionOperation(Operation):
@@ -52,10 +50,12 @@ class FunctionOperation(Operation):
     definition: OpDef
 
     def __init__(self, *args: Any, name: str | None = None, **config: Any) -> None:
-        super().__init__(name=name or naming.auto_name(self.definition.class_name))
+        super().__init__(name=name)
         self.config = dict(zip(self.definition.config, args)) | config
 
     def call(self, *inputs: Any, **kwargs: Any) -> Any:
+        if self.definition.variadic:  # config first, then any number of tensors: einsum
+            return self.definition.function(*self.config.values(), *inputs)
         named = dict(zip(self.definition.tensors, inputs))
         return self.definition.function(**named, **self.config, **kwargs)
 
@@ -73,17 +73,19 @@ def op(
     *,
     name: str | None = None,
     module: str = "keras.ops",
+    file_module: str = "keras.src.ops.numpy",
     spec: Callable | None = None,
 ) -> Any:
     """Make a function of tensors an op: eager on tensors, recorded on KerasTensors.
 
     Parameters annotated `Tensor` are inputs, the others are config. `name` is the class name in Keras's files
-    (default: CamelCase of the function's), `spec` infers the output where running on `meta` can't.
+    (default: CamelCase of the function's) and `file_module` the module they put it in; `spec` infers the output where
+    running on `meta` can't.
     """
     if function is None:
-        return functools.partial(op, name=name, module=module, spec=spec)
+        return functools.partial(op, name=name, module=module, file_module=file_module, spec=spec)
     class_name = name or "".join(part.capitalize() for part in function.__name__.split("_"))
-    definition = OpDef(function, class_name, module, spec)
+    definition = OpDef(function, class_name, file_module, spec)
     OPS[function.__name__] = definition
 
     @functools.wraps(function)
