@@ -50,8 +50,8 @@ RULES = {
 # (an alias), which leaves a plain average of it; ours is the paper's rule, and Keras's on JAX and TensorFlow. It is
 # held against that formula in tests/optimizers.
 
-# Keras rounds these rules' exponents to float32.
-LOOSE = {"Adafactor": (1e-4, 1e-5), "Ftrl": (1e-4, 1e-6)}
+# Keras rounds exponents, coefficients or limits of these rules to float32.
+LOOSE = {"Adafactor": (1e-4, 1e-5), "Ftrl": (1e-4, 1e-6), "Muon": (1e-5, 1e-6)}
 BASE_ARGUMENTS = {
     "none": {},
     "weight_decay": {"weight_decay": 0.05},
@@ -95,7 +95,9 @@ class Pair:
         ]:
             assert len(mine) == len(reference)
             for a, b in zip(mine, reference):
-                np.testing.assert_allclose(a.numpy(), keras.ops.convert_to_numpy(b), rtol, atol, err_msg=f"{name} {b.path}")
+                expected = keras.ops.convert_to_numpy(b)
+                size = max(1.0, np.abs(expected).max())
+                np.testing.assert_allclose(a.numpy(), expected, rtol, atol * size, err_msg=f"{name} {b.path}")
 
 
 def as_keras(arguments):
@@ -123,7 +125,7 @@ def test_fifty_steps_give_keras_numbers(rule, base, rng, float64):
     pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS[base]}, dtype="float64")
     for _ in range(STEPS):
         pair.step()
-    pair.check(*LOOSE.get(name, (1e-6, 1e-8)))
+    pair.check(*LOOSE.get(name, (1e-6, 1e-7)))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -143,7 +145,7 @@ def test_missing_gradients(rule, base, rng, float64):
     pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS[base]}, dtype="float64")
     for step in range(12):
         pair.step(missing=[(), (1,), (0, 2)][step % 3])
-    pair.check(rtol=1e-6, atol=1e-8)
+    pair.check(*LOOSE.get(name, (1e-6, 1e-7)))
 
 
 def schedules():
@@ -182,7 +184,9 @@ def test_schedules_give_keras_rates(name):
 def test_an_optimizer_follows_its_schedule(name, rng):
     pair = Pair(rng, "SGD", {"learning_rate": schedules()[name], "gradient_accumulation_steps": 2})
     for _ in range(40):
-        np.testing.assert_allclose(float(pair.ours.learning_rate), float(pair.keras.learning_rate), rtol=2e-6, atol=1e-8)
+        np.testing.assert_allclose(
+            float(pair.ours.learning_rate), float(pair.keras.learning_rate), rtol=2e-6, atol=1e-8
+        )
         pair.step()
     pair.check(rtol=1e-5, atol=1e-6)
 
@@ -200,7 +204,19 @@ CONFIGS["ScheduleFreeAdamW"] = ("ScheduleFreeAdamW", {"warmup_steps": 3})
 CONFIGS["Muon layers"] = ("Muon", {"exclude_layers": ["last"], "name": "mine"})
 CONFIGS |= {
     f"{name} defaults": (name, {})
-    for name in ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Lion", "Ftrl", "Adafactor"]
+    for name in [
+        "SGD",
+        "Adam",
+        "AdamW",
+        "RMSprop",
+        "Adagrad",
+        "Adadelta",
+        "Adamax",
+        "Nadam",
+        "Lion",
+        "Ftrl",
+        "Adafactor",
+    ]
     + ["Lamb", "Muon", "ScheduleFreeAdamW"]
 }
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from torchkeras.core.naming import name_scope
 from torchkeras.core.variable import Variable
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
 
 
 class Adafactor(Optimizer):
@@ -24,7 +24,7 @@ class Adafactor(Optimizer):
         epsilon_1: added to the squared gradients.
         epsilon_2: least scale of a weight.
         clip_threshold: limit of the root mean square of a change.
-        relative_step: let a given rate fall with `1 / sqrt(t)`.
+        relative_step: kept for its place in files; the rate is `min(learning_rate, 1 / sqrt(t))` in any case, as in Keras.
     """
 
     elementwise = False
@@ -69,17 +69,16 @@ class Adafactor(Optimizer):
         self._track(number)
         return number
 
-    def _mean(self, reference: Any, shape: tuple, name: str) -> Variable:
-        with name_scope(self.name):
-            mean = Variable(reference.new_zeros(tuple(shape), requires_grad=False), trainable=False, name=name)
+    def _mean(self, reference: Any, shape: tuple, name: str) -> Any:
+        mean = reference.new_zeros(tuple(shape), requires_grad=False)
+        if not isinstance(mean, DTensor):
+            with name_scope(self.name):
+                mean = Variable(mean.detach().as_subclass(torch.Tensor), trainable=False, name=name)
         self._track(mean)
         return mean
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         falling = step**-0.5
-        keeps_rate = isinstance(self._learning_rate, LearningRateSchedule) or not isinstance(self._learning_rate, Variable)
-        if self.relative_step and not keeps_rate:
-            lr = min(lr, falling)
         rate, decay = min(lr, falling), 1 - step**self.beta_2_decay
         for i, (w, g) in enumerate(zip(batch.parameters, grads)):
             slots = {name: row[i] for name, row in batch.slots.items()}
@@ -94,7 +93,7 @@ class Adafactor(Optimizer):
             row.lerp_(squares.mean(dim=-1), 1 - decay)
             column.lerp_(squares.mean(dim=-2), 1 - decay)
             shares = row / row.mean(dim=-1, keepdim=True)
-            torch.mul(shares.unsqueeze(-1), column.unsqueeze(-2), out=velocity)
+            velocity.copy_(shares.unsqueeze(-1) * column.unsqueeze(-2))
         else:
             velocity.lerp_(squares, 1 - decay)
         change = g / velocity.sqrt()

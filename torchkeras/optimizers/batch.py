@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import attrgetter
 from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
 
-_shape = attrgetter("shape")
-_dtype = attrgetter("dtype")
-_is_contiguous = torch.Tensor.is_contiguous
 _FUSED_DTYPES = (torch.float32, torch.float64)
 _FUSED_DEVICES = ("cpu", "cuda")
 
@@ -31,7 +27,13 @@ class Batch:
     __slots__ = ("indices", "positions", "parameters", "slots", "decayed", "all_decay", "kind", "fusible")
 
     def __init__(
-        self, indices: list[int], positions: list[int], parameters: list, slots: dict[str, list], decays: list[bool], kind: Any
+        self,
+        indices: list[int],
+        positions: list[int],
+        parameters: list,
+        slots: dict[str, list],
+        decays: list[bool],
+        kind: Any,
     ) -> None:
         self.indices = indices
         self.positions = positions
@@ -74,8 +76,8 @@ class Plan:
         self.variables = variables
         self.batches = batches
         self.sharded = any(isinstance(v, DTensor) for v in variables)
-        self.shapes = list(map(_shape, variables))
-        self.dtypes = list(map(_dtype, variables))
+        self.shapes = [v.shape for v in variables]
+        self.dtypes = [v.dtype for v in variables]
         self.device = variables[0].device if variables else None
         self.constrained = [v for v in variables if getattr(v, "constraint", None) is not None]
         self.accumulators: list = []
@@ -88,15 +90,14 @@ class Plan:
 
         torch's fused kernels check none of this but the type, and read past the end of what is too small.
         """
-        try:
-            return (
-                all(map(_is_contiguous, grads))
-                and list(map(_shape, grads)) == self.shapes
-                and list(map(_dtype, grads)) == self.dtypes
-                and not self.sharded
-            )
-        except (AttributeError, TypeError):  # one is None, or no tensor
+        if self.sharded:
             return False
+        for grad, shape, dtype in zip(grads, self.shapes, self.dtypes):
+            if not isinstance(grad, torch.Tensor) or grad.is_sparse:
+                return False
+            if grad.shape != shape or grad.dtype != dtype or not grad.is_contiguous():
+                return False
+        return len(grads) == len(self.shapes)
 
     def is_current(self) -> bool:
         """Whether the variables are still where, and of the type that, they were when the plan was made."""

@@ -30,7 +30,9 @@ _ALL = (
     *(Nadam, Optimizer, OptimizerMap, RMSprop, SGD, ScheduleFreeAdamW),
 )
 for _cls in _ALL:
-    register_public(_cls, "keras.backend.torch.optimizers")  # Keras's torch backend writes such private places into files
+    register_public(
+        _cls, "keras.backend.torch.optimizers"
+    )  # Keras's torch backend writes such private places into files
     register_public(_cls, "keras.optimizers", aliases=(_cls.__name__.lower(),))
 
 _get = make_get("keras.optimizers", kind="optimizer", base=Optimizer)

@@ -45,14 +45,14 @@ class LossScaleOptimizer(Optimizer):
         **kwargs: Any,
     ) -> None:
         if not kwargs.pop("dynamic", True):
-            raise ValueError("`dynamic=False` is not supported: set `loss_scale_factor` on the inner optimizer instead.")
+            raise ValueError(
+                "`dynamic=False` is not supported: set `loss_scale_factor` on the inner optimizer instead."
+            )
         for argument, value in kwargs.items():
             if argument not in _INNER_ARGUMENTS:
                 raise ValueError(f"LossScaleOptimizer does not support arguments: `{argument}`.")
             if value != _INNER_ARGUMENTS[argument]:
-                raise ValueError(
-                    f"LossScaleOptimizer does not support `{argument}`. Instead, set `{argument}` on the `inner_optimizer`."
-                )
+                raise ValueError(f"LossScaleOptimizer does not support `{argument}`: set it on the `inner_optimizer`.")
         super().__init__(0.0, name=name)
         self.inner_optimizer = inner_optimizer
         self.initial_scale = initial_scale
@@ -105,7 +105,9 @@ class LossScaleOptimizer(Optimizer):
 
     def _unscaled(self, grads: list, variables: list | None) -> list:
         variables = self._trainable_variables if variables is None else variables
-        scaled = [i for i, (g, v) in enumerate(zip(grads, variables)) if g is not None and not planning.is_overwritten(v)]
+        scaled = [
+            i for i, (g, v) in enumerate(zip(grads, variables)) if g is not None and not planning.is_overwritten(v)
+        ]
         if not scaled:
             return grads
         unscaled = torch._foreach_div([grads[i] for i in scaled], self.dynamic_scale.item())

@@ -110,7 +110,7 @@ class MultiOptimizer(Optimizer):
             optimizer = self._optimizer_map(variable)
             if not isinstance(optimizer, Optimizer) or isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
                 raise ValueError(
-                    f"The optimizer of {variable.path!r} must be an Optimizer that wraps no other; received {optimizer!r}."
+                    f"The optimizer of {variable.path!r} must be one that wraps no other; received {optimizer!r}."
                 )
             self._owner.append(self._add(optimizer))
         for optimizer, mine in zip(self._inner_optimizers, self._split(variables, variables)):

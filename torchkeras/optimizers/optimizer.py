@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import torch
 
+from torchkeras import initializers
 from torchkeras.core import naming, settings
 from torchkeras.core.configurable import Configurable, config_of
 from torchkeras.core.dtypes import torch_dtype
@@ -183,12 +184,19 @@ class Optimizer(Configurable):
         """Make a variable that belongs to the optimizer's state."""
         with naming.name_scope(self.name):
             variable = Variable(
-                initializer, shape=shape, dtype=dtype, trainable=False, aggregation=aggregation, name=name
+                initializers.get(initializer),
+                shape=shape,
+                dtype=dtype or settings.floatx(),
+                trainable=False,
+                aggregation=aggregation,
+                name=name,
             )
         self._track(variable)
         return variable
 
-    def add_variable_from_reference(self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros") -> Any:
+    def add_variable_from_reference(
+        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
+    ) -> Any:
         """Make a variable of the shape and type, and at the place, of a given one.
 
         Args:
@@ -368,7 +376,8 @@ class Optimizer(Configurable):
             grads = self._accumulate(plan, grads, (count + 1) % every == 0)
             updates = count // every
         if grads is not None:
-            self._update(plan, self._clip(plan, grads), self._rate(count), updates + 1)
+            step = updates + 1 if isinstance(updates, int) else (updates + 1).double()
+            self._update(plan, self._clip(plan, grads), self._rate(count), step)
             if every:
                 torch._foreach_zero_(plan.all_accumulators)
         if self.use_ema:
@@ -447,7 +456,9 @@ class Optimizer(Configurable):
         """The loss to take the gradients of: times `loss_scale_factor`, if there is one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def exclude_from_weight_decay(self, var_list: Iterable | None = None, var_names: Iterable[str] | None = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: Iterable | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
         """Leave variables out of weight decay.
 
         Args:
@@ -486,7 +497,7 @@ class Optimizer(Configurable):
         mine, theirs = self.variables, self._trainable_variables
         if len(optimizer_variables) != len(mine) or len(trainable_variables) != len(theirs):
             raise ValueError(
-                f"There must be {len(mine)} values for the optimizer's variables and {len(theirs)} for the trainable ones. "
+                f"There must be {len(mine)} values for the optimizer's variables, {len(theirs)} for the trainable ones. "
                 f"Received: {len(optimizer_variables)} and {len(trainable_variables)}."
             )
         copies = {id(v): stateless.copy_of(v, value) for v, value in zip(mine, optimizer_variables)}

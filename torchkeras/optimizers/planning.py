@@ -63,7 +63,7 @@ def move_state(optimizer: Any, variables: list, with_dtype: bool = False) -> Non
     replaced = {}
     for row in optimizer._slots.values():
         for i, (slot, variable) in enumerate(zip(row, variables)):
-            if slot is not None and slot.shape == variable.shape:
+            if slot is not None and slot.is_floating_point():
                 row[i] = slots.moved(slot, variable, variable.dtype if with_dtype else None)
                 replaced[id(slot)] = row[i]
     optimizer._variables = [replaced.get(id(v), v) for v in optimizer._variables]

@@ -6,8 +6,9 @@ import warnings
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
 
+from torchkeras import initializers
 from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
 from torchkeras.core.variable import Variable, as_variable
@@ -23,8 +24,9 @@ def make_slot(reference: Any, name: str, initializer: Any = "zeros") -> Any:
     if isinstance(fill, (int, float)):
         value = torch.full_like(reference, fill, requires_grad=False)
     else:
-        value = Variable(initializer, shape=tuple(reference.shape), dtype=standardize_dtype(reference.dtype), trainable=False)
-        value = place_like(value, reference)
+        make = initializers.get(initializer)
+        value = make(tuple(reference.shape), dtype=standardize_dtype(reference.dtype))
+        value = place_like(convert_to_tensor(value, dtype=reference.dtype), reference)
     if isinstance(value, DTensor):  # a wrapper of its own, which can't be a Variable
         return value
     return Variable(value.detach().as_subclass(torch.Tensor), trainable=False, name=f"{_flat_name(reference)}_{name}")
@@ -36,10 +38,12 @@ def _flat_name(reference: Any) -> str:
 
 
 def place_like(slot: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """The slot's value on the device of `reference`, and sharded as it is."""
+    """The slot's value on the device of `reference`, and sharded as it is; whole on each rank if the shapes differ."""
     if isinstance(reference, DTensor) and not isinstance(slot, DTensor):
         plain = slot.detach().as_subclass(torch.Tensor).to(reference.device)
-        return distribute_tensor(plain, reference.device_mesh, reference.placements)
+        whole = [Replicate()] * reference.device_mesh.ndim
+        placements = reference.placements if slot.shape == reference.shape else whole
+        return distribute_tensor(plain, reference.device_mesh, placements)
     return slot.detach().to(device=reference.device)
 
 
@@ -64,7 +68,7 @@ def assign(variable: Any, value: Any) -> None:
         value = convert_to_tensor(value, dtype=variable.dtype, device=variable.device)
         if value.shape != variable.shape:
             raise ValueError(
-                f"The value assigned must have the variable's shape {tuple(variable.shape)}; received {tuple(value.shape)}."
+                f"A value must have its variable's shape {tuple(variable.shape)}; received {tuple(value.shape)}."
             )
         if isinstance(variable, DTensor) and not isinstance(value, DTensor):
             value = distribute_tensor(value, variable.device_mesh, variable.placements)

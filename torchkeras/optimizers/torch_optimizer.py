@@ -37,7 +37,9 @@ class TorchOptimizer:
         elif callable(optimizer):
             self._make = optimizer
         else:
-            raise ValueError(f"optimizer must be a torch optimizer or a function that makes one; received {optimizer!r}.")
+            raise ValueError(
+                f"optimizer must be a torch optimizer or a function that makes one; received {optimizer!r}."
+            )
         self.name = name or naming.auto_name(getattr(kind, "__name__", "TorchOptimizer").strip("<>"))
         count = torch.zeros((), dtype=torch.int32, device="cpu")
         with naming.name_scope(self.name):
@@ -183,7 +185,9 @@ class TorchOptimizer:
                 found.setdefault(position, {})[name] = self._placed(store[key], parameter, shape)
         for position, state in found.items():
             self.optimizer.state[parameters[position]].update(state)
-        for group, rate in zip(self.optimizer.param_groups, store["learning_rate"][()] if "learning_rate" in store else ()):
+        for group, rate in zip(
+            self.optimizer.param_groups, store["learning_rate"][()] if "learning_rate" in store else ()
+        ):
             group["lr"] = float(rate)
         assign(self._iterations, store["iteration"][()])
 
