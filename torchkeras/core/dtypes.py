@@ -81,6 +81,11 @@ def is_float(dtype: Any) -> bool:
     return "float" in standardize_dtype(dtype)
 
 
+def is_int(dtype: Any) -> bool:
+    """Whether the type is an integer type."""
+    return "int" in standardize_dtype(dtype)
+
+
 # The lattice of promotion: each type names those directly above it. Weak Python scalars (`int`, `float`) sit
 # between their kinds, so that `bfloat16_tensor + 1.0` stays bfloat16 (the same lattice as JAX's and Keras's).
 _ABOVE: dict[str, tuple[str, ...]] = {

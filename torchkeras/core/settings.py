@@ -90,4 +90,14 @@ def backend() -> str:
     return "torch"
 
 
+def set_backend(backend: str) -> None:
+    """Kept for Keras's name; only `"torch"` can be set.
+
+    Raises:
+        ValueError: another backend is asked for.
+    """
+    if backend != "torch":
+        raise ValueError(f"The backend is always 'torch' here; received {backend!r}.")
+
+
 load_settings()

@@ -142,6 +142,15 @@ def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> No
             assert_same_structure(left, right)
 
 
+def assert_same_paths(a: Any, b: Any) -> None:
+    """Raise `ValueError` where two structures have leaves at different paths."""
+    left = {path for path, _ in flatten_with_path(a)}
+    right = {path for path, _ in flatten_with_path(b)}
+    if left != right:
+        only = [sorted(map(str, one - other)) for one, other in ((left, right), (right, left))]
+        raise ValueError(f"The structures have leaves at different paths; only in the first {only[0]}, only in the second {only[1]}.")
+
+
 def _check_branch(first: Any, *others: Any) -> None:
     for other in others:
         same_kind = isinstance(other, dict) == isinstance(first, dict) and is_nested(other)

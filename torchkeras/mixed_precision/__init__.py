@@ -1,0 +1,9 @@
+"""Mixed precision policies."""
+
+from torchkeras.dtype_policies import DTypePolicy as DTypePolicy
+from torchkeras.dtype_policies import DTypePolicy as Policy
+from torchkeras.dtype_policies import dtype_policy as dtype_policy
+from torchkeras.dtype_policies import dtype_policy as global_policy
+from torchkeras.dtype_policies import set_dtype_policy as set_dtype_policy
+from torchkeras.dtype_policies import set_dtype_policy as set_global_policy
+from torchkeras.optimizers import LossScaleOptimizer as LossScaleOptimizer

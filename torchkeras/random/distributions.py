@@ -1,0 +1,89 @@
+"""Random tensors. A seed is an integer, a `SeedGenerator`, or `None` for the global one; the numbers are Keras's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras.core.devices import current_device
+from torchkeras.core.dtypes import is_float, standardize_dtype, torch_dtype
+from torchkeras.core.random import torch_generator
+from torchkeras.core.tensors import convert_to_tensor
+
+
+def _generator(seed: Any) -> dict[str, Any]:
+    device = current_device()
+    return {"generator": torch_generator(seed, device), "device": device}
+
+
+def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> torch.Tensor:
+    """Normal values."""
+    return torch.normal(mean, stddev, size=tuple(shape), dtype=torch_dtype(standardize_dtype(dtype)), **_generator(seed))
+
+
+def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> torch.Tensor:
+    """Values uniform in `[minval, maxval)`.
+
+    Raises:
+        ValueError: `dtype` is not a float type.
+    """
+    if not is_float(dtype):
+        raise ValueError(f"uniform() makes floats; received dtype={dtype!r}. Use randint() for integers.")
+    shape = tuple(shape)
+    drawn = torch.rand(shape or (1,), dtype=torch_dtype(standardize_dtype(dtype)), **_generator(seed))
+    drawn = (maxval - minval) * drawn + minval
+    return drawn if shape else drawn[0]
+
+
+def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> torch.Tensor:
+    """Integers uniform in `[minval, maxval)`.
+
+    Raises:
+        ValueError: `dtype` is not an integer type.
+    """
+    if "int" not in standardize_dtype(dtype):
+        raise ValueError(f"randint() makes integers; received dtype={dtype!r}. Use uniform() for floats.")
+    return torch.randint(minval, maxval, tuple(shape), dtype=torch_dtype(dtype), **_generator(seed))
+
+
+def truncated_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+) -> torch.Tensor:
+    """Normal values, those farther out than two deviations drawn again."""
+    drawn = normal((*shape, 4), dtype=dtype, seed=seed)
+    inside = (drawn > -2) & (drawn < 2)
+    first = inside.max(-1, keepdim=True)[1]
+    return drawn.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
+
+
+def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> torch.Tensor:
+    """Draws of class indices by logits of shape `(batch, classes)`; the result has shape `(batch, num_samples)`."""
+    logits = convert_to_tensor(logits)
+    generator = torch_generator(seed, logits.device)
+    probabilities = torch.softmax(logits, -1)
+    return torch.multinomial(probabilities, num_samples, replacement=True, generator=generator).to(torch_dtype(dtype))
+
+
+def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> torch.Tensor:
+    """The inputs with a share `rate` of the elements zero and the rest scaled up by `1 / (1 - rate)`."""
+    inputs = convert_to_tensor(inputs)
+    if rate == 0.0:
+        return inputs
+    if rate == 1.0:
+        return torch.zeros_like(inputs)
+    if seed is None and noise_shape is None:
+        return torch.nn.functional.dropout(inputs, rate, training=True)
+    shape = inputs.shape if noise_shape is None else [
+        inputs.shape[i] if size is None else size for i, size in enumerate(noise_shape)
+    ]  # fmt: skip
+    kept = torch.full(tuple(shape), 1.0 - rate, device=inputs.device)
+    mask = torch.bernoulli(kept, generator=torch_generator(seed, inputs.device)).bool()
+    return torch.where(mask, inputs / (1.0 - rate), torch.zeros_like(inputs))
+
+
+def shuffle(x: Any, axis: int = 0, seed: Any = None) -> torch.Tensor:
+    """The slices along `axis` in random order."""
+    x = convert_to_tensor(x)
+    order = torch.randperm(x.shape[axis], generator=torch_generator(seed, x.device), device=x.device)
+    return x.index_select(axis, order)

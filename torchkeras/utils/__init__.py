@@ -1,0 +1,23 @@
+"""Small tools around models and data."""
+
+from torchkeras.core.dtypes import standardize_dtype as standardize_dtype
+from torchkeras.core.keras_tensor import is_keras_tensor as is_keras_tensor
+from torchkeras.core.random import set_random_seed as set_random_seed
+from torchkeras.core.registry import CustomObjectScope as CustomObjectScope
+from torchkeras.core.registry import custom_object_scope as custom_object_scope
+from torchkeras.core.registry import get_custom_objects as get_custom_objects
+from torchkeras.core.registry import get_registered_name as get_registered_name
+from torchkeras.core.registry import get_registered_object as get_registered_object
+from torchkeras.core.registry import register_keras_serializable as register_keras_serializable
+from torchkeras.core.serialization import deserialize_keras_object as deserialize_keras_object
+from torchkeras.core.serialization import serialize_keras_object as serialize_keras_object
+from torchkeras.core.session import clear_session as clear_session
+from torchkeras.core.session import disable_interactive_logging as disable_interactive_logging
+from torchkeras.core.session import enable_interactive_logging as enable_interactive_logging
+from torchkeras.core.session import is_interactive_logging_enabled as is_interactive_logging_enabled
+from torchkeras.training.data import PyDataset as PyDataset
+from torchkeras.training.data import PyDataset as Sequence
+from torchkeras.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
+from torchkeras.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from torchkeras.utils.numerical import normalize as normalize
+from torchkeras.utils.numerical import to_categorical as to_categorical
