@@ -12,6 +12,7 @@ from torchkeras.layers.core.input_layer import Input as Input
 from torchkeras.layers.core.input_layer import InputLayer as InputLayer
 from torchkeras.layers.core.lambda_layer import Lambda as Lambda
 from torchkeras.layers.core.masking import Masking as Masking
+from torchkeras.layers.core.wrapper import Wrapper as Wrapper
 
 # activation
 from torchkeras.layers.activation.activation import ELU as ELU
@@ -125,6 +126,18 @@ from torchkeras.layers.regularization.noise import GaussianNoise as GaussianNois
 
 # preprocessing
 from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
+
+# recurrent
+from torchkeras.layers.recurrent.bidirectional import Bidirectional as Bidirectional
+from torchkeras.layers.recurrent.gru import GRU as GRU
+from torchkeras.layers.recurrent.gru import GRUCell as GRUCell
+from torchkeras.layers.recurrent.lstm import LSTM as LSTM
+from torchkeras.layers.recurrent.lstm import LSTMCell as LSTMCell
+from torchkeras.layers.recurrent.rnn import RNN as RNN
+from torchkeras.layers.recurrent.simple_rnn import SimpleRNN as SimpleRNN
+from torchkeras.layers.recurrent.simple_rnn import SimpleRNNCell as SimpleRNNCell
+from torchkeras.layers.recurrent.stacked_cells import StackedRNNCells as StackedRNNCells
+from torchkeras.layers.recurrent.time_distributed import TimeDistributed as TimeDistributed
 
 # to configs and back
 from torchkeras.layers.serialization import deserialize as deserialize

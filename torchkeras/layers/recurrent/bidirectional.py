@@ -1,0 +1,177 @@
+"""Bidirectional: a recurrent layer and its mirror image."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from torchkeras.core import registry
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.layers.base.layer import Layer
+
+_MERGES = ("sum", "mul", "ave", "concat", None)
+
+
+class Bidirectional(Layer):
+    """Runs a recurrent layer forwards and a copy of it backwards, and merges their outputs step by step.
+
+    The layers that it holds, `forward_layer` and `backward_layer`, are made anew from the given layer's config.
+
+    Args:
+        merge_mode: `"concat"`, `"sum"`, `"mul"`, `"ave"`, or `None` for both outputs.
+        weights: as in Keras 3, taken and left alone.
+        backward_layer: another layer for the way back; its `go_backwards` must differ from the layer's.
+    """
+
+    _config_base = True
+
+    def __init__(
+        self,
+        layer: Layer,
+        merge_mode: str | None = "concat",
+        weights: Any = None,
+        backward_layer: Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for given in (layer, backward_layer):
+            if not isinstance(given, Layer) and given is not None or layer is None:
+                raise ValueError(f"Bidirectional needs `keras.layers.Layer` instances. Received: {given}")
+        if merge_mode not in _MERGES:
+            raise ValueError(f"Invalid merge mode. Received: {merge_mode}. Merge mode should be one of {_MERGES}")
+        super().__init__(**kwargs)
+        self.merge_mode = merge_mode
+        self.forward_layer = _copy(layer, "forward_")
+        if backward_layer is None:
+            backward_layer = _copy(layer, "backward_", go_backwards=True)
+        self.backward_layer = backward_layer
+        self._check_pair()
+        for way in (self.forward_layer, self.backward_layer):
+            if hasattr(layer, "use_cudnn"):
+                way.use_cudnn = layer.use_cudnn
+            if getattr(way, "zero_output_for_mask", None) is not None:
+                way.zero_output_for_mask = way.return_sequences
+        self.stateful = layer.stateful
+        self.return_sequences = layer.return_sequences
+        self.return_state = layer.return_state
+        self.supports_masking = True
+        self.input_spec = layer.input_spec
+
+    def _check_pair(self) -> None:
+        forward, backward = self.forward_layer, self.backward_layer
+        if forward.go_backwards == backward.go_backwards:
+            raise ValueError(
+                "Forward layer and backward layer should have different `go_backwards` value. Received: "
+                f"forward_layer.go_backwards={forward.go_backwards}, "
+                f"backward_layer.go_backwards={backward.go_backwards}"
+            )
+        for name in ("stateful", "return_sequences", "return_state"):
+            if getattr(forward, name) != getattr(backward, name):
+                raise ValueError(
+                    f"Forward layer and backward layer must agree in `{name}`, got {getattr(forward, name)} for the "
+                    f"forward layer and {getattr(backward, name)} for the backward layer."
+                )
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        for way in (self.forward_layer, self.backward_layer):
+            if not way.built:
+                way.build(sequences_shape)
+
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+        output = self.forward_layer.compute_output_shape(sequences_shape)
+        states: tuple = ()
+        if self.return_state:
+            output, states = output[0], tuple(output[1:])
+        if self.merge_mode == "concat":
+            output = (*output[:-1], None if output[-1] is None else 2 * output[-1])
+        outputs = (output,) if self.merge_mode else (output, output)
+        if not self.return_state and self.merge_mode:
+            return output
+        return (*outputs, *states, *states)
+
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        mask = mask[0] if isinstance(mask, list) else mask
+        kept = mask if self.return_sequences else None
+        if not self.return_state:
+            return kept if self.merge_mode else (kept, kept)
+        states = (None,) * (2 * len(self.forward_layer.state_size))
+        return (kept, *states) if self.merge_mode else (kept, kept, *states)
+
+    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        half = 0 if initial_state is None else len(initial_state) // 2
+        starts = (None, None) if initial_state is None else (initial_state[:half], initial_state[half:])
+        y, y_back = (
+            self._run(way, sequences, start, mask, training)
+            for way, start in zip((self.forward_layer, self.backward_layer), starts, strict=True)
+        )
+        states: tuple = ()
+        if self.return_state:
+            states = (*y[1:], *y_back[1:])
+            y, y_back = y[0], y_back[0]
+        if self.return_sequences:
+            y_back = y_back.flip(1)
+        output = self._merge(y, y_back)
+        if self.return_state:
+            return (*output, *states) if self.merge_mode is None else (output, *states)
+        return output
+
+    def _run(self, way: Layer, sequences: Tensor, start: Any, mask: Any, training: bool) -> Any:
+        given: dict[str, Any] = {"initial_state": start} if start is not None else {}
+        if way._call_spec.has_training:
+            given["training"] = training
+        if mask is not None and "mask" in way._call_spec.names:
+            given["mask"] = mask
+        return way(sequences, **given)
+
+    def _merge(self, y: Tensor, y_back: Tensor) -> Any:
+        if self.merge_mode == "concat":
+            return torch.cat([y, y_back], -1)
+        if self.merge_mode == "sum":
+            return y + y_back
+        if self.merge_mode == "ave":
+            return (y + y_back) / 2
+        return y * y_back if self.merge_mode == "mul" else (y, y_back)
+
+    @property
+    def states(self) -> tuple | None:
+        """The states of both layers (`stateful=True`), or `None`."""
+        forward, backward = self.forward_layer.states, self.backward_layer.states
+        return (*forward, *backward) if forward and backward else None
+
+    def reset_state(self) -> None:
+        """Set the states of both layers to zeros."""
+        if not self.stateful:
+            raise AttributeError("Layer must be stateful.")
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+    def reset_states(self) -> None:
+        """`reset_state()`, by its older name."""
+        self.reset_state()
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["weights"]
+        return {
+            **config,
+            "layer": serialize_keras_object(self.forward_layer),
+            "backward_layer": serialize_keras_object(self.backward_layer),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        config = dict(config)
+        for name in ("layer", "backward_layer"):
+            if config.get(name) is not None:
+                config[name] = deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)
+
+
+def _copy(layer: Layer, prefix: str, **changes: Any) -> Any:
+    """A new layer of the same config, without the weights and states of the given one."""
+    config = {**layer.get_config(), **changes, "name": prefix + layer.name.removeprefix(prefix)}
+    # Cells of the user's own classes need not be registered to be copied.
+    inside = {type(module).__name__: type(module) for module in layer.modules() if module is not layer}
+    with registry.custom_object_scope(inside):
+        return type(layer).from_config(config)

@@ -1,0 +1,195 @@
+"""What the cells share: arguments, weights, dropout masks, and a run over a whole sequence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.random import SeedGenerator
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.recurrent.scan import scan
+from torchkeras.layers.regularization.dropout import layer_generator
+
+_GETTERS = {
+    "activation": activations.get,
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
+
+
+def arguments_of(scope: dict[str, Any]) -> dict[str, Any]:
+    """A constructor's own arguments, from its `locals()`."""
+    return {name: value for name, value in scope.items() if name not in ("self", "kwargs", "__class__")}
+
+
+class RecurrentCell(Layer):
+    """One step in time: `call(inputs, states) -> (output, states)`, for inputs `(batch, features)`.
+
+    A step is a projection of the inputs, which knows no states and so is done for all steps of a sequence at once, and
+    `step`, which does the rest.
+
+    A cell class that defines `run` in its own body takes whole sequences; subclasses of it are called step by step.
+    """
+
+    keras_module = None
+    _config_base = True
+    gates = 1
+
+    def __init__(self, _arguments: dict[str, Any], **kwargs: Any) -> None:
+        units = _arguments["units"]
+        if units <= 0:
+            raise ValueError(
+                f"Received an invalid value for argument `units`, expected a positive integer, got {units}."
+            )
+        implementation = kwargs.pop("implementation", 2)
+        super().__init__(**kwargs)
+        for name, value in _arguments.items():
+            getter = _GETTERS.get(name.rpartition("_")[2])
+            setattr(self, name, getter(value) if getter else value)
+        self.dropout = min(1.0, max(0.0, self.dropout))
+        self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
+        self.implementation = 1 if self.recurrent_dropout else implementation
+        self.seed_generator = SeedGenerator(self.seed)
+        self.state_size: Any = self.units
+        self.output_size = self.units
+
+    # ------------------------------------------------------------------ weights
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        width = self.gates * self.units
+        self.kernel = self._weight("kernel", (input_shape[-1], width))
+        self.recurrent_kernel = self._weight("recurrent_kernel", (self.units, width), "recurrent")
+        self.bias = self._weight("bias", self._bias_shape(), initializer=self._bias_start()) if self.use_bias else None
+
+    def _weight(self, name: str, shape: tuple, kind: str | None = None, initializer: Any = None) -> Any:
+        kind = kind or name
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer or getattr(self, f"{kind}_initializer"),
+            regularizer=getattr(self, f"{kind}_regularizer"),
+            constraint=getattr(self, f"{kind}_constraint"),
+        )
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (self.gates * self.units,)
+
+    def _bias_start(self) -> Any:
+        return self.bias_initializer
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
+        """Zeros, `(batch, units)` a state."""
+        sizes = self.state_size if isinstance(self.state_size, (list, tuple)) else [self.state_size]
+        device = self.kernel.device if self.built else None
+        dtype = torch_dtype(self.compute_dtype)
+        return [torch.zeros((batch_size, size), dtype=dtype, device=device) for size in sizes]
+
+    # ------------------------------------------------------------------ computing
+
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
+        nested = isinstance(states, (list, tuple))
+        states = list(states) if nested else [states]
+        output, states = self.step(self.project(inputs, training), states, self._recurrent_masks(states[0], training))
+        return output, states if nested else states[0]
+
+    def project(self, inputs: Tensor, training: bool) -> Tensor:
+        """`inputs @ kernel + bias`, for inputs `(batch, features)` or `(batch, time, features)`."""
+        bias = self._input_bias()
+        mask = self._input_mask(inputs, training)
+        if isinstance(mask, list):  # a draw of its own for each gate
+            parts = [(inputs * m) @ k for m, k in zip(mask, self.kernel.chunk(self.gates, 1), strict=True)]
+            projected = torch.cat(parts, -1)
+            return projected if bias is None else projected + bias
+        if mask is not None:
+            inputs = inputs * mask
+        return F.linear(inputs, self.kernel.t(), bias)
+
+    def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """The output and the new states, from the projected inputs; `masks` drop parts of the recurrent state."""
+        raise NotImplementedError
+
+    def _input_bias(self) -> Tensor | None:
+        return self.bias
+
+    def run_steps(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        mask: Tensor | None,
+        training: bool,
+        zero_masked: bool,
+        keep_all: bool,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """A whole sequence by a loop over time, behind one projection of all its steps."""
+        masks = self._recurrent_masks(states[0], training)
+
+        def step(x: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            return self.step(x, states, masks)
+
+        return scan(step, self.project(inputs, training), states, mask, zero_masked, keep_all)
+
+    # ------------------------------------------------------------------ dropout
+
+    # One draw serves all steps of a sequence. Whoever calls a cell step by step resets the masks between sequences.
+    _dropout_mask: Any = None
+    _recurrent_dropout_mask: Any = None
+
+    def get_dropout_mask(self, step_input: Tensor) -> Any:
+        """What the inputs of every step are multiplied by: a tensor, one a gate (`implementation=1`), or `None`."""
+        if self._dropout_mask is None and self.dropout > 0:
+            self.__dict__["_dropout_mask"] = self._draw(step_input, self.dropout)
+        return self._dropout_mask
+
+    def get_recurrent_dropout_mask(self, step_input: Tensor) -> Any:
+        """The like for the recurrent state."""
+        if self._recurrent_dropout_mask is None and self.recurrent_dropout > 0:
+            self.__dict__["_recurrent_dropout_mask"] = self._draw(step_input, self.recurrent_dropout)
+        return self._recurrent_dropout_mask
+
+    def reset_dropout_mask(self) -> None:
+        """Forget the draw: the next sequence gets another."""
+        self.__dict__["_dropout_mask"] = None
+
+    def reset_recurrent_dropout_mask(self) -> None:
+        self.__dict__["_recurrent_dropout_mask"] = None
+
+    def _draw(self, like: Tensor, rate: float) -> Any:
+        per_gate = self.implementation == 1 and self.gates > 1
+        draws = [self._draw_one(torch.ones_like(like), rate) for _ in range(self.gates if per_gate else 1)]
+        return draws if per_gate else draws[0]
+
+    def _draw_one(self, ones: Tensor, rate: float) -> Tensor:
+        generator = layer_generator(self, ones.device)
+        if generator is None:
+            return F.dropout(ones, rate)
+        keep = 1.0 - rate
+        chances = torch.full(ones.shape, keep, device=ones.device)
+        return torch.bernoulli(chances, generator=generator).to(ones.dtype) / keep
+
+    def _drops(self, rate: float, training: bool) -> bool:
+        return bool(training) and 0.0 < rate < 1.0
+
+    def _input_mask(self, inputs: Tensor, training: bool) -> Any:
+        if not self._drops(self.dropout, training):
+            return None
+        if inputs.dim() == 2:
+            return self.get_dropout_mask(inputs)
+        mask = self.get_dropout_mask(inputs[:, 0])
+        return [m.unsqueeze(1) for m in mask] if isinstance(mask, list) else mask.unsqueeze(1)
+
+    def _recurrent_masks(self, state: Tensor, training: bool) -> Any:
+        return self.get_recurrent_dropout_mask(state) if self._drops(self.recurrent_dropout, training) else None
+
+
+def times_gates(state: Tensor, masks: list[Tensor] | None, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """`state @ kernel + bias`, with a mask of its own for the state of each gate."""
+    if masks is None:
+        return state @ kernel if bias is None else torch.addmm(bias, state, kernel)
+    parts = [(state * m) @ k for m, k in zip(masks, kernel.chunk(len(masks), 1), strict=True)]
+    return torch.cat(parts, 1) if bias is None else torch.cat(parts, 1) + bias

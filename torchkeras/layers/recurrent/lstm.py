@@ -1,0 +1,171 @@
+"""LSTM (Hochreiter and Schmidhuber, 1997), on torch's fused kernel where the configuration allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras import activations, initializers
+from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of, times_gates
+from torchkeras.layers.recurrent.fused import adjacent, unpacked
+from torchkeras.layers.recurrent.masking import Packed
+from torchkeras.layers.recurrent.rnn import CellRNN, of_cell
+
+# Moves a gate so far that sigmoid is 0 or 1 to the last bit, and that float16 still holds it.
+_SHUT = 1e4
+
+
+class LSTMCell(RecurrentCell):
+    """One step of an LSTM: states `[h, c]`, gates input, forget, candidate, output, in this order in the weights.
+
+    `c' = f * c + i * activation(...)`, `h' = o * activation(c')`.
+
+    Args:
+        unit_forget_bias: the forget gate's bias starts at 1.
+        dropout, recurrent_dropout: share of the inputs and of `h` dropped in training, the same at all steps.
+    """
+
+    _config_base = True
+    gates = 4
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(arguments_of(locals()), **kwargs)
+        self.state_size = [units, units]
+
+    def _bias_start(self) -> Any:
+        if not self.unit_forget_bias:
+            return self.bias_initializer
+        start, ones, units = self.bias_initializer, initializers.get("ones"), self.units
+
+        def forgetting_little(shape: Any, dtype: Any = None) -> Tensor:
+            parts = [start((units,), dtype=dtype), ones((units,), dtype=dtype), start((2 * units,), dtype=dtype)]
+            return torch.cat([torch.as_tensor(part) for part in parts])
+
+        return forgetting_little
+
+    def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        h, c = states
+        z = times_gates(h, masks, self.recurrent_kernel, projected)
+        i, f, g, o = z.chunk(4, 1)
+        gate, act = self.recurrent_activation, self.activation
+        c = torch.addcmul(gate(f) * c, gate(i), act(g))
+        h = gate(o) * act(c)
+        return h, [h, c]
+
+    def fusable(self) -> bool:
+        """Whether torch's kernel computes what this cell is configured to."""
+        plain = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        return plain and not self.recurrent_dropout and self.implementation != 1
+
+    def run(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        mask: Tensor | None,
+        training: bool,
+        zero_masked: bool,
+        keep_all: bool,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """A whole sequence by the fused kernel: the last output, all outputs, the last states."""
+        dropped = self._input_mask(inputs, training)
+        if dropped is not None:
+            inputs = inputs * dropped
+        if mask is None:
+            outputs, h, c = self._kernel_call(inputs, states, self.kernel)
+            return outputs[:, -1], outputs, [h, c]
+        packed = Packed(inputs, mask)
+        # Behind the last step that counts, the forget gate is held open and the input gate shut, so that c stays.
+        units = self.units
+        held = torch.full((4 * units,), 0.0, dtype=inputs.dtype, device=inputs.device)
+        held[:units] = -_SHUT
+        held[units : 2 * units] = _SHUT
+        kernel = torch.cat([self.kernel, held[None]])
+        padding = packed.padding[:, :, None].to(inputs.dtype)
+        outputs, _, c = self._kernel_call(torch.cat([packed.sequences, padding], 2), states, kernel)
+        return (*unpacked(packed, outputs, zero_masked, keep_all), [packed.final(outputs, states[0]), c])
+
+    def _kernel_call(self, inputs: Tensor, states: list[Tensor], kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        weights = [kernel.t(), self.recurrent_kernel.t()]
+        if self.use_bias:
+            weights += [self.bias, torch.zeros_like(self.bias)]
+        grads = torch.is_grad_enabled()
+        if grads and inputs.device.type == "cpu" and torch.compiler.is_compiling():
+            # AOTAutograd takes oneDNN's kernel, which has no backward there, where the inputs need no gradient.
+            inputs = inputs + 0 * kernel[0, 0]
+        hx = [state.unsqueeze(0) for state in states]
+        # The kernels on CUDA keep what backward needs only in training mode.
+        out = torch._VF.lstm(inputs, hx, adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
+        return out[0], out[1].squeeze(0), out[2].squeeze(0)
+
+
+class LSTM(CellRNN):
+    """An LSTM over `(batch, time, features)`; what it computes a step is in `LSTMCell`.
+
+    With the default activations, no recurrent dropout and no `unroll`, forward is one fused kernel, masks of any form
+    included. `use_cudnn=False` keeps it off cuDNN: on CUDA a loop over time runs instead.
+
+    Args:
+        return_sequences: all outputs instead of the last.
+        return_state: also the last `h` and `c`.
+        go_backwards: from the last step to the first; outputs come in that order.
+        stateful: a batch goes on from the states in which the batch before ended.
+        unroll: run the loop over time instead of the fused kernel.
+        zero_output_for_mask: masked steps put out zeros, not the output before.
+    """
+
+    _config_base = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(LSTMCell, "lstm_cell", arguments_of(locals()), **kwargs)
+
+    recurrent_activation = of_cell("recurrent_activation")
+    unit_forget_bias = of_cell("unit_forget_bias")

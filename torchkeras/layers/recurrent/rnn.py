@@ -1,0 +1,306 @@
+"""RNN: any cell over a sequence; states, masks, directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from torchkeras.core import tree
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.serialization import deserialize_keras_object
+from torchkeras.core.state import state
+from torchkeras.core.variable import Variable
+from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.recurrent.cell import RecurrentCell
+from torchkeras.layers.recurrent.scan import scan
+from torchkeras.layers.recurrent.stacked_cells import StackedRNNCells, as_list, call_cell
+
+
+class RNN(Layer):
+    """Runs a cell over axis 1 of `(batch, time, ...)`.
+
+    A cell has `call(inputs, states) -> (output, new_states)`, `state_size` (an integer, or a list of them), and may have
+    `output_size` (default: the first state's) and `get_initial_state(batch_size)` (default: zeros).
+
+    Args:
+        cell: a cell, or a list of them, each of which takes the outputs of the one before.
+        return_sequences: all outputs instead of the last.
+        return_state: also the last states.
+        go_backwards: from the last step to the first; outputs come in that order.
+        stateful: a batch goes on from the states in which the batch before ended, until `reset_state()`.
+        unroll: call the cell step by step where a fused kernel could run.
+        zero_output_for_mask: masked steps put out zeros, not the output before.
+    """
+
+    _config_base = True
+    use_cudnn: Any = "auto"
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell)
+        _check_cell(cell)
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.return_sequences = return_sequences
+        self.return_state = return_state
+        self.go_backwards = go_backwards
+        self.stateful = stateful
+        self.unroll = unroll
+        self.zero_output_for_mask = zero_output_for_mask
+        self.supports_masking = True
+        size = cell.state_size
+        self.single_state = isinstance(size, int)
+        self.state_size = [size] if self.single_state else list(size)
+        self._state_names: Any = None
+
+    # ------------------------------------------------------------------ shapes, masks, building
+
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+        batch, length = sequences_shape[0], sequences_shape[1]
+        size = getattr(self.cell, "output_size", None)
+        size = self.state_size[0] if size is None else size
+        if not isinstance(size, int):
+            raise ValueError(f"The output_size of a cell must be an integer; {self.cell!r} has {size!r}.")
+        output = (batch, length, size) if self.return_sequences else (batch, size)
+        if not self.return_state:
+            return output
+        states = ((batch, one) if isinstance(one, int) else [(batch, s) for s in one] for one in self.state_size)
+        return output, *states
+
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        kept = tree.flatten(mask)[0] if self.return_sequences else None
+        return [kept] + [None] * len(self.state_size) if self.return_state else kept
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build((sequences_shape[0], *sequences_shape[2:]))
+        if not self.stateful:
+            return
+        if self.states is not None:
+            self.reset_state()
+        elif sequences_shape[0] is None:
+            raise ValueError(
+                f"A stateful RNN needs a fixed batch size; layer {self.name!r} received inputs of shape "
+                f"{tuple(sequences_shape)}. Give it with Input(batch_shape=...) or batch_size=..."
+            )
+        else:
+            self._make_states(sequences_shape[0])
+
+    # ------------------------------------------------------------------ states
+
+    def _make_states(self, batch: int) -> None:
+        start = self.get_initial_state(batch)
+        names = [f"state_{i}" for i in range(len(tree.flatten(start)))]
+        for name, value in zip(names, tree.flatten(start), strict=True):
+            kept = Variable(value, dtype=self.variable_dtype, trainable=False, name="rnn_state")
+            # Moves with the module, and is no part of its state_dict or of files.
+            self.register_buffer(name, kept, persistent=False)
+        self._state_names = tuple(names)
+        self._state_form = tree.map_structure(lambda _: 0, start)
+
+    @property
+    def states(self) -> Any:
+        """The states kept between batches (`stateful=True`), or `None`."""
+        if self._state_names is None:
+            return None
+        return tree.pack_sequence_as(self._state_form, [getattr(self, name) for name in self._state_names])
+
+    def reset_state(self) -> None:
+        """Set the kept states to zeros."""
+        with torch.no_grad():
+            for kept in tree.flatten(self.states) if self._state_names else ():
+                kept.zero_()
+
+    def reset_states(self) -> None:
+        """`reset_state()`, by its older name."""
+        self.reset_state()
+
+    def get_initial_state(self, batch_size: int) -> list:
+        """The states before the first step, a list."""
+        get = getattr(self.cell, "get_initial_state", None)
+        if get is not None:
+            return as_list(get(batch_size=batch_size))
+        dtype = torch_dtype(self._cell_dtype())
+        return [torch.zeros((batch_size, size), dtype=dtype) for size in self.state_size]
+
+    def _cell_dtype(self) -> str:
+        return getattr(self.cell, "compute_dtype", self.compute_dtype)
+
+    def _first_states(self, initial: Any, sequences: Tensor) -> list:
+        if initial is None:
+            # A copy: what the kept states become at the end must not change what backward sees.
+            kept = tree.map_structure(torch.clone, self.states) if self.stateful else None
+            initial = self.get_initial_state(sequences.shape[0]) if kept is None else kept
+        if self.stateful and self._state_names and sequences.shape[0] != getattr(self, "state_0").shape[0]:
+            raise ValueError(
+                f"A stateful RNN needs the batch size that its states have; layer {self.name!r} keeps states of "
+                f"{getattr(self, 'state_0').shape[0]} samples and received {sequences.shape[0]}."
+            )
+        dtype = torch_dtype(self._cell_dtype())
+        return tree.map_structure(lambda s: torch.as_tensor(s).to(sequences.device, dtype), as_list(initial))
+
+    def _keep_states(self, states: Any) -> None:
+        with torch.no_grad():
+            for kept, new in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
+                kept.copy_(new)
+
+    # ------------------------------------------------------------------ computing
+
+    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        states = self._first_states(initial_state, sequences)
+        forget_dropout(self.cell)
+        last, outputs, states = self.inner_loop(sequences, states, mask, training)
+        forget_dropout(self.cell)
+        if self.stateful and not state.symbolic:
+            self._keep_states(states)
+        output = outputs if self.return_sequences else last
+        return (output, *states) if self.return_state else output
+
+    def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> tuple:
+        """The last output, all outputs (the last alone, without `return_sequences`), the last states."""
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        if mask is not None:
+            mask = mask.reshape(sequences.shape[:2]).to(torch.bool)
+        if self.go_backwards:
+            sequences, mask = sequences.flip(1), None if mask is None else mask.flip(1)
+        fused = not self.unroll and not (self.use_cudnn is False and sequences.device.type == "cuda")
+        run = sequence_runner(self.cell, self.compute_dtype, fused)
+        rest = (mask, training, self.zero_output_for_mask, self.return_sequences)
+        if run is not None:
+            dtype = torch_dtype(self.compute_dtype)
+            return run(
+                sequences if sequences.is_floating_point() else sequences.to(dtype), as_list(initial_state), *rest
+            )
+        return self._call_step_by_step(sequences, as_list(initial_state), *rest)
+
+    def _call_step_by_step(
+        self, sequences: Tensor, states: list, mask: Tensor | None, training: bool, zero_masked: bool, keep_all: bool
+    ) -> tuple:
+        def step(x: Tensor, states: Any) -> tuple:
+            output, new_states = call_cell(self.cell, x, states, training)
+            return output, as_list(new_states)
+
+        last, outputs, states = scan(step, sequences, states, mask, zero_masked, keep_all)
+        dtype = torch_dtype(self.compute_dtype)
+        return last.to(dtype), outputs.to(dtype), tree.map_structure(lambda s: s.to(dtype), states)
+
+    # ------------------------------------------------------------------ description
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        config = dict(config)
+        if "cell" in config:
+            config["cell"] = deserialize_keras_object(config["cell"], custom_objects)
+        return cls(**config)
+
+
+def _check_cell(cell: Any) -> None:
+    if not hasattr(cell, "call"):
+        raise ValueError(f"Argument `cell` should have a `call` method. Received: cell={cell}")
+    if not hasattr(cell, "state_size"):
+        raise ValueError(
+            "The RNN cell should have a `state_size` attribute (an integer, or a list of integers, one a state). "
+            f"Received: cell={cell}"
+        )
+    size = cell.state_size
+    if size is None or not isinstance(size, (list, tuple, int)):
+        raise ValueError(
+            f"state_size must be an integer, or a list/tuple of integers (one for each state tensor); "
+            f"cell {cell} has {size!r}."
+        )
+
+
+def forget_dropout(cell: Any) -> None:
+    """Let the next sequence draw other dropout masks."""
+    if isinstance(cell, RecurrentCell):
+        if cell.dropout or cell.recurrent_dropout:
+            cell.reset_dropout_mask()
+            cell.reset_recurrent_dropout_mask()
+    elif isinstance(cell, StackedRNNCells):
+        for one in cell.cells:
+            forget_dropout(one)
+
+
+def sequence_runner(cell: Any, dtype: str, fused: bool) -> Callable | None:
+    """What runs a cell over a whole sequence; `None` where it must be called step by step."""
+    if type(cell) is StackedRNNCells:
+        runners = [sequence_runner(one, dtype, fused) for one in cell.cells]
+        return None if None in runners else cell.sequence_runner(runners)
+    if "run" not in type(cell).__dict__ or cell.compute_dtype != dtype:
+        return None
+    return cell.run if fused and cell.fusable() else cell.run_steps
+
+
+# ---------------------------------------------------------------------- layers with a cell of their own
+
+
+def of_cell(name: str) -> property:
+    """An attribute of the layer that its cell holds."""
+    return property(lambda layer: getattr(layer.cell, name), doc=f"The cell's `{name}`.")
+
+
+_OF_LAYER = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "activity_regularizer")
+
+
+class CellRNN(RNN):
+    """A layer whose constructor takes the arguments of its cell beside its own."""
+
+    keras_module = None
+    _config_base = True
+
+    def __init__(self, _cell: type, _cell_name: str, _arguments: dict[str, Any], **kwargs: Any) -> None:
+        arguments = dict(_arguments)
+        own = {name: arguments.pop(name) for name in _OF_LAYER}
+        use_cudnn = arguments.pop("use_cudnn", "auto")
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(f"use_cudnn must be 'auto', True or False; received {use_cudnn!r}.")
+        shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
+        if "implementation" in kwargs:
+            shared["implementation"] = kwargs.pop("implementation")
+        super().__init__(_cell(**arguments, **shared, name=_cell_name), **own, **kwargs)
+        self.use_cudnn = use_cudnn
+        self.input_spec = InputSpec(ndim=3)
+
+    def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> tuple:
+        if self.use_cudnn is True and (self.cell.recurrent_dropout or not getattr(self.cell, "reset_after", True)):
+            raise ValueError(
+                f"use_cudnn=True needs recurrent_dropout=0 (and reset_after=True for a GRU); layer {self.name!r} has "
+                f"recurrent_dropout={self.cell.recurrent_dropout}. Pass use_cudnn='auto' to run without cuDNN."
+            )
+        return super().inner_loop(sequences, initial_state, mask, training)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["cell"]
+        config.pop("use_cudnn", None)
+        return config
+
+    units = of_cell("units")
+    activation = of_cell("activation")
+    use_bias = of_cell("use_bias")
+    kernel_initializer = of_cell("kernel_initializer")
+    recurrent_initializer = of_cell("recurrent_initializer")
+    bias_initializer = of_cell("bias_initializer")
+    kernel_regularizer = of_cell("kernel_regularizer")
+    recurrent_regularizer = of_cell("recurrent_regularizer")
+    bias_regularizer = of_cell("bias_regularizer")
+    kernel_constraint = of_cell("kernel_constraint")
+    recurrent_constraint = of_cell("recurrent_constraint")
+    bias_constraint = of_cell("bias_constraint")
+    dropout = of_cell("dropout")
+    recurrent_dropout = of_cell("recurrent_dropout")
+    seed = of_cell("seed")

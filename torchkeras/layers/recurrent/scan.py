@@ -1,0 +1,54 @@
+"""The loop over time, for cells that no kernel knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core import tree
+
+
+def scan(
+    step: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    inputs: Tensor,
+    states: list,
+    mask: Tensor | None = None,
+    zero_masked: bool = False,
+    keep_all: bool = True,
+) -> tuple[Tensor, Tensor, list]:
+    """Run `step(inputs_t, states) -> (output_t, states)` over axis 1 of `inputs`.
+
+    A masked step leaves the states as they are; its output repeats the one before (zeros before the first), or is zero
+    with `zero_masked`.
+
+    Returns:
+        The last output, all outputs `(batch, time, ...)` (only the last, without `keep_all`), the last states.
+    """
+    if inputs.shape[1] == 0:
+        raise ValueError(f"A recurrent layer needs at least one time step; received inputs of {tuple(inputs.shape)}.")
+    outputs: list[Tensor] = []
+    previous = None
+    kept = None if mask is None else mask.unbind(1)
+    for t, x in enumerate(inputs.unbind(1)):
+        output, new_states = step(x, states)
+        if kept is not None:
+            previous = torch.zeros_like(output) if previous is None or zero_masked else previous
+            output = _where(kept[t], output, previous)
+            new_states = _keep_states(kept[t], new_states, states)
+            previous = output
+        states = new_states
+        if keep_all:
+            outputs.append(output)
+    return output, torch.stack(outputs, 1) if keep_all else output.unsqueeze(1), states
+
+
+def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    return torch.where(mask.view(-1, *(1,) * (new.dim() - 1)), new, old)
+
+
+def _keep_states(mask: Tensor, new: Any, old: Any) -> Any:
+    flat = [_where(mask, n, o) for n, o in zip(tree.flatten(new), tree.flatten(old), strict=True)]
+    return tree.pack_sequence_as(new, flat)

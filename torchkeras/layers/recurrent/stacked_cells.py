@@ -1,0 +1,100 @@
+"""Several cells as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.serialization import deserialize_keras_object
+from torchkeras.layers.base.layer import Layer
+
+
+def as_list(states: Any) -> list:
+    """States as a list, a single one too."""
+    return list(states) if isinstance(states, (list, tuple)) else [states]
+
+
+def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool, **kwargs: Any) -> tuple:
+    """One step of any cell."""
+    if isinstance(cell, Layer) and cell._call_spec.has_training:
+        kwargs["training"] = training
+    return (cell if callable(cell) else cell.call)(inputs, states, **kwargs)
+
+
+class StackedRNNCells(Layer):
+    """Cells, each of which takes the outputs of the one before; states are a list with an entry a cell."""
+
+    _config_base = True
+
+    def __init__(self, cells: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for cell in cells:
+            for needed in ("call", "state_size"):
+                if not hasattr(cell, needed):
+                    raise ValueError(f"All cells must have a `{needed}`. Received a cell without it: {cell}")
+        self.cells = list(cells)
+
+    @property
+    def state_size(self) -> list:
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> int:
+        return _output_size(self.cells[-1])
+
+    def get_initial_state(self, batch_size: int | None = None) -> list:
+        """The initial states of the cells, an entry a cell."""
+        return [self._initial(cell, batch_size) for cell in self.cells]
+
+    def _initial(self, cell: Any, batch_size: int | None) -> Any:
+        get = getattr(cell, "get_initial_state", None)
+        if get is not None:
+            return get(batch_size=batch_size)
+        dtype, size = torch_dtype(self.compute_dtype), cell.state_size
+        if isinstance(size, int):
+            return torch.zeros((batch_size, size), dtype=dtype)
+        return [torch.zeros((batch_size, s), dtype=dtype) for s in size]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        for cell in self.cells:
+            if isinstance(cell, Layer) and not cell.built:
+                cell.build(input_shape)
+            input_shape = (input_shape[0], _output_size(cell))
+
+    def call(self, inputs: Tensor, states: Any, training: bool = False, **kwargs: Any) -> tuple:
+        new_states = []
+        for cell, own in zip(self.cells, states, strict=True):
+            inputs, new = call_cell(cell, inputs, as_list(own), training, **kwargs)
+            single = not isinstance(own, (list, tuple))
+            new_states.append(new[0] if single and isinstance(new, (list, tuple)) else new)
+        return inputs, new_states
+
+    def sequence_runner(self, runners: list[Callable]) -> Callable:
+        """Runs one cell over the whole sequence, then the next over its outputs: a cell's steps need no later cell."""
+
+        def run(inputs: Tensor, states: list, mask: Any, training: bool, zero_masked: bool, keep_all: bool) -> tuple:
+            new_states, outputs = [], inputs
+            for i, (runner, own) in enumerate(zip(runners, states, strict=True)):
+                every = keep_all or i < len(runners) - 1
+                last, outputs, new = runner(outputs, as_list(own), mask, training, zero_masked, every)
+                new_states.append(new if isinstance(own, (list, tuple)) else new[0])
+            return last, outputs, new_states
+
+        return run
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        config = dict(config)
+        cells = [deserialize_keras_object(cell, custom_objects) for cell in config.pop("cells")]
+        return cls(cells, **config)
+
+
+def _output_size(cell: Any) -> Any:
+    size = getattr(cell, "output_size", None)
+    if size is None:
+        size = cell.state_size
+    return size[0] if isinstance(size, (list, tuple)) else size
