@@ -153,7 +153,7 @@ def test_types_equal_keras(case, dtype, rng):
     if (case[0], dtype) not in NARROWED_BY_KERAS:
         assert outputs.dtype == expected.dtype
     assert [str(w.dtype).removeprefix("torch.") for w in mine.weights] == [w.dtype for w in theirs.weights]
-    tolerance = {"float64": 1e-6, "float16": 1e-2}.get(dtype, 6e-2)
+    tolerance = {"float64": 1e-5, "float16": 1e-2}.get(dtype, 6e-2)
     np.testing.assert_allclose(array(outputs), array(expected), rtol=tolerance, atol=tolerance)
 
 
@@ -200,8 +200,13 @@ def test_masks_equal_keras(case, training, rng):
         np.testing.assert_allclose(array(one), array(other), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("case", [("Embedding", {"input_dim": 5, "output_dim": 2, "mask_zero": True}, ("int", 5, (3, 4))),
-                                  ("Masking", {}, (3, 4, 2))], ids=case_id)  # fmt: skip
+MASK_MAKERS = [
+    ("Embedding", {"input_dim": 5, "output_dim": 2, "mask_zero": True}, ("int", 5, (3, 4))),
+    ("Masking", {}, (3, 4, 2)),
+]
+
+
+@pytest.mark.parametrize("case", MASK_MAKERS, ids=case_id)
 def test_made_masks_equal_keras(case, rng):
     mine, theirs = built_pair(case, rng)
     inputs = draw_inputs(case[2], rng)

@@ -139,3 +139,19 @@ def test_lora_by_argument():
     layer(torch.ones(2, 4))
     assert [w.name for w in layer.weights] == ["kernel", "bias", "lora_kernel_a", "lora_kernel_b"]
     assert layer.weights[2].shape == (4, 2)
+
+
+@pytest.mark.parametrize("layer", [layers.Dense(3), layers.Conv2D(3, 1)], ids=lambda layer: type(layer).__name__)
+def test_an_activation_taken_away_is_none(layer):
+    x = torch.randn(2, 4, 4, 2)
+    before = layer(x)
+    layer.activation = None
+    torch.testing.assert_close(layer(x), before)
+
+
+def test_masks_of_arrays():
+    x = np.array([[[0.0, 0.0], [1.0, 2.0]]])
+    np.testing.assert_array_equal(layers.Masking().compute_mask(x).numpy(), [[False, True]])
+    np.testing.assert_array_equal(
+        layers.Embedding(3, 2, mask_zero=True).compute_mask([[0, 2]]).numpy(), [[False, True]]
+    )

@@ -22,10 +22,13 @@ def standardize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -
     except (TypeError, ValueError):
         integral = False
     if not integral:
-        raise ValueError(f"The `{name}` argument must be a tuple of {n} integers. Received: {name}={value}")
-    if any(item < 0 or (item == 0 and not allow_zero) for item in items):
-        bound = ">= 0" if allow_zero else "> 0"
-        raise ValueError(f"The `{name}` argument must be a tuple of {n} integers {bound}. Received: {name}={value}")
+        raise ValueError(f"The `{name}` argument must be a tuple of {n} integers. Received {name}={value}")
+    bad = {item for item in items if item < 0 or (item == 0 and not allow_zero)}
+    if bad:
+        raise ValueError(
+            f"The `{name}` argument must be a tuple of {n} integers. Received {name}={value}, including values {bad} "
+            f"that do not satisfy `value {'>= 0' if allow_zero else '> 0'}`"
+        )
     return items
 
 

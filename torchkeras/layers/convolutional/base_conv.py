@@ -115,7 +115,8 @@ class WindowLayer(Layer):
         return convolve(x, kernel, bias, self._steps, padding, self._dilation, groups)
 
     def _activate(self, x: Tensor) -> Tensor:
-        return x if self.activation is activations.linear else self.activation(x)
+        activation = self.activation
+        return x if activation is activations.linear or activation is None else activation(x)
 
     def _output_shape(self, input_shape: tuple[int | None, ...], channels: int) -> tuple[int | None, ...]:
         if len(input_shape) != self.rank + 2:

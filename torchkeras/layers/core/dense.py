@@ -81,13 +81,13 @@ class Dense(LowRankAdaptable):
         kernel, bias = self.adapted_weight() if self.lora_enabled else self.kernel, self.bias
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
-        # addmm on the (in, out) kernel, forward and backward: 0.95 to 0.99 of the time of F.linear on a kernel kept as
-        # (out, in), 0.82 to 1.0 of F.linear on the transposed view (CPU, batches of 1 to 512, 4 to 784 features).
+        # addmm on the (in, out) kernel: within 6% either way of F.linear on an (out, in) one, forward and backward, for 784
+        # and 512 features in batches of 32 to 512 (CPU); 0.9 of it, and 0.8 of F.linear on the transposed view, for 4.
         x = inputs if inputs.ndim == 2 else inputs.reshape(-1, kernel.shape[0])
         x = torch.mm(x, kernel) if bias is None else torch.addmm(bias, x, kernel)
         if inputs.ndim != 2:
             x = x.view(*inputs.shape[:-1], self.units)
-        if self.activation is not activations.linear:
+        if self.activation is not activations.linear and self.activation is not None:
             x = self.activation(x)
         return x
 

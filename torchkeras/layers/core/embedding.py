@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import dtypes
+from torchkeras.core.tensors import convert_to_tensor
 from torchkeras.layers.core.lora import LowRankAdaptable
 
 
@@ -79,7 +80,7 @@ class Embedding(LowRankAdaptable):
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
-        return inputs != 0 if self.mask_zero else None
+        return convert_to_tensor(inputs) != 0 if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.output_dim)

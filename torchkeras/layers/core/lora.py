@@ -43,7 +43,10 @@ class LowRankAdaptable(Layer):
         """
         name = self.adapted
         if getattr(self, f"{name}_constraint"):
-            raise ValueError(f"Lora is incompatible with {name} constraints. Remove the `{name}_constraint` argument.")
+            raise ValueError(
+                f"Lora is incompatible with {name.removesuffix('s')} constraints. "
+                f"Remove the `{name}_constraint` argument."
+            )
         if not self.built:
             raise ValueError("Cannot enable lora on a layer that isn't yet built.")
         if self.lora_enabled:

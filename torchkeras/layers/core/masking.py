@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.masks import set_mask
+from torchkeras.core.tensors import convert_to_tensor
 from torchkeras.layers.base.layer import Layer
 
 
@@ -20,7 +21,7 @@ class Masking(Layer):
         self.supports_masking = True
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor:
-        return (inputs != self.mask_value).any(dim=-1)
+        return (convert_to_tensor(inputs) != self.mask_value).any(dim=-1)
 
     def call(self, inputs: Tensor) -> Tensor:
         mask = self.compute_mask(inputs)

@@ -56,11 +56,13 @@ class GroupNormalization(Layer):
         size = input_shape[self.axis]
         if size is None:
             raise ValueError(
-                f"Axis {self.axis} of the inputs of layer '{self.name}' must have a defined dimension. "
-                f"Received: input_shape={input_shape}."
+                f"Axis {self.axis} of input tensor should have a defined dimension but the layer received an input "
+                f"with shape {input_shape}."
             )
         if self.groups == -1:
             self.groups = size
+        if size < self.groups:
+            raise ValueError(f"Number of groups ({self.groups}) cannot be more than the number of channels ({size}).")
         if size % self.groups:
             raise ValueError(
                 f"The number of channels ({size}) must be a multiple of the number of groups ({self.groups}). "

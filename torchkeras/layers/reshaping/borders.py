@@ -27,6 +27,7 @@ class BaseCropping(Layer):
 
     keras_module = None
     rank: int
+    _too_much = "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the input."
 
     def _set_cropping(self, cropping: Any, data_format: str) -> None:
         self._cropping = standardize_sides(cropping, self.rank, "cropping")
@@ -44,8 +45,7 @@ class BaseCropping(Layer):
         lengths = spatial_dims(shape, self._format)
         if any(n is not None and n <= sum(side) for n, side in zip(lengths, self._cropping, strict=True)):
             raise ValueError(
-                f"The `cropping` of layer '{self.name}' must be smaller than the spatial dimensions of its input. "
-                f"Received: input_shape={tuple(shape)}, cropping={self._cropping}"
+                f"{self._too_much} Layer '{self.name}' received: input_shape={tuple(shape)}, cropping={self._cropping}"
             )
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
@@ -59,6 +59,7 @@ class Cropping1D(BaseCropping):
     """Cuts steps off both ends of `(batch, steps, features)`."""
 
     rank = 1
+    _too_much = "`cropping` parameter of `Cropping1D` layer must be smaller than the input length."
 
     def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
         super().__init__(**kwargs)
