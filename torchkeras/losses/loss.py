@@ -1,0 +1,170 @@
+"""The base of all losses, and the loss made of a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+
+from torchkeras.core import settings, tree
+from torchkeras.core.configurable import Configurable
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.masks import get_mask
+from torchkeras.core.naming import auto_name
+from torchkeras.core.registry import register_public
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.dtype_policies import get as get_policy
+from torchkeras.losses.fused import find_batch_mean
+from torchkeras.losses.reduction import BATCH_MEANS, check_reduction, reduce_weighted
+from torchkeras.losses.shapes import match_ranks
+
+
+class Loss(Configurable):
+    """What is minimised: `call(y_true, y_pred)` gives a value per sample, `__call__` weighs and reduces them.
+
+    Args:
+        name: default: made of the class's name.
+        reduction: `"sum_over_batch_size"` or `"mean"` (the mean over all values), `"sum"`,
+            `"mean_with_sample_weight"` (the weighted sum over the sum of the weights), `"none"` or `None` (values as
+            they are).
+        dtype: the type to compute in; default: `floatx()`. Of a policy, its compute type.
+    """
+
+    config_keys: tuple[str, ...] = ()
+    """Constructor arguments that the config holds beside `name` and `reduction`."""
+    optional_config_keys: tuple[tuple[str, Any], ...] = ()
+    """Arguments that Keras's configs leave out, with their defaults; ours hold them where they differ from those."""
+    keeps_integers = False
+    """Whether integer targets (class numbers) are left as they are instead of cast to the loss's type."""
+
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
+        self.name = name or auto_name(type(self).__name__)
+        self.reduction = check_reduction(reduction)
+        self._dtype = get_policy(dtype or settings.floatx()).compute_dtype
+        self._torch_dtype = torch_dtype(self._dtype)
+
+    @property
+    def dtype(self) -> str:
+        """The name of the type in which the loss is computed."""
+        return self._dtype
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
+        """The loss of a batch, reduced. A mask on `y_pred` takes part.
+
+        Raises:
+            ValueError: the shapes do not go together.
+        """
+        in_mask = get_mask(y_pred)
+        if isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
+            y_true, y_pred = self._cast(y_true), y_pred.to(self._torch_dtype)
+        else:
+            y_true, y_pred = self._convert(y_true, y_pred)
+        values = self.call(y_true, y_pred)
+        out_mask = get_mask(values)
+        mask = out_mask if in_mask is None else in_mask if out_mask is None else in_mask & out_mask
+        return reduce_weighted(values, sample_weight, mask, self.reduction, self._torch_dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The values per sample. Subclasses implement it."""
+        raise NotImplementedError(f"{type(self).__name__} must implement call(y_true, y_pred).")
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"name": self.name, "reduction": self.reduction}
+        config.update((key, getattr(self, key)) for key in self.config_keys)
+        for key, default in self.optional_config_keys:
+            if getattr(self, key) != default:
+                config[key] = getattr(self, key)
+        return config
+
+    def _cast(self, y_true: torch.Tensor) -> torch.Tensor:
+        if self.keeps_integers and not y_true.is_floating_point():
+            return y_true
+        return y_true.to(self._torch_dtype)
+
+    def _convert(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Nested arrays as nested tensors, all where the first prediction lies."""
+        y_pred = tree.map_structure(lambda x: convert_to_tensor(x, self._torch_dtype), y_pred)
+        leaves = tree.flatten(y_pred)
+        device = leaves[0].device if leaves else None
+        return tree.map_structure(lambda x: self._cast(convert_to_tensor(x, None, device)), y_true), y_pred
+
+
+class LossFunctionWrapper(Loss):
+    """The loss of a function.
+
+    Args:
+        fn: takes `y_true`, `y_pred` and the further keyword arguments; returns a value per sample.
+        reduction, name, dtype: as in `Loss`.
+    """
+
+    def __init__(
+        self,
+        fn: Callable,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.fn = fn
+        self._fn_kwargs = kwargs
+        # A subclass with a call of its own does not want the function's short cut.
+        self._batch_mean = find_batch_mean(fn) if type(self).call is LossFunctionWrapper.call else None
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
+        if (
+            sample_weight is None
+            and self._batch_mean is not None
+            and self.reduction in BATCH_MEANS
+            and isinstance(y_pred, torch.Tensor)
+            and isinstance(y_true, torch.Tensor)
+            and get_mask(y_pred) is None
+            and y_pred.numel() != 0
+        ):
+            target, pred = self._cast(y_true), y_pred.to(self._torch_dtype)
+            if target.dim() != pred.dim():
+                target, pred = match_ranks(target, pred)
+            loss = self._batch_mean(target, pred, **self._fn_kwargs)
+            if loss is not None:
+                return loss
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        if isinstance(y_true, torch.Tensor) and isinstance(y_pred, torch.Tensor):
+            y_true, y_pred = match_ranks(y_true, y_pred)
+        else:
+            pairs = tree.map_structure(match_ranks, y_true, y_pred)
+            y_pred = tree.map_structure_up_to(y_true, lambda pair: pair[1], pairs)
+            y_true = tree.map_structure_up_to(y_true, lambda pair: pair[0], pairs)
+        return self.fn(y_true, y_pred, **self._fn_kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "fn": serialize_keras_object(self.fn),
+            **serialize_keras_object(self._fn_kwargs),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**(deserialize_keras_object(config) if "fn" in config else config))
+
+    def __repr__(self) -> str:
+        return f"<LossFunctionWrapper({self.fn}, kwargs={self._fn_kwargs})>"
+
+
+# Keras's files name it where Keras defines it.
+register_public(LossFunctionWrapper, "keras.src.losses.losses")
+
+
+class FunctionLoss(LossFunctionWrapper):
+    """Base of the public losses, whose classes fix the function: the config holds its arguments only."""
+
+    keras_module = None
+
+    def get_config(self) -> dict[str, Any]:
+        return Loss.get_config(self)

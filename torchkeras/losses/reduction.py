@@ -1,0 +1,89 @@
+"""From a loss per sample to the number that is trained on: masks, sample weights, the reduction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.losses.shapes import check_broadcast, match_ranks
+
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+BATCH_MEANS = frozenset(("sum_over_batch_size", "mean"))
+
+
+def check_reduction(reduction: Any) -> Any:
+    """The reduction itself.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {REDUCTIONS}; received {reduction!r}.")
+    return reduction
+
+
+def divide_no_nan(x: torch.Tensor, y: Any) -> torch.Tensor:
+    """`x / y`, and 0 where `y` is 0."""
+    zero = y == 0
+    return torch.where(zero, 0.0, x / torch.where(zero, 1.0, y)).to(x.dtype)
+
+
+def apply_mask(
+    sample_weight: torch.Tensor | None, mask: torch.Tensor | None, dtype: torch.dtype, reduction: str | None
+) -> torch.Tensor | None:
+    """The weights with a mask's zeros in them.
+
+    Where the loss will be averaged over all entries, the valid ones weigh `total / valid`, so that the result is the
+    mean over the valid ones.
+    """
+    if mask is None:
+        return sample_weight
+    factor = mask.to(dtype)
+    if reduction in BATCH_MEANS:
+        factor = factor * divide_no_nan(torch.full_like(factor, mask.numel()), factor.sum())
+    if sample_weight is None:
+        return factor
+    sample_weight = convert_to_tensor(sample_weight, dtype, mask.device)
+    factor, sample_weight = match_ranks(factor, sample_weight)
+    check_broadcast("mask", factor, "sample_weight", sample_weight)
+    return sample_weight * factor
+
+
+def reduce_values(values: torch.Tensor, sample_weight: torch.Tensor | None, reduction: str | None) -> torch.Tensor:
+    """Weighted values to one number, as `reduction` says."""
+    if reduction is None or reduction == "none" or values.dim() == 0 or values.shape == (0,):
+        return values
+    if reduction == "sum" or values.numel() == 0:
+        return values.sum()
+    if reduction == "mean_with_sample_weight" and sample_weight is not None:
+        return divide_no_nan(values.sum(), sample_weight.sum())
+    return values.mean()
+
+
+def reduce_weighted(
+    values: Any,
+    sample_weight: Any = None,
+    mask: torch.Tensor | None = None,
+    reduction: str | None = "sum_over_batch_size",
+    dtype: torch.dtype = torch.float32,
+) -> torch.Tensor:
+    """The loss of a batch from its values per sample (or per sample and step).
+
+    Args:
+        sample_weight: broadcasts against the values; a last axis of 1 is added or dropped where the ranks differ by 1.
+        mask: entries that are false count for nothing.
+
+    Raises:
+        ValueError: the shapes of values and weights do not go together.
+    """
+    values = convert_to_tensor(values, dtype)
+    if sample_weight is None and mask is None:
+        return reduce_values(values, None, reduction)
+    if sample_weight is not None:
+        sample_weight = convert_to_tensor(sample_weight, dtype, values.device)
+    weight = apply_mask(sample_weight, mask, dtype, reduction)
+    values, weight = match_ranks(values, weight)
+    check_broadcast("the loss values", values, "sample_weight", weight)
+    return reduce_values(values * weight, weight, reduction)
