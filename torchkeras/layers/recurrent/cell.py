@@ -95,7 +95,8 @@ class RecurrentCell(Layer):
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
         nested = isinstance(states, (list, tuple))
         states = list(states) if nested else [states]
-        output, states = self.step(self.project(inputs, training), states, self._recurrent_masks(states[0], training))
+        projected = self.project(inputs, training)
+        output, states = self.step(projected, states, self._recurrent_masks(states[0], training))
         return output, states if nested else states[0]
 
     def project(self, inputs: Tensor, training: bool) -> Tensor:
@@ -127,12 +128,13 @@ class RecurrentCell(Layer):
         keep_all: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """A whole sequence by a loop over time, behind one projection of all its steps."""
+        projected = self.project(inputs, training)  # draws its dropout mask first, as Keras does
         masks = self._recurrent_masks(states[0], training)
 
         def step(x: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             return self.step(x, states, masks)
 
-        return scan(step, self.project(inputs, training), states, mask, zero_masked, keep_all)
+        return scan(step, projected, states, mask, zero_masked, keep_all)
 
     # ------------------------------------------------------------------ dropout
 

@@ -22,7 +22,7 @@ class Packed:
         self.sequences = moved.masked_fill(self.padding[:, :, None], 0)
 
     def unpack(self, outputs: Tensor, zero_masked: bool) -> Tensor:
-        """The outputs in their places; a masked step repeats the step before it (zeros before the first), or is zero."""
+        """The outputs in their places; a masked step repeats the one before (zeros before the first), or is zero."""
         last = self.mask.cumsum(1) - 1  # the step that counted last, for each time
         placed = _take(outputs, last.clamp(min=0))
         empty = self.mask.logical_not() if zero_masked else last < 0

@@ -23,8 +23,8 @@ from torchkeras.layers.recurrent.stacked_cells import StackedRNNCells, as_list, 
 class RNN(Layer):
     """Runs a cell over axis 1 of `(batch, time, ...)`.
 
-    A cell has `call(inputs, states) -> (output, new_states)`, `state_size` (an integer, or a list of them), and may have
-    `output_size` (default: the first state's) and `get_initial_state(batch_size)` (default: zeros).
+    A cell has `call(inputs, states) -> (output, new_states)`, `state_size` (an integer, or a list of them), and may
+    have `output_size` (default: the first state's) and `get_initial_state(batch_size)` (default: zeros).
 
     Args:
         cell: a cell, or a list of them, each of which takes the outputs of the one before.
@@ -145,10 +145,10 @@ class RNN(Layer):
             # A copy: what the kept states become at the end must not change what backward sees.
             kept = tree.map_structure(torch.clone, self.states) if self.stateful else None
             initial = self.get_initial_state(sequences.shape[0]) if kept is None else kept
-        if self.stateful and self._state_names and sequences.shape[0] != getattr(self, "state_0").shape[0]:
+        if self.stateful and self._state_names and sequences.shape[0] != self.state_0.shape[0]:
             raise ValueError(
                 f"A stateful RNN needs the batch size that its states have; layer {self.name!r} keeps states of "
-                f"{getattr(self, 'state_0').shape[0]} samples and received {sequences.shape[0]}."
+                f"{self.state_0.shape[0]} samples and received {sequences.shape[0]}."
             )
         dtype = torch_dtype(self._cell_dtype())
         return tree.map_structure(lambda s: torch.as_tensor(s).to(sequences.device, dtype), as_list(initial))
