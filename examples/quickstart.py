@@ -30,10 +30,10 @@ def digits() -> tuple:
     data = load_digits()
     images, labels = (data.images / 16).astype("float32")[..., None], data.target.astype("int64")
     rest, test, rest_labels, test_labels = train_test_split(
-        images, labels, test_size=360, random_state=0, stratify=labels
+        images, labels, test_size=300, random_state=42, stratify=labels
     )
     train, val, train_labels, val_labels = train_test_split(
-        rest, rest_labels, test_size=237, random_state=0, stratify=rest_labels
+        rest, rest_labels, test_size=150, random_state=42, stratify=rest_labels
     )
     return (train, train_labels), (val, val_labels), (test, test_labels)
 
@@ -69,8 +69,9 @@ def draw(history: dict, images: np.ndarray, labels: np.ndarray, probabilities: n
     shown = np.concatenate([wrong, np.setdiff1d(np.arange(len(labels)), wrong)])[:20]
     for axes, i in zip(below.subplots(2, 10).flat, shown):
         axes.imshow(images[i, ..., 0], cmap="gray_r")
-        color = "red" if answers[i] != labels[i] else "black"
-        axes.set_title(f"{answers[i]} ({probabilities[i].max():.0%})", color=color, fontsize=10)
+        missed = f", not {labels[i]}" if answers[i] != labels[i] else ""
+        title = f"{answers[i]} ({probabilities[i].max():.0%}){missed}"
+        axes.set_title(title, color="red" if missed else "black", fontsize=9)
         axes.axis("off")
     figure.savefig(path, dpi=100)
     plt.close(figure)
@@ -86,14 +87,14 @@ def main() -> None:
     if LEADS:
         model.summary()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    say("Training until the validation loss has not fallen for five epochs.")
+    say("Training until the validation loss has not fallen for eight epochs.")
     history = model.fit(
         *train,
         validation_data=val,
-        batch_size=64,
-        epochs=30,
+        batch_size=32,
+        epochs=40,
         callbacks=[
-            keras.callbacks.EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=8, restore_best_weights=True),
             keras.callbacks.ModelCheckpoint(FOLDER / "best.keras", monitor="val_loss", save_best_only=True),
         ],
     )
