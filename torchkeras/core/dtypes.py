@@ -136,16 +136,28 @@ def _result(names: tuple[str, ...], default_float: str) -> str:
     return {"int": "int32", "float": default_float}.get(joined, joined)
 
 
+_NARROWED = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
+
+
 def result_type(*dtypes: Any) -> str:
-    """The type in which values of the given types are computed together, by Keras's lattice.
+    """The type that Keras's lattice gives for values of the given types, 64 bits made 32 as Keras does.
 
     Python's `int` and `float` (the types themselves) stand for scalars and are weak: they never widen an array.
     """
+    joined = promote(*dtypes)
+    return _NARROWED.get(joined, joined)
+
+
+def promote(*dtypes: Any) -> str:
+    """The type in which tensors of the given types are computed together: `result_type`, 64 bits kept."""
     if not dtypes:
         return settings.floatx()
     names = tuple(
         "int" if dtype is int else "float" if dtype is float else standardize_dtype(dtype) for dtype in dtypes
     )
+    for name in names:
+        if name.startswith("float8"):
+            raise ValueError(f"float8 has no implicit promotion; cast it first. Received: {dtypes}.")
     return _result(names, settings.floatx())
 
 

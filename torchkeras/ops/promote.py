@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.dtypes import dtype_of_scalar, result_type, standardize_dtype, torch_dtype
+from torchkeras.core.dtypes import dtype_of_scalar, promote, standardize_dtype, torch_dtype
 from torchkeras.core.tensors import convert_to_tensor
 
 
@@ -28,9 +28,9 @@ def pair(x1: Any, x2: Any) -> tuple[torch.Tensor, torch.Tensor]:
     if isinstance(x1, torch.Tensor) and isinstance(x2, torch.Tensor):
         if x1.dtype == x2.dtype:
             return x1, x2
-        common = torch_dtype(result_type(standardize_dtype(x1.dtype), standardize_dtype(x2.dtype)))
+        common = torch_dtype(promote(standardize_dtype(x1.dtype), standardize_dtype(x2.dtype)))
         return x1.to(common), x2.to(common)
-    common = torch_dtype(result_type(_kind(x1), _kind(x2)))
+    common = torch_dtype(promote(_kind(x1), _kind(x2)))
     device = next((x.device for x in (x1, x2) if isinstance(x, torch.Tensor)), None)
     return convert_to_tensor(x1, common, device), convert_to_tensor(x2, common, device)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.dtypes import result_type, standardize_dtype, torch_dtype
+from torchkeras.core.dtypes import promote, standardize_dtype, torch_dtype
 from torchkeras.core.op import op
 from torchkeras.ops.promote import pair, tensor
 
@@ -166,7 +166,7 @@ def _common(xs: Any) -> list[Tensor]:
     xs = [tensor(x) for x in xs]
     if len({x.dtype for x in xs}) == 1:
         return xs
-    dtype = torch_dtype(result_type(*(standardize_dtype(x.dtype) for x in xs)))
+    dtype = torch_dtype(promote(*(standardize_dtype(x.dtype) for x in xs)))
     return [x.to(dtype) for x in xs]
 
 

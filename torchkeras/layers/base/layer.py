@@ -73,7 +73,7 @@ class Layer(StatefulModule, Graphed, Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if not trainable:
             self.trainable = False
-        self.autocast = autocast
+        self.__dict__["_autocast"] = autocast
         self.built = False
         self.supports_masking = False
         self.input_spec: Any = None
@@ -99,6 +99,16 @@ class Layer(StatefulModule, Graphed, Configurable):
         own["_input_type"] = torch_dtype(compute) if self.autocast and compute in _FLOATS else None
         mixed = compute != policy.variable_dtype and compute in _FLOATS
         own["_autocast_type"] = torch_dtype(compute) if mixed else None
+
+    @property
+    def autocast(self) -> bool:
+        """Whether float inputs are cast to the compute dtype."""
+        return self.__dict__["_autocast"]
+
+    @autocast.setter
+    def autocast(self, value: bool) -> None:
+        self.__dict__["_autocast"] = bool(value)
+        self.dtype_policy = self._dtype_policy
 
     @property
     def dtype(self) -> str:

@@ -1,0 +1,84 @@
+"""A variable is a tensor with Keras's methods."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import torchkeras.initializers  # noqa: F401  names of initializers
+from torchkeras.core.variable import StatelessScope, Variable
+
+
+@pytest.fixture(params=[True, False], ids=["parameter", "buffer"])
+def variable(request, rng):
+    return Variable(rng.normal(size=(2, 3)).astype("float32"), trainable=request.param, name="w")
+
+
+def test_is_a_tensor(variable):
+    assert isinstance(variable, torch.Tensor)
+    assert isinstance(variable, nn.Parameter) == variable.trainable == variable.requires_grad
+    assert variable.value is variable
+    assert type(variable + 1) is torch.Tensor
+    np.testing.assert_array_equal(np.asarray(variable), variable.numpy())
+
+
+def test_assign(variable):
+    storage = variable.data_ptr()
+    variable.assign(np.ones((2, 3)))
+    variable.assign_add(torch.ones(2, 3))
+    variable.assign_sub(0.5 * np.ones((2, 3)))
+    assert variable.data_ptr() == storage
+    np.testing.assert_array_equal(variable.numpy(), np.full((2, 3), 1.5))
+
+
+def test_assign_refuses_other_shapes(variable):
+    before = variable.numpy().copy()
+    with pytest.raises(ValueError, match=r"'w'.*\(2, 3\).*\(3, 2\)"):
+        variable.assign(np.zeros((3, 2)))
+    np.testing.assert_array_equal(variable.numpy(), before)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda v: pickle.loads(pickle.dumps(v))], ids=["deepcopy", "pickle"])
+def test_copies_keep_class_and_facts(variable, how):
+    other = how(variable)
+    assert type(other) is type(variable)
+    assert (other.path, other.trainable, other.requires_grad) == (variable.path, variable.trainable, variable.requires_grad)
+    assert other.data_ptr() != variable.data_ptr()
+    torch.testing.assert_close(torch.as_tensor(other.numpy()), torch.as_tensor(variable.numpy()), rtol=0, atol=0)
+
+
+def test_trainable_is_requires_grad(variable):
+    was = variable.trainable
+    variable.trainable = False
+    assert not variable.requires_grad
+    variable.trainable = True
+    assert variable.requires_grad == was
+
+
+def test_stateless_scope(variable):
+    before = variable.numpy().copy()
+    value = torch.full((2, 3), 7.0)
+    with StatelessScope([(variable, value)]) as scope:
+        torch.testing.assert_close(variable.value, value)
+        variable.assign_add(torch.ones(2, 3))
+        np.testing.assert_array_equal(scope.get_current_value(variable), np.full((2, 3), 8.0))
+    np.testing.assert_array_equal(variable.numpy(), before)
+
+
+def test_initializers():
+    assert torch.equal(Variable("ones", shape=(2,)).detach(), torch.ones(2))
+    assert Variable(lambda shape, dtype: torch.full(shape, 3.0), shape=(1,)).item() == 3.0
+    assert Variable([1, 2]).dtype == torch.int32
+    with pytest.raises(ValueError, match="needs a shape"):
+        Variable(lambda shape, dtype: torch.ones(shape))
+    with pytest.raises(ValueError, match="aggregation"):
+        Variable([1.0], aggregation="mode")
+    with pytest.raises(ValueError, match="'/'"):
+        Variable([1.0], name="a/b")
+
+
+def test_repr_shows_shape_dtype_and_path(variable):
+    assert "path=w" in repr(variable) and "shape=(2, 3)" in repr(variable) and "dtype=float32" in repr(variable)
