@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
 
 from torchkeras.activations import activations
 from torchkeras.core import registry
-from torchkeras.core.registry import register_public
-from torchkeras.core.serialization import deserialize_keras_object, make_get, serialize_keras_object
+from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
 
-for _name, _aliases in {"silu": ("swish",), "hard_silu": ("hard_swish",)}.items():
-    register_public(getattr(activations, _name), "keras.activations", _name, _aliases)
+registry.register_public(activations.silu, "keras.activations", aliases=("swish",))
+registry.register_public(activations.hard_silu, "keras.activations", aliases=("hard_swish",))
 
 _get = make_get("keras.activations", "activation")
+_deserialize = make_deserialize("keras.activations")
 
 
 def get(identifier: Any) -> Callable:
     """The function of a name, a config or a callable; `None` gives `linear`."""
-    if identifier is None:
-        return activations.linear
-    return _get(identifier)
+    return activations.linear if identifier is None else _get(identifier)
 
 
-def serialize(activation: Any) -> Any:
-    """The name of one of these functions; a description of anything else."""
+def serialize(activation: Callable) -> Any:
+    """The name of one of these functions; a JSON-ready description of anything else."""
     public = registry.public_name(activation)
     if public is not None and public[0] == "keras.activations":
         return public[1]
     described = serialize_keras_object(activation)
-    if isinstance(described, dict) and described.get("class_name") == "function":
-        return described["registered_name"]
+    if isinstance(activation, types.FunctionType):
+        return described | {"config": registry.get_registered_name(activation), "registered_name": "function"}
     return described
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable:
     """The function that `serialize` described."""
-    with registry.custom_object_scope(custom_objects or {}):
-        if isinstance(config, dict):
-            return deserialize_keras_object(config, custom_objects)
-        return get(config)
+    return get(None) if config is None else _deserialize(config, custom_objects)

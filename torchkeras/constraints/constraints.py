@@ -7,19 +7,20 @@ from typing import Any
 
 import torch
 
-from torchkeras.core import registry, settings
+from torchkeras.core import settings
 from torchkeras.core.configurable import Configurable
 from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.tensors import convert_to_tensor
 
 
 class Constraint(Configurable):
-    """Base: `constraint(w)` gives the nearest allowed value. Subclasses define `__call__`."""
+    """Base: `constraint(w)` gives the nearest allowed value, here `w`. Subclasses define `__call__`."""
 
     keras_module = "keras.constraints"
     _config_base = True
 
-    def __call__(self, w: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(w).")
+    def __call__(self, w: Any) -> Any:
+        return w
 
 
 def _norms(w: torch.Tensor, axis: Any) -> torch.Tensor:
@@ -32,7 +33,8 @@ class MaxNorm(Constraint):
     def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
         self.max_value, self.axis = max_value, axis
 
-    def __call__(self, w: torch.Tensor) -> torch.Tensor:
+    def __call__(self, w: Any) -> torch.Tensor:
+        w = convert_to_tensor(w)
         norms = _norms(w, self.axis)
         return w * (norms.clamp(0, self.max_value) / (settings.epsilon() + norms))
 
@@ -40,8 +42,8 @@ class MaxNorm(Constraint):
 class NonNeg(Constraint):
     """No negative values."""
 
-    def __call__(self, w: torch.Tensor) -> torch.Tensor:
-        return torch.where(w >= 0, w, torch.zeros_like(w))
+    def __call__(self, w: Any) -> torch.Tensor:
+        return convert_to_tensor(w).clamp(min=0)
 
 
 class UnitNorm(Constraint):
@@ -50,7 +52,8 @@ class UnitNorm(Constraint):
     def __init__(self, axis: Any = 0) -> None:
         self.axis = axis
 
-    def __call__(self, w: torch.Tensor) -> torch.Tensor:
+    def __call__(self, w: Any) -> torch.Tensor:
+        w = convert_to_tensor(w)
         return w / (settings.epsilon() + _norms(w, self.axis))
 
 
@@ -60,7 +63,8 @@ class MinMaxNorm(Constraint):
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0) -> None:
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
-    def __call__(self, w: torch.Tensor) -> torch.Tensor:
+    def __call__(self, w: Any) -> torch.Tensor:
+        w = convert_to_tensor(w)
         norms = _norms(w, self.axis)
         wanted = self.rate * norms.clamp(self.min_value, self.max_value) + (1 - self.rate) * norms
         return w * (wanted / (settings.epsilon() + norms))
@@ -80,11 +84,3 @@ def serialize(constraint: Any) -> Any:
 
 
 deserialize = make_deserialize("keras.constraints")
-
-for _cls, _aliases in {
-    MaxNorm: ("maxnorm",),
-    NonNeg: ("nonneg",),
-    UnitNorm: ("unitnorm",),
-    MinMaxNorm: ("minmaxnorm",),
-}.items():
-    registry.register_public(_cls, "keras.constraints", aliases=_aliases)

@@ -5,5 +5,7 @@ from torchkeras.dtype_policies.policy import FloatDTypePolicy as FloatDTypePolic
 from torchkeras.dtype_policies.policy import deserialize as deserialize
 from torchkeras.dtype_policies.policy import dtype_policy as dtype_policy
 from torchkeras.dtype_policies.policy import get as get
+from torchkeras.dtype_policies.policy import reset_dtype_policy as reset_dtype_policy
 from torchkeras.dtype_policies.policy import serialize as serialize
 from torchkeras.dtype_policies.policy import set_dtype_policy as set_dtype_policy
+from torchkeras.dtype_policies.policy_map import DTypePolicyMap as DTypePolicyMap

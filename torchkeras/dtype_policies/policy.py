@@ -7,29 +7,33 @@ from typing import Any
 
 import torch
 
-from torchkeras.core import settings
+from torchkeras.core import registry, settings
 from torchkeras.core.configurable import Configurable
-from torchkeras.core.dtypes import standardize_dtype
-from torchkeras.core.registry import register_public
+from torchkeras.core.dtypes import is_float, standardize_dtype, torch_dtype
+from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors import convert_to_tensor
+
+_MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
 class DTypePolicy(Configurable):
-    """A pair of types by name: `"float32"`, `"mixed_bfloat16"`, `"mixed_float16"`, any float or integer type.
+    """A pair of types by name: `"mixed_bfloat16"`, `"mixed_float16"`, or one type for both, such as `"float32"`.
 
     Args:
-        name: of the policy. A mixed one computes in the half type and keeps weights in float32.
+        name: of the policy; default: the global policy's. A mixed one computes in the half type and keeps weights
+            in float32.
+
+    Raises:
+        TypeError: `name` is no string.
+        ValueError: it names no policy.
     """
 
     keras_module = "keras"
-    quantization_mode = None
 
     def __init__(self, name: str | None = None) -> None:
-        name = settings.floatx() if name is None else name
-        if not isinstance(name, str):
-            raise TypeError(f"A dtype policy is made from a name; received {name!r}.")
-        self._name = name
-        self._compute_dtype, self._variable_dtype = _parse(name)
+        self._name = dtype_policy().name if name is None else name
+        self._compute_dtype, self._variable_dtype = _parse(self._name)
 
     @property
     def name(self) -> str:
@@ -45,18 +49,27 @@ class DTypePolicy(Configurable):
         """The type in which layers keep weights."""
         return self._variable_dtype
 
+    @property
+    def quantization_mode(self) -> str | None:
+        """How weights are quantized: not at all."""
+        return None
+
     def convert_input(self, x: Any, autocast: bool, dtype: Any) -> Any:
-        """A float tensor in `dtype`, where `autocast` says so; all else as it is."""
-        wanted = torch.empty(0).to(getattr(torch, standardize_dtype(dtype))).dtype
-        if isinstance(x, torch.Tensor) and autocast and x.is_floating_point() and x.dtype != wanted:
-            return x.to(wanted)
-        return x
+        """A float tensor (array, KerasTensor) in `dtype` where `autocast` says so; what is no array, as it is."""
+        if isinstance(x, KerasTensor):
+            cast = _must_cast(x, autocast, dtype)
+            return registry.lookup("keras.ops", "cast")(x, standardize_dtype(dtype)) if cast else x
+        if not isinstance(x, torch.Tensor):
+            if not hasattr(x, "__array__"):
+                return x
+            x = convert_to_tensor(x)
+        return x.to(torch_dtype(dtype)) if _must_cast(x, autocast, dtype) else x
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DTypePolicy) and self._name == other._name
+        return type(other) in (DTypePolicy, FloatDTypePolicy) and self._name == other._name  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
         return hash(self._name)
@@ -65,10 +78,19 @@ class DTypePolicy(Configurable):
         return f'<DTypePolicy "{self._name}">'
 
 
-def _parse(name: str) -> tuple[str, str]:
-    mixed = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
-    if name in mixed:
-        return mixed[name], "float32"
+class FloatDTypePolicy(DTypePolicy):
+    """The older name of `DTypePolicy`; the two are equal where their names are."""
+
+
+def _must_cast(x: Any, autocast: bool, dtype: Any) -> bool:
+    return bool(autocast) and is_float(x.dtype) and standardize_dtype(x.dtype) != standardize_dtype(dtype)
+
+
+def _parse(name: Any) -> tuple[str, str]:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string such as 'mixed_bfloat16'; received {name!r} (a {type(name).__name__}).")
+    if name in _MIXED:
+        return _MIXED[name], "float32"
     try:
         dtype = standardize_dtype(name)
     except ValueError:
@@ -79,11 +101,13 @@ def _parse(name: str) -> tuple[str, str]:
     return dtype, dtype
 
 
-FloatDTypePolicy = DTypePolicy
-for _name in ("Policy", "FloatDTypePolicy"):
-    register_public(DTypePolicy, "keras", "DTypePolicy", aliases=(_name,))
+registry.register_public(DTypePolicy, "keras", aliases=("Policy",))
 
-_global: list[DTypePolicy | None] = [None]
+# ---------------------------------------------------------------------------- the global one, and get
+
+
+class _Global:
+    policy: DTypePolicy | None = None
 
 
 @lru_cache(None)
@@ -93,12 +117,23 @@ def _cached(name: str) -> DTypePolicy:
 
 def dtype_policy() -> DTypePolicy:
     """The policy of layers that are told none: `floatx()`'s until another is set."""
-    return _global[0] or _cached(settings.floatx())
+    return _cached(settings.floatx()) if _Global.policy is None else _Global.policy
 
 
-def set_dtype_policy(policy: Any) -> None:
-    """Set the policy of layers made from now on (a name or a policy)."""
-    _global[0] = None if policy is None else get(policy)
+def set_dtype_policy(policy: str | DTypePolicy) -> None:
+    """Set the policy of layers made from now on.
+
+    Raises:
+        ValueError: `policy` is neither a policy nor the name of one.
+    """
+    if not isinstance(policy, (str, DTypePolicy)):
+        raise ValueError(f"policy must be a DTypePolicy or a name such as 'mixed_bfloat16'; received {policy!r}.")
+    _Global.policy = get(policy)
+
+
+def reset_dtype_policy() -> None:
+    """Let the global policy follow `floatx()` again."""
+    _Global.policy = None
 
 
 def get(identifier: Any) -> DTypePolicy:
@@ -121,12 +156,11 @@ def get(identifier: Any) -> DTypePolicy:
         raise ValueError(f"dtype must be a name, a type or a dtype policy; received {identifier!r}.") from None
 
 
-def serialize(policy: DTypePolicy) -> dict[str, Any]:
+def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
     """A JSON-ready description of the policy."""
-    return serialize_keras_object(policy)
+    return serialize_keras_object(dtype_policy)
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
+def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
     """The policy that `serialize` described."""
-    config = config if config.get("module") else {"module": "keras", **config}
-    return deserialize_keras_object(config, custom_objects)
+    return deserialize_keras_object({"module": "keras.dtype_policies"} | config, custom_objects)

@@ -36,5 +36,6 @@ from torchkeras.initializers.random import TruncatedNormal as TruncatedNormal
 from torchkeras.initializers.random import TruncatedNormal as truncated_normal
 from torchkeras.initializers.random import VarianceScaling as VarianceScaling
 from torchkeras.initializers.random import VarianceScaling as variance_scaling
-
-__all__ = ["Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer", "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros", "constant", "deserialize", "get", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal", "random_normal", "random_uniform", "serialize", "truncated_normal", "variance_scaling", "zeros"]
+from torchkeras.initializers.fourier import STFT as STFT
+from torchkeras.initializers.fourier import STFT as stft
+from torchkeras.initializers.fourier import STFTInitializer as STFTInitializer

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import copy
+import inspect
 from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from torchkeras.core import registry
 from torchkeras.core.configurable import Configurable
 from torchkeras.core.devices import current_device
 from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.serialization import (
+    deserialize_keras_object,
+    make_deserialize,
+    make_get,
+    serialize_keras_object,
+)
 from torchkeras.core.tensors import convert_to_tensor
 
 
@@ -54,15 +60,38 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """A number, or an array of the weight's shape (or one that broadcasts to it)."""
+    """A number, or an array that broadcasts to the weight's shape."""
 
     def __init__(self, value: Any = 0.0) -> None:
         self.value = value
 
     def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
         where = place(dtype)
-        value = convert_to_tensor(self.value, where["dtype"], where["device"])
-        return value.expand(tuple(shape)).clone()
+        value = convert_to_tensor(self.value, where["dtype"], where["device"]).detach()
+        return value.expand(tuple(shape)).clone(memory_format=torch.contiguous_format)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**{name: deserialize_keras_object(value) for name, value in config.items()})
+
+
+class GivenValues(Constant):
+    """The values of an array or tensor of the weight's very shape; in files a `Constant`.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+
+    keras_module = None
+    _serialized_class = Constant
+
+    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+        if tuple(shape) != tuple(self.value.shape):
+            raise ValueError(
+                f"An array given as initializer must have the weight's shape {tuple(shape)}; it has "
+                f"{tuple(self.value.shape)}. Use initializers.Constant to broadcast it."
+            )
+        return super().__call__(shape, dtype)
 
 
 class Identity(Initializer):
@@ -83,26 +112,9 @@ class Identity(Initializer):
 
 IdentityInitializer = Identity
 
-_get = make_get("keras.initializers", "initializer", Initializer)
-
-
-def get(identifier: Any) -> Callable | None:
-    """The initializer of a name, a config, a class, an instance or a callable; `None` stays `None`.
-
-    A tensor-filling function of `torch.nn.init` (`kaiming_normal_`) is taken too.
-    """
-    if isinstance(identifier, Initializer):
-        return identifier
-    if getattr(identifier, "__module__", "") == "torch.nn.init":
-        return TorchInitializer(identifier)
-    if isinstance(identifier, torch.Tensor):
-        return Constant(identifier)
-    found = _get(identifier)
-    return copy.copy(found) if isinstance(found, Initializer) else found
-
 
 class TorchInitializer(Initializer):
-    """A function of `torch.nn.init`, which fills a tensor in place, as an initializer."""
+    """A function of `torch.nn.init` (or like it), which fills a tensor in place, as an initializer."""
 
     keras_module = None
 
@@ -112,14 +124,44 @@ class TorchInitializer(Initializer):
     def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
         value = torch.empty(tuple(shape), **place(dtype))
         with torch.no_grad():
-            self.function(value)
-        return value
+            returned = self.function(value)
+        return value if returned is None else returned
 
     def get_config(self) -> dict[str, Any]:
         raise ValueError(
-            f"torch.nn.init.{self.function.__name__} can't be written into a config; use the Keras initializer of the "
-            f"same name, or wrap the function in an Initializer class of your own."
+            f"{getattr(self.function, '__name__', self.function)!r} fills a torch tensor and can't be written into a "
+            f"config; use the Keras initializer of the same kind, or an Initializer class of your own."
         )
+
+
+# ---------------------------------------------------------------------------- get, serialize, deserialize
+
+_get = make_get("keras.initializers", "initializer", Initializer)
+
+
+def get(identifier: Any) -> Callable | None:
+    """The initializer of a name, a config, a class, an instance or a callable `(shape, dtype)`; `None` stays `None`.
+
+    An array or tensor gives its values. A function that fills a tensor in place, as those of `torch.nn.init` do, is
+    taken too.
+    """
+    if identifier is None or isinstance(identifier, Initializer):
+        return identifier
+    if isinstance(identifier, (torch.Tensor, np.ndarray, np.generic)):
+        return GivenValues(identifier)
+    if callable(identifier) and not inspect.isclass(identifier) and _takes_a_tensor(identifier):
+        return TorchInitializer(identifier)
+    return _get(identifier)
+
+
+def _takes_a_tensor(function: Callable) -> bool:
+    """Whether a function is of `torch.nn.init`'s kind, not Keras's: those are always called with a `dtype`."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+    kinds = {p.kind for p in parameters.values()}
+    return bool(parameters) and "dtype" not in parameters and inspect.Parameter.VAR_KEYWORD not in kinds
 
 
 def serialize(initializer: Any) -> Any:

@@ -9,7 +9,7 @@ import torch
 
 from torchkeras.core import random, registry
 from torchkeras.core.random import SeedGenerator
-from torchkeras.core.serialization import serialize_keras_object
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.initializers.initializer import Initializer, place
 
 
@@ -28,7 +28,7 @@ class RandomInitializer(Initializer):
         if seed is None:
             seed = random.make_default_seed()
         elif isinstance(seed, dict):
-            seed = SeedGenerator(**{key: seed["config"][key] for key in ("seed", "name") if key in seed["config"]})
+            seed = deserialize_keras_object(seed)
         elif not isinstance(seed, (int, SeedGenerator)):
             raise ValueError(f"seed must be an integer, a SeedGenerator or None; received {seed!r}.")
         self.seed = seed
@@ -114,7 +114,10 @@ class VarianceScaling(RandomInitializer):
         scale: positive.
         mode: `"fan_in"`, `"fan_out"`, `"fan_avg"`.
         distribution: `"truncated_normal"`, `"untruncated_normal"`, `"uniform"`.
-        input_axes, output_axes: which axes count as inputs and outputs; default: the last two.
+        input_axes, output_axes: which axes count as inputs and outputs (sequences; both or none).
+
+    Raises:
+        ValueError: an argument is none of these.
     """
 
     keras_module = "keras.initializers"
@@ -152,26 +155,14 @@ class VarianceScaling(RandomInitializer):
 
 
 def compute_fans(shape: tuple, input_axes: Any = None, output_axes: Any = None) -> tuple[int, int]:
-    """Fan in and fan out of a weight: for convolutions the receptive field counts with both."""
-    if input_axes is not None or output_axes is not None:
-        given_in = _axes(input_axes, len(shape)) if input_axes is not None else None
-        given_out = _axes(output_axes, len(shape)) if output_axes is not None else None
-        if given_in is None:
-            given_in = [i for i in range(len(shape)) if i not in given_out]  # type: ignore[operator]
-        if given_out is None:
-            given_out = [i for i in range(len(shape)) if i not in given_in]
-        rest = math.prod(shape[i] for i in range(len(shape)) if i not in given_in and i not in given_out)
-        return rest * math.prod(shape[i] for i in given_in), rest * math.prod(shape[i] for i in given_out)
-    if not shape:
-        return 1, 1
-    if len(shape) == 1:
-        return shape[0], shape[0]
+    """Fan in and fan out of a weight: the sizes of the axes said to be inputs and outputs, where both are said;
+    else the last two axes', each times the others' (a convolution's receptive field)."""
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[axis] for axis in input_axes), math.prod(shape[axis] for axis in output_axes)
+    if len(shape) < 2:
+        return (shape[0], shape[0]) if shape else (1, 1)
     field = math.prod(shape[:-2])
     return shape[-2] * field, shape[-1] * field
-
-
-def _axes(axes: Any, rank: int) -> list[int]:
-    return [axis % rank for axis in ((axes,) if isinstance(axes, int) else axes)]
 
 
 class _FixedScaling(VarianceScaling):
@@ -243,17 +234,21 @@ class Orthogonal(RandomInitializer):
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape of at least 2 axes; received {shape}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        wide = self._normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, "float32")
-        if wide.device.type == "meta":
-            return torch.empty(shape, **place(dtype))
-        q, r = torch.linalg.qr(wide)
+        where = place(dtype)
+        # Half types have no QR.
+        drawn_in = where["dtype"] if where["dtype"] in (torch.float32, torch.float64) else torch.float32
+        q, r = torch.linalg.qr(self._normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, drawn_in))
         q = q * torch.sign(torch.diagonal(r))
         if rows < columns:
             q = q.t()
-        return (self.gain * q.reshape(shape)).to(place(dtype)["dtype"])
+        return (self.gain * q.reshape(shape)).to(where["dtype"])
 
 
 OrthogonalInitializer = Orthogonal
-registry.register_public(Orthogonal, "keras.initializers", "Orthogonal", ("OrthogonalInitializer", "orthogonal"))
-for _cls, _alias in {RandomUniform: "uniform", RandomNormal: "normal"}.items():
+
+for _cls, _alias in {
+    RandomUniform: "uniform",
+    RandomNormal: "normal",
+    Orthogonal: "OrthogonalInitializer",
+}.items():
     registry.register_public(_cls, "keras.initializers", aliases=(_alias,))

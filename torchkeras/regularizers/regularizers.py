@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
 
-from torchkeras.core import registry
+from torchkeras.core import registry, settings
 from torchkeras.core.configurable import Configurable
 from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
 
 
 class Regularizer(Configurable):
-    """Base: `regularizer(x)` gives a scalar penalty. Subclasses define `__call__`."""
+    """Base: `regularizer(x)` gives a scalar penalty, here none. Subclasses define `__call__`."""
 
     keras_module = "keras.regularizers"
     _config_base = True
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(x).")
+    def __call__(self, x: torch.Tensor) -> Any:
+        return 0.0
 
 
 def _strength(name: str, value: Any) -> float:
-    if value is None:
-        return 0.0
-    number = float(value)
-    if number < 0.0 or not math.isfinite(number):
+    if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
         raise ValueError(f"{name} must be a finite number of at least 0; received {value!r}.")
-    return number
+    return float(value)
 
 
 class L1L2(Regularizer):
     """`l1 * sum(|x|) + l2 * sum(x**2)`."""
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1, self.l2 = _strength("l1", l1), _strength("l2", l2)
+        self.l1 = _strength("l1", 0.0 if l1 is None else l1)
+        self.l2 = _strength("l2", 0.0 if l2 is None else l2)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         penalty = torch.zeros((), dtype=x.dtype, device=x.device)
@@ -83,8 +82,8 @@ class OrthogonalRegularizer(Regularizer):
         if x.dim() != 2:
             raise ValueError(f"OrthogonalRegularizer takes matrices; received a tensor of shape {tuple(x.shape)}.")
         vectors = x if self.mode == "rows" else x.t()
-        norms = vectors.square().sum(1, keepdim=True).clamp_min(1e-12).sqrt()
-        vectors = vectors / norms
+        inverse_norms = vectors.square().sum(1, keepdim=True).rsqrt().clamp(max=1.0 / settings.epsilon())
+        vectors = vectors * inverse_norms
         size = vectors.shape[0]
         cosines = (vectors @ vectors.t()) * (1.0 - torch.eye(size, dtype=x.dtype, device=x.device))
         pairs = size * (size - 1.0) / 2.0
@@ -106,10 +105,5 @@ def serialize(regularizer: Any) -> Any:
 
 deserialize = make_deserialize("keras.regularizers")
 
-for _cls, _aliases in {
-    L1L2: ("l1_l2", "L1_L2"),
-    L1: ("l1", "L1"),
-    L2: ("l2", "L2"),
-    OrthogonalRegularizer: ("orthogonal_regularizer",),
-}.items():
+for _cls, _aliases in {L1L2: ("l1_l2",), L1: (), L2: (), OrthogonalRegularizer: ()}.items():
     registry.register_public(_cls, "keras.regularizers", aliases=_aliases)

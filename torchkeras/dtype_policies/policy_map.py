@@ -1,0 +1,105 @@
+"""Policies by the layers' paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.dtype_policies.policy import DTypePolicy, get
+
+
+class DTypePolicyMap(DTypePolicy, MutableMapping):
+    """A mapping of layers' paths (or regular expressions that match them whole) to policies.
+
+    A path that is not in the map gets `default_policy`, by default the global one.
+
+    Raises:
+        ValueError: `default_policy` is a map, a key is set twice, or a path matches several patterns.
+        TypeError: `policy_map` is no dict.
+    """
+
+    keras_module = "keras.dtype_policies"
+
+    def __init__(self, default_policy: Any = None, policy_map: dict[str, DTypePolicy] | None = None) -> None:
+        if isinstance(default_policy, DTypePolicyMap):
+            raise ValueError("default_policy must be a single policy; received a DTypePolicyMap.")
+        if policy_map is not None and not isinstance(policy_map, dict):
+            raise TypeError(f"policy_map must be a dict of paths to policies; received {policy_map!r}.")
+        self._given_default = default_policy
+        self._default_policy = get(default_policy)
+        self._policy_map = policy_map or {}
+
+    @property
+    def name(self) -> str:
+        return f"map_{self.default_policy.name}"
+
+    @property
+    def default_policy(self) -> DTypePolicy:
+        """The policy of paths that the map does not hold."""
+        return self._default_policy
+
+    @property
+    def compute_dtype(self) -> str:
+        return self.default_policy.compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        return self.default_policy.variable_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        return self.default_policy.quantization_mode
+
+    def __getitem__(self, path: str) -> DTypePolicy:
+        if path in self._policy_map:
+            return self._policy_map[path]
+        matching = [pattern for pattern in self._policy_map if re.fullmatch(pattern, path)]
+        if len(matching) > 1:
+            raise ValueError(f"A path must match one key of a DTypePolicyMap at most; {path!r} matches {matching}.")
+        return self._policy_map[matching[0]] if matching else self.default_policy
+
+    def __setitem__(self, path: str, policy: Any) -> None:
+        if path in self._policy_map:
+            raise ValueError(f"{path!r} has a policy in the DTypePolicyMap already: {self._policy_map[path]}.")
+        try:
+            self._policy_map[path] = get(policy)
+        except Exception as error:
+            raise ValueError(f"A DTypePolicyMap holds dtype policies; received {policy!r} for {path!r}.") from error
+
+    def __delitem__(self, path: str) -> None:
+        del self._policy_map[path]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._policy_map
+
+    def __len__(self) -> int:
+        return len(self._policy_map)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._policy_map)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DTypePolicyMap):
+            return False
+        return self.default_policy == other.default_policy and self._policy_map == other._policy_map
+
+    __hash__ = object.__hash__
+
+    def get_config(self) -> dict[str, Any]:
+        policies = serialize_keras_object(self._policy_map)
+        if self._given_default is None:
+            # Files then name no types at all: what is loaded follows the global policy of its day, as in Keras.
+            for described in policies.values():
+                described["config"]["name"] = None
+        return {"default_policy": serialize_keras_object(self._given_default), "policy_map": policies}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicyMap:
+        policies = deserialize_keras_object(config["policy_map"], custom_objects)
+        return cls(**{**config, "policy_map": policies})
+
+    def __repr__(self) -> str:
+        mapping = [(path, policy.name) for path, policy in self._policy_map.items()]
+        return f"<DTypePolicyMap at {hex(id(self))} default_policy={self.default_policy.name}, mapping={mapping}>"
