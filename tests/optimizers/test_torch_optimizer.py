@@ -109,6 +109,17 @@ def test_config_is_plain():
     assert config["lr"] == 0.1 and config["torch_class"] == "Adam" and config["name"].startswith("adam")
 
 
+def test_parameters_replaced_before_the_first_step(rng):
+    mine, other = layer(), layer(1)
+    optimizer = TorchOptimizer(torch.optim.SGD)
+    optimizer.build(mine.parameters())
+    before = other.weight.detach().clone()
+    optimizer.apply(gradients(rng, other), list(other.parameters()))
+    assert not torch.equal(before, other.weight)
+    with pytest.raises(ValueError, match="Unknown variables"):
+        optimizer.apply(gradients(rng, mine), list(mine.parameters()))
+
+
 def test_errors(rng):
     mine, other = layer(), layer()
     with pytest.raises(ValueError, match="parameters"):

@@ -24,7 +24,7 @@ class Adafactor(Optimizer):
         epsilon_1: added to the squared gradients.
         epsilon_2: least scale of a weight.
         clip_threshold: limit of the root mean square of a change.
-        relative_step: kept for its place in files; the rate is `min(learning_rate, 1 / sqrt(t))` in any case, as in Keras.
+        relative_step: kept for files only: the rate is `min(learning_rate, 1 / sqrt(t))` in any case, as in Keras.
     """
 
     elementwise = False

@@ -30,6 +30,6 @@ def clip_by_global_norm(grads: list, limit: float, norms: list) -> list:
     return [g * scale.to(device=g.device, dtype=g.dtype) for g in grads]
 
 
-def norms_of(grads: list) -> list:
-    """The 2-norm of each tensor, over all ranks for sharded ones."""
-    return [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in torch._foreach_norm(grads)]
+def norms_of(grads: list, order: float = 2) -> list:
+    """The norm of each tensor, over all ranks for sharded ones."""
+    return [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in torch._foreach_norm(grads, order)]

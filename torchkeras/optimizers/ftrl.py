@@ -46,7 +46,7 @@ class Ftrl(Optimizer):
         self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
         self.beta = beta
         if learning_rate_power > 0.0:
-            raise ValueError(f"`learning_rate_power` needs to be negative or zero. Received: {learning_rate_power}.")
+            raise ValueError(f"`learning_rate_power` needs to be negative or zero. Received: {learning_rate_power=}.")
         for name in (
             "initial_accumulator_value",
             "l1_regularization_strength",
@@ -54,7 +54,7 @@ class Ftrl(Optimizer):
             "l2_shrinkage_regularization_strength",
         ):
             if getattr(self, name) < 0.0:
-                raise ValueError(f"`{name}` needs to be positive or zero. Received: {getattr(self, name)}.")
+                raise ValueError(f"`{name}` needs to be positive or zero. Received: {name}={getattr(self, name)}.")
 
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]

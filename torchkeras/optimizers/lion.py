@@ -30,7 +30,7 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         if not 0 < beta_1 <= 1:
-            raise ValueError(f"Argument `beta_1` must be in (0, 1]. Received: beta_1={beta_1}.")
+            raise ValueError(f"Argument `beta_1` must be in (0, 1]: at 0 no momentum is left. Received: {beta_1=}.")
         self.beta_1 = beta_1
         self.beta_2 = beta_2
 

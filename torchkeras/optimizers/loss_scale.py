@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
-from torchkeras.optimizers import planning
+from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
 
 _INNER_ARGUMENTS = {
@@ -48,9 +48,10 @@ class LossScaleOptimizer(Optimizer):
             raise ValueError(
                 "`dynamic=False` is not supported: set `loss_scale_factor` on the inner optimizer instead."
             )
+        unknown = [f"`{argument}`" for argument in kwargs if argument not in _INNER_ARGUMENTS]
+        if unknown:
+            raise ValueError(f"LossScaleOptimizer does not support arguments: {', '.join(unknown)}.")
         for argument, value in kwargs.items():
-            if argument not in _INNER_ARGUMENTS:
-                raise ValueError(f"LossScaleOptimizer does not support arguments: `{argument}`.")
             if value != _INNER_ARGUMENTS[argument]:
                 raise ValueError(f"LossScaleOptimizer does not support `{argument}`: set it on the `inner_optimizer`.")
         super().__init__(0.0, name=name)
@@ -118,9 +119,10 @@ class LossScaleOptimizer(Optimizer):
 
     def check_finite(self, grads: Sequence) -> bool:
         """Whether all numbers of all gradients are finite. The one place where a step waits for the device."""
+        present = [torch.as_tensor(g) for g in grads if g is not None]
         # The greatest absolute value is NaN or infinite if any number is.
-        largest = torch._foreach_norm([torch.as_tensor(g) for g in grads if g is not None], torch.inf)
-        return all(bool(torch.isfinite(torch.stack(group)).all()) for group in _by_device(largest)) if largest else True
+        largest = clipping.norms_of(present, torch.inf) if present else []
+        return all(bool(torch.isfinite(torch.stack(part)).all()) for part in _by_device(largest))
 
     def scale_loss(self, loss: Any) -> Any:
         return loss * (self.dynamic_scale.item() if self.built else self.initial_scale)

@@ -45,8 +45,7 @@ class OptimizerMap(MutableMapping):
             raise ValueError(f"key must be a string. Received: {key!r}")
         if key in self._optimizer_map:
             raise ValueError(f"{key!r} is already in the map, with {self._optimizer_map[key]!r}.")
-        if not isinstance(optimizer, Optimizer) or isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
-            raise ValueError(f"optimizer must be an Optimizer that wraps no other. Received: {optimizer!r}")
+        _check_inner(optimizer, f"For {key!r}")
         self._optimizer_map[key] = optimizer
 
     def __delitem__(self, key: str) -> None:
@@ -108,10 +107,7 @@ class MultiOptimizer(Optimizer):
         self._owner = []
         for variable in variables:
             optimizer = self._optimizer_map(variable)
-            if not isinstance(optimizer, Optimizer) or isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
-                raise ValueError(
-                    f"The optimizer of {variable.path!r} must be one that wraps no other; received {optimizer!r}."
-                )
+            _check_inner(optimizer, f"For {variable.path!r}")
             self._owner.append(self._add(optimizer))
         for optimizer, mine in zip(self._inner_optimizers, self._split(variables, variables)):
             if mine:
@@ -190,3 +186,11 @@ class MultiOptimizer(Optimizer):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
         found = deserialize_keras_object(config["optimizer_map"], custom_objects=custom_objects)
         return cls(**{**config, "optimizer_map": found})
+
+
+def _check_inner(optimizer: Any, place: str) -> None:
+    """Raise a ValueError unless this is an optimizer that wraps no other."""
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"{place} the optimizer must be an Optimizer. Received: {optimizer!r}")
+    if isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
+        raise ValueError(f"{place} the optimizer cannot be {type(optimizer).__name__}: it wraps others itself.")

@@ -136,18 +136,25 @@ class Muon(Optimizer):
         torch._foreach_mul_(momentums, self.momentum)
         torch._foreach_add_(momentums, grads)
         ahead = torch._foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
-        directions = [self.orthogonal(matrix) * self._size(matrix) for matrix in ahead]
+        directions = [self.lr_adjust(self.zeropower_via_newtonschulz5(matrix, self.ns_steps)) for matrix in ahead]
         descend_(batch.parameters, directions, lr)
 
-    def _size(self, matrix: torch.Tensor) -> float:
-        return 1.0 if self.rms_rate is None else math.sqrt(max(matrix.shape)) * self.rms_rate
+    def lr_adjust(self, x: torch.Tensor) -> torch.Tensor:
+        """The update scaled to the size that AdamW's would have."""
+        return x if self.rms_rate is None else x * (math.sqrt(max(x.shape[:2])) * self.rms_rate)
 
-    def orthogonal(self, matrix: torch.Tensor) -> torch.Tensor:
+    def transpose_last_axis(self, X: torch.Tensor) -> torch.Tensor:
+        """The matrices of the last two axes transposed."""
+        return X.mT
+
+    def zeropower_via_newtonschulz5(self, x: torch.Tensor, steps: int) -> torch.Tensor:
         """Roughly the nearest matrix with orthonormal rows or columns, by Newton-Schulz iterations."""
-        tall = matrix.shape[0] > matrix.shape[1]
-        x = matrix.mT if tall else matrix
+        if x.dim() < 2:
+            raise ValueError(f"Only matrices can be made orthogonal. Received: shape={tuple(x.shape)}")
+        tall = x.shape[-2] > x.shape[-1]
+        x = x.mT if tall else x
         x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
-        for _ in range(self.ns_steps):
+        for _ in range(steps):
             square = x @ x.mT
             x = self.muon_a * x + (self.muon_b * square + self.muon_c * square @ square) @ x
         return x.mT if tall else x

@@ -377,7 +377,7 @@ class Optimizer(Configurable):
             updates = count // every
         if grads is not None:
             step = updates + 1 if isinstance(updates, int) else (updates + 1).double()
-            self._update(plan, self._clip(plan, grads), self._rate(count), step)
+            self._update(plan, self._clip_gradients(grads, plan), self._rate(count), step)
             if every:
                 torch._foreach_zero_(plan.all_accumulators)
         if self.use_ema:
@@ -408,14 +408,18 @@ class Optimizer(Configurable):
         if self.weight_decay is not None and batch.decayed:
             torch._foreach_mul_(batch.decayed, 1 - self.weight_decay * lr)
 
-    def _clip(self, plan: Plan, grads: list) -> list:
+    def _clip_gradients(self, grads: list, plan: Plan | None = None) -> list:
+        if plan is None:
+            grads = [torch.as_tensor(grad) for grad in grads]
         if self.clipvalue and self.clipvalue > 0:
             return clipping.clip_by_value(grads, self.clipvalue)
         clip = clipping.clip_by_norm if self.clipnorm else clipping.clip_by_global_norm
         limit = self.clipnorm or self.global_clipnorm
         if not limit or limit <= 0:
             return grads
-        return clip(grads, limit, clipping.norms_of(plan.whole(grads, plan.variables) if plan.sharded else grads))
+        return clip(
+            grads, limit, clipping.norms_of(plan.whole(grads, plan.variables) if plan and plan.sharded else grads)
+        )
 
     def _accumulate(self, plan: Plan, grads: list, is_update: bool) -> list | None:
         """Note the gradients; at the last of the steps, the mean of all."""
@@ -434,6 +438,15 @@ class Optimizer(Configurable):
         if self.ema_overwrite_frequency and (updates + 1) % self.ema_overwrite_frequency == 0:
             torch._foreach_copy_(plan.averaged, plan.averages)
 
+    @property
+    def _model_variables_moving_average(self) -> list:
+        """The averages of the variables, with `use_ema` (Keras's name: callbacks of users read it)."""
+        return self._slots.get("average", [])
+
+    @property
+    def _accumulated_gradients(self) -> list:
+        return self._slots.get("gradient_accumulator", [])
+
     def finalize_variable_values(self, var_list: Sequence) -> None:
         """What is left to do when training ends: with `use_ema`, the averages become the variables' values.
 
@@ -442,7 +455,7 @@ class Optimizer(Configurable):
         """
         if not self.use_ema:
             return
-        averages = self._slots.get("average", [])
+        averages = self._model_variables_moving_average
         if len(var_list) != len(averages):
             raise ValueError(
                 f"There must be an average for each variable; received {len(var_list)} variables, "
@@ -497,7 +510,7 @@ class Optimizer(Configurable):
         mine, theirs = self.variables, self._trainable_variables
         if len(optimizer_variables) != len(mine) or len(trainable_variables) != len(theirs):
             raise ValueError(
-                f"There must be {len(mine)} values for the optimizer's variables, {len(theirs)} for the trainable ones. "
+                f"There must be {len(mine)} values for the optimizer's variables, {len(theirs)} for the others. "
                 f"Received: {len(optimizer_variables)} and {len(trainable_variables)}."
             )
         copies = {id(v): stateless.copy_of(v, value) for v, value in zip(mine, optimizer_variables)}
@@ -511,7 +524,9 @@ class Optimizer(Configurable):
     def set_weights(self, weights: Sequence) -> None:
         """Give the optimizer's variables values, in the order of `variables`."""
         if not self.built:
-            raise ValueError(f"set_weights() needs a built optimizer; call build() of {self.name!r} first.")
+            raise ValueError(
+                f"You are calling set_weights() on {self.name!r}, which is not built: call build(variables) first."
+            )
         for variable, weight in zip(self.variables, weights):
             slots.assign(variable, weight)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
 
@@ -79,7 +80,7 @@ def save(variables: list, store: Any) -> None:
     """Put the values into a dict-like `store` under "0", "1", ..., as Keras's files have them."""
     for i, variable in enumerate(variables):
         whole = variable.full_tensor() if isinstance(variable, DTensor) else variable
-        store[str(i)] = convert_to_numpy(whole)
+        store[str(i)] = np.array(convert_to_numpy(whole))  # a copy: the next step writes into the variable
 
 
 def load(variables: list, store: Any, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.core import naming
@@ -131,6 +132,8 @@ class TorchOptimizer:
                 f"There must be a gradient for each variable; received {len(grads)} gradients for {len(variables)} "
                 f"variables{'' if self.built else '; call build(variables) first'}."
             )
+        if any(v is not known for v, known in zip(variables, self._trainable_variables)):
+            self._rebind(variables)
         if all(g is None for g in grads):
             raise ValueError("No gradients provided for any variable: each of the gradients is None.")
         for variable, grad in zip(variables, grads):
@@ -141,6 +144,23 @@ class TorchOptimizer:
             self.scheduler.step()
         with torch.no_grad():
             self._iterations.add_(1)
+
+    def _rebind(self, variables: list) -> None:
+        """Take other variables: any that the torch optimizer holds; before the first step a function makes a new one.
+
+        Raises:
+            ValueError: the torch optimizer would update none of them.
+        """
+        known = {id(p) for p in self._parameters()}
+        if all(id(v) in known for v in variables):
+            return
+        if self._make is None or int(self._iterations) > 0 or len(variables) != len(self._trainable_variables):
+            raise ValueError(
+                f"Unknown variables: the torch optimizer {self.name!r} holds other parameters than those of this step "
+                "(sharding a model replaces its parameters). Give a function that makes it, and shard before training."
+            )
+        self.optimizer, self.built = None, False
+        self.build(variables)
 
     def scale_loss(self, loss: Any) -> Any:
         return loss
@@ -155,13 +175,13 @@ class TorchOptimizer:
 
         They lie under "iteration", "learning_rate", and "state/<index of the parameter>/<name in torch>".
         """
-        store["iteration"] = convert_to_numpy(self._iterations)
+        store["iteration"] = np.array(convert_to_numpy(self._iterations))
         if self.optimizer is None:
             return
         rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         store["learning_rate"] = convert_to_numpy(torch.tensor(rates, dtype=torch.float64))
         for name, value in self._state():
-            store[f"state/{name}".replace("/", ".")] = convert_to_numpy(value)
+            store[f"state/{name}".replace("/", ".")] = np.array(convert_to_numpy(value))
 
     def load_own_variables(self, store: Any) -> None:
         """Take the state back from `store`.
