@@ -20,16 +20,20 @@ class Logs(dict):
 
     Args:
         values: the values by name; a dict among them is taken apart.
-        later: a function that gives `values` when the first of them, or their names, are asked for.
     """
 
     __slots__ = ("_later",)
 
-    def __init__(
-        self, values: Mapping[str, Any] | Iterable = (), later: Callable[[], Mapping[str, Any]] | None = None
-    ) -> None:
+    def __init__(self, values: Mapping[str, Any] | Iterable = ()) -> None:
         super().__init__(_ordered(values))
-        self._later = later
+        self._later: Callable[[], Mapping[str, Any]] | None = None
+
+    @classmethod
+    def of(cls, later: Callable[[], Mapping[str, Any]]) -> Logs:
+        """Logs whose names and values `later` gives when the first of them is asked for."""
+        logs = cls()
+        logs._later = later
+        return logs
 
     def _fill(self) -> None:
         if self._later is not None:

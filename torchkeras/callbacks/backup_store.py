@@ -1,0 +1,160 @@
+"""Backups on disk: whole generations, each in a folder that appears at once or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WEIGHTS, STATE, ARRAYS = "model.weights.h5", "state.json", "arrays.npz"
+_GENERATION = re.compile(r"generation-(\d{8})$")
+_WRITING = ".writing-"
+
+
+class CorruptBackup(OSError):
+    """A generation on disk is not what was written."""
+
+
+class BackupStore:
+    """Generations of weights and state under a folder. The state is JSON, its arrays are in an `.npz`; no pickle.
+
+    Args:
+        folder: made when the first generation is written.
+        keep: generations kept.
+    """
+
+    def __init__(self, folder: str | os.PathLike, keep: int = 2) -> None:
+        self.folder = Path(folder)
+        self.keep = keep
+
+    def generations(self) -> list[Path]:
+        """The folders of all generations, the newest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted((path for path in self.folder.iterdir() if _GENERATION.match(path.name)), reverse=True)
+
+    def write(self, save_weights: Callable[[str], None], state: dict[str, Any]) -> Path:
+        """Add a generation; `save_weights` writes to the path that it is given."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        last = self.generations()
+        number = int(_GENERATION.match(last[0].name).group(1)) + 1 if last else 0  # type: ignore[union-attr]
+        temporary = self.folder / f"{_WRITING}{secrets.token_hex(6)}"
+        temporary.mkdir()
+        try:
+            save_weights(str(temporary / WEIGHTS))
+            arrays: dict[str, np.ndarray] = {}
+            plain = _without_arrays(state, arrays)
+            with open(temporary / ARRAYS, "wb") as file:
+                np.savez(file, **arrays)
+                _to_disk(file)
+            sums = {name: _checksum(temporary / name) for name in (WEIGHTS, ARRAYS)}
+            with open(temporary / STATE, "w") as file:
+                json.dump({"checksum": _checksum_of(plain), "files": sums, "state": plain}, file)
+                _to_disk(file)
+            place = self.folder / f"generation-{number:08d}"
+            os.rename(temporary, place)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _sync(self.folder)
+        for old in self.generations()[self.keep :]:
+            shutil.rmtree(old, ignore_errors=True)
+        return place
+
+    def read(self, generation: Path) -> tuple[str, dict[str, Any]]:
+        """The path of a generation's weights, and its state.
+
+        Raises:
+            CorruptBackup: a file is missing, cut or changed.
+        """
+        try:
+            document = json.loads((generation / STATE).read_text())
+            state, sums = document["state"], document["files"]
+            if document["checksum"] != _checksum_of(state):
+                raise ValueError("its checksum is not that of its contents")
+            for name in (WEIGHTS, ARRAYS):
+                if sums[name] != _checksum(generation / name):
+                    raise ValueError(f"{name} is not the file that was written with it")
+            with np.load(generation / ARRAYS, allow_pickle=False) as arrays:
+                state = _with_arrays(state, dict(arrays))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptBackup(f"The backup {generation} is corrupt: {error}") from error
+        return str(generation / WEIGHTS), state
+
+    def remove(self) -> None:
+        """Remove all generations, and the folder if nothing else is in it."""
+        for generation in self.generations():
+            shutil.rmtree(generation, ignore_errors=True)
+        if self.folder.is_dir():
+            self._sweep()
+            with suppress(OSError):
+                self.folder.rmdir()
+
+    def _sweep(self) -> None:
+        for leftover in self.folder.glob(f"{_WRITING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _checksum(path: Path) -> list[int]:
+    """Size and CRC-32 of a file."""
+    size = total = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            size += len(block)
+            total = zlib.crc32(block, total)
+    return [size, total]
+
+
+def _checksum_of(value: Any) -> int:
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())
+
+
+def _to_disk(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    with suppress(OSError):  # some file systems can't
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """The value with its arrays taken out, each replaced by its name."""
+    if isinstance(value, np.ndarray):
+        name = f"array_{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, dict):
+        return {"dict": {str(key): _without_arrays(item, arrays) for key, item in value.items()}}
+    if isinstance(value, (list, tuple)):
+        return [_without_arrays(item, arrays) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise TypeError(
+        f"A callback's state must be made of numbers, strings, lists, dicts and arrays; received {type(value).__name__}."
+    )
+
+
+def _with_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, dict):
+        if "array" in value:
+            return arrays[value["array"]]
+        return {key: _with_arrays(item, arrays) for key, item in value["dict"].items()}
+    return [_with_arrays(item, arrays) for item in value] if isinstance(value, list) else value

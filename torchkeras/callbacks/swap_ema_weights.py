@@ -1,0 +1,78 @@
+"""SwapEMAWeights: evaluation with the moving averages of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from torchkeras.callbacks.callback import Callback
+
+
+class SwapEMAWeights(Callback):
+    """Swaps the weights and their moving averages before an evaluation, and back after it.
+
+    The optimizer must have been made with `use_ema=True`.
+
+    Args:
+        swap_on_epoch: swap at each epoch's end and back at the next one's beginning, so that callbacks behind this
+            one (such as `ModelCheckpoint`) see the averages.
+
+    Raises:
+        ValueError: no optimizer keeps averages.
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        super().__init__()
+        self.swap_on_epoch = swap_on_epoch
+        self._averages_in_model = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self.swap_on_epoch:
+            self._put(False)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.swap_on_epoch and not self._averages_in_model:
+            self._put(True)
+            if epoch == (self.params or {}).get("epochs", 0) - 1:  # the training's end will read the averages
+                with torch.no_grad():
+                    for weight, average in self._pairs():
+                        average.copy_(weight)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._put(True)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self._put(False)
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        self._put(True)
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        self._put(False)
+
+    @torch.no_grad()
+    def _put(self, averages: bool) -> None:
+        if self._averages_in_model == averages:
+            return
+        for weight, average in self._pairs():
+            kept = weight.detach().clone()
+            weight.copy_(average)
+            average.copy_(kept)
+        self._averages_in_model = averages
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        inner = [part for part in getattr(optimizer, "optimizers", [optimizer]) if getattr(part, "use_ema", False)]
+        if not inner:
+            raise ValueError(
+                "SwapEMAWeights must be used when `use_ema=True` is set on the optimizer. "
+                f"Received: use_ema={getattr(optimizer, 'use_ema', None)}"
+            )
+        for part in inner:
+            averages = part._slots.get("average", ())  # none before the optimizer is built
+            yield from (
+                (weight, average) for weight, average in zip(part._trainable_variables, averages) if average is not None
+            )
