@@ -1,0 +1,186 @@
+"""The house keeps its shape: imports point down, no cycles, public lists hold what they say, files stay readable."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections import defaultdict
+
+import pytest
+
+from tests.package_imports import PACKAGE, imports, modules, project, source_files
+
+# Lowest first. A module imports from its own unit and from floors below; the longest prefix says where it lives.
+FLOORS = [
+    ["core", "version"],
+    ["distributed", "activations", "constraints", "dtype_policies", "initializers", "regularizers", "quantizers"],
+    ["ops", "random", "tree", "backend", "config"],
+    ["losses", "metrics", "optimizers"],
+    ["layers/base"],
+    ["layers"],
+    ["saving", "training/data", "training/logs", "training/progress"],
+    ["callbacks"],
+    ["training"],
+    ["models"],
+    ["export", "applications", "datasets", "preprocessing", "visualization", "wrappers", "distillation", "compat"],
+    ["utils", "mixed_precision", "distribution"],
+    [""],
+]
+FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
+
+# How packages are called where their import name differs from their name in an index.
+IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL"}
+FORBIDDEN = {"keras", "tensorflow", "jax", "tf_keras", "keras_core"}
+
+files = pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+
+
+def unit_of(module: str) -> str:
+    """`torchkeras.layers.base.layer` is of the unit `layers/base`."""
+    parts = module.split(".")[1:]
+    for end in range(len(parts), -1, -1):
+        unit = "/".join(parts[:end])
+        if unit in FLOOR_OF:
+            return unit
+    raise AssertionError("the root is always a unit")
+
+
+def own_imports(path):
+    return [found for found in imports(path) if found.target.split(".")[0] == "torchkeras"]
+
+
+def _roots(requirements: list[str]) -> set[str]:
+    names = [re.match(r"[\w-]+", requirement).group() for requirement in requirements]  # type: ignore[union-attr]
+    return {IMPORT_NAMES.get(name, name) for name in names}
+
+
+RUN_TIME = _roots(project()["dependencies"])
+OPTIONAL = _roots([r for reqs in project()["optional-dependencies"].values() for r in reqs]) - FORBIDDEN
+
+
+@files
+def test_imports_point_down(path):
+    if path == PACKAGE / "__init__.py":
+        return
+    module = ".".join(["torchkeras", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+    unit = unit_of(module)
+    assert unit, f"{module} lives on no floor: give its folder a place in FLOORS"
+    wrong = [
+        f"{path}:{found.line} imports {found.target}"
+        for found in own_imports(path)
+        if not found.typing_only and unit_of(found.target) != unit and FLOOR_OF[unit_of(found.target)] >= FLOOR_OF[unit]
+    ]
+    # The list of a namespace may show what its own sub-folders hold.
+    if path.name == "__init__.py":
+        wrong = [line for line in wrong if f"imports {module}." not in line]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_cycles():
+    graph = {
+        name: {f.target for f in own_imports(path) if not f.typing_only and f.target in modules()}
+        for name, path in modules().items()
+    }
+    cycles = [group for group in _strong_components(graph) if len(group) > 1 or group[0] in graph[group[0]]]
+    assert not cycles, cycles
+
+
+def _strong_components(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that reach each other: two depth-first passes, the second against the arrows."""
+
+    def visit(start: str, edges: dict[str, set[str]], seen: set[str]) -> list[str]:
+        seen.add(start)
+        order, stack = [], [(start, iter(sorted(edges[start])))]
+        while stack:
+            node, targets = stack[-1]
+            following = next((t for t in targets if t not in seen), None)
+            if following is None:
+                order.append(node)
+                stack.pop()
+            else:
+                seen.add(following)
+                stack.append((following, iter(sorted(edges[following]))))
+        return order
+
+    backwards: dict[str, set[str]] = defaultdict(set, {node: set() for node in graph})
+    for node, targets in graph.items():
+        for target in targets:
+            backwards[target].add(node)
+    seen: set[str] = set()
+    finished = [node for start in graph if start not in seen for node in visit(start, graph, seen)]
+    seen = set()
+    return [visit(start, backwards, seen) for start in reversed(finished) if start not in seen]
+
+
+def test_the_cycle_finder_finds_cycles():
+    assert sorted(map(len, _strong_components({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}))) == [1, 3]
+    assert sorted(map(len, _strong_components({"a": {"b", "c"}, "b": {"c"}, "c": set()}))) == [1, 1, 1]
+
+
+@files
+def test_imports_inside_functions_are_of_optional_packages(path):
+    wrong = [f"{path}:{f.line} imports {f.target}" for f in imports(path) if f.in_function and _root(f) not in OPTIONAL]
+    assert not wrong, "\n".join(wrong)
+
+
+@files
+def test_imports_at_the_top_are_of_declared_packages(path):
+    allowed = RUN_TIME | set(sys.stdlib_module_names) | {"torchkeras"}
+    wrong = [
+        f"{path}:{f.line} imports {f.target}"
+        for f in imports(path)
+        if not f.in_function and not f.typing_only and _root(f) not in allowed
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@files
+def test_other_frameworks_are_never_imported(path):
+    assert not {_root(found) for found in imports(path)} & FORBIDDEN
+
+
+def _root(found) -> str:
+    return found.target.split(".")[0]
+
+
+@files
+def test_files_stay_readable(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= 600, f"{path} has {lines} lines; which second idea does it hold?"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in source_files() if path.name == "__init__.py"],
+    ids=lambda p: str(p.relative_to(PACKAGE).parent),
+)
+def test_init_files_are_lists(path):
+    for node in ast.parse(path.read_text()).body:
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        names = (
+            {ast.unparse(target) for target in node.targets}
+            if isinstance(node, ast.Assign)
+            else {ast.unparse(node.target)}
+            if isinstance(node, ast.AnnAssign)
+            else set()
+        )
+        assert (
+            docstring
+            or isinstance(node, (ast.Import, ast.ImportFrom))
+            or (names and names <= {"__all__", "__version__"})
+        ), f"{path}:{node.lineno} holds more than imports: {ast.unparse(node)[:80]}"
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_every_module_can_be_imported_and_keeps_its_list(name):
+    module = importlib.import_module(name)
+    missing = [public for public in getattr(module, "__all__", ()) if not hasattr(module, public)]
+    assert not missing, f"{name}.__all__ lists what {name} has not: {missing}"
+
+
+def test_version_is_the_distributions():
+    import torchkeras
+
+    assert torchkeras.__version__ == project()["version"]
