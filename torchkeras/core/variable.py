@@ -108,8 +108,8 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
         return self.assign(torch.sub(self.value, convert_to_tensor(value, dtype=self.dtype, device=self.device)))
 
     def numpy(self, *, force: bool = False) -> np.ndarray:  # type: ignore[override]
-        """The value as a NumPy array, wherever it lies and whether or not it takes gradients."""
-        return convert_to_numpy(self.value)
+        """A copy of the value as a NumPy array, wherever it lies and whether or not it takes gradients."""
+        return np.array(convert_to_numpy(self.value))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()

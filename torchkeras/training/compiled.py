@@ -42,7 +42,7 @@ class Compiled:
         run_eagerly: bool,
         steps_per_execution: int,
         jit_compile: Any,
-        auto_scale_loss: bool,
+        scale_loss: bool,
         output_names: list[str] | None,
     ) -> None:
         if jit_compile not in (True, False, None, "auto"):
@@ -50,8 +50,9 @@ class Compiled:
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(f"steps_per_execution must be an integer of at least 1; received {steps_per_execution!r}.")
         self.optimizer = optimizers.get(optimizer)
-        if auto_scale_loss and getattr(optimizer, "auto_scale", None) is not None:
-            auto_scale_loss = False
+        if scale_loss and isinstance(self.optimizer, optimizers.Optimizer):
+            if not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+                self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
         self.loss = CompileLoss(loss, loss_weights, output_names) if loss is not None else None
         self.metrics = CompileMetrics(metrics, weighted_metrics, output_names)
         self.loss_tracker = LossTracker(name="loss")

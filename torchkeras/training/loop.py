@@ -211,26 +211,39 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def build(model: Any, data: Any) -> None:
-    """Build the model (and its optimizer) for data like this batch, without running it on the data."""
-    x, _, _ = unpack_x_y_sample_weight(data)
-    if not model.built or any(not layer.built for layer in model._flatten_layers() if isinstance(layer, Layer)):
+    """Build the model, its optimizer and (where a user's step reads them) its metrics for data like this batch."""
+    x, y, _ = unpack_x_y_sample_weight(data)
+    compiled = model.__dict__.get("_compiled")
+    own_step = not (step._is_own(model, "train_step") and step._is_own(model, "test_step"))
+    needs_metrics = own_step and compiled is not None and compiled.metrics and not compiled.metrics.built
+    outputs = None
+    if needs_metrics or not all(layer.built for layer in model._flatten_layers() if isinstance(layer, Layer)):
+        outputs = _build_layers(model, x)
+    if needs_metrics and outputs is not None and y is not None:
         try:
-            specs = tree.map_structure(_spec, x)
-            outer = model.__dict__.get("_graph")
-            if outer is None:
-                model.compute_output_spec(specs) if model.built else _build_symbolically(model, specs)
-        except NotImplementedError:
-            with torch.no_grad():
-                model(x)
-    optimizer = model.optimizer
+            compiled.metrics.build(y, outputs)
+        except ValueError:  # outputs and targets are the user's step's business: no metric is known by their shapes
+            pass
+        for metric in compiled.metrics.metrics:
+            metric.to(device_of(model))
     snapshot = model.__dict__.get("_snapshot")
-    if optimizer is not None and snapshot is not None and not getattr(optimizer, "built", False):
-        optimizer.build(snapshot.weights(model))
+    if model.optimizer is not None and snapshot is not None and not model.optimizer.built:
+        model.optimizer.build(snapshot.weights(model))
 
 
-def _build_symbolically(model: Any, specs: Any) -> None:
-    model._build_for((specs,), {})
-    model.compute_output_spec(specs)
+def _build_layers(model: Any, x: Any) -> Any:
+    """The outputs as KerasTensors; running without values builds every layer on the way."""
+    try:
+        specs = tree.map_structure(_spec, x)
+        if not model.built:
+            model._build_for((specs,), {})
+        return model.compute_output_spec(specs)
+    except NotImplementedError:  # what only runs with values is built by running it
+        try:
+            with torch.no_grad():
+                return model(x)
+        except NotImplementedError:  # a model without call(): its own train_step knows what to do
+            return None
 
 
 def _spec(value: Any) -> Any:

@@ -66,7 +66,7 @@ class Trainer:
             run_eagerly,
             steps or steps_per_execution,
             jit_compile,
-            auto_scale_loss,
+            auto_scale_loss and self.dtype_policy.name == "mixed_float16",  # type: ignore[attr-defined]
             self._output_names(),
         )
         self.__dict__.update(_compiled=compiled, compiled=True, _step_cache={}, stop_training=False)
@@ -213,8 +213,7 @@ class Trainer:
         loss = None
         if compiled is not None and compiled.loss is not None and y is not None:
             loss = compiled.loss(y, y_pred, sample_weight)
-        added = self.losses  # type: ignore[attr-defined]
-        for one in added:
+        for one in self.losses if self._extra_losses_exist else ():  # type: ignore[attr-defined]
             loss = one if loss is None else loss + one
         if loss is None:
             if compiled is not None and compiled.loss is not None and y is None:

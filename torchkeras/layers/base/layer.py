@@ -236,7 +236,7 @@ class Layer(StatefulModule, Graphed, Configurable):
         mine = self.__dict__["_autocast_type"]
         if entry is None:
             state.entry = self
-            if Layer._losses_in_use:
+            if StatefulModule._extra_losses_exist:
                 self._clear_losses()
         if told is not None:
             state.training = bool(told)
@@ -318,12 +318,9 @@ class Layer(StatefulModule, Graphed, Configurable):
 
     # ------------------------------------------------------------------ losses
 
-    # Whether any layer ever added a loss: until then nobody needs to clear any.
-    _losses_in_use = False
-
     def add_loss(self, loss: Any) -> None:
         """Add a scalar tensor (or a list of them) to what training minimizes. Calls start afresh."""
-        Layer._losses_in_use = True
+        StatefulModule._extra_losses_exist = True
         if state.symbolic:
             return
         for one in tree.flatten(loss):

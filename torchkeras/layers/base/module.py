@@ -24,6 +24,9 @@ class StatefulModule(nn.Module):
     name: str
     _trainable: bool
 
+    # Whether any layer has a regularizer or ever added a loss: until then no step looks for such losses.
+    _extra_losses_exist = False
+
     _infos: dict[str, VariableInfo]
     _seed_generators: list[SeedGenerator]
     _metrics: list
@@ -88,7 +91,7 @@ class StatefulModule(nn.Module):
             if isinstance(value, SeedGenerator) and "_seed_generators" in self.__dict__:
                 if all(value is not known for known in self._seed_generators):
                     self._seed_generators.append(value)
-            elif getattr(value, "_is_metric", False) and "_metrics" in self.__dict__:
+            elif hasattr(value, "update_state") and hasattr(value, "reset_state") and "_metrics" in self.__dict__:
                 if all(value is not known for known in self._metrics):
                     self._metrics.append(value)
             self._set_plain(name, value)
@@ -179,6 +182,8 @@ class StatefulModule(nn.Module):
                 name=name,
             )
         variable.regularizer = regularizers.get(regularizer)
+        if regularizer is not None:
+            StatefulModule._extra_losses_exist = True
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
         key = variable.name.replace(".", "_")
