@@ -1,0 +1,198 @@
+"""Writing a file so that whoever looks finds the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows: leftovers stay until somebody removes them
+    fcntl = None  # type: ignore[assignment]
+
+_SUFFIX = ".saving"
+
+
+@contextmanager
+def replacing(path: Any) -> Iterator[OutputFile]:
+    """A file to write, which takes the place of `path` at the end of the block.
+
+    It lies beside the target under a temporary name, is flushed to the disk, and renamed. When the block raises, or the
+    disk is full, the target stays as it was and nothing is left over. A link stays a link: what it points to is
+    replaced. Leftovers of writers that were killed are removed first.
+
+    Raises:
+        OSError: the folder is missing, the place can't be written, or the disk is full; names the path.
+    """
+    target = Path(os.path.realpath(path))
+    _check_target(target)
+    sweep(target)
+    temporary, raw = _create(target)
+    try:
+        with raw:
+            file = OutputFile(raw, target)
+            yield file
+            file.finish()
+            os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(target.parent)
+
+
+def _check_target(target: Path) -> None:
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "The place to save to is a folder", str(target))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "The folder to save in does not exist", str(target.parent))
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "The file to replace is read-only", str(target))
+
+
+def _create(target: Path) -> tuple[Path, BinaryIO]:
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
+    while True:
+        # The target's name is cut: with the additions it must stay within the 255 bytes of a name.
+        temporary = target.parent / f"{_stem(target)}{secrets.token_hex(6)}{_SUFFIX}"
+        try:
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise type(error)(error.errno, f"Can't save here: {error.strerror}", str(target)) from error
+        raw = os.fdopen(descriptor, "r+b")
+        if target.exists() and hasattr(os, "fchmod"):
+            os.fchmod(descriptor, mode)
+        if fcntl is None:
+            return temporary, raw
+        # The lock tells a living writer's file from a leftover; a sweep may have come between.
+        fcntl.flock(raw, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, raw
+        raw.close()
+
+
+def _stem(target: Path) -> str:
+    name = target.name.encode()[:200].decode(errors="ignore")
+    return f".{name}."
+
+
+def sweep(target: Path) -> None:
+    """Remove what killed writers of `target` left beside it."""
+    if fcntl is None:
+        return
+    stem = _stem(target)
+    for leftover in target.parent.iterdir():
+        middle = leftover.name.removeprefix(stem).removesuffix(_SUFFIX)
+        if leftover.name == f"{stem}{middle}{_SUFFIX}" and len(middle) == 12:
+            with suppress(OSError), open(leftover, "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems can't
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class OutputFile:
+    """A binary file that notes the first failed write and drops what follows.
+
+    HDF5 can't be closed cleanly once a write has failed under it; so it is not told, and `finish` raises.
+    """
+
+    def __init__(self, raw: BinaryIO, target: Any) -> None:
+        self._raw = raw
+        self._target = target
+        self._error: OSError | None = None
+        self._place = 0
+        self._end = 0
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._end = max(self._end, self._place + size)
+        if self._error is None:
+            try:
+                self._raw.seek(self._place)
+                self._raw.write(data)
+            except OSError as error:
+                self._error = error
+        self._place += size
+        return size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._end}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read(self, size: int = -1) -> bytes:
+        data = b""
+        if self._error is None:
+            self._raw.seek(self._place)
+            data = self._raw.read(size)
+        self._place += len(data)
+        return data
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._place if size is None else size
+        self._end = size
+        if self._error is None:
+            try:
+                self._raw.truncate(size)
+            except OSError as error:
+                self._error = error
+        return size
+
+    def flush(self) -> None:
+        if self._error is None:
+            try:
+                self._raw.flush()
+            except OSError as error:
+                self._error = error
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def check(self) -> None:
+        """Raise the first write's failure, if there was one."""
+        self.flush()
+        if self._error is not None:
+            error = self._error
+            raise OSError(error.errno, f"Saving failed: {error.strerror}", str(self._target)) from error
+
+    def finish(self) -> None:
+        """Bring everything to the disk.
+
+        Raises:
+            OSError: a write failed.
+        """
+        self.check()
+        try:
+            os.fsync(self._raw.fileno())
+        except OSError as error:
+            self._error = error
+            self.check()

@@ -1,0 +1,52 @@
+"""Architectures as JSON text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.saving.guard import AllocationLimit, BadFileError, parse_json
+
+
+def to_json(model: Any, **kwargs: Any) -> str:
+    """The architecture, and the compile configuration, without weights. `kwargs` go to `json.dumps`."""
+    return json.dumps(serialize_keras_object(model), **kwargs)
+
+
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """A model of the architecture that `to_json()` wrote, with fresh weights.
+
+    Args:
+        custom_objects: `{"name": class or function}`: yours that the text names.
+
+    Raises:
+        TypeError: the text names a class or function that is neither Keras's nor given.
+        BadFileError: it is no JSON of a model.
+    """
+    return build(parse_json(json_string, "The JSON text"), custom_objects, None, "The JSON text", None)
+
+
+def build(config: Any, custom_objects: Any, safe_mode: bool | None, name: str, weight_bytes: int | None) -> Any:
+    """The object that a config describes; errors tell of which text.
+
+    Args:
+        weight_bytes: what the file has of values, for which alone memory is granted; `None`: no limit.
+    """
+    if not isinstance(config, dict) or not isinstance(config.get("class_name"), str) or "config" not in config:
+        raise BadFileError(f"{name} describes no model: it must be an object with 'class_name' and 'config'.")
+    try:
+        if weight_bytes is None:
+            return deserialize_keras_object(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        with AllocationLimit(weight_bytes, name):
+            return deserialize_keras_object(config, custom_objects=custom_objects, safe_mode=safe_mode)
+    except BadFileError:
+        raise
+    except (TypeError, ValueError) as error:
+        if type(error) in (TypeError, ValueError):
+            raise type(error)(f"{name}: {error}") from error
+        raise
+    except RecursionError:
+        raise BadFileError(f"{name} is nested too deeply to be a model's config.") from None
+    except (KeyError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
+        raise BadFileError(f"{name} describes no valid model: {type(error).__name__}: {error}") from error

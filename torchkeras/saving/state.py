@@ -1,0 +1,266 @@
+"""A model's state into a file's entries and back, all of it or nothing."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.core.random import SeedGenerator
+from torchkeras.core.variable import Variable
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.module import assign
+from torchkeras.optimizers.optimizer import Optimizer
+from torchkeras.saving.guard import BadFileError
+from torchkeras.saving.walk import own_variables, saveables
+from torchkeras.saving.weights_h5 import ReadEntry, WeightsReader, WeightsWriter
+
+
+def save_state(model: Any, writer: WeightsWriter, skip: Iterable[Any] = ()) -> None:
+    """Write the weights of the model and of all that it holds.
+
+    Objects with a `save_own_variables` of their own decide for themselves what to write.
+    """
+    for path, obj in saveables(model, skip):
+        name = getattr(obj, "name", None)
+        name = name if isinstance(name, str) and not isinstance(obj, SeedGenerator) else None
+        variables = own_variables(obj)
+        if variables is not None:
+            entry = writer.entry(path, name)
+            for i, (_, tensor) in enumerate(variables):
+                entry[str(i)] = tensor
+        elif hasattr(obj, "save_own_variables"):
+            obj.save_own_variables(writer.entry(path, name))
+        elif isinstance(obj, torch.nn.Module):
+            entry = writer.entry(path, name)
+            for key, value in obj.state_dict().items():
+                if isinstance(value, torch.Tensor):
+                    entry[key] = value
+
+
+# ---------------------------------------------------------------------------- loading
+
+
+class _Load:
+    """One load: first everything is compared, then read, then put in place."""
+
+    def __init__(self, file_name: str, fresh: bool) -> None:
+        self.file_name = file_name
+        self.fresh = fresh
+        self.problems: list[tuple[str, str]] = []
+        self.objects = 0
+        self.assignments: list[Callable[[], None]] = []
+        self.hooks: list[tuple[str, Any, Callable[[], None]]] = []
+
+    def add(self, path: str, obj: Any, entry: ReadEntry) -> None:
+        """Compare what the file has for an object with what the object needs."""
+        variables = own_variables(obj)
+        if variables is not None:
+            self._add_default(path, obj, entry, variables)
+        elif hasattr(obj, "load_own_variables"):
+            if not self._misfit(path, obj, entry):
+                self.hooks.append((path, obj, lambda: obj.load_own_variables(entry)))
+        elif isinstance(obj, torch.nn.Module):
+            self._add_torch_module(path, obj, entry)
+
+    def _add_default(self, path: str, obj: Any, entry: ReadEntry, variables: list) -> None:
+        if isinstance(obj, SeedGenerator) and not len(entry):
+            return  # Keras does not save the state of seeds
+        self.objects += 1
+        problem = self._count_problem(obj, entry, variables) or self._shape_problem(entry, variables)
+        if problem:
+            self.problems.append((describe(path, obj), problem))
+            return
+        for i, (_, tensor) in enumerate(variables):
+            value = _Lazy(entry, str(i)) if self.fresh else _Read(entry[str(i)])
+            self.assignments.append(lambda tensor=tensor, value=value: assign(tensor, value.get()))
+
+    def _count_problem(self, obj: Any, entry: ReadEntry, variables: list) -> str | None:
+        if len(entry) == len(variables) and all(str(i) in entry for i in range(len(variables))):
+            return None
+        if len(variables) == 0 and not getattr(obj, "built", True):
+            return f"it is not built, and the file has {len(entry)} weights for it: call it on data before loading"
+        return f"it has {len(variables)} weights; the file has {len(entry)} at {entry.path!r}"
+
+    def _shape_problem(self, entry: ReadEntry, variables: list) -> str | None:
+        for i, (name, tensor) in enumerate(variables):
+            if entry.shape(str(i)) != tuple(tensor.shape):
+                return (
+                    f"weight {i} ({name!r}) has shape {tuple(tensor.shape)}; the file has shape {entry.shape(str(i))} "
+                    f"at {entry.path}/{i}"
+                )
+        return None
+
+    def _misfit(self, path: str, obj: Any, entry: ReadEntry) -> bool:
+        """Whether an optimizer's values have other shapes; a number of them that differs is the optimizer's business."""
+        if not isinstance(obj, Optimizer) or type(obj).load_own_variables is not Optimizer.load_own_variables:
+            return False
+        variables = [(getattr(v, "path", ""), v) for v in obj.variables]
+        problem = self._shape_problem(entry, variables) if len(entry) == len(variables) else None
+        if problem:
+            self.problems.append((describe(path, obj), problem))
+        return problem is not None
+
+    def _add_torch_module(self, path: str, module: torch.nn.Module, entry: ReadEntry) -> None:
+        self.objects += 1
+        wanted = {key: value for key, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
+        names, held = sorted(wanted), set(entry)
+        if set(wanted) != held:
+            missing, extra = sorted(set(wanted) - held), sorted(held - set(wanted))
+            problem = f"the torch module's state and the file's differ: the file lacks {missing} and adds {extra}"
+            self.problems.append((describe(path, module), problem))
+            return
+        problem = self._shape_problem_by_name(entry, wanted)
+        if problem:
+            self.problems.append((describe(path, module), problem))
+            return
+        values = {key: entry[key] for key in names}
+        for key in names:
+            self.assignments.append(lambda key=key: assign(wanted[key], values[key]))
+
+    def _shape_problem_by_name(self, entry: ReadEntry, wanted: dict) -> str | None:
+        for key, tensor in wanted.items():
+            if entry.shape(key) != tuple(tensor.shape):
+                return f"{key!r} has shape {tuple(tensor.shape)}; the file has shape {entry.shape(key)} at {entry.path}/{key}"
+        return None
+
+    def finish(self, skip_mismatch: bool) -> None:
+        """Run the hooks and put the values in place; nothing is changed where something does not fit.
+
+        Raises:
+            ValueError: something does not fit, and `skip_mismatch` is off.
+        """
+        if self.problems and not skip_mismatch:
+            raise ValueError(self._message("Nothing was loaded."))
+        undo = [] if self.fresh else [_Undo(obj) for _, obj, _ in self.hooks]
+        for path, obj, hook in self.hooks:
+            self.objects += 1
+            try:
+                hook()
+            except Exception as error:
+                self.problems.append((describe(path, obj), f"{type(error).__name__}: {error}"))
+                if skip_mismatch and not isinstance(error, BadFileError):
+                    continue
+                for one in undo:
+                    one.restore()
+                if isinstance(error, BadFileError):
+                    raise
+                raise ValueError(self._message("Nothing was loaded.")) from error
+        for assignment in self.assignments:
+            assignment()
+        if self.problems:
+            warnings.warn(self._message("They keep their values."), stacklevel=4)
+
+    def _message(self, outcome: str) -> str:
+        shown = [f"  {what}: {problem}." for what, problem in self.problems[:8]]
+        more = len(self.problems) - len(shown)
+        if more:
+            shown.append(f"  ... and {more} more.")
+        return (
+            f"{len(self.problems)} objects of the model do not fit what {self.file_name} has for them. {outcome}\n"
+            + "\n".join(shown)
+        )
+
+
+class _Lazy:
+    """A value read when it is put in place: for a model that nobody has yet, so that none is held twice."""
+
+    def __init__(self, entry: ReadEntry, key: str) -> None:
+        self._entry, self._key = entry, key
+
+    def get(self) -> np.ndarray:
+        return self._entry[self._key]
+
+
+class _Read:
+    def __init__(self, value: np.ndarray) -> None:
+        self._value = value
+
+    def get(self) -> np.ndarray:
+        return self._value
+
+
+class _Undo:
+    """The values of an object's variables, to put back."""
+
+    def __init__(self, obj: Any) -> None:
+        variables = obj.weights if isinstance(obj, Layer) else getattr(obj, "variables", [])
+        self._held = [(v, v.detach().clone()) for v in variables if isinstance(v, torch.Tensor)]
+
+    def restore(self) -> None:
+        with torch.no_grad():
+            for variable, value in self._held:
+                (variable.detach() if not isinstance(variable, Variable) else variable).copy_(value)
+
+
+def describe(path: str, obj: Any) -> str:
+    """An object for messages: class, name, place."""
+    name = getattr(obj, "name", None)
+    return (
+        f"{type(obj).__name__} {name!r} (at {path or 'the root'!r})" if name else f"{type(obj).__name__} (at {path!r})"
+    )
+
+
+def load_state(
+    model: Any,
+    reader: WeightsReader,
+    skip_mismatch: bool = False,
+    skip: Iterable[Any] = (),
+    fresh: bool = False,
+) -> None:
+    """Give the model, and all that it holds, the file's values.
+
+    Args:
+        skip_mismatch: leave out, with a warning, what does not fit.
+        skip: objects to leave out.
+        fresh: nobody has the model yet, so a load that fails half-way harms nothing.
+
+    Raises:
+        ValueError: something does not fit; then no weight has been changed.
+        BadFileError: the file's data can't be read; likewise.
+    """
+    load = _Load(reader.name, fresh)
+    nested: list[str] = []
+    for path, obj in saveables(model, skip):
+        entry = reader.entry(path)
+        if "/container" in f"/{path}" and not len(entry) and not reader.has(_container_of(path)):
+            nested += [describe(path, obj)] if own_variables(obj) else []
+            continue
+        load.add(path, obj, entry)
+    if nested:
+        warnings.warn(
+            f"{reader.name} has nothing for layers in lists within lists, as Keras wrote it before 3.14: {nested}. They "
+            f"keep their values.",
+            stacklevel=4,
+        )
+    load.finish(skip_mismatch)
+
+
+def _container_of(path: str) -> str:
+    """The path up to the innermost nested container."""
+    parts = path.split("/")
+    last = max(i for i, part in enumerate(parts) if part == "container" or part.startswith("container_"))
+    return "/".join(parts[: last + 1])
+
+
+def load_state_by_name(model: Any, reader: WeightsReader, skip_mismatch: bool = False) -> None:
+    """Give those direct layers of the model values whose names the file has; the others are left alone.
+
+    Raises:
+        ValueError: a layer of the name has other shapes, and `skip_mismatch` is off.
+    """
+    paths: dict[str, str] = {}
+    for path, name in reader.names():
+        if "/" not in path or path.count("/") == 1:  # the direct layers: of a row or graph, or attributes
+            paths.setdefault(name, path)
+    load = _Load(reader.name, fresh=False)
+    for layer in model.layers:
+        root = paths.get(layer.name)
+        if root is None:
+            continue
+        for path, obj in saveables(layer):
+            load.add(f"{root}/{path}" if path else root, obj, reader.entry(f"{root}/{path}" if path else root))
+    load.finish(skip_mismatch)

@@ -1,0 +1,160 @@
+"""One walk over what of a model is saved, and its names in Keras's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from torchkeras.core.naming import snake_case
+from torchkeras.core.operation import Operation
+from torchkeras.core.random import SeedGenerator
+from torchkeras.core.serialization import registered_class
+from torchkeras.layers.base.containers import Container
+from torchkeras.layers.base.layer import Layer
+from torchkeras.losses.loss import Loss
+from torchkeras.optimizers.optimizer import Optimizer
+
+
+def saveables(root: Any, skip: Any = ()) -> Iterator[tuple[str, Any]]:
+    """All objects with state in `root`, each once, with their paths: `("layers/dense", <Dense>)`, ...
+
+    The layers of functional and Sequential models come first; then attributes by name, private ones last. In lists,
+    tuples and dicts objects go by their classes' names, numbered.
+
+    Args:
+        skip: objects to leave out, with what is in them.
+    """
+    seen = {id(obj) for obj in skip}
+    yield from _walk("", root, seen)
+
+
+def _walk(path: str, obj: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(obj) in seen:
+        return
+    seen.add(id(obj))
+    yield path, obj
+    if not isinstance(obj, Layer) and isinstance(obj, torch.nn.Module):
+        return  # a torch module is saved whole
+    for name, value in _attributes(obj):
+        inner = f"{path}/{name}" if path else name
+        if is_saveable(value):
+            yield from _walk(inner, value, seen)
+        elif isinstance(value, (list, tuple, dict)):
+            yield from _walk_container(inner, value, seen, set())
+
+
+def _walk_container(path: str, container: Any, seen: set[int], above: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(container) in above:
+        return
+    above = above | {id(container)}
+    used: dict[str, int] = {}
+    for value in list(container.values()) if isinstance(container, dict) else list(container):
+        if is_saveable(value):
+            yield from _walk(f"{path}/{_numbered(class_name(value), used)}", value, seen)
+        elif isinstance(value, (list, tuple, dict)):
+            yield from _walk_container(f"{path}/{_numbered('container', used)}", value, seen, above)
+
+
+def _numbered(name: str, used: dict[str, int]) -> str:
+    number = used[name] = used.get(name, -1) + 1
+    return f"{name}_{number}" if number else name
+
+
+def class_name(obj: Any) -> str:
+    """The name by which objects of the class go in a container."""
+    return snake_case(registered_class(obj).__name__)
+
+
+def is_saveable(obj: Any) -> bool:
+    """Whether the object has state of its own, or may hold some that has."""
+    if isinstance(obj, torch.nn.Module):
+        return not isinstance(obj, Container)
+    if isinstance(obj, type):
+        return False
+    return (
+        isinstance(obj, (Operation, Optimizer, Loss, SeedGenerator))
+        or getattr(obj, "_is_metric", False) is True
+        or hasattr(type(obj), "save_own_variables")
+    )
+
+
+def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
+    if is_graph_or_row(obj):
+        yield "layers", obj.layers
+    hidden = _base_attributes(_base_of(obj))
+    for name in sorted(dir(obj), key=lambda name: f"~{name}" if name.startswith("_") else name):
+        if name.startswith("__") or name in hidden or name in _OWN_STRUCTURE:
+            continue
+        try:
+            value = getattr(obj, name)
+        except Exception:  # a property that has nothing to tell yet
+            continue
+        yield name, value
+
+
+def is_graph_or_row(obj: Any) -> bool:
+    """Whether it is a functional or Sequential model, whose layers are known by their order."""
+    own = getattr(obj, "__dict__", {})
+    return "_row" in own or own.get("_graph") is not None
+
+
+# What our models keep beside `layers`, where Keras has `operations` and `_functional`.
+_OWN_STRUCTURE = frozenset({"operations", "_operations", "_graph", "_row"})
+
+
+def _base_of(obj: Any) -> type:
+    for base in (Layer, Optimizer, Loss, Operation, SeedGenerator):
+        if isinstance(obj, base):
+            return base
+    return object
+
+
+@lru_cache(None)
+def _base_attributes(base: type) -> frozenset[str]:
+    """The names that every object of the kind has: none of them holds what a subclass adds."""
+    made: dict[type, Any] = {Layer: dict(name="reference"), Operation: dict(name="reference"), Loss: dict(name="reference"),
+                             Optimizer: dict(learning_rate=1.0, name="reference"), SeedGenerator: dict(seed=0, name="reference")}  # fmt: skip
+    return frozenset(dir(base(**made[base]))) if base in made else frozenset(dir(object()))
+
+
+# ---------------------------------------------------------------------------- what an object saves
+
+
+def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
+    """The names and variables that the object's default hooks save, in the order of files; `None` where it has its own."""
+    hook = getattr(type(obj), "load_own_variables", None)
+    if isinstance(obj, Layer):
+        default = hook is Layer.load_own_variables and type(obj).save_own_variables is Layer.save_own_variables
+        return _layer_variables(obj) if default else None
+    if isinstance(obj, SeedGenerator):
+        return [("state", obj.state)] if hook is None else None
+    return None
+
+
+def _layer_variables(layer: Layer) -> list[tuple[str, torch.Tensor]]:
+    """The layer's weights, also those in lists and dicts: trainable ones first, each kind in the order of making."""
+    found = [*layer._own_variables()]
+    for name, child in layer._modules.items():
+        if isinstance(child, Container):
+            found += _container_variables(name, child)
+    ages = {id(info): age for age, info in enumerate(layer._infos.values())}
+    last = len(ages)
+
+    def age(named: tuple[str, torch.Tensor]) -> tuple[bool, int]:
+        info = layer._infos.get(named[0]) or getattr(named[1], "_info", None)
+        return not isinstance(named[1], torch.nn.Parameter), ages.get(id(info), last)
+
+    return sorted(found, key=age)
+
+
+def _container_variables(name: str, container: Container) -> Iterator[tuple[str, torch.Tensor]]:
+    held = {**container._parameters, **container._buffers}
+    for key, tensor in held.items():
+        if tensor is not None:
+            yield f"{name}.{key}", tensor
+    for key, child in container._modules.items():
+        if isinstance(child, Container):
+            yield from _container_variables(f"{name}.{key}", child)
