@@ -113,11 +113,22 @@ def _bytes_asked_for(func: Any, args: tuple, kwargs: dict) -> int:
 
 
 _SIZE_ARGUMENTS = {
-    **{name: ("size",) for name in ("empty", "zeros", "ones", "full", "rand", "randn", "randint", "empty_strided",
-                                    "new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided")},
+    "empty": ("size",),
     "empty_permuted": ("size",),
-    "eye": ("n", "m"),
+    "empty_strided": ("size",),
+    "full": ("size",),
+    "new_empty": ("size",),
+    "new_empty_strided": ("size",),
+    "new_full": ("size",),
+    "new_ones": ("size",),
+    "new_zeros": ("size",),
+    "ones": ("size",),
+    "rand": ("size",),
+    "randint": ("size",),
+    "randn": ("size",),
+    "zeros": ("size",),
     "arange": ("end",),
+    "eye": ("n", "m"),
     "linspace": ("steps",),
     "repeat": ("repeats",),
-}  # fmt: skip
+}

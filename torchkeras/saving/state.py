@@ -95,7 +95,7 @@ class _Load:
         return None
 
     def _misfit(self, path: str, obj: Any, entry: ReadEntry) -> bool:
-        """Whether an optimizer's values have other shapes; a number of them that differs is the optimizer's business."""
+        """Whether an optimizer's values have other shapes; it deals itself with another number of them."""
         if not isinstance(obj, Optimizer) or type(obj).load_own_variables is not Optimizer.load_own_variables:
             return False
         variables = [(getattr(v, "path", ""), v) for v in obj.variables]
@@ -123,8 +123,9 @@ class _Load:
 
     def _shape_problem_by_name(self, entry: ReadEntry, wanted: dict) -> str | None:
         for key, tensor in wanted.items():
-            if entry.shape(key) != tuple(tensor.shape):
-                return f"{key!r} has shape {tuple(tensor.shape)}; the file has shape {entry.shape(key)} at {entry.path}/{key}"
+            own, found = tuple(tensor.shape), entry.shape(key)
+            if own != found:
+                return f"{key!r} has shape {own}; the file has shape {found} at {entry.path}/{key}"
         return None
 
     def finish(self, skip_mismatch: bool) -> None:
@@ -232,8 +233,8 @@ def load_state(
         load.add(path, obj, entry)
     if nested:
         warnings.warn(
-            f"{reader.name} has nothing for layers in lists within lists, as Keras wrote it before 3.14: {nested}. They "
-            f"keep their values.",
+            f"{reader.name} has nothing for layers in lists within lists, as older Keras wrote it: {nested}. "
+            f"They keep their values.",
             stacklevel=4,
         )
     load.finish(skip_mismatch)

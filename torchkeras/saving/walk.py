@@ -115,16 +115,17 @@ def _base_of(obj: Any) -> type:
 @lru_cache(None)
 def _base_attributes(base: type) -> frozenset[str]:
     """The names that every object of the kind has: none of them holds what a subclass adds."""
-    made: dict[type, Any] = {Layer: dict(name="reference"), Operation: dict(name="reference"), Loss: dict(name="reference"),
-                             Optimizer: dict(learning_rate=1.0, name="reference"), SeedGenerator: dict(seed=0, name="reference")}  # fmt: skip
-    return frozenset(dir(base(**made[base]))) if base in made else frozenset(dir(object()))
+    if base is object:
+        return frozenset(dir(object()))
+    named = {"name": "reference"}  # so that no number of an automatic name is used up
+    return frozenset(dir(base(1.0, **named) if base is Optimizer else base(**named)))
 
 
 # ---------------------------------------------------------------------------- what an object saves
 
 
 def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
-    """The names and variables that the object's default hooks save, in the order of files; `None` where it has its own."""
+    """The names and variables that the object's default hooks save, in files' order; `None` where it has its own."""
     hook = getattr(type(obj), "load_own_variables", None)
     if isinstance(obj, Layer):
         default = hook is Layer.load_own_variables and type(obj).save_own_variables is Layer.save_own_variables
