@@ -7,28 +7,27 @@ from typing import Any
 
 
 class CallState(threading.local):
-    """Ambient values of the call in progress; `None` where nobody has said anything."""
+    """Ambient values of the call in progress; `None` where nobody has said anything.
 
-    training: bool | None = None
-    """Whether the enclosing call was told to train (or not)."""
+    Attributes:
+        training: whether the enclosing call was told to train (or not).
+        autocast: the torch dtype to which float weights are cast when they are read.
+        stateless: the innermost `StatelessScope`.
+        symbolic: whether shapes are being inferred: values mean nothing then and no state may change.
+        special: whether one of the three above changes what reading a weight gives; one look on the hot path, not three.
+        entry: the outermost layer whose call is in progress.
+        safe_mode: whether the load in progress refuses what could run code.
+    """
 
-    autocast: Any = None
-    """The torch dtype to which float weights are cast when they are read."""
-
-    stateless: Any = None
-    """The innermost `StatelessScope`."""
-
-    symbolic: bool = False
-    """Whether shapes are being inferred: values mean nothing now and no state may change."""
-
-    special: bool = False
-    """Whether one of the three above changes what reading a weight gives. One look on the hot path, not three."""
-
-    entry: Any = None
-    """The outermost layer whose call is in progress."""
-
-    safe_mode: bool | None = None
-    """Whether the load in progress refuses what could run code."""
+    def __init__(self) -> None:
+        # In the instance (once a thread), not in the class: torch.compile guards what it finds in the instance's dict.
+        self.training: bool | None = None
+        self.autocast: Any = None
+        self.stateless: Any = None
+        self.symbolic = False
+        self.special = False
+        self.entry: Any = None
+        self.safe_mode: bool | None = None
 
     def set(self, name: str, value: Any) -> Any:
         """Set `autocast`, `stateless` or `symbolic`; returns what it was."""

@@ -38,8 +38,8 @@ class TrainStep:
         self.distributed = process.is_joined()
         if self.distributed:
             self.forward = data_parallel.wrap(model)
-        elif compiled.jit_compile:
-            self.forward = model._jit_forward()
+        self.jit = torch.compile(self._outputs_and_loss) if compiled.jit_compile and not self.distributed else None
+        self._jit_rows: int | None = None
         self._plain_loss = _is_own(model, "compute_loss") and _is_own(model, "compute_metrics")
 
     def __call__(self, data: Any) -> None:
@@ -49,10 +49,10 @@ class TrainStep:
         if self.distributed:
             data, share = data_parallel.take_share(data)
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = self.forward(x) if self.distributed else self.forward(x, training=True)
-        loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
         compiled = model._compiled
         rows = rows_of(x) if share is None else share.rows
+        run = self._outputs_and_loss if self.jit is None else self._jit_for(rows)
+        y_pred, loss = run(x, y, sample_weight)
         summed = compiled.loss is not None and compiled.loss.reduction == "sum"
         weight = rows if share is None or not summed else (share.total if rows else 0)
         compiled.loss_tracker.add(loss, rows, weight)
@@ -72,6 +72,18 @@ class TrainStep:
         if rows and (compiled.metrics or not self._plain_loss):
             with torch.no_grad():
                 model._update_metrics(x, y, y_pred, sample_weight)
+
+
+    def _outputs_and_loss(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, torch.Tensor]:
+        y_pred = self.forward(x) if self.distributed else self.forward(x, training=True)
+        loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        return y_pred, loss
+
+    def _jit_for(self, rows: int) -> Callable:
+        """The compiled form for batches of the first one's size; a ragged last batch runs as it is, not compiled anew."""
+        if self._jit_rows is None:
+            self._jit_rows = rows
+        return self.jit if rows == self._jit_rows else self._outputs_and_loss  # type: ignore[return-value]
 
 
 class OwnTrainStep:

@@ -48,7 +48,7 @@ class Trainer:
                 latter take sample weights.
             run_eagerly: never compile.
             steps_per_execution: batches between two looks of the callbacks.
-            jit_compile: `True` compiles the forward pass with `torch.compile`.
+            jit_compile: `True` compiles forward, loss and backward with `torch.compile`.
             auto_scale_loss: scale losses under `mixed_float16`.
 
         Raises:
@@ -260,11 +260,6 @@ class Trainer:
         """The outputs for one batch."""
         x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)  # type: ignore[operator]
-
-    def _jit_forward(self) -> Any:
-        if "jit" not in self._step_cache:  # type: ignore[attr-defined]
-            self._step_cache["jit"] = torch.compile(self, dynamic=None)  # type: ignore[attr-defined]
-        return self._step_cache["jit"]  # type: ignore[attr-defined]
 
     # ------------------------------------------------------------------ fit, evaluate, predict
 
