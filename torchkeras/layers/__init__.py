@@ -6,6 +6,7 @@ from torchkeras.layers.base.layer import Layer as Layer
 
 # core
 from torchkeras.layers.core.dense import Dense as Dense
+from torchkeras.layers.core.einsum_dense import EinsumDense as EinsumDense
 from torchkeras.layers.core.embedding import Embedding as Embedding
 from torchkeras.layers.core.identity import Identity as Identity
 from torchkeras.layers.core.input_layer import Input as Input
@@ -13,6 +14,7 @@ from torchkeras.layers.core.input_layer import InputLayer as InputLayer
 from torchkeras.layers.core.lambda_layer import Lambda as Lambda
 from torchkeras.layers.core.masking import Masking as Masking
 from torchkeras.layers.core.wrapper import Wrapper as Wrapper
+from torchkeras.layers.core.torch_module import TorchModuleWrapper as TorchModuleWrapper
 
 # activation
 from torchkeras.layers.activation.activation import ELU as ELU
@@ -126,6 +128,12 @@ from torchkeras.layers.regularization.noise import GaussianNoise as GaussianNois
 
 # preprocessing
 from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
+
+# attention
+from torchkeras.layers.attention.attention import AdditiveAttention as AdditiveAttention
+from torchkeras.layers.attention.attention import Attention as Attention
+from torchkeras.layers.attention.grouped_query_attention import GroupedQueryAttention as GroupQueryAttention
+from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 
 # recurrent
 from torchkeras.layers.recurrent.bidirectional import Bidirectional as Bidirectional
