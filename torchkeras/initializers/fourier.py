@@ -48,7 +48,7 @@ class STFT(Initializer):
         frame_length, _, bins = shape
         time = torch.arange(frame_length, **where).reshape(-1, 1, 1)
         frequency = torch.arange(bins, **where).reshape(1, 1, -1) / ((bins - 1) * 2)
-        angle = -2 * time * frequency * math.pi
+        angle = -2 * time * frequency * torch.full((), math.pi, **where)
         kernel = torch.cos(angle) if self.side == "real" else torch.sin(angle)
         if self.window is None:
             return kernel

@@ -17,7 +17,8 @@ class RandomInitializer(Initializer):
     """Base of the random ones.
 
     Args:
-        seed: an integer (the same values at every call), a `SeedGenerator` (others at every call), or `None`: drawn once.
+        seed: an integer (the same values at every call), a `SeedGenerator` (others at every call), or `None`: an
+            integer drawn once.
     """
 
     keras_module = None
@@ -55,7 +56,7 @@ class RandomInitializer(Initializer):
         return torch.normal(mean, stddev, size=tuple(shape), generator=generator, **where)
 
     def _truncated(self, shape: Any, mean: float, stddev: float, dtype: Any) -> torch.Tensor:
-        """Of four standard normal draws the first within two deviations."""
+        """Of four standard normal draws the first within two deviations (without one, the very first), as in Keras."""
         drawn = self._normal((*shape, 4), 0.0, 1.0, dtype)
         inside = (drawn > -2) & (drawn < 2)
         first = inside.max(-1, keepdim=True)[1]
@@ -135,7 +136,8 @@ class VarianceScaling(RandomInitializer):
             raise ValueError(f"scale must be positive; received {scale}.")
         if mode not in _MODES:
             raise ValueError(f"mode must be one of {_MODES}; received {mode!r}.")
-        distribution = "truncated_normal" if distribution == "normal" else distribution.lower()
+        distribution = distribution.lower()
+        distribution = "truncated_normal" if distribution == "normal" else distribution
         if distribution not in _DISTRIBUTIONS:
             raise ValueError(f"distribution must be one of {_DISTRIBUTIONS}; received {distribution!r}.")
         self.scale, self.mode, self.distribution = scale, mode, distribution
@@ -241,7 +243,7 @@ class Orthogonal(RandomInitializer):
         q = q * torch.sign(torch.diagonal(r))
         if rows < columns:
             q = q.t()
-        return (self.gain * q.reshape(shape)).to(where["dtype"])
+        return (self.gain * q.reshape(shape)).to(where["dtype"]).contiguous()
 
 
 OrthogonalInitializer = Orthogonal
