@@ -1,0 +1,175 @@
+"""Dot-product attention in the manner of Luong (2015) and additive attention in that of Bahdanau (2014)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.random import SeedGenerator
+from torchkeras.layers.attention.scores import all_of, causal_mask
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.regularization.dropout import layer_generator
+
+
+class Attention(Layer):
+    """`softmax(scores(query, key)) @ value`, called on `[query, value]` or `[query, value, key]`.
+
+    Args:
+        use_scale: learn a factor of the scores.
+        score_mode: `"dot"` for products, `"concat"` for `sum(tanh(query + key))`.
+        dropout: share of the scores dropped in training.
+    """
+
+    _config_base = True
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.use_scale = use_scale
+        self.score_mode = score_mode
+        self.dropout = dropout
+        self.seed = seed
+        if dropout > 0:
+            self.seed_generator = SeedGenerator(seed)
+        if score_mode not in ("dot", "concat"):
+            raise ValueError(
+                "Invalid value for argument score_mode. Expected one of {'dot', 'concat'}. "
+                f"Received: score_mode={score_mode}"
+            )
+
+    def build(self, input_shape: Any) -> None:
+        self._check_inputs(input_shape)
+        self.scale = self.concat_score_weight = None
+        if self.use_scale:
+            self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight(name="concat_score_weight", shape=(), initializer="ones")
+
+    def _calculate_scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """`(B, T, S)` for a query `(B, T, dim)` and a key `(B, S, dim)`."""
+        scale = self.scale
+        if self.score_mode == "dot":
+            scores = torch.matmul(query, key.transpose(-2, -1))
+            return scores if scale is None else scores * scale
+        pairs = query.unsqueeze(-2) + key.unsqueeze(-3)
+        pairs = torch.tanh(pairs if scale is None else scale * pairs)
+        return self.concat_score_weight * pairs.sum(-1)
+
+    def call(
+        self,
+        inputs: list[Tensor],
+        mask: Any = None,
+        training: bool = False,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        self._check_inputs(inputs, mask)
+        query, value = inputs[0], inputs[1]
+        key = inputs[2] if len(inputs) > 2 else value
+        query_mask, value_mask = (mask[0], mask[1]) if mask else (None, None)
+        scores = self._calculate_scores(query, key)
+        hidden = all_of(
+            None if value_mask is None else value_mask.unsqueeze(-2),
+            causal_mask(scores.shape[-2], scores.shape[-1], scores.device) if use_causal_mask else None,
+        )
+        if hidden is not None:
+            # As Keras: far below every other score, not minus infinity.
+            far = 65504.0 if scores.dtype == torch.float16 else 1e9
+            scores = torch.where(hidden, scores, scores - far)
+        scores = torch.softmax(scores, -1)
+        if training and self.dropout > 0:
+            scores = self._drop(scores)
+        outputs = torch.matmul(scores, value)
+        if query_mask is not None:
+            outputs = outputs.masked_fill(query_mask.to(torch.bool).unsqueeze(-1).logical_not(), 0)
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def _drop(self, scores: Tensor) -> Tensor:
+        generator = layer_generator(self, scores.device)
+        if generator is None:
+            return F.dropout(scores, self.dropout)
+        keep = 1.0 - self.dropout
+        kept = torch.bernoulli(torch.full(scores.shape, keep, device=scores.device), generator=generator).bool()
+        return torch.where(kept, scores / keep, 0)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        self._check_inputs(inputs, mask)
+        return None if mask is None else mask[0]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[0][:-1], input_shape[1][-1])
+
+    def compute_output_spec(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        self._check_inputs(inputs, mask)
+        shapes = [one.shape for one in inputs]
+        output = KerasTensor(self.compute_output_shape(shapes), self.compute_dtype)
+        if not return_attention_scores:
+            return output
+        return output, KerasTensor((*shapes[0][:-1], shapes[-1][-2]), self.compute_dtype)
+
+    def _check_inputs(self, inputs: Any, mask: Any = None) -> None:
+        name = type(self).__name__
+        if not isinstance(inputs, list):
+            raise ValueError(
+                f"{name} layer must be called on a list of inputs, namely [query, value] or [query, value, key]. "
+                f"Received: inputs={inputs}."
+            )
+        if not 2 <= len(inputs) <= 3:
+            raise ValueError(
+                f"{name} layer accepts inputs list of length 2 or 3, namely [query, value] or [query, value, key]. "
+                f"Received length: {len(inputs)}."
+            )
+        if mask is None:
+            return
+        if not isinstance(mask, list):
+            raise ValueError(
+                f"{name} layer mask must be a list, namely [query_mask, value_mask]. Received: mask={mask}."
+            )
+        if not 2 <= len(mask) <= 3:
+            raise ValueError(f"{name} layer accepts mask list of length 2 or 3. Received: mask={mask}.")
+
+
+class AdditiveAttention(Attention):
+    """Attention with the scores `sum(scale * tanh(query + key))`.
+
+    Args:
+        use_scale: learn `scale`, `(dim,)`; else it is 1.
+        dropout: share of the scores dropped in training.
+    """
+
+    _config_base = True
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
+
+    def build(self, input_shape: Any) -> None:
+        self._check_inputs(input_shape)
+        self.scale = None
+        if self.use_scale:
+            self.scale = self.add_weight(name="scale", shape=(input_shape[0][-1],), initializer="glorot_uniform")
+
+    def _calculate_scores(self, query: Tensor, key: Tensor) -> Tensor:
+        pairs = torch.tanh(query.unsqueeze(-2) + key.unsqueeze(-3))
+        return (pairs if self.scale is None else self.scale * pairs).sum(-1)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["score_mode"]
+        return config

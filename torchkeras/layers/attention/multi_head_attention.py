@@ -1,0 +1,122 @@
+"""Multi-head attention (Vaswani et al., 2017)."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+from torchkeras.layers.attention.projected import ProjectedAttention, Shape, check_value_and_key
+from torchkeras.layers.core.einsum_dense import EinsumDense
+
+
+class MultiHeadAttention(ProjectedAttention):
+    """Attention of `query` `(B, T, *)` to `value` and `key` `(B, S, *)` in several heads; the output is `(B, T, out)`.
+
+    Args:
+        num_heads: number of heads.
+        key_dim: size of a head for queries and keys.
+        value_dim: for values; default: `key_dim`.
+        dropout: share of the attention scores dropped in training.
+        output_shape: sizes of the output's last axes; default: the query's last.
+        attention_axes: the axes attended over; default: all between batch and features.
+        sliding_window: how far a step sees, before and behind.
+        flash_attention: `True` for torch's flash kernel or an error; default: torch chooses.
+        use_gate: multiply what the heads put out by a sigmoid gate of the query.
+    """
+
+    _config_base = True
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        value_dim: int | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        output_shape: Any = None,
+        attention_axes: Any = None,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        options = dict(locals())
+        for name in ("num_heads", "key_dim", "value_dim"):
+            value = options[name]
+            if (not isinstance(value, int) or value <= 0) and not (name == "value_dim" and value is None):
+                raise ValueError(
+                    f"Received an invalid value for argument `{name}`, expected a positive integer. "
+                    f"Received: {name}={value}"
+                )
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.key_dim = key_dim
+        self.value_dim = value_dim or key_dim
+        self._output_shape = _as_sizes(output_shape)
+        self.attention_axes = _as_axes(attention_axes)
+        self._set_options(options, key_dim)
+
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
+        key_shape = check_value_and_key(value_shape, key_shape)
+        heads = self.num_heads
+        self.query_dense = self._to_heads("query", query_shape, heads, self.key_dim)
+        self.key_dense = self._to_heads("key", key_shape, heads, self.key_dim)
+        if self.use_gate:
+            self._gate_dense = self._to_heads("gate", query_shape, heads, self.value_dim, activation="sigmoid")
+        self.value_dense = self._to_heads("value", value_shape, heads, self.value_dim)
+        rank = len(value_shape) + 1
+        axes = self.attention_axes or tuple(range(1, rank - 2))
+        self.attention_axes = self._attention_axes = tuple(axis if axis >= 0 else rank - 1 + axis for axis in axes)
+        self._build_scores(tuple(range(-len(axes), 0)))
+        self.output_dense = self._from_heads("attention_output", query_shape)
+        self.output_dense.build((*query_shape[:-1], heads, self.value_dim))
+
+    def _to_heads(self, name: str, shape: Shape, heads: int, size: int, **options: Any) -> EinsumDense:
+        free = string.ascii_lowercase[: len(shape) - 1]
+        dense = self._projection(name, f"{free}x,xyz->{free}yz", (None,) * (len(free) - 1) + (heads, size), **options)
+        dense.build(shape)
+        return dense
+
+    def _from_heads(self, name: str, query_shape: Shape) -> EinsumDense:
+        free = string.ascii_lowercase[: len(query_shape) - 1]
+        sizes = self._output_shape or (query_shape[-1],)
+        new = string.ascii_lowercase[len(free) : len(free) + len(sizes)]
+        return self._projection(name, f"{free}yz,yz{new}->{free}{new}", (None,) * (len(free) - 1) + tuple(sizes))
+
+    def _projections(self) -> tuple[EinsumDense, EinsumDense, EinsumDense, EinsumDense]:
+        return self.query_dense, self.key_dense, self.value_dense, self.output_dense
+
+    def _heads(self) -> int:
+        return self.num_heads
+
+    def compute_output_shape(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> Shape:
+        check_value_and_key(value_shape, key_shape)
+        return (*query_shape[:-1], *(self._output_shape or query_shape[-1:]))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "output_shape": self._output_shape}
+
+
+def _as_sizes(output_shape: Any) -> tuple[int, ...] | None:
+    if not output_shape:
+        return output_shape
+    try:
+        return (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+    except TypeError as error:
+        raise ValueError(f"`output_shape` must be a tuple, list or int. Received: {output_shape}") from error
+
+
+def _as_axes(axes: Any) -> Any:
+    if isinstance(axes, int):
+        return (axes,)
+    if axes and not isinstance(axes, (list, tuple)):
+        raise ValueError(f"`attention_axes` must be an int, list, or tuple. Received: attention_axes={axes}")
+    return axes

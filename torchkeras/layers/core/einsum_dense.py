@@ -1,0 +1,234 @@
+"""EinsumDense: a dense layer whose product an einsum equation spells out."""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.initializers import VarianceScaling
+from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.core.lora import LowRankAdaptable
+
+Shape = tuple[int | None, ...]
+
+
+class EinsumDense(LowRankAdaptable):
+    """`activation(einsum(equation, inputs, kernel) + bias)`.
+
+    Args:
+        equation: as `"abc,cd->abd"`; an ellipsis may stand first or last in the inputs and the output.
+        output_shape: without the batch axis (and without what the ellipsis stands for); `None` for a size that comes
+            from the inputs.
+        bias_axes: the output's letters along which there is a bias, as `"d"`; `None` for no bias.
+    """
+
+    _config_base = True
+
+    def __init__(
+        self,
+        equation: str,
+        output_shape: Any,
+        activation: Any = None,
+        bias_axes: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        gptq_unpacked_column_size: int | None = None,
+        quantization_config: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.equation = equation
+        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        self.bias_axes = bias_axes
+        self.activation = activations.get(activation)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.set_lora(lora_rank, lora_alpha)
+        self.gptq_unpacked_column_size = gptq_unpacked_column_size
+        self.quantization_config = quantization_config
+
+    def build(self, input_shape: Shape) -> None:
+        terms = parse(self.equation, len(input_shape))
+        output_shape = self._full_output_shape(terms, input_shape)
+        shape = kernel_shape(terms, input_shape, output_shape)
+        initializer = self.kernel_initializer
+        if isinstance(initializer, VarianceScaling) and None in (initializer.input_axes, initializer.output_axes):
+            initializer = _with_axes(initializer, terms)
+        self.input_spec = InputSpec(ndim=len(input_shape))
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=shape,
+            initializer=initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = None
+        if self.bias_axes is not None:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=bias_shape(terms, self.bias_axes, output_shape),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self._matmul_axes = matmul_axes(terms)
+        self._bias_in_matmul = self.bias is not None and tuple(self.bias.shape) == shape[self._matmul_axes :]
+        self.built = True
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        kernel = self.adapted_weight() if self.lora_enabled else self.kernel
+        bias = self.bias
+        if inputs.dtype != kernel.dtype:
+            inputs = inputs.to(kernel.dtype)
+        bound = self._matmul_axes
+        if bound and self._bias_in_matmul:
+            x = torch.addmm(bias.reshape(-1), *_as_matrices(inputs, kernel, bound))
+        elif bound:
+            x = torch.mm(*_as_matrices(inputs, kernel, bound))
+        else:
+            x = torch.einsum(self.equation, inputs, kernel)
+        if bound:
+            x = x.view(*inputs.shape[: inputs.dim() - bound], *kernel.shape[bound:])
+        if bias is not None and not (bound and self._bias_in_matmul):
+            x = x + bias
+        if self.activation is not activations.linear and self.activation is not None:
+            x = self.activation(x)
+        return x
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return self._full_output_shape(parse(self.equation, len(input_shape)), input_shape)
+
+    def _full_output_shape(self, terms: Terms, input_shape: Shape) -> Shape:
+        front, back = terms.elided_front, terms.elided_back
+        shape = (
+            *input_shape[: max(front, 1)],
+            *self.partial_output_shape,
+            *input_shape[len(input_shape) - back :],
+        )
+        check_shapes(terms, input_shape, shape)
+        return shape
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config["output_shape"] = self.partial_output_shape
+        config.setdefault("activity_regularizer", None)
+        if not self.gptq_unpacked_column_size:
+            del config["gptq_unpacked_column_size"]
+        return config
+
+
+class Terms(NamedTuple):
+    """An equation's letters, those for the axes under an ellipsis included."""
+
+    inputs: str
+    kernel: str
+    output: str
+    elided_front: int
+    elided_back: int
+
+
+def parse(equation: str, rank: int) -> Terms:
+    """The letters of an equation for inputs of that rank.
+
+    Raises:
+        ValueError: the equation has none of the three forms.
+    """
+    match = re.fullmatch(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?", equation)
+    marks = match.group(1, 3) if match else (None, None)
+    if match is None or marks != match.group(5, 7) or all(marks):
+        raise ValueError(
+            f"Invalid einsum equation '{equation}'. Equations must be in the form [X],[Y]->[Z], ...[X],[Y]->...[Z], or "
+            "[X]...,[Y]->[Z]...."
+        )
+    inputs, kernel, output = match.group(2, 4, 6)
+    elided = max(0, rank - len(inputs))
+    free = "".join(sorted(set(string.ascii_letters) - set(inputs + kernel + output))[:elided])
+    if marks[0]:
+        return Terms(free + inputs, kernel, free + output, elided, 0)
+    if marks[1]:
+        return Terms(inputs + free, kernel, output + free, 0, elided)
+    return Terms(inputs, kernel, output, 0, 0)
+
+
+def check_shapes(terms: Terms, input_shape: Shape, output_shape: Shape) -> None:
+    """Raise `ValueError` where a letter has two sizes, or comes from nowhere."""
+    sizes = dict(zip(terms.inputs, input_shape, strict=False))
+    for letter, size in zip(terms.output, output_shape, strict=False):
+        if letter in sizes and size is not None and size != sizes[letter]:
+            raise ValueError(
+                f"Input shape and output shape do not match at shared dimension '{letter}'. Input shape is "
+                f"{sizes[letter]}, and output shape is {size}."
+            )
+        if letter not in terms.inputs and letter not in terms.kernel:
+            raise ValueError(
+                f"Dimension '{letter}' was specified in the output '{terms.output}' but has no corresponding dim in "
+                f"the input spec '{terms.inputs}' or weight spec '{terms.kernel}'"
+            )
+
+
+def kernel_shape(terms: Terms, input_shape: Shape, output_shape: Shape) -> Shape:
+    """The sizes of the kernel's letters: from the output where it has them, else from the inputs."""
+    sizes = dict(zip(terms.inputs, input_shape, strict=False)) | dict(zip(terms.output, output_shape, strict=False))
+    for letter in terms.kernel:
+        if letter not in sizes:
+            raise ValueError(
+                f"Weight dimension '{letter}' did not have a match in either the input spec '{terms.inputs}' or the "
+                f"output spec '{terms.output}'. For this layer, the weight must be fully specified."
+            )
+    return tuple(sizes[letter] for letter in terms.kernel)
+
+
+def bias_shape(terms: Terms, axes: str, output_shape: Shape) -> Shape:
+    """From the first biased axis on: the sizes of the biased axes, 1 for the others."""
+    for letter in axes:
+        if letter not in terms.output:
+            raise ValueError(
+                f"Bias dimension '{letter}' was requested, but is not part of the output spec '{terms.output}'"
+            )
+    first = min(terms.output.index(letter) for letter in axes)
+    sizes = dict(zip(terms.output, output_shape, strict=False))
+    return tuple(sizes[letter] if letter in axes else 1 for letter in terms.output[first:])
+
+
+def matmul_axes(terms: Terms) -> int:
+    """How many axes are summed over, where the equation is one matrix product of inputs and kernel as they lie; else 0."""
+    bound = next((n for n, letter in enumerate(terms.kernel) if letter not in terms.inputs), len(terms.kernel))
+    free = len(terms.inputs) - bound
+    plain = (
+        0 < bound < len(terms.kernel)
+        and free > 0
+        and terms.inputs[free:] == terms.kernel[:bound]
+        and terms.output == terms.inputs[:free] + terms.kernel[bound:]
+        and len(set(terms.inputs + terms.kernel[bound:])) == len(terms.inputs) + len(terms.kernel) - bound
+    )
+    return bound if plain else 0
+
+
+def _as_matrices(inputs: Tensor, kernel: Tensor, bound: int) -> tuple[Tensor, Tensor]:
+    kernel = kernel.flatten(0, bound - 1).flatten(1)
+    return inputs.reshape(-1, kernel.shape[0]), kernel
+
+
+def _with_axes(initializer: Any, terms: Terms) -> Any:
+    """The initializer, told which of the kernel's axes are inputs and which outputs."""
+    outputs = [i for i, letter in enumerate(terms.kernel) if letter in terms.output]
+    inputs = [i for i, letter in enumerate(terms.kernel) if letter not in terms.output]
+    config = {**initializer.get_config(), "seed": initializer.seed, "input_axes": inputs, "output_axes": outputs}
+    return type(initializer).from_config(config)
