@@ -1,0 +1,187 @@
+"""The area under a curve of rates over all thresholds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras.core import settings
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.losses.reduction import divide_no_nan
+from torchkeras.metrics.confusion import CountingMetric
+from torchkeras.metrics.confusion_counts import Thresholds
+
+_CURVES = ("ROC", "PR", "PRGAIN")
+_SUMMATIONS = ("interpolation", "majoring", "minoring")
+
+
+class AUC(CountingMetric):
+    """The area under the ROC, the precision-recall or the precision-recall-gain curve, by a sum over thresholds.
+
+    Args:
+        num_thresholds: how many thresholds stand for all.
+        curve: `"ROC"`, `"PR"` or `"PRGAIN"`.
+        summation_method: `"interpolation"` (trapezoids; for `"PR"` the exact interpolation of Davis & Goadrich 2006),
+            `"minoring"` (the lower end of each step) or `"majoring"` (the upper end).
+        thresholds: of one's own, in `[0, 1]`; 0 and 1 are added.
+        multi_label: the mean of one area a label (the last axis) instead of one area of all entries.
+        num_labels: with `multi_label`, so that the state can be made at once.
+        label_weights: of the labels.
+        from_logits: whether predictions are logits.
+    """
+
+    _direction = "up"
+    counted = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+
+    def __init__(
+        self,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        summation_method: str = "interpolation",
+        name: str | None = None,
+        dtype: Any = None,
+        thresholds: Any = None,
+        multi_label: bool = False,
+        num_labels: int | None = None,
+        label_weights: Any = None,
+        from_logits: bool = False,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.curve = _one_of(curve, _CURVES, "curve")
+        self.summation_method = _one_of(summation_method, _SUMMATIONS, "summation_method")
+        self._init_thresholds = None if thresholds is None else sorted(float(t) for t in thresholds)
+        self._thresholds = Thresholds(_with_ends(self._init_thresholds, num_thresholds))
+        self.num_thresholds = self._thresholds.count
+        self.multi_label = multi_label
+        self.num_labels = num_labels
+        self._init_label_weights = label_weights
+        self.label_weights = None if label_weights is None else convert_to_tensor(label_weights, self.dtype)
+        self.from_logits = from_logits
+        if num_labels and not multi_label:
+            raise ValueError(f"num_labels is for multi_label=True; received num_labels={num_labels} without it.")
+        if num_labels or not multi_label:
+            self._build(num_labels)
+
+    @property
+    def thresholds(self) -> list[float]:
+        """All thresholds, with the ends a hair outside `[0, 1]`."""
+        return list(self._thresholds.values)
+
+    def _build(self, labels: int | None) -> None:
+        count = self._thresholds.count
+        self._add_counts(self._thresholds, (count, labels) if self.multi_label else (count,))
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch of labels and scores.
+
+        Raises:
+            ValueError: the shapes do not go together.
+        """
+        y_pred = self._as_batch(y_pred)
+        if not self._variables:
+            if y_pred.dim() != 2:
+                raise ValueError(
+                    f"With multi_label=True, y_pred must have the shape (samples, labels); received "
+                    f"{tuple(y_pred.shape)}."
+                )
+            self._build(y_pred.shape[1])
+        if self.from_logits:
+            y_pred = y_pred.sigmoid()
+        label_weights = None
+        if self.label_weights is not None:
+            self.label_weights = self.label_weights.to(y_pred.device)
+            label_weights = None if self.multi_label else self.label_weights
+        self._count(y_true, y_pred, sample_weight, multi_label=self.multi_label, label_weights=label_weights)
+
+    def result(self) -> torch.Tensor:
+        tp, fp, tn, fn = (getattr(self, name).value for name in self.counted) if self._variables else _nothing()
+        if self.curve == "PR" and self.summation_method == "interpolation":
+            return self._mean_over_labels(_interpolated_precision_recall(tp, fp, fn))
+        x, y = _POINTS[self.curve](tp, fp, tn, fn)
+        if self.summation_method == "interpolation":
+            heights = (y[:-1] + y[1:]) / 2.0
+        else:
+            choose = torch.minimum if self.summation_method == "minoring" else torch.maximum
+            heights = choose(y[:-1], y[1:])
+        return self._mean_over_labels((x[:-1] - x[1:]) * heights)
+
+    def _mean_over_labels(self, steps: torch.Tensor) -> torch.Tensor:
+        if not self.multi_label:
+            return steps.sum()
+        areas = steps.sum(0)
+        if self.label_weights is None:
+            return areas.mean()
+        weights = self.label_weights.to(areas.device)
+        return divide_no_nan((areas * weights).sum(), weights.sum())
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        weights = self._init_label_weights
+        config.update(
+            num_thresholds=self.num_thresholds,
+            curve=self.curve,
+            summation_method=self.summation_method,
+            multi_label=self.multi_label,
+            num_labels=self.num_labels,
+            label_weights=None if weights is None else convert_to_tensor(weights, self.dtype).tolist(),
+            from_logits=self.from_logits,
+        )
+        if self._init_thresholds is not None:
+            config["thresholds"] = self._init_thresholds
+        return config
+
+
+def _one_of(value: Any, known: tuple[str, ...], what: str) -> str:
+    value = getattr(value, "value", value)
+    for name in known:
+        if value in (name, name.lower(), name.capitalize()):
+            return name
+    raise ValueError(f"{what} must be one of {known}; received {value!r}.")
+
+
+def _with_ends(given: list[float] | None, count: int) -> list[float]:
+    if given is None:
+        if count <= 1:
+            raise ValueError(f"num_thresholds must be an integer above 1; received {count!r}.")
+        given = [i / (count - 1) for i in range(1, count - 1)]
+    return [-settings.epsilon(), *given, 1.0 + settings.epsilon()]
+
+
+def _nothing() -> list[torch.Tensor]:
+    return [torch.zeros(2, 1) for _ in range(4)]
+
+
+def _roc(tp: torch.Tensor, fp: torch.Tensor, tn: torch.Tensor, fn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return divide_no_nan(fp, fp + tn), divide_no_nan(tp, tp + fn)
+
+
+def _precision_recall(
+    tp: torch.Tensor, fp: torch.Tensor, tn: torch.Tensor, fn: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return divide_no_nan(tp, tp + fn), divide_no_nan(tp, tp + fp)
+
+
+def _gains(tp: torch.Tensor, fp: torch.Tensor, tn: torch.Tensor, fn: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Recall gain and precision gain (Flach & Kull 2015)."""
+    odds = divide_no_nan(tp + fn, tn + fp)
+    recall = (1.0 - odds * divide_no_nan(fn, tp)).where(tp != 0, 0.0).clamp(min=0.0)
+    return recall, (1.0 - odds * divide_no_nan(fp, tp)).where(tp != 0, 1.0)
+
+
+_POINTS = {"ROC": _roc, "PR": _precision_recall, "PRGAIN": _gains}
+
+
+def _interpolated_precision_recall(tp: torch.Tensor, fp: torch.Tensor, fn: torch.Tensor) -> torch.Tensor:
+    """The area under each step of the curve when true positives grow linearly with the positives between thresholds.
+
+    With `slope = dTP / dP` and `intercept = TP - slope * P`, a step's area is
+    `slope * (dTP + intercept * log(P_left / P_right)) / all true ones` (Davis & Goadrich 2006).
+    """
+    positives = tp + fp
+    left, right = positives[:-1], positives[1:]
+    growth = tp[:-1] - tp[1:]
+    slope = divide_no_nan(growth, (left - right).clamp(min=0.0))
+    intercept = tp[1:] - slope * right
+    ratio = divide_no_nan(left, right.clamp(min=0.0)).where((left > 0) & (right > 0), 1.0)
+    return divide_no_nan(slope * (growth + intercept * ratio.log()), (tp[1:] + fn[1:]).clamp(min=0.0))

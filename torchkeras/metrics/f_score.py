@@ -1,0 +1,128 @@
+"""F scores: precision and recall in one number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras.core import settings
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.metrics.metric import Metric, accumulate
+
+_AVERAGES = (None, "micro", "macro", "weighted")
+
+
+class FBetaScore(Metric):
+    """`(1 + beta**2) * precision * recall / (beta**2 * precision + recall)` of each class.
+
+    Args:
+        average: `None` (one number a class), `"micro"` (of all entries together), `"macro"` (the mean over the
+            classes), `"weighted"` (the mean weighted by the classes' sizes).
+        beta: how much more recall counts than precision.
+        threshold: scores above it say yes; default: the highest score of a row alone does.
+    """
+
+    _direction = "up"
+    config_keys = ("average", "beta", "threshold")
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str = "fbeta_score",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        if average not in _AVERAGES:
+            raise ValueError(f"average must be one of {_AVERAGES}; received {average!r}.")
+        if not isinstance(beta, float) or beta <= 0.0:
+            raise ValueError(f"beta must be a float above 0; received {beta!r} of type {type(beta).__name__}.")
+        if threshold is not None and (not isinstance(threshold, float) or threshold > 1.0 or threshold <= 0.0):
+            raise ValueError(
+                f"threshold must be a float above 0 and at most 1; received {threshold!r} of type "
+                f"{type(threshold).__name__}."
+            )
+        self.average = average
+        self.beta = beta
+        self.threshold = threshold
+
+    def _build(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
+        if y_pred.dim() != 2 or y_true.dim() != 2:
+            raise ValueError(
+                f"{type(self).__name__} needs inputs of shape (samples, classes); received y_true of shape "
+                f"{tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}."
+            )
+        shape = () if self.average == "micro" else (y_pred.shape[-1],)
+        for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
+            setattr(self, name, self.add_variable(shape, None, self.dtype, name=name))
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch of multi-hot labels and scores.
+
+        Raises:
+            ValueError: the shapes are others.
+        """
+        y_pred = self._as_batch(y_pred, self._torch_dtype)
+        y_true = self._as_batch(y_true, self._torch_dtype)
+        if not self._variables:
+            self._build(y_true, y_pred)
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"y_true and y_pred must have the same shape; received y_true of shape {tuple(y_true.shape)} and "
+                f"y_pred of shape {tuple(y_pred.shape)}."
+            )
+        if not self._follow(y_pred):
+            return
+        if self.threshold is None:
+            y_pred = (y_pred >= y_pred.amax(-1, keepdim=True)) & (y_pred.abs() > 1e-9)
+        else:
+            y_pred = y_pred > self.threshold
+        y_pred = y_pred.to(self._torch_dtype)
+        self._add(y_true, y_pred, sample_weight)
+
+    def _add(self, y_true: torch.Tensor, y_pred: torch.Tensor, sample_weight: Any) -> None:
+        both = y_true * y_pred
+        if sample_weight is not None:
+            weight = convert_to_tensor(sample_weight, self._torch_dtype, y_pred.device).unsqueeze(1)
+            both, y_true, y_pred = both * weight, y_true * weight, y_pred * weight
+        axes = (0, 1) if self.average == "micro" else 0
+        right, labels, predicted = (x.sum(axes) for x in (both, y_true, y_pred))
+        accumulate(self.true_positives, right)
+        accumulate(self.false_positives, predicted - right)
+        accumulate(self.false_negatives, labels - right)
+        accumulate(self.intermediate_weights, labels)
+
+    def result(self) -> torch.Tensor:
+        epsilon = settings.epsilon()
+        right = self.true_positives.value
+        precision = right / (right + self.false_positives.value + epsilon)
+        recall = right / (right + self.false_negatives.value + epsilon)
+        square = self.beta**2
+        score = precision * recall / (square * precision + recall + epsilon) * (1.0 + square)
+        if self.average == "weighted":
+            sizes = self.intermediate_weights.value
+            return (score * sizes / (sizes.sum() + epsilon)).sum()
+        return score if self.average is None else score.mean()
+
+
+class F1Score(FBetaScore):
+    """`2 * precision * recall / (precision + recall)` of each class.
+
+    Args:
+        average: `None` (one number a class), `"micro"` (of all entries together), `"macro"` (the mean over the
+            classes), `"weighted"` (the mean weighted by the classes' sizes).
+        threshold: scores above it say yes; default: the highest score of a row alone does.
+    """
+
+    config_keys = ("average", "threshold")
+
+    def __init__(
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str = "f1_score",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(average=average, beta=1.0, threshold=threshold, name=name, dtype=dtype)

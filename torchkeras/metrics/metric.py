@@ -1,0 +1,253 @@
+"""The base of all metrics: a number of a stream of batches, with state on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import torch
+
+from torchkeras.core import naming, settings, tree
+from torchkeras.core.configurable import Configurable
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.state import state
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.variable import Variable
+from torchkeras.dtype_policies import get as get_policy
+
+
+class Metric(Configurable):
+    """A number that batches are added to: `update_state` adds one, `result` reads, `reset_state` starts anew.
+
+    The state are variables on a device. An update only adds to them there and never waits for the device; `result` is
+    a tensor. Batches on another device draw the state to it. All state of the metrics of this package is made of sums
+    over samples (`aggregation="sum"`): to merge several processes, add copies of their variables and hand them to
+    `stateless_result`.
+
+    Args:
+        dtype: the type to compute in; default: `floatx()`. Of a policy, its compute type.
+        name: default: made of the class's name.
+    """
+
+    config_keys: tuple[str, ...] = ()
+    """Constructor arguments that the config holds beside `name` and `dtype`."""
+    optional_config_keys: tuple[tuple[str, Any], ...] = ()
+    """Arguments that Keras's configs leave out, with their defaults; ours hold them where they differ from those."""
+    _direction: str | None = None
+    """Whether more is better ("up") or worse ("down"), where that is known."""
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self.name = name or naming.auto_name(type(self).__name__)
+        self._dtype = get_policy(dtype or settings.floatx()).compute_dtype
+        self._torch_dtype = torch_dtype(self._dtype)
+        self._metrics: list[Metric] = []
+        self._variables: list[Variable] = []
+
+    @property
+    def dtype(self) -> str:
+        """The name of the type in which the metric is computed."""
+        return self._dtype
+
+    # -- what a metric does
+
+    def update_state(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch. Subclasses implement it."""
+        raise NotImplementedError(f"{type(self).__name__} must implement update_state().")
+
+    def result(self) -> Any:
+        """The value so far: a scalar tensor, or a dict of them. Subclasses implement it."""
+        raise NotImplementedError(f"{type(self).__name__} must implement result().")
+
+    def reset_state(self) -> None:
+        """Set all variables to 0."""
+        for variable in self.variables:
+            if state.stateless is not None:
+                variable.assign(torch.zeros_like(variable))
+            else:
+                with torch.no_grad():
+                    variable.zero_()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch and read the value."""
+        self._check_initialized()
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    # -- state
+
+    def add_variable(
+        self,
+        shape: tuple | list,
+        initializer: Any,
+        dtype: Any = None,
+        aggregation: str | None = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """A new variable of the state.
+
+        Args:
+            initializer: a name, or a callable `(shape, dtype)`; `None` means zeros.
+            dtype: default: `floatx()`.
+            aggregation: how the values of several processes become one.
+        """
+        self._check_initialized()
+        if initializer is None or initializer in ("zeros", "Zeros"):
+            initializer = zeros
+        # State that is made while predicting must still take updates elsewhere.
+        with torch.inference_mode(False), naming.name_scope(self.name.replace("/", ">"), caller=self):
+            variable = Variable(initializer, tuple(shape), dtype, trainable=False, aggregation=aggregation, name=name)
+        self._variables.append(variable)
+        return variable
+
+    def add_weight(
+        self, shape: tuple | list = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+    ) -> Variable:
+        """A new variable of the state, to be added up over processes."""
+        return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state: that of the metric, then that of metrics it holds."""
+        variables = list(self._variables)
+        for metric in self._held_metrics():
+            variables.extend(metric.variables)
+        return variables
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The state; no gradient reaches it."""
+        return self.variables
+
+    def to(self, device: Any) -> Self:
+        """Move the state to a device, in place: the variables stay the same objects."""
+        with torch.inference_mode(False):
+            for variable in self.variables:
+                variable.data = variable.data.to(device)
+        return self
+
+    # -- the same as functions of given values
+
+    def stateless_update_state(self, metric_variables: list, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+        """The values that an update of the given ones gives; the metric's own state stays.
+
+        Raises:
+            ValueError: there are not as many values as variables.
+        """
+        with self._holding(metric_variables):
+            self.update_state(*args, **kwargs)
+            return self._values()
+
+    def stateless_result(self, metric_variables: list) -> Any:
+        """The result of the given values; the metric's own state stays.
+
+        Raises:
+            ValueError: there are not as many values as variables.
+        """
+        with self._holding(metric_variables):
+            result = self.result()
+            own = {variable.untyped_storage().data_ptr() for variable in self.variables}
+            return tree.map_structure(lambda x: _unshared(x, own), result)
+
+    def stateless_reset_state(self) -> list[torch.Tensor]:
+        """The values that a reset gives; the metric's own state stays."""
+        with self._holding(self._values()):
+            self.reset_state()
+            return self._values()
+
+    def _values(self) -> list[torch.Tensor]:
+        return [variable.detach().clone().as_subclass(torch.Tensor) for variable in self.variables]
+
+    @contextmanager
+    def _holding(self, values: list) -> Iterator[None]:
+        """Let the variables have the given values inside, whichever way a subclass reads and writes them."""
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ValueError(
+                f"metric_variables must hold one value for each of the {len(variables)} variables of "
+                f"{type(self).__name__}; received {len(values)}."
+            )
+        before = self._values()
+        outer = state.set("stateless", None)
+        try:
+            for variable, value in zip(variables, values):
+                variable.assign(value)
+            yield
+        finally:
+            for variable, value in zip(variables, before):
+                variable.assign(value)
+            state.set("stateless", outer)
+
+    # -- configs
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"name": self.name, "dtype": self.dtype}
+        config.update((key, getattr(self, key)) for key in self.config_keys)
+        for key, default in self.optional_config_keys:
+            if getattr(self, key) != default:
+                config[key] = getattr(self, key)
+        return config
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+    # -- parts for subclasses
+
+    def _as_batch(self, x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """`x` as a tensor without gradient, where the state lies if it is no tensor yet."""
+        if not isinstance(x, torch.Tensor):
+            return convert_to_tensor(x, dtype, self._variables[0].device if self._variables else None)
+        if x.requires_grad:
+            x = x.detach()
+        return x if dtype is None or x.dtype == dtype else x.to(dtype)
+
+    def _follow(self, x: torch.Tensor) -> bool:
+        """Draw the state to the device of `x`. False where `x` has no values, so that there is nothing to add."""
+        if x.device.type == "meta" or state.symbolic:
+            return False
+        if self._variables and self._variables[0].device != x.device:
+            self.to(x.device)
+        return True
+
+    def _held_metrics(self) -> list[Metric]:
+        """Metrics that are attributes of this one, or lie in lists and dicts that are."""
+        return list({id(metric): metric for metric in self._metrics}.values()) + [
+            leaf
+            for value in self.__dict__.values()
+            if isinstance(value, (list, tuple, dict)) and value is not self._metrics
+            for leaf in tree.flatten(value)
+            if isinstance(leaf, Metric) and leaf not in self._metrics
+        ]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (Variable, Metric)) and "_variables" in self.__dict__:
+            held = self._variables if isinstance(value, Variable) else self._metrics
+            if all(value is not other for other in held):
+                held.append(value)
+        super().__setattr__(name, value)
+
+    def _check_initialized(self) -> None:
+        if "_variables" not in self.__dict__:
+            raise RuntimeError(
+                f"The constructor of {type(self).__name__} must call super().__init__() before anything else."
+            )
+
+
+def zeros(shape: tuple, dtype: Any = None) -> torch.Tensor:
+    """The initial value of a sum."""
+    return torch.zeros(shape, dtype=torch_dtype(dtype or settings.floatx()))
+
+
+def accumulate(variable: Variable, value: Any, alpha: Any = 1) -> None:
+    """Add `alpha * value` to a variable in place: one kernel, no gradient, no waiting."""
+    if state.stateless is None:
+        variable.add_(value, alpha=alpha)
+    else:
+        variable.assign_add(value * alpha)
+
+
+def _unshared(value: Any, storages: set[int]) -> Any:
+    """The value, copied where it is a view of one of the storages."""
+    if isinstance(value, torch.Tensor) and value.untyped_storage().data_ptr() in storages:
+        return value.detach().clone().as_subclass(torch.Tensor)
+    return value

@@ -1,0 +1,101 @@
+"""R2: the share of the targets' variance that predictions explain."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+
+from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.losses.shapes import match_ranks
+from torchkeras.metrics.metric import Metric, accumulate
+
+_AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
+
+
+class R2Score(Metric):
+    """`1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)` of each output.
+
+    Args:
+        class_aggregation: `None` (one number an output), `"uniform_average"`, or `"variance_weighted_average"`.
+        num_regressors: for the adjusted score, the number of independent inputs; 0: the plain one.
+    """
+
+    _direction = "up"
+    config_keys = ("class_aggregation", "num_regressors")
+
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str = "r2_score",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        if class_aggregation not in _AGGREGATIONS:
+            raise ValueError(f"class_aggregation must be one of {_AGGREGATIONS}; received {class_aggregation!r}.")
+        if num_regressors < 0:
+            raise ValueError(f"num_regressors must be 0 or more; received {num_regressors!r}.")
+        self.class_aggregation = class_aggregation
+        self.num_regressors = num_regressors
+        self.num_samples = self.add_variable((), None, name="num_samples")
+
+    def _build(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
+        if y_pred.dim() != 2 or y_true.dim() != 2:
+            raise ValueError(
+                f"R2Score needs inputs of shape (samples, outputs); received y_true of shape {tuple(y_true.shape)} "
+                f"and y_pred of shape {tuple(y_pred.shape)}."
+            )
+        shape = (y_pred.shape[-1],)
+        self.squared_sum = self.add_variable(shape, None, name="squared_sum")
+        self.sum = self.add_variable(shape, None, name="sum")
+        self.total_mse = self.add_variable(shape, None, name="residual")
+        self.count = self.add_variable(shape, None, name="count")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch.
+
+        Raises:
+            ValueError: the shapes are others.
+        """
+        dtype = self._torch_dtype
+        y_true, y_pred = match_ranks(self._as_batch(y_true, dtype), self._as_batch(y_pred, dtype))
+        if len(self._variables) == 1:
+            self._build(y_true, y_pred)
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"y_true and y_pred must have the same shape; received y_true of shape {tuple(y_true.shape)} and "
+                f"y_pred of shape {tuple(y_pred.shape)}."
+            )
+        if not self._follow(y_pred):
+            return
+        weight = convert_to_tensor(1 if sample_weight is None else sample_weight, dtype, y_pred.device)
+        weight = (weight.unsqueeze(1) if weight.dim() == 1 else weight).broadcast_to(y_true.shape)
+        weighted = y_true * weight
+        accumulate(self.sum, weighted.sum(0))
+        accumulate(self.squared_sum, (y_true * weighted).sum(0))
+        accumulate(self.total_mse, ((y_true - y_pred).square() * weight).sum(0))
+        accumulate(self.count, weight.sum(0))
+        accumulate(self.num_samples, y_true.numel())
+
+    def result(self) -> torch.Tensor:
+        total = self.squared_sum.value - self.sum.value * (self.sum.value / self.count.value)
+        scores = 1.0 - self.total_mse.value / total
+        scores = scores.where(~scores.isinf(), 0.0)
+        if self.class_aggregation == "uniform_average":
+            scores = scores.mean()
+        elif self.class_aggregation == "variance_weighted_average":
+            scores = (total * scores).sum() / total.sum()
+        return scores if self.num_regressors == 0 else self._adjusted(scores)
+
+    def _adjusted(self, scores: torch.Tensor) -> torch.Tensor:
+        rest = float(self.num_samples.value) - self.num_regressors - 1.0
+        if rest > 0:
+            return 1.0 - (1.0 - scores) * (self.num_samples.value - 1.0) / rest
+        warnings.warn(
+            f"The adjusted R2 needs more than num_regressors + 1 = {self.num_regressors + 1} values; the plain R2 is "
+            f"returned.",
+            stacklevel=3,
+        )
+        return scores
