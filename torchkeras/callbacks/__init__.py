@@ -13,3 +13,4 @@ from torchkeras.callbacks.progbar_logger import ProgbarLogger as ProgbarLogger
 from torchkeras.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from torchkeras.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
 from torchkeras.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+from torchkeras.callbacks import experimental as experimental

@@ -36,6 +36,8 @@ class BackupAndRestore(Callback):
         ValueError: `backup_dir` is empty or `save_freq` unknown.
     """
 
+    runs_last = True  # so that a backup holds what the other callbacks made of the same batch or epoch
+
     def __init__(
         self,
         backup_dir: str | os.PathLike,
@@ -73,12 +75,15 @@ class BackupAndRestore(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         if not self.model.built:
             raise ValueError(
-                f"BackupAndRestore needs a model that is built; {self.model!r} is not. Call it on a batch of data first."
+                f"BackupAndRestore needs a model that is built; {self.model!r} is not. Call it on a batch first."
             )
         self._resumed = self._load()
         if self._resumed is not None:
             self.model._initial_epoch = self._resumed["epoch"]
             self.model._initial_step = self._resumed["step"]
+            for key, callback in self._stateful():
+                if key in self._resumed.get("callbacks", {}):
+                    callback.set_state(self._resumed["callbacks"][key])
 
     def _load(self) -> dict[str, Any] | None:
         """Load the newest generation that is whole; its state, `None` where there is no backup."""
@@ -110,24 +115,23 @@ class BackupAndRestore(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         state = self._resumed
-        if state is not None:
-            for key, callback in self._stateful():
-                if key in state.get("callbacks", {}):
-                    callback.set_state(state["callbacks"][key])
-            if state["step"]:
-                random_state.restore(state["epoch_start"])  # for the same order of samples
-                self._set_metrics(state["metrics"])
-            elif "random" in state:
-                random_state.restore(state["random"])
-            if not state["step"]:
-                self._resumed = None
+        if state is not None and state["step"]:
+            random_state.restore(state["epoch_start"])  # for the same order of samples
+            self._set_metrics(state["metrics"])
+        else:
+            self._go_on()
         self._epoch = epoch
         if self.save_freq != "epoch":
             self._epoch_start = random_state.capture()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """From here the training continues: random numbers as when the backup was made."""
         if self._resumed is not None:
-            random_state.restore(self._resumed["random"])
+            if "random" in self._resumed:
+                random_state.restore(self._resumed["random"])
             self._resumed = None
 
     # ------------------------------------------------------------------ backing up
@@ -137,6 +141,7 @@ class BackupAndRestore(Callback):
             self._save(self._epoch, batch + 1, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._go_on()  # no batch was left to do
         if self.save_freq == "epoch":
             self._save(epoch + 1, 0, logs)
 

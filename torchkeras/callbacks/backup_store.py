@@ -135,7 +135,7 @@ def _sync(folder: Path) -> None:
 
 def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """The value with its arrays taken out, each replaced by its name."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         name = f"array_{len(arrays)}"
         arrays[name] = value
         return {"array": name}
@@ -148,7 +148,7 @@ def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     raise TypeError(
-        f"A callback's state must be made of numbers, strings, lists, dicts and arrays; received {type(value).__name__}."
+        f"A callback's state must be numbers, strings, lists, dicts and arrays; received a {type(value).__name__}."
     )
 
 

@@ -20,6 +20,9 @@ class Callback:
     idle_hooks: tuple = ()
     """Hooks (as functions of the class) that this instance, as it is set up, has no work for."""
 
+    runs_last: bool = False
+    """Whether it is called after the others, wherever it stands in the list."""
+
     def __init__(self) -> None:
         self.params: dict[str, Any] | None = None
         self._model: Any = None

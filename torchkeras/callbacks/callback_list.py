@@ -103,7 +103,8 @@ class CallbackList(Callback):
 
     def _collect(self) -> None:
         """Note for each hook which callbacks override it."""
-        self._hooks = {name: [f for c in self.callbacks if (f := _own_hook(c, name))] for name in HOOKS}
+        ordered = sorted(self.callbacks, key=lambda callback: getattr(callback, "runs_last", False))
+        self._hooks = {name: [f for c in ordered if (f := _own_hook(c, name))] for name in HOOKS}
 
     def _call(self, name: str, logs: Any, *place: int) -> None:
         hooks = self._hooks[name]

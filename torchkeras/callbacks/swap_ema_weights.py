@@ -76,3 +76,9 @@ class SwapEMAWeights(Callback):
             yield from (
                 (weight, average) for weight, average in zip(part._trainable_variables, averages) if average is not None
             )
+
+    def get_state(self) -> dict[str, Any]:
+        return {"averages_in_model": self._averages_in_model}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._averages_in_model = state["averages_in_model"]

@@ -33,11 +33,13 @@ class Logs(dict):
         """Logs whose names and values `later` gives when the first of them is asked for."""
         logs = cls()
         logs._later = later
+        dict.__setitem__(logs, "", None)  # C code that looks past the methods must not take it for empty
         return logs
 
     def _fill(self) -> None:
         if self._later is not None:
             later, self._later = self._later, None
+            dict.clear(self)
             for name, value in _ordered(later()):
                 dict.setdefault(self, name, value)
 
