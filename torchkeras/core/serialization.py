@@ -324,18 +324,33 @@ def _by_name(name: str, module: str, kind: str) -> Any:
     return found() if inspect.isclass(found) else found
 
 
-def make_serialize() -> Callable[[Any], Any]:
-    """The `serialize()` of a namespace."""
+def make_serialize(argument: str) -> Callable[[Any], Any]:
+    """The `serialize()` of a namespace, whose only parameter is called `argument`."""
 
     def serialize(obj: Any) -> Any:
         """A JSON-ready description of the object."""
         return serialize_keras_object(obj)
 
-    return serialize
+    return _renamed(serialize, obj=argument)
 
 
-def make_deserialize(module: str) -> Callable[..., Any]:
-    """The `deserialize()` of a namespace."""
+def _renamed(function: Callable, **names: str) -> Callable:
+    """The function with parameters under other names, also for calls by keyword."""
+
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **{back.get(name, name): value for name, value in kwargs.items()})
+
+    back = {new: old for old, new in names.items()}
+    signature = inspect.signature(function)
+    parameters = [p.replace(name=names.get(p.name, p.name)) for p in signature.parameters.values()]
+    renamed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    renamed.__name__ = renamed.__qualname__ = function.__name__
+    renamed.__doc__ = function.__doc__
+    return renamed
+
+
+def make_deserialize(module: str, argument: str = "config") -> Callable[..., Any]:
+    """The `deserialize()` of a namespace, whose first parameter is called `argument`."""
 
     def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
         """The object that a description (of `serialize()`) tells of."""
@@ -344,4 +359,4 @@ def make_deserialize(module: str) -> Callable[..., Any]:
                 return _by_name(config, module, "name")
         return deserialize_keras_object(_with_module(config, module), custom_objects)
 
-    return deserialize
+    return _renamed(deserialize, config=argument)

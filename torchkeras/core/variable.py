@@ -46,6 +46,7 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
         aggregation: str | None = "none",
         synchronization: str = "auto",
         name: str | None = None,
+        layout: Any = None,
         **options: Any,
     ) -> Variable:
         name = naming.check_name(name or naming.auto_name("Variable"))
@@ -65,8 +66,20 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
         )
         return variable
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        pass
+    def __init__(
+        self,
+        initializer: Any,
+        shape: tuple | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+        **options: Any,
+    ) -> None:
+        """A tensor is made in `__new__`; here is nothing left to do."""
 
     # -- values
 

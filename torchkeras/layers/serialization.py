@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from torchkeras.core.serialization import make_deserialize, make_serialize
 
-serialize = make_serialize()
+serialize = make_serialize("layer")
 deserialize = make_deserialize("keras.layers")

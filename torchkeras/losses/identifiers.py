@@ -56,5 +56,5 @@ for _function, _aliases in _FUNCTIONS.items():
     register_public(_function, "keras.losses", aliases=_aliases)
 
 get = make_get("keras.losses", kind="loss", base=Loss)
-serialize = make_serialize()
-deserialize = make_deserialize("keras.losses")
+serialize = make_serialize("loss")
+deserialize = make_deserialize("keras.losses", "name")

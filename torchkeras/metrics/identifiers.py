@@ -37,7 +37,7 @@ for _function in (
 
 _get = make_get("keras.metrics", kind="metric", base=Metric)
 _deserialize = make_deserialize("keras.metrics")
-serialize = make_serialize()
+serialize = make_serialize("metric")
 
 
 def _class_name(identifier: Any) -> Any:

@@ -231,7 +231,7 @@ class Model(Trainer, Layer):
 class Functional(Model):
     """A model made of symbolic inputs and outputs; `Model(inputs, outputs)` makes one."""
 
-    keras_module = None
+    keras_module = "keras.src.models.functional"
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)

@@ -1,7 +1,6 @@
 """Functions of tensors, eager and symbolic. The most used ones; each is one definition."""
 
 from torchkeras.activations import elu as elu
-from torchkeras.activations import gelu as gelu
 from torchkeras.activations import log_softmax as log_softmax
 from torchkeras.activations import relu as relu
 from torchkeras.activations import sigmoid as sigmoid
@@ -28,6 +27,7 @@ from torchkeras.ops.elementwise import erf as erf
 from torchkeras.ops.elementwise import exp as exp
 from torchkeras.ops.elementwise import expm1 as expm1
 from torchkeras.ops.elementwise import floor as floor
+from torchkeras.ops.elementwise import gelu as gelu
 from torchkeras.ops.elementwise import floor_divide as floor_divide
 from torchkeras.ops.elementwise import greater as greater
 from torchkeras.ops.elementwise import greater_equal as greater_equal

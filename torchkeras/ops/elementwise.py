@@ -345,3 +345,9 @@ def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
 def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
     """Ones in the form of `x`."""
     return torch.ones_like(tensor(x), dtype=None if dtype is None else torch_dtype(dtype))
+
+
+@op(file_module="keras.src.ops.nn")
+def gelu(x: Tensor, approximate: bool = True) -> Tensor:
+    """`x * P(X <= x)` for a standard normal `X`; by default its tanh approximation (arXiv:1606.08415)."""
+    return torch.nn.functional.gelu(float_tensor(x), approximate="tanh" if approximate else "none")

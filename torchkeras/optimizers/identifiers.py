@@ -36,7 +36,7 @@ for _cls in _ALL:
     register_public(_cls, "keras.optimizers", aliases=(_cls.__name__.lower(),))
 
 _get = make_get("keras.optimizers", kind="optimizer", base=Optimizer)
-serialize = make_serialize()
+serialize = make_serialize("optimizer")
 deserialize = make_deserialize("keras.optimizers")
 
 

@@ -4,7 +4,7 @@ from torchkeras.core.dtypes import standardize_dtype as standardize_dtype
 from torchkeras.core.keras_tensor import is_keras_tensor as is_keras_tensor
 from torchkeras.core.random import set_random_seed as set_random_seed
 from torchkeras.core.registry import CustomObjectScope as CustomObjectScope
-from torchkeras.core.registry import custom_object_scope as custom_object_scope
+from torchkeras.core.registry import CustomObjectScope as custom_object_scope
 from torchkeras.core.registry import get_custom_objects as get_custom_objects
 from torchkeras.core.registry import get_registered_name as get_registered_name
 from torchkeras.core.registry import get_registered_object as get_registered_object

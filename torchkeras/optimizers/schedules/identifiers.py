@@ -2,5 +2,5 @@
 
 from torchkeras.core.serialization import make_deserialize, make_serialize
 
-serialize = make_serialize()
+serialize = make_serialize("learning_rate_schedule")
 deserialize = make_deserialize("keras.optimizers.schedules")
