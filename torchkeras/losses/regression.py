@@ -57,7 +57,8 @@ def log_cosh(y_true: Any, y_pred: Any) -> torch.Tensor:
 
 def l2_normalize(x: torch.Tensor, axis: Any) -> torch.Tensor:
     """`x` over its Euclidean norm along the axis; a norm below epsilon counts as epsilon."""
-    return x * x.square().sum(axis, keepdim=True).rsqrt().clamp(max=1.0 / settings.epsilon())
+    limit = min(1.0 / settings.epsilon(), torch.finfo(x.dtype).max)
+    return x * x.square().sum(axis, keepdim=True).rsqrt().clamp(max=limit)
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
