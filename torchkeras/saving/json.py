@@ -43,10 +43,18 @@ def build(config: Any, custom_objects: Any, safe_mode: bool | None, name: str, w
     except BadFileError:
         raise
     except (TypeError, ValueError) as error:
-        if type(error) in (TypeError, ValueError):
-            raise type(error)(f"{name}: {error}") from error
+        cause = _innermost(error)
+        if type(cause) in (TypeError, ValueError):
+            raise type(cause)(f"{name}: {cause}") from error
         raise
     except RecursionError:
         raise BadFileError(f"{name} is nested too deeply to be a model's config.") from None
     except (KeyError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
         raise BadFileError(f"{name} describes no valid model: {type(error).__name__}: {error}") from error
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What went wrong first: the levels above repeat it, each with its whole config."""
+    while isinstance(error.__cause__, (TypeError, ValueError)):
+        error = error.__cause__
+    return error

@@ -163,17 +163,13 @@ class WeightsReader:
 
     def _datasets(self) -> Iterator[tuple[str, h5py.Dataset]]:
         """All datasets, without ever following a link that is not a hard one."""
-        names: list[str] = []
-
-        def note(name: bytes, info: Any) -> None:
-            path = name.decode(errors="replace")
-            if info.type != h5py.h5l.TYPE_HARD:
-                kind = "an external link" if info.type == h5py.h5l.TYPE_EXTERNAL else "a soft link"
-                raise BadFileError(f"{self.name}: {path!r} is {kind}; weights must lie in the file itself.")
-            names.append(path)
-
-        self._h5.id.links.visit(note, info=True)
-        for path in names:
+        links: list[tuple[str, int]] = []
+        self._h5.id.links.visit(lambda name, info: links.append((name.decode(), info.type)), info=True)
+        for path, kind in links:
+            if kind != h5py.h5l.TYPE_HARD:
+                what = "an external link" if kind == h5py.h5l.TYPE_EXTERNAL else "a soft link"
+                raise BadFileError(f"{self.name}: {path!r} is {what}; weights must lie in the file itself.")
+        for path, _ in links:
             found = self._h5[path]
             if isinstance(found, h5py.Dataset):
                 yield path, found
@@ -325,7 +321,7 @@ def _read_chunks(dataset: h5py.Dataset) -> np.ndarray:
                 continue
             if filters[position] == h5py.h5z.FILTER_DEFLATE:
                 unpacker = zlib.decompressobj()
-                data = unpacker.decompress(data, chunk_bytes)
+                data = unpacker.decompress(data, chunk_bytes + 1)
             else:
                 data = np.frombuffer(data, "u1").reshape(dataset.dtype.itemsize, -1).T.tobytes()
         if len(data) != chunk_bytes:
