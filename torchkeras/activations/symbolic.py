@@ -37,4 +37,6 @@ def activation(function: Callable | None = None, *, op: str | None = None, modul
             return definition.symbolic(given.args, given.kwargs)
         return function(convert_to_tensor(x), *args, **kwargs)
 
+    # A code object of its own: torch.compile counts recompilations by it, profilers show its name.
+    call.__code__ = call.__code__.replace(co_name=function.__name__)
     return register_public(call, "keras.activations")
