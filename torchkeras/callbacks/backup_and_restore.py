@@ -169,13 +169,14 @@ class BackupAndRestore(Callback):
         named = [(f"{i} {type(c).__name__}", c) for i, c in enumerate(self._callbacks)]
         return [(key, c) for key, c in named if hasattr(c, "get_state") and hasattr(c, "set_state")]
 
-    def _metrics(self) -> list:
-        return [convert_to_numpy(v).copy() for metric in self.model.metrics for v in metric.variables]
+    def _metrics(self) -> dict[str, list]:
+        return {m.name: [convert_to_numpy(v).copy() for v in m.variables] for m in self.model.metrics}
 
     @torch.no_grad()
-    def _set_metrics(self, values: list) -> None:
-        for variable, value in zip((v for metric in self.model.metrics for v in metric.variables), values):
-            variable.copy_(torch.from_numpy(value).reshape(variable.shape))
+    def _set_metrics(self, states: dict[str, list]) -> None:
+        for metric in self.model.metrics:
+            for variable, value in zip(metric.variables, states.get(metric.name, ())):
+                variable.copy_(torch.from_numpy(value).reshape(variable.shape))
 
 
 def _is_sound(logs: Any) -> bool:
