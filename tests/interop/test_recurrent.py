@@ -226,14 +226,18 @@ def test_cells_equal_keras(name, kwargs, rng):
 
 
 def stack(module: Any) -> Any:
-    return [module.LSTMCell(3), module.GRUCell(4, activation="relu"), module.SimpleRNNCell(2)]
+    cells = [
+        module.LSTMCell(3, name="first"),
+        module.GRUCell(4, activation="relu", name="second"),
+        module.SimpleRNNCell(2, name="third"),
+    ]
+    return module.StackedRNNCells(cells, name="stack")
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @returns
 @pytest.mark.parametrize("go_backwards", [False, True])
 def test_stacks_of_cells_equal_keras(go_backwards, form, masked, rng):
-    keras.utils.clear_session()
     mine, other = (
         module.RNN(stack(module), go_backwards=go_backwards, name="rnn", **form) for module in (ours, theirs)
     )

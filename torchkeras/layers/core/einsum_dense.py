@@ -208,7 +208,7 @@ def bias_shape(terms: Terms, axes: str, output_shape: Shape) -> Shape:
 
 
 def matmul_axes(terms: Terms) -> int:
-    """How many axes are summed over, where the equation is one matrix product of inputs and kernel as they lie; else 0."""
+    """How many axes are summed over, where the equation is one product of inputs and kernel as they lie; else 0."""
     bound = next((n for n, letter in enumerate(terms.kernel) if letter not in terms.inputs), len(terms.kernel))
     free = len(terms.inputs) - bound
     plain = (

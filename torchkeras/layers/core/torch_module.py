@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
-from torchkeras.core import infer
+from torchkeras.core import infer, registry
 from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.layers.base.layer import Layer
 
 
@@ -17,16 +18,26 @@ class TorchModuleWrapper(Layer):
 
     In training the module is in `train()` mode, else in `eval()` mode.
 
+    Files hold no pickled code. A module whose class is registered (`register_keras_serializable`) and has `get_config`
+    and `from_config` is described by its config; of any other a file keeps the weights alone, and the model is to be
+    made in code before they are loaded.
+
     Args:
-        module: to wrap.
+        module: to wrap; lazy modules must have been called once.
         name: default: numbered.
-        output_shape: of one sample, where it can't be found by running the module without values.
+        output_shape: batch axis included, where it can't be found by running the module without values.
     """
 
     def __init__(self, module: nn.Module, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         if not isinstance(module, nn.Module):
-            raise ValueError(f"TorchModuleWrapper wraps an nn.Module; received {module!r} (of type {type(module).__name__}).")
+            raise ValueError(
+                f"TorchModuleWrapper wraps an nn.Module; received {module!r} (of type {type(module).__name__})."
+            )
+        if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in module.parameters()):
+            raise ValueError(
+                f"A lazy module must have its parameters before it is wrapped: call it once on data. Received: {module}"
+            )
         self.module = module
         self.output_shape = output_shape
         self.built = True
@@ -36,24 +47,47 @@ class TorchModuleWrapper(Layer):
             self.module.train(bool(training))
         return self.module(*args, **kwargs)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self.output_shape is not None:
+            return tuple(self.output_shape)
+        return self.compute_output_spec(KerasTensor(tuple(input_shape), self.compute_dtype)).shape
+
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         if self.output_shape is not None:
-            first = args[0] if args else next(iter(kwargs.values()))
-            return KerasTensor((first.shape[0], *self.output_shape), self.compute_dtype)
+            return KerasTensor(tuple(self.output_shape), self.compute_dtype)
 
         def on_meta(*inputs: Any, **named: Any) -> Any:
-            weights = {name: torch.empty_like(t, device="meta") for name, t in self._named_tensors()}
+            tensors = [*self.module.named_parameters(), *self.module.named_buffers()]
+            weights = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
             return torch.func.functional_call(self.module, weights, inputs, named)
 
+        kwargs.pop("training", None)
         return infer.infer(on_meta, args, kwargs)
 
-    def _named_tensors(self) -> Any:
-        yield from self.module.named_parameters()
-        yield from self.module.named_buffers()
-
     def get_config(self) -> dict[str, Any]:
-        raise NotImplementedError(
-            f"Layer {self.name!r} wraps a torch module ({type(self.module).__name__}), which no config describes: files "
-            f"hold no pickled code here. Save the weights (save_weights, or torch.save of state_dict()) and make the "
-            f"model in code; or put the module into a Layer of your own with get_config()."
+        config = {**super().get_config(), "output_shape": self.output_shape}
+        cls = type(self.module)
+        if cls in registry.get_custom_objects().values() and hasattr(cls, "from_config"):
+            config["module"] = serialize_keras_object(self.module)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: Any = None) -> Self:
+        config = dict(config)
+        module = config.get("module")
+        remedy = (
+            "Make the model in code and load its weights, or register the module's class with "
+            "@keras.saving.register_keras_serializable() and give it get_config() and from_config()."
         )
+        if isinstance(module, (str, bytes)):
+            raise ValueError(
+                f"TorchModuleWrapper {config.get('name')!r}: the file holds a pickled torch module, which may run any "
+                f"code when it is read; it is refused, with safe_mode=False too. {remedy}"
+            )
+        if module is None:
+            raise ValueError(
+                f"TorchModuleWrapper {config.get('name')!r}: the config does not hold the torch module, for its class "
+                f"is not registered. {remedy}"
+            )
+        config["module"] = module if isinstance(module, nn.Module) else deserialize_keras_object(module, custom_objects)
+        return cls(**config)

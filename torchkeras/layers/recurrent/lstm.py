@@ -17,6 +17,22 @@ from torchkeras.layers.recurrent.rnn import CellRNN, of_cell
 _SHUT = 1e4
 
 
+class _ForgettingLittle:
+    """Starts the forget gate's bias at 1 and the others' as an initializer says."""
+
+    def __init__(self, others: Any, units: int) -> None:
+        self.others, self.units = others, units
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+        units, ones = self.units, initializers.get("ones")
+        parts = [
+            self.others((units,), dtype=dtype),
+            ones((units,), dtype=dtype),
+            self.others((2 * units,), dtype=dtype),
+        ]
+        return torch.cat([torch.as_tensor(part) for part in parts])
+
+
 class LSTMCell(RecurrentCell):
     """One step of an LSTM: states `[h, c]`, gates input, forget, candidate, output, in this order in the weights.
 
@@ -57,13 +73,7 @@ class LSTMCell(RecurrentCell):
     def _bias_start(self) -> Any:
         if not self.unit_forget_bias:
             return self.bias_initializer
-        start, ones, units = self.bias_initializer, initializers.get("ones"), self.units
-
-        def forgetting_little(shape: Any, dtype: Any = None) -> Tensor:
-            parts = [start((units,), dtype=dtype), ones((units,), dtype=dtype), start((2 * units,), dtype=dtype)]
-            return torch.cat([torch.as_tensor(part) for part in parts])
-
-        return forgetting_little
+        return _ForgettingLittle(self.bias_initializer, self.units)
 
     def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         h, c = states

@@ -172,6 +172,11 @@ class RNN(Layer):
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> tuple:
         """The last output, all outputs (the last alone, without `return_sequences`), the last states."""
+        if sequences.shape[1] == 0:
+            raise ValueError(
+                f"A recurrent layer needs at least one time step; layer {self.name!r} received inputs of shape "
+                f"{tuple(sequences.shape)}."
+            )
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         if mask is not None:
             mask = mask.reshape(sequences.shape[:2]).to(torch.bool)

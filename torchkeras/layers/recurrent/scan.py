@@ -27,8 +27,6 @@ def scan(
     Returns:
         The last output, all outputs `(batch, time, ...)` (only the last, without `keep_all`), the last states.
     """
-    if inputs.shape[1] == 0:
-        raise ValueError(f"A recurrent layer needs at least one time step; received inputs of {tuple(inputs.shape)}.")
     outputs: list[Tensor] = []
     previous = None
     kept = None if mask is None else mask.unbind(1)
