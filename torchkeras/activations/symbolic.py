@@ -38,5 +38,5 @@ def activation(function: Callable | None = None, *, op: str | None = None, modul
         return function(convert_to_tensor(x), *args, **kwargs)
 
     # A code object of its own: torch.compile counts recompilations by it, profilers show its name.
-    call.__code__ = call.__code__.replace(co_name=function.__name__)
+    call.__code__ = call.__code__.replace(co_name=function.__name__)  # type: ignore[attr-defined]
     return register_public(call, "keras.activations")

@@ -161,7 +161,9 @@ def _takes_a_tensor(function: Callable) -> bool:
     except (TypeError, ValueError):
         return False
     kinds = {p.kind for p in parameters.values()}
-    return bool(parameters) and "dtype" not in parameters and inspect.Parameter.VAR_KEYWORD not in kinds
+    if inspect.Parameter.VAR_KEYWORD in kinds or not parameters:
+        return False
+    return "dtype" not in parameters and "shape" not in parameters
 
 
 def serialize(initializer: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def _cosines(*weights: float) -> Callable[[np.ndarray, int], np.ndarray]:
-    return lambda t, size: sum(a * np.cos(k * np.pi * t) for k, a in enumerate(weights))
+    return lambda t, size: np.sum([a * np.cos(k * np.pi * t) for k, a in enumerate(weights)], axis=0)
 
 
 def _triangle(t: np.ndarray, size: int) -> np.ndarray:
@@ -76,4 +76,4 @@ def get_window(name: str, size: int, periodic: bool = True) -> np.ndarray:
         return np.ones(1)
     points = size + 1 if periodic else size
     position = np.linspace(-1.0, 1.0, points)
-    return np.asarray(WINDOWS[name](position, points) + np.zeros(points))[:size]
+    return WINDOWS[name](position, points)[:size]
