@@ -251,24 +251,24 @@ def member_is_encrypted(folder):
 
 
 @maker("config.json", "bomb")
-def config_of_320_megabytes(folder):
+def config_of_130_megabytes(folder):
     path = folder / "spaces.keras"
     contents = members(good_model(folder))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", contents["model.weights.h5"])
         with archive.open("config.json", "w") as member:
-            for _ in range(320):
+            for _ in range(130):
                 member.write(b" " * 1_000_000)
     return "load_model", str(path)
 
 
 @maker("assets", "bomb")
-def assets_of_330_megabytes(folder):
+def assets_of_132_megabytes(folder):
     path = write(folder / "assets.keras", members(good_model(folder)))
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         for i in range(3):
             with archive.open(f"assets/{i}", "w") as member:
-                for _ in range(110):
+                for _ in range(44):
                     member.write(bytes(1_000_000))
     return "load_model", str(path)
 
@@ -381,12 +381,12 @@ def kernel_of_a_gigabyte_that_is_not_there(folder):
 
 
 @maker("layers/dense/vars/0")
-def chunk_that_unpacks_to_320_megabytes(folder):
+def chunk_that_unpacks_to_130_megabytes(folder):
     def spoil(file):
         del file[KERNEL]
         made = file.create_dataset(KERNEL, (3, 4), "float32", chunks=(3, 4), compression="gzip")
         packer = zlib.compressobj()
-        packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(320)) + packer.flush()
+        packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(130)) + packer.flush()
         made.id.write_direct_chunk((0, 0), packed)
 
     return weights(folder, "chunk", spoil)

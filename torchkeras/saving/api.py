@@ -70,7 +70,7 @@ def _hint(path: str) -> str:
 
 
 def _write_to_object(model: Any, target: Any) -> None:
-    with tempfile.TemporaryFile() as raw:
+    with tempfile.TemporaryFile(buffering=0) as raw:
         file = OutputFile(raw, "a temporary file")
         archive.write_archive(model, file)
         file.check()

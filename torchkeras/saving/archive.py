@@ -32,8 +32,8 @@ CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weigh
 # ---------------------------------------------------------------------------- writing
 
 
-def write_archive(model: Any, file: Any, scratch_folder: Any = None) -> None:
-    """Write a whole model into an empty file that can be read back.
+def write_archive(model: Any, file: OutputFile, scratch_folder: Any = None) -> None:
+    """Write a whole model into an empty file.
 
     Args:
         scratch_folder: where the weights are put together first.
@@ -41,11 +41,10 @@ def write_archive(model: Any, file: Any, scratch_folder: Any = None) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(METADATA, json.dumps(metadata() | {"checksum": "the archive's comment"}))
         archive.writestr(CONFIG, config_text(model))
-        with tempfile.TemporaryFile(dir=scratch_folder) as raw:
-            scratch = OutputFile(raw, getattr(file, "_target", scratch_folder))
+        with tempfile.TemporaryFile(dir=scratch_folder, buffering=0) as raw:
+            scratch = OutputFile(raw, file.target)
             with WeightsWriter(scratch) as writer:
                 save_state(model, writer)
-            scratch.check()
             raw.seek(0)
             with archive.open(WEIGHTS, "w", force_zip64=True) as member:
                 shutil.copyfileobj(raw, member, MIB)
@@ -54,6 +53,7 @@ def write_archive(model: Any, file: Any, scratch_folder: Any = None) -> None:
                 if path.is_file():
                     archive.write(path, f"{ASSETS}/{path.relative_to(folder).as_posix()}")
         archive.comment = checksum.PLACEHOLDER
+    file.check()
     checksum.seal(file, at_end=True)
 
 
@@ -178,7 +178,7 @@ class Archive:
         if METADATA in self._members and not self.sealed:
             found = parse_json(self.read(METADATA, MIB), f"{self.name}: {METADATA}")
             if isinstance(found, dict) and "checksum" in found:
-                raise BadFileError(f"{self.name} is corrupt: its checksum is unreadable.")
+                raise BadFileError(f"{self.name} is truncated or corrupt: the checksum at its end is unreadable.")
 
     @contextmanager
     def weights(self) -> Iterator[WeightsReader]:

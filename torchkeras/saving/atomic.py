@@ -7,8 +7,9 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 try:
     import fcntl
@@ -55,7 +56,7 @@ def _check_target(target: Path) -> None:
         raise PermissionError(errno.EACCES, "The file to replace is read-only", str(target))
 
 
-def _create(target: Path) -> tuple[Path, BinaryIO]:
+def _create(target: Path) -> tuple[Path, RawIOBase]:
     mode = target.stat().st_mode & 0o777 if target.exists() else 0o666
     while True:
         # The target's name is cut: with the additions it must stay within the 255 bytes of a name.
@@ -66,7 +67,7 @@ def _create(target: Path) -> tuple[Path, BinaryIO]:
             continue
         except OSError as error:
             raise type(error)(error.errno, f"Can't save here: {error.strerror}", str(target)) from error
-        raw = os.fdopen(descriptor, "r+b")
+        raw = os.fdopen(descriptor, "r+b", buffering=0)
         if target.exists() and hasattr(os, "fchmod"):
             os.fchmod(descriptor, mode)
         if fcntl is None:
@@ -109,11 +110,15 @@ class OutputFile:
     """A binary file that notes the first failed write and drops what follows.
 
     HDF5 can't be closed cleanly once a write has failed under it; so it is not told, and `finish` raises.
+
+    Args:
+        raw: unbuffered, so that closing it has nothing left to write.
+        target: for messages.
     """
 
-    def __init__(self, raw: BinaryIO, target: Any) -> None:
+    def __init__(self, raw: RawIOBase, target: Any) -> None:
         self._raw = raw
-        self._target = target
+        self.target = target
         self._error: OSError | None = None
         self._place = 0
         self._end = 0
@@ -124,7 +129,9 @@ class OutputFile:
         if self._error is None:
             try:
                 self._raw.seek(self._place)
-                self._raw.write(data)
+                view = memoryview(data).cast("B")
+                while view:  # a write may take a part only
+                    view = view[self._raw.write(view) :]
             except OSError as error:
                 self._error = error
         self._place += size
@@ -147,7 +154,7 @@ class OutputFile:
         data = b""
         if self._error is None:
             self._raw.seek(self._place)
-            data = self._raw.read(size)
+            data = self._raw.read(size) or b""
         self._place += len(data)
         return data
 
@@ -182,7 +189,7 @@ class OutputFile:
         self.flush()
         if self._error is not None:
             error = self._error
-            raise OSError(error.errno, f"Saving failed: {error.strerror}", str(self._target)) from error
+            raise OSError(error.errno, f"Saving failed: {error.strerror}", str(self.target)) from error
 
     def finish(self) -> None:
         """Bring everything to the disk.

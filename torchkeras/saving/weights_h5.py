@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from torchkeras.saving import checksum
+from torchkeras.saving.atomic import OutputFile
 from torchkeras.saving.guard import BadFileError, Budget, readable
 
 CHECKSUM_ATTRIBUTE = "torchkeras_checksum"
@@ -21,14 +22,14 @@ _OPAQUE_BFLOAT16 = np.dtype("V2")
 
 
 class WeightsWriter:
-    """Writes weights into a binary file object.
+    """Writes weights into a file.
 
     Args:
-        file: open for writing and reading, empty.
-        sealed: make room for a checksum; call `seal` at the end.
+        file: empty.
+        sealed: put a checksum in.
     """
 
-    def __init__(self, file: Any, sealed: bool = False) -> None:
+    def __init__(self, file: OutputFile, sealed: bool = False) -> None:
         self._file = file
         self._sealed = sealed
         self._h5 = h5py.File(file, "w")
@@ -41,6 +42,7 @@ class WeightsWriter:
 
     def close(self) -> None:
         self._h5.close()
+        self._file.check()
         if self._sealed:
             checksum.seal(self._file)
 

@@ -1,0 +1,199 @@
+"""Saving never destroys what was there: killed, out of space, interrupted, or two at once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from torchkeras import layers, models, saving
+from torchkeras.saving import atomic
+
+FORMATS = {
+    "keras": ("m.keras", lambda model, path: model.save(path), lambda path: saving.load_model(path)),
+    "weights": ("m.weights.h5", lambda model, path: model.save_weights(path), lambda path: _load_weights(path)),
+}
+each_format = pytest.mark.parametrize("kind", FORMATS)
+
+
+def make(value: float = 0.0):
+    model = models.Sequential([layers.Input((4,)), layers.Dense(8), layers.Dense(2)])
+    model.set_weights([np.full(w.shape, value, "float32") for w in model.get_weights()])
+    return model
+
+
+def _load_weights(path):
+    model = make(-1.0)
+    model.load_weights(path)
+    return model
+
+
+def value_in(kind, path) -> float:
+    """The one number that all weights in the file have."""
+    values = {float(v) for w in FORMATS[kind][2](path).get_weights() for v in np.unique(w)}
+    assert len(values) == 1
+    return values.pop()
+
+
+def save_for_ever(kind, path):
+    """A child process that saves again and again, and does nothing else."""
+    model = make(2.0)
+    child = os.fork()
+    if child == 0:
+        try:
+            while True:
+                FORMATS[kind][1](model, path)
+        finally:
+            os._exit(1)
+    return child
+
+
+@each_format
+def test_killed_while_saving(tmp_path, kind, rng):
+    path = tmp_path / FORMATS[kind][0]
+    FORMATS[kind][1](make(1.0), path)
+    for _ in range(13):
+        child = save_for_ever(kind, path)
+        time.sleep(rng.uniform(0.0005, 0.05))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert value_in(kind, path) in (1.0, 2.0)
+    FORMATS[kind][1](make(3.0), path)
+    assert value_in(kind, path) == 3.0
+    assert [p.name for p in tmp_path.iterdir()] == [path.name], "leftovers must be swept by the next save"
+
+
+def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_are_not(tmp_path):
+    target = tmp_path / "m.keras"
+    dead = tmp_path / f".m.keras.{'a' * 12}.saving"
+    dead.write_bytes(b"half")
+    (tmp_path / ".m.keras.notes.saving").write_text("somebody's own")
+    with atomic.replacing(target) as living:
+        living.write(b"1")
+        assert not dead.exists()
+        assert len(list(tmp_path.iterdir())) == 2
+        with atomic.replacing(target) as other:
+            other.write(b"2")
+        assert target.read_bytes() == b"2"
+    assert target.read_bytes() == b"1"
+    assert (tmp_path / ".m.keras.notes.saving").exists()
+
+
+@each_format
+def test_disk_full(tmp_path, kind):
+    path = tmp_path / FORMATS[kind][0]
+    FORMATS[kind][1](make(1.0), path)
+    before = path.read_bytes()
+    big = models.Sequential([layers.Input((100,)), layers.Dense(5000)])
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (0, 1000, 100_000, 1_900_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old[1]))
+        try:
+            with pytest.raises(OSError) as caught:
+                FORMATS[kind][1](big, path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        assert str(path) in str(caught.value)
+        assert path.read_bytes() == before
+        assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+class _Broken(layers.Layer):
+    def call(self, x):
+        return x
+
+    def save_own_variables(self, store):
+        raise RuntimeError("this layer can't be saved")
+
+
+@each_format
+def test_exception_while_saving(tmp_path, kind):
+    path = tmp_path / FORMATS[kind][0]
+    FORMATS[kind][1](make(1.0), path)
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError, match="can't be saved"):
+        FORMATS[kind][1](models.Sequential([layers.Input((4,)), layers.Dense(8), _Broken()]), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@each_format
+def test_places_that_can_not_be_written(tmp_path, kind):
+    name, save, _ = FORMATS[kind]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        save(make(), tmp_path / "nowhere" / name)
+    (tmp_path / name).mkdir()
+    with pytest.raises(IsADirectoryError, match=name.replace(".", r"\.")):
+        save(make(), tmp_path / name)
+
+
+@each_format
+def test_a_link_stays_a_link_and_the_mode_stays(tmp_path, kind):
+    name, save, _ = FORMATS[kind]
+    real = tmp_path / "real"
+    real.mkdir()
+    save(make(1.0), real / name)
+    (real / name).chmod(0o640)
+    (tmp_path / name).symlink_to(real / name)
+    save(make(2.0), tmp_path / name)
+    assert (tmp_path / name).is_symlink()
+    assert value_in(kind, real / name) == 2.0
+    assert (real / name).stat().st_mode & 0o777 == 0o640
+
+
+ODD_NAMES = ["ünï", "with space", "a'b\"c", "{x}", "%s%d", "-dash", "a;b", "*", "a\nb", ".hidden", "x" * 200, "日本"]
+
+
+@each_format
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names(tmp_path, kind, name):
+    path = tmp_path / (name + FORMATS[kind][0])
+    FORMATS[kind][1](make(1.0), path)
+    assert value_in(kind, path) == 1.0
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@each_format
+def test_relative_names(tmp_path, kind, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    FORMATS[kind][1](make(1.0), FORMATS[kind][0])
+    assert value_in(kind, FORMATS[kind][0]) == 1.0
+
+
+@each_format
+def test_several_writers_of_one_name(tmp_path, kind):
+    path = tmp_path / FORMATS[kind][0]
+    trained = [make(float(i)) for i in range(4)]
+    failures = []
+
+    def write(model):
+        try:
+            for _ in range(5):
+                FORMATS[kind][1](model, path)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(model,)) for model in trained]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if path.exists():
+            assert value_in(kind, path) in (0.0, 1.0, 2.0, 3.0)
+    assert not failures
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_overwrite_asks(tmp_path, monkeypatch):
+    path = tmp_path / "m.keras"
+    make(1.0).save(path)
+    monkeypatch.setattr("builtins.input", lambda _: "n")
+    make(2.0).save(path, overwrite=False)
+    assert value_in("keras", path) == 1.0
+    monkeypatch.setattr("builtins.input", lambda _: "y")
+    make(2.0).save(path, overwrite=False)
+    assert value_in("keras", path) == 2.0
