@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from typing import Any, NamedTuple
@@ -87,7 +88,10 @@ class EinsumDense(LowRankAdaptable):
                 constraint=self.bias_constraint,
             )
         self._matmul_axes = matmul_axes(terms)
-        self._bias_in_matmul = self.bias is not None and tuple(self.bias.shape) == shape[self._matmul_axes :]
+        self._rows = math.prod(shape[: self._matmul_axes])
+        self._bias_in_matmul = (
+            self._matmul_axes > 0 and self.bias is not None and tuple(self.bias.shape) == shape[self._matmul_axes :]
+        )
         self.built = True
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
@@ -98,15 +102,14 @@ class EinsumDense(LowRankAdaptable):
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
         bound = self._matmul_axes
-        if bound and self._bias_in_matmul:
-            x = torch.addmm(bias.reshape(-1), *_as_matrices(inputs, kernel, bound))
-        elif bound:
-            x = torch.mm(*_as_matrices(inputs, kernel, bound))
+        if bound:
+            rows = inputs.reshape(-1, self._rows)
+            matrix = kernel.reshape(self._rows, -1)
+            x = torch.addmm(bias.reshape(-1), rows, matrix) if self._bias_in_matmul else torch.mm(rows, matrix)
+            x = x.view(inputs.shape[: inputs.dim() - bound] + kernel.shape[bound:])
         else:
             x = torch.einsum(self.equation, inputs, kernel)
-        if bound:
-            x = x.view(*inputs.shape[: inputs.dim() - bound], *kernel.shape[bound:])
-        if bias is not None and not (bound and self._bias_in_matmul):
+        if bias is not None and not self._bias_in_matmul:
             x = x + bias
         if self.activation is not activations.linear and self.activation is not None:
             x = self.activation(x)
@@ -219,11 +222,6 @@ def matmul_axes(terms: Terms) -> int:
         and len(set(terms.inputs + terms.kernel[bound:])) == len(terms.inputs) + len(terms.kernel) - bound
     )
     return bound if plain else 0
-
-
-def _as_matrices(inputs: Tensor, kernel: Tensor, bound: int) -> tuple[Tensor, Tensor]:
-    kernel = kernel.flatten(0, bound - 1).flatten(1)
-    return inputs.reshape(-1, kernel.shape[0]), kernel
 
 
 def _with_axes(initializer: Any, terms: Terms) -> Any:

@@ -85,10 +85,10 @@ class RecurrentCell(Layer):
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Zeros, `(batch, units)` a state."""
-        sizes = self.state_size if isinstance(self.state_size, (list, tuple)) else [self.state_size]
+        count = len(self.state_size) if isinstance(self.state_size, (list, tuple)) else 1
         device = self.kernel.device if self.built else None
-        dtype = torch_dtype(self.compute_dtype)
-        return [torch.zeros((batch_size, size), dtype=dtype, device=device) for size in sizes]
+        zeros = torch.zeros((count, batch_size, self.units), dtype=torch_dtype(self.compute_dtype), device=device)
+        return list(zeros.unbind(0))
 
     # ------------------------------------------------------------------ computing
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.core import tree
 from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.masks import get_mask
 from torchkeras.core.serialization import deserialize_keras_object
 from torchkeras.core.state import state
 from torchkeras.core.variable import Variable
@@ -85,6 +86,10 @@ class RNN(Layer):
         kept = tree.flatten(mask)[0] if self.return_sequences else None
         return [kept] + [None] * len(self.state_size) if self.return_state else kept
 
+    def _pass_mask(self, inputs: Any, outputs: Any) -> None:
+        if get_mask(inputs) is not None:  # else there is nothing to find out
+            super()._pass_mask(inputs, outputs)
+
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((sequences_shape[0], *sequences_shape[2:]))
@@ -141,6 +146,8 @@ class RNN(Layer):
         return getattr(self.cell, "compute_dtype", self.compute_dtype)
 
     def _first_states(self, initial: Any, sequences: Tensor) -> list:
+        if initial is None and not self.stateful and isinstance(self.cell, RecurrentCell):
+            return self.get_initial_state(sequences.shape[0])  # of the right type and in the right place
         if initial is None:
             # A copy: what the kept states become at the end must not change what backward sees.
             kept = tree.map_structure(torch.clone, self.states) if self.stateful else None
