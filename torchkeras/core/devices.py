@@ -19,6 +19,7 @@ class _Devices(threading.local):
 
 _devices = _Devices()
 _default: torch.device | None = None
+_detected: torch.device | None = None
 
 
 def parse_device(device: Any) -> torch.device:
@@ -36,16 +37,18 @@ def set_default_device(device: Any) -> None:
 
 def current_device() -> torch.device:
     """The innermost `device` scope's device, else the set default, else CUDA where there is one, else the CPU."""
-    global _default
+    global _detected
     if _devices.scopes:
         return _devices.scopes[-1]
-    if _default is None:
-        ambient = torch.get_default_device()
-        # Shapes are inferred under `meta`; weights that a layer makes meanwhile are real.
-        if ambient.type != "cpu" and not state.symbolic:
-            return ambient
-        _default = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return _default
+    ambient = torch.get_default_device()
+    # Shapes are inferred under `meta`; weights that a layer makes meanwhile are real.
+    if ambient.type != "cpu" and not state.symbolic:
+        return ambient
+    if _default is not None:
+        return _default
+    if _detected is None:
+        _detected = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return _detected
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def _serialize_function(obj: Any) -> dict[str, Any]:
         "module": "builtins",
         "class_name": "function",
         "config": obj.__name__,
-        "registered_name": registry.get_registered_name(obj),
+        "registered_name": registry.registered_as(obj) or "function",
     }
 
 

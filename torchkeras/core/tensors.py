@@ -20,8 +20,8 @@ def is_tensor(x: Any) -> bool:
 def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Tensor:
     """A tensor of `x` with the given type (a name or a torch type).
 
-    Without a type, Python floats become `floatx()` and Python ints `int32`; arrays keep theirs, except that a
-    float64 array from NumPy becomes `floatx()`, as in Keras. A tensor stays on its device unless told otherwise.
+    Without a type, Python floats (and NumPy's float64 scalars) become `floatx()` and Python ints `int32`; arrays keep
+    theirs. A tensor stays on its device unless told otherwise.
 
     Raises:
         TypeError: `x` holds something that has no tensor form.
@@ -53,7 +53,7 @@ def _default_type(x: Any) -> torch.dtype | None:
         return torch.bool
     if isinstance(x, int):
         return torch.int32 if -(2**31) <= x < 2**31 else torch.int64
-    if isinstance(x, float):
+    if isinstance(x, float):  # NumPy's float64 scalars too
         return torch_dtype(settings.floatx())
     if isinstance(x, (list, tuple)):
         leaves = _leaves(x)
@@ -65,9 +65,6 @@ def _default_type(x: Any) -> torch.dtype | None:
             return torch.bool
         if all(isinstance(leaf, int) for leaf in leaves):
             return torch.int32 if all(-(2**31) <= leaf < 2**31 for leaf in leaves) else torch.int64
-    dtype = getattr(x, "dtype", None)
-    if dtype is not None and str(dtype) == "float64":
-        return torch_dtype(settings.floatx())
     return None
 
 

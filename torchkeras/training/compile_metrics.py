@@ -57,10 +57,12 @@ def get_metric(identifier: Any, y_true: Any, y_pred: Any) -> Metric | None:
     if isinstance(identifier, str) and identifier.lower() in _ACCURACY + _CROSSENTROPY:
         return _by_shape(identifier.lower(), y_true, y_pred, identifier)
     found = metrics.get(identifier)
-    if isinstance(found, Metric):
-        return found
     if isinstance(found, type):
-        return found()
+        found = found()
+    if isinstance(found, Metric):
+        if isinstance(identifier, str):  # the logs call it what the user did
+            found.name = identifier
+        return found
     name = identifier if isinstance(identifier, str) else getattr(found, "__name__", type(found).__name__)
     if isinstance(found, losses.Loss):
         found = found.call
@@ -125,14 +127,14 @@ class CompileMetrics:
         preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred)
         if len(truths) != len(preds):
             raise ValueError(f"The model has {len(preds)} output(s); y has {len(truths)} for its metrics.")
-        rows: list[tuple[int, Metric, bool, str]] = []
+        rows: list[tuple] = []
         for given, weighted in ((self.plain, False), (self.weighted, True)):
             for i, ones in enumerate(_per_output(given, names)):
                 for one in ones:
                     metric = get_metric(one, truths[i], preds[i])
                     if metric is not None:
                         prefix = f"{names[i]}_" if len(names) > 1 else ""
-                        rows.append((i, metric, weighted, prefix + metric.name))
+                        rows.append((i, metric, weighted, prefix, metric.name))
         self._rows = _with_unique_names(rows)
         for metric in self.metrics:
             if hasattr(metric, "to") and preds and isinstance(preds[0], torch.Tensor):
@@ -196,13 +198,15 @@ def _listed(value: Any) -> list:
 
 
 def _with_unique_names(rows: list) -> list:
-    used: dict[str, int] = {}
+    """A weighted metric whose name is taken is called `weighted_...`; others are numbered."""
+    used: set[str] = set()
     unique = []
-    for i, metric, weighted, name in rows:
-        if name in used:
-            used[name] += 1
-            name = f"{name}_{used[name]}"
-        else:
-            used[name] = 0
-        unique.append((i, metric, weighted, name))
+    for i, metric, weighted, prefix, name in rows:
+        if prefix + name in used and weighted:
+            name = f"weighted_{name}"
+        base, number = name, 1
+        while prefix + name in used:
+            name, number = f"{base}_{number}", number + 1
+        used.add(prefix + name)
+        unique.append((i, metric, weighted, prefix + name))
     return unique

@@ -353,7 +353,7 @@ class Trainer:
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """One step on one batch; returns the loss and metrics, which go on from batch to batch."""
+        """One step on one batch; returns that batch's loss and metrics."""
         self._need_compiled("train_on_batch")
         logs = loop.train_on_batch(self, x, y, sample_weight, class_weight)
         return logs if return_dict else self._as_list(logs)
