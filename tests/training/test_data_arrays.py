@@ -225,3 +225,22 @@ def test_a_batch_costs_less_than_indexing_it():
         return min(times)
 
     assert best(source.epoch) < 0.6 * best(indexed)  # measured: 0.3
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("resident", [True, False])
+def test_on_cuda_an_epoch_never_waits(resident, monkeypatch, rng):
+    monkeypatch.setattr(array_source, "_fits", lambda arrays, device: resident)
+    monkeypatch.setattr(array_source, "DEVICE_CHUNK_BYTES", 10_000)
+    x, y = rng.normal(size=(1000, 5)), np.arange(1000)
+    x[:, 0] = y
+    source = make_source(x, y, batch_size=8, device="cuda")
+    for _ in range(2):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            batches = list(source.epoch())
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert all(part.is_cuda for data in batches for part in data)
+        assert torch.equal(torch.cat([a[:, 0] for a, _ in batches]).long(), torch.cat([b for _, b in batches]))
+        assert sorted(torch.cat([b for _, b in batches]).tolist()) == list(range(1000))

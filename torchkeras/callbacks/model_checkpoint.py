@@ -143,8 +143,8 @@ class BatchCount:
     def __init__(self, frequency: str | int) -> None:
         if frequency != "epoch" and (not isinstance(frequency, int) or isinstance(frequency, bool)):
             raise ValueError(
-                f"Invalid value for argument `save_freq`: 'epoch' or an integer is needed. Received: "
-                f"save_freq={frequency!r}"
+                f"Unrecognized save_freq: {frequency!r}. Invalid value for argument `save_freq`; "
+                "expected 'epoch' or an integer."
             )
         self.frequency = frequency
         self.since = 0

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from torchkeras import ops
 from torchkeras.callbacks.callback import Callback
 from torchkeras.core.naming import snake_case
 
@@ -59,6 +60,11 @@ class MonitorCallback(Callback):
         if self._sign is None:
             self._sign = {"min": -1, "max": 1}.get(self.mode) or self._sign_of_metric()
         return self._sign
+
+    @property
+    def monitor_op(self) -> Any:
+        """The comparison with the best so far: `ops.less` or `ops.greater`."""
+        return ops.less if self.sign < 0 else ops.greater
 
     def _sign_of_metric(self) -> int:
         name = self.monitor.removeprefix("val_")
