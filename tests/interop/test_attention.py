@@ -97,6 +97,7 @@ def test_config_weights_and_shapes_equal_keras(case, rng):
     config = plain(mine.get_config())
     assert config == plain(other.get_config())
     assert plain(type(mine).from_config(config).get_config()) == config
+    assert ours.serialize(mine)["class_name"] == theirs.serialize(other)["class_name"]
     facts = [[(w.path, tuple(w.shape), w.trainable) for w in layer.weights] for layer in (mine, other)]
     assert facts[0] == facts[1]
     for shapes in (((2, 4, D), (2, 6, D)), ((None, None, D), (None, 5, D), (None, 5, D))):

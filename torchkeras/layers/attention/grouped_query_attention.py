@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras.core.registry import register_public
 from torchkeras.layers.attention.projected import ProjectedAttention, Shape, check_value_and_key
 from torchkeras.layers.core.einsum_dense import EinsumDense
 
@@ -86,3 +87,7 @@ class GroupedQueryAttention(ProjectedAttention):
             )
         check_value_and_key(value_shape, key_shape)
         return tuple(query_shape)
+
+
+# Keras has the class under another name in public, which is the one in files; it names layers after this one.
+register_public(GroupedQueryAttention, "keras.layers", "GroupQueryAttention", aliases=("GroupedQueryAttention",))
