@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from torchkeras.core import settings
+from torchkeras.losses import fused
 from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_tensors, check_same_shape
@@ -69,7 +70,12 @@ def binary_focal_crossentropy(
 def _batch_binary_crossentropy(
     y_true: torch.Tensor, y_pred: torch.Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> torch.Tensor:
-    return _crossentropy(_smooth(y_true, label_smoothing), y_pred, from_logits, "mean")
+    y_true = _smooth(y_true, label_smoothing)
+    if from_logits:
+        return _crossentropy(y_true, y_pred, True, "mean")
+    check_same_shape(y_true, y_pred)
+    epsilon = settings.epsilon()
+    return fused.bce(y_true, y_pred.clamp(epsilon, 1.0 - epsilon))
 
 
 class BinaryCrossentropy(FunctionLoss):

@@ -125,7 +125,9 @@ class LossFunctionWrapper(Loss):
             and get_mask(y_pred) is None
             and y_pred.numel() != 0
         ):
-            target, pred = self._cast(y_true), y_pred.to(self._torch_dtype)
+            dtype = self._torch_dtype
+            target = y_true if y_true.dtype == dtype else self._cast(y_true)
+            pred = y_pred if y_pred.dtype == dtype else y_pred.to(dtype)
             if target.dim() != pred.dim():
                 target, pred = match_ranks(target, pred)
             loss = self._batch_mean(target, pred, **self._fn_kwargs)

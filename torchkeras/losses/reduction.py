@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.distributed import share
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -42,7 +43,10 @@ def apply_mask(
         return sample_weight
     factor = mask.to(dtype)
     if reduction in BATCH_MEANS:
-        factor = factor * divide_no_nan(torch.full_like(factor, mask.numel()), factor.sum())
+        total, valid = mask.numel(), factor.sum()
+        if share.is_shared():
+            total, valid = (number.to(dtype) for number in share.over_ranks(total, valid))
+        factor = factor * divide_no_nan(torch.ones_like(factor) * total, valid)
     if sample_weight is None:
         return factor
     sample_weight = convert_to_tensor(sample_weight, dtype, mask.device)
@@ -56,9 +60,12 @@ def reduce_values(values: torch.Tensor, sample_weight: torch.Tensor | None, redu
     if reduction is None or reduction == "none" or values.dim() == 0 or values.shape == (0,):
         return values
     if reduction == "sum" or values.numel() == 0:
-        return values.sum()
+        return share.summed(values.sum())
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
-        return divide_no_nan(values.sum(), sample_weight.sum())
+        weight = sample_weight.sum()
+        if share.is_shared():
+            (weight,) = (number.to(weight) for number in share.over_ranks(weight))
+        return divide_no_nan(share.summed(values.sum()), weight)
     return values.mean()
 
 

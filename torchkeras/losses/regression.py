@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from torchkeras.core import settings
+from torchkeras.losses import fused
 from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_pair
@@ -69,12 +70,12 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
 
 @batch_mean(mean_squared_error)
 def _batch_mse(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor | None:
-    return F.mse_loss(y_pred, y_true) if y_true.shape == y_pred.shape else None
+    return fused.mse(y_true, y_pred) if y_true.shape == y_pred.shape else None
 
 
 @batch_mean(mean_absolute_error)
 def _batch_mae(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor | None:
-    return F.l1_loss(y_pred, y_true) if y_true.shape == y_pred.shape else None
+    return fused.mae(y_true, y_pred) if y_true.shape == y_pred.shape else None
 
 
 @batch_mean(huber)

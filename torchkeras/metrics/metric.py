@@ -203,10 +203,11 @@ class Metric(Configurable):
 
     def _follow(self, x: torch.Tensor) -> bool:
         """Draw the state to the device of `x`. False where `x` has no values, so that there is nothing to add."""
-        if x.device.type == "meta" or state.symbolic:
+        if self._variables and self._variables[0].device == x.device:
+            return True
+        if x.device.type == "meta":
             return False
-        if self._variables and self._variables[0].device != x.device:
-            self.to(x.device)
+        self.to(x.device)
         return True
 
     def _held_metrics(self) -> list[Metric]:

@@ -70,6 +70,13 @@ class Mean(Metric):
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable((), None, self.dtype, name="total")
         self.count = self.add_variable((), None, self.dtype, name="count")
+        # Adding n times this tensor is twice as fast as adding the number n.
+        self._one = torch.ones((), dtype=self._torch_dtype, device=self.count.device)
+
+    def to(self, device: Any) -> Self:
+        super().to(device)
+        self._one = self._one.to(device)
+        return self
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values.
@@ -88,20 +95,20 @@ class Mean(Metric):
             self._add_unweighted(values)
         elif values.dim() == 0 and mask is None and isinstance(sample_weight, (int, float)):
             accumulate(self.total, values, sample_weight)
-            accumulate(self.count, sample_weight)
+            accumulate(self.count, self._one, sample_weight)
         else:
             self._add_weighted(values, sample_weight, mask)
 
     def _add_unweighted(self, values: torch.Tensor) -> None:
         if values.dim() == 0:
             accumulate(self.total, values)
-            accumulate(self.count, 1)
+            accumulate(self.count, self._one)
             return
         inner = math.prod(values.shape[1:])
         if values.shape[0] == 0 or inner == 0:
             return
         accumulate(self.total, values.sum(dtype=self._torch_dtype), 1 if inner == 1 else 1.0 / inner)
-        accumulate(self.count, values.shape[0])
+        accumulate(self.count, self._one, values.shape[0])
 
     def _add_weighted(self, values: torch.Tensor, sample_weight: Any, mask: torch.Tensor | None) -> None:
         dtype = self._torch_dtype
@@ -116,7 +123,7 @@ class Mean(Metric):
     def _add_mean(self, mean: torch.Tensor, samples: int) -> None:
         """Add `samples` values whose mean is known."""
         accumulate(self.total, mean, samples)
-        accumulate(self.count, samples)
+        accumulate(self.count, self._one, samples)
 
     def result(self) -> torch.Tensor:
         return divide_no_nan(self.total.value, self.count.value)
