@@ -26,11 +26,15 @@ from torchkeras.core.devices import current_device
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
-from torchkeras.distributed import data_parallel, process
+from torchkeras.distributed import collectives, process
+from torchkeras.distributed.share import take_share
+from torchkeras.distributed.shared_source import share_out
 from torchkeras.layers.base.layer import Layer
 from torchkeras.training import step
 from torchkeras.training.data import make_source, train_validation_split, unpack_x_y_sample_weight
+from torchkeras.training.data.array_source import ArraySource
 from torchkeras.training.logs import Logs
+from torchkeras.training.progress import announce
 
 
 def fit(
@@ -69,9 +73,11 @@ def fit(
         class_weight=class_weight,
         device=device,
     )
+    source = share_out(source, isinstance(source, ArraySource), training=True)
     validation = _validation_source(validation_data, validation_batch_size or batch_size, validation_steps, device)
     build(model, source.peek())
     _same_start(model)
+    _tell_batch_sizes(source, verbose)
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(
             callbacks,
@@ -86,11 +92,13 @@ def fit(
     logs: dict[str, Any] = {}
     with training(model) as run:
         callbacks.on_train_begin()
+        # Rank 0 has a bar and may have callbacks that others lack: whether to ask after each batch is its decision.
+        ask = process.broadcast_object(callbacks.watches_train_batches and not callbacks.only_progress_watches)
         for epoch in range(initial_epoch, epochs):
-            _same_shuffle()
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            _train_epoch(model, run, source, callbacks)
+            _train_epoch(model, run, source, callbacks, ask)
+            collectives.average_buffers(model)
             logs = Logs(read_metrics(model))
             if validation is not None and _is_due(epoch, validation_freq):
                 values = _evaluate(model, validation, callbacks)
@@ -106,8 +114,11 @@ def fit(
     return model.history
 
 
-def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any) -> None:
-    """All batches of an epoch, `steps_per_execution` of them between two looks of the callbacks."""
+def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any, ask: bool) -> None:
+    """All batches of an epoch, `steps_per_execution` of them between two looks of the callbacks.
+
+    With `ask`, rank 0 is asked after each of those looks whether to stop.
+    """
     watched = callbacks.watches_train_batches
     group = model.steps_per_execution
     index, left, result, begun = 0, group, None, False
@@ -122,13 +133,13 @@ def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any) -> None:
         left, begun = group, False
         if watched:
             callbacks.on_train_batch_end(index, batch_logs(model, result, callbacks))
+        if ask:
             _agree_on_stopping(model)
         index += group
-        if model.stop_training and (watched or not process.is_joined()):
+        if model.stop_training and (ask or not process.is_joined()):
             break
     if left != group and watched:  # the rest of a group
         callbacks.on_train_batch_end(index, batch_logs(model, result, callbacks))
-        _agree_on_stopping(model)
     model.__dict__["_last_result"] = result
 
 
@@ -154,11 +165,13 @@ def read_metrics(model: Any, result: Any = "last") -> dict[str, Any]:
     """The metrics as Python floats, summed over the ranks: the one place where an epoch waits for the device."""
     if result == "last":
         result = model.__dict__.pop("_last_result", None)
-    with torch.no_grad(), data_parallel.reduced(model.metrics):
+    with torch.no_grad(), collectives.reduced(model.metrics):
         values = model.get_metrics_result()
         if isinstance(result, dict):  # a user's step says what is logged; the metrics' state is the epoch's
             own = flat_logs(result)
-            values = {name: values.get(name, value) for name, value in own.items()}
+            others = {name: value for name, value in own.items() if name not in values}
+            others = collectives.mean_over_ranks(others, getattr(result, "weight", 1.0))
+            values = {name: values[name] if name in values else others[name] for name in own}
         return {name: as_float(value) for name, value in sorted(values.items())}
 
 
@@ -187,16 +200,23 @@ def _agree_on_stopping(model: Any) -> None:
 
 
 def _same_start(model: Any) -> None:
+    """All ranks begin with rank 0's weights and optimizer state."""
     if process.is_joined():
-        data_parallel.broadcast_weights(v for v in model.variables)
+        optimizer = model.optimizer
+        collectives.broadcast_weights([*model.weights, *(optimizer.variables if optimizer is not None else ())])
+        model.__dict__["_is_agreed"] = True
 
 
-def _same_shuffle() -> None:
-    """All ranks draw rank 0's permutation."""
-    if process.is_joined():
-        state = torch.get_rng_state()
-        data_parallel.broadcast_weights([state])
-        torch.set_rng_state(state)
+def _same_weights(model: Any) -> None:
+    """What each rank made for itself becomes rank 0's, the first time that it is used."""
+    if not model.__dict__.get("_is_agreed"):
+        _same_start(model)
+
+
+def _tell_batch_sizes(source: Any, verbose: Any) -> None:
+    if process.is_joined() and verbose != 0 and process.is_main_process():
+        whole, each = source.batch_sizes()
+        announce(f"{process.world_size()} processes: batches of {whole} samples together, {each} each.")
 
 
 # ---------------------------------------------------------------------------- the model made ready
@@ -302,9 +322,10 @@ def _validation_source(data: Any, batch_size: int | None, steps: int | None, dev
         x, y, sample_weight = unpack_x_y_sample_weight(tuple(data))
     else:
         x, y, sample_weight = data, None, None
-    return make_source(
+    source = make_source(
         x, y, sample_weight=sample_weight, batch_size=batch_size, steps=steps, shuffle=False, device=device
     )
+    return share_out(source, isinstance(source, ArraySource))
 
 
 def evaluate(
@@ -326,7 +347,9 @@ def evaluate(
     source = make_source(
         x, y, sample_weight=sample_weight, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model)
     )
+    source = share_out(source, isinstance(source, ArraySource))
     build(model, source.peek())
+    _same_weights(model)
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(
             callbacks,
@@ -366,6 +389,10 @@ def predict(
     """The outputs for all data; see `Trainer.predict`."""
     process.join()
     source = make_source(x, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model))
+    source = share_out(source, isinstance(source, ArraySource))
+    if process.is_joined() and not model.__dict__.get("_is_agreed"):
+        build(model, source.peek())
+        _same_weights(model)
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(
             callbacks,
@@ -382,7 +409,7 @@ def predict(
         for index, data in enumerate(source.epoch()):
             if watched:
                 callbacks.on_predict_batch_begin(index)
-            outputs = step.predict_step(model, data)
+            outputs = step.predict_step(model, data, gather=not getattr(source, "is_sharded", False))
             parts.append(outputs)
             if watched:
                 callbacks.on_predict_batch_end(index, {"outputs": outputs})
@@ -423,14 +450,20 @@ def _array(value: Any) -> Any:
     return value if hasattr(value, "shape") else convert_to_tensor(value)
 
 
+def _shared(data: Any) -> Any:
+    return take_share(data) if process.is_joined() else data
+
+
 def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> dict[str, Any]:
     if class_weight is not None and sample_weight is not None:
         raise ValueError("Give sample_weight or class_weight, not both.")
     process.join()
     data = _batch(model, x, y, sample_weight, class_weight)
     build(model, data)
+    _same_weights(model)
+    model.reset_metrics()
     with training(model) as run:
-        result = run(data)
+        result = run(_shared(data))
     return read_metrics(model, result)
 
 
@@ -438,8 +471,10 @@ def test_on_batch(model: Any, x: Any, y: Any, sample_weight: Any) -> dict[str, A
     process.join()
     data = _batch(model, x, y, sample_weight)
     build(model, data)
+    _same_weights(model)
+    model.reset_metrics()
     with evaluating(model):
-        result = step.test_step(model, data)
+        result = step.test_step(model, _shared(data))
         return read_metrics(model, result)
 
 
