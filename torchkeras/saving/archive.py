@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from torchkeras.core.serialization import serialize_keras_object
 from torchkeras.saving import checksum
 from torchkeras.saving.atomic import OutputFile
 from torchkeras.saving.guard import MIB, BadFileError, Budget, parse_json
-from torchkeras.saving.json import build
+from torchkeras.saving.json import build, to_json
 from torchkeras.saving.state import describe, load_state, save_state
 from torchkeras.saving.walk import saveables
 from torchkeras.saving.weights_h5 import WeightsReader, WeightsWriter
@@ -40,7 +39,7 @@ def write_archive(model: Any, file: OutputFile, scratch_folder: Any = None) -> N
     """
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(METADATA, json.dumps(metadata() | {"checksum": "the archive's comment"}))
-        archive.writestr(CONFIG, config_text(model))
+        archive.writestr(CONFIG, to_json(model))
         with tempfile.TemporaryFile(dir=scratch_folder, buffering=0) as raw:
             scratch = OutputFile(raw, file.target)
             with WeightsWriter(scratch) as writer:
@@ -60,15 +59,6 @@ def write_archive(model: Any, file: OutputFile, scratch_folder: Any = None) -> N
 def metadata() -> dict[str, str]:
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     return {"keras_version": KERAS_VERSION, "date_saved": now, "torchkeras_version": __version__}
-
-
-def config_text(model: Any) -> str:
-    """The model's description.
-
-    Raises:
-        TypeError: a layer's config holds what JSON can't.
-    """
-    return json.dumps(serialize_keras_object(model))
 
 
 @contextmanager

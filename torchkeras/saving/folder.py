@@ -11,9 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from torchkeras.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, assemble, assets_of, config_text, metadata
+from torchkeras.saving.archive import ASSETS, CONFIG, METADATA, WEIGHTS, assemble, assets_of, metadata
 from torchkeras.saving.atomic import replacing
 from torchkeras.saving.guard import MIB, BadFileError, parse_json
+from torchkeras.saving.json import to_json
 from torchkeras.saving.state import save_state
 from torchkeras.saving.weights_h5 import WeightsReader, WeightsWriter
 
@@ -48,7 +49,7 @@ def _exchange(fresh: Path, path: Path) -> None:
 
 
 def _write_files(model: Any, folder: Path) -> None:
-    text = config_text(model).encode()
+    text = to_json(model).encode()
     with replacing(folder / CONFIG) as file:
         file.write(text)
     with replacing(folder / WEIGHTS) as file, WeightsWriter(file, sealed=True) as writer:

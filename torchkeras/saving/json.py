@@ -10,8 +10,19 @@ from torchkeras.saving.guard import AllocationLimit, BadFileError, parse_json
 
 
 def to_json(model: Any, **kwargs: Any) -> str:
-    """The architecture, and the compile configuration, without weights. `kwargs` go to `json.dumps`."""
-    return json.dumps(serialize_keras_object(model), **kwargs)
+    """The architecture, and the compile configuration, without weights. `kwargs` go to `json.dumps`.
+
+    Raises:
+        TypeError: a config holds what JSON can't.
+    """
+    return json.dumps(serialize_keras_object(model), **{"default": _described, **kwargs})
+
+
+def _described(value: Any) -> Any:
+    """What is no JSON value, in the form in which files have it."""
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    raise TypeError(f"A config must hold JSON values and objects with get_config(); it has {value!r}.")
 
 
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
