@@ -6,3 +6,4 @@ from torchkeras.distributed.process import is_main_process as is_main_process
 from torchkeras.distributed.process import join as join
 from torchkeras.distributed.process import rank as rank
 from torchkeras.distributed.process import world_size as world_size
+from torchkeras.distributed.process import write_once as write_once

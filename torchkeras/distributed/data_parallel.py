@@ -1,56 +1,20 @@
-"""Data parallel training: each rank takes its share of the global batch, gradients and metrics are put together."""
+"""Data parallel training: each rank computes on its share of the global batch, and the gradients are put together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from torchkeras.core import tree
 from torchkeras.distributed import process
-
-
-class Share(NamedTuple):
-    """This rank's rows of a global batch."""
-
-    start: int
-    stop: int
-    total: int
-
-    @property
-    def rows(self) -> int:
-        return self.stop - self.start
-
-    @property
-    def weight(self) -> float:
-        """The part of the global batch that lies here."""
-        return self.rows / self.total if self.total else 0.0
-
-
-def share_of(total: int, rank: int, world: int) -> Share:
-    """Contiguous rows as even as can be; the first ranks take one more where it does not come out even."""
-    size, rest = divmod(total, world)
-    start = rank * size + min(rank, rest)
-    return Share(start, start + size + (1 if rank < rest else 0), total)
-
-
-def take_share(data: Any) -> tuple[Any, Share]:
-    """This rank's rows of a batch. Where there are none it takes the first row, which then counts nothing."""
-    leaves = [leaf for leaf in tree.flatten(data) if isinstance(leaf, torch.Tensor) and leaf.dim() > 0]
-    total = leaves[0].shape[0] if leaves else 0
-    share = share_of(total, process.rank(), process.world_size())
-    start, stop = (share.start, share.stop) if share.rows else (0, min(1, total))
-
-    def rows(leaf: Any) -> Any:
-        if isinstance(leaf, torch.Tensor) and leaf.dim() > 0 and leaf.shape[0] == total:
-            return leaf[start:stop]
-        return leaf
-
-    return tree.map_structure(rows, data), share
+from torchkeras.distributed.collectives import reduce_gradients
+from torchkeras.distributed.share import Share
 
 
 class _Forward(nn.Module):
@@ -64,83 +28,110 @@ class _Forward(nn.Module):
         return self.model(x, training=True)
 
 
-def wrap(model: nn.Module) -> DistributedDataParallel:
-    """The model under torch's DDP; weights are rank 0's from now on."""
+class DataParallel:
+    """The forward of a model, and the gradients of the global batch.
+
+    The first step reduces them in one message, which also tells whether every parameter had one on every rank. After
+    it torch's DistributedDataParallel does, while backward still runs. Looking for unused parameters costs it a message
+    and a walk through the graph a step; it need not where all were used and nothing but this library's and torch's
+    layers decides what runs. A model sharded by `fully_shard` reduces by itself.
+    """
+
+    def __init__(self, model: nn.Module, weights: list) -> None:
+        self.model = model
+        self.weights = weights
+        self.sharded = any(isinstance(w, DTensor) for w in weights)
+        self.wrapped: DistributedDataParallel | None = None
+
+    def __call__(self, x: Any) -> Any:
+        return self.model(x, training=True) if self.wrapped is None else self.wrapped(x)
+
+    def scale(self, share: Share) -> float:
+        """What the loss is multiplied by, for gradients are averaged over the ranks."""
+        return share.weight * process.world_size()
+
+    def gradients(self) -> list:
+        """The gradients after backward, reduced."""
+        gradients = [w.grad for w in self.weights]
+        if self.wrapped is not None:
+            return gradients
+        gradients, counts = reduce_gradients(gradients, self.weights, 1.0 / process.world_size())
+        if not self.sharded and counts is not None:
+            complete = bool((counts == process.world_size()).all())
+            self.wrapped = wrap(self.model, find_unused=not (complete and is_static(self.model)))
+        return gradients
+
+
+def is_static(model: nn.Module) -> bool:
+    """Whether all layers are this library's or torch's own, so that no code of the user's chooses what runs."""
+    own = __name__.split(".")[0]
+    return all(type(m).__module__.split(".")[0] in (own, "torch") for m in model.modules())
+
+
+def wrap(model: nn.Module, find_unused: bool = True) -> DistributedDataParallel:
+    """The model under torch's DDP."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     ids = [device.index] if device.type == "cuda" else None
     return DistributedDataParallel(
-        _Forward(model), device_ids=ids, broadcast_buffers=False, find_unused_parameters=True, gradient_as_bucket_view=True
+        _Forward(model),
+        device_ids=ids,
+        broadcast_buffers=False,
+        find_unused_parameters=find_unused,
+        gradient_as_bucket_view=True,
     )
 
 
-def broadcast_weights(tensors: Iterable[torch.Tensor]) -> None:
-    """Give all ranks rank 0's values."""
-    if process.is_joined():
-        with torch.no_grad():
-            for tensor in tensors:
-                _communicate(tensor.data, lambda t: distributed.broadcast(t, src=0))
-
-
-def reduce_gradients(gradients: list, scale: float) -> list:
-    """The sum over the ranks of gradients times `scale`, in one message a type. `None` counts as zero elsewhere."""
-    present = [g for g in gradients if g is not None]
-    groups: dict[torch.dtype, list[torch.Tensor]] = {}
-    for gradient in present:
-        groups.setdefault(gradient.dtype, []).append(gradient)
-    with torch.no_grad():
-        for group in groups.values():
-            flat = torch._utils._flatten_dense_tensors([g.contiguous() for g in group])
-            flat.mul_(scale)
-            _communicate(flat, distributed.all_reduce)
-            for gradient, value in zip(group, torch._utils._unflatten_dense_tensors(flat, group)):
-                gradient.copy_(value)
-    return gradients
-
-
-def _communicate(tensor: torch.Tensor, how: Any) -> None:
-    """NCCL knows CUDA tensors alone: what lies elsewhere travels by way of the GPU."""
-    if distributed.get_backend() == "nccl" and tensor.device.type != "cuda":
-        moved = tensor.cuda()
-        how(moved)
-        tensor.copy_(moved)
-    else:
-        how(tensor)
+# ---------------------------------------------------------------------------- steps of users
 
 
 @contextmanager
-def reduced(metrics: Iterable[Any]) -> Any:
-    """Inside, the metrics' state is the sum over all ranks; afterwards each rank has its own again."""
-    variables = [v for metric in metrics for v in metric.variables]
-    if not process.is_joined() or not variables:
-        yield
-        return
-    own = [v.detach().clone() for v in variables]
-    with torch.no_grad():
-        for variable in variables:
-            value = variable.detach().as_subclass(torch.Tensor)
-            _communicate(value, distributed.all_reduce)
+def reducing_in_apply(optimizers: list, share: Share) -> Iterator[None]:
+    """Inside, gradients are reduced when they are applied, by these optimizers or by any of torch's."""
+    applying = False
+
+    def reducing(optimizer: Any, apply: Callable) -> Callable:
+        def reduced_apply(grads: Any, trainable_variables: Any = None) -> Any:
+            nonlocal applying
+            if applying:
+                return apply(grads, trainable_variables)
+            variables = optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
+            grads = _reduced(list(grads), variables, share)
+            applying = True
+            try:
+                return apply(grads, trainable_variables)
+            finally:
+                applying = False
+
+        return reduced_apply
+
+    def before_torch_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if applying:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for parameter, gradient in zip(parameters, _reduced([p.grad for p in parameters], parameters, share)):
+            parameter.grad = gradient
+
+    hook = register_optimizer_step_pre_hook(before_torch_step)
+    for optimizer in optimizers:
+        optimizer.__dict__["apply"] = reducing(optimizer, optimizer.apply)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for variable, value in zip(variables, own):
-                variable.copy_(value)
+        hook.remove()
+        for optimizer in optimizers:
+            optimizer.__dict__.pop("apply", None)
 
 
-def gather_rows(outputs: Any, share: Share) -> Any:
-    """The outputs of all ranks' shares, in order, on every rank."""
-    world = process.world_size()
-    shares = [share_of(share.total, r, world) for r in range(world)]
-    most = max(one.rows for one in shares)
+def _reduced(gradients: list, variables: list, share: Share) -> list:
+    return reduce_gradients(gradients, variables, share.weight)[0]
 
-    def gathered(leaf: torch.Tensor) -> torch.Tensor:
-        local = leaf[: share.rows]
-        padded = local.new_zeros((most, *leaf.shape[1:]))
-        padded[: local.shape[0]] = local
-        parts = [torch.empty_like(padded) for _ in shares]
-        if distributed.get_backend() == "nccl" and padded.device.type != "cuda":
-            raise ValueError("NCCL gathers CUDA tensors alone; predict() must run on the GPU under torchrun.")
-        distributed.all_gather(parts, padded.contiguous())
-        return torch.cat([part[: one.rows] for part, one in zip(parts, shares)])
 
-    return tree.map_structure(gathered, outputs)
+def optimizers_of(model: nn.Module) -> list:
+    """The optimizers that a model was compiled with or holds as attributes, also in lists and dicts."""
+    found = [getattr(model, "optimizer", None)]
+    for module in model.modules():
+        for value in vars(module).values():
+            held = value.values() if isinstance(value, dict) else value
+            found.extend(held if isinstance(value, (list, tuple, dict)) else [value])
+    kept = [o for o in found if hasattr(o, "apply") and hasattr(o, "iterations")]
+    return list({id(o): o for o in kept}.values())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,11 +14,16 @@ from torch import distributed
 
 from torchkeras.core import devices
 
+_writes: Counter[str] = Counter()
+
 
 def join() -> None:
     """Join the process group that torchrun's variables tell of; nothing without them, or when joined already.
 
     Takes `cuda:LOCAL_RANK` and NCCL where there is CUDA, the CPU and gloo elsewhere.
+
+    Raises:
+        RuntimeError: this machine runs more processes than it has GPUs.
     """
     if not distributed.is_available() or distributed.is_initialized():
         return
@@ -23,6 +31,12 @@ def join() -> None:
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if torch.cuda.is_available():
+        if local >= torch.cuda.device_count():
+            raise RuntimeError(
+                f"Each process needs a GPU of its own: this is process {local + 1} of this machine, which has "
+                f"{torch.cuda.device_count()} GPU(s). Start fewer (torchrun --nproc-per-node=N), or hide the GPUs with "
+                "CUDA_VISIBLE_DEVICES= to train on the CPU."
+            )
         torch.cuda.set_device(local)
         devices.set_default_device(f"cuda:{local}")
         distributed.init_process_group("nccl", device_id=torch.device("cuda", local))
@@ -32,7 +46,8 @@ def join() -> None:
 
 
 def _leave() -> None:
-    if distributed.is_initialized():
+    # After an error the other processes are not there to agree on the end; torchrun stops them.
+    if distributed.is_initialized() and getattr(sys, "last_exc", getattr(sys, "last_value", None)) is None:
         distributed.destroy_process_group()
 
 
@@ -71,3 +86,31 @@ def broadcast_object(value: Any) -> Any:
     box = [value]
     distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def write_once(path: str, write: Callable[[], None]) -> None:
+    """Let rank 0 write a file; the others wait until it is there.
+
+    Rank 0 waits for nobody, so that scripts in which it alone calls this (`if rank == 0: model.save(...)`) go on too.
+
+    Raises:
+        OSError: on the other ranks, when rank 0 failed.
+    """
+    if not is_joined():
+        if is_main_process():
+            write()
+        return
+    _writes[path] += 1
+    store = distributed.distributed_c10d._get_default_store()
+    key = f"torchkeras/written/{_writes[path]}/{path}"
+    if not is_main_process():
+        store.wait([key])
+        if problem := store.get(key).decode():
+            raise OSError(f"Rank 0 could not write {path}: {problem}")
+        return
+    try:
+        write()
+    except BaseException as error:
+        store.set(key, f"{type(error).__name__}: {error}")
+        raise
+    store.set(key, "")

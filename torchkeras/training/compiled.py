@@ -18,10 +18,10 @@ class LossTracker(Mean):
 
     keras_module = None
 
-    def add(self, loss: torch.Tensor, rows: float, weight: float | None = None) -> None:
-        """Add a batch of `rows` rows. `weight` (default: `rows`) is what its loss counts in the sum."""
+    def add(self, loss: torch.Tensor, rows: float) -> None:
+        """Add a batch of `rows` rows."""
         with torch.no_grad():
-            self.total.add_(loss.detach().to(self.total), alpha=rows if weight is None else weight)
+            self.total.add_(loss.detach().to(self.total), alpha=rows)
             self.count.add_(rows)
 
 
@@ -71,14 +71,14 @@ class Compiled:
             "jit_compile": bool(self.jit_compile),
         }
 
-    def track_parts(self, rows: float, weight: float) -> None:
+    def track_parts(self, rows: float) -> None:
         """Follow the losses of the outputs one by one, where there are several."""
         for name, part in self.loss.last_parts:  # type: ignore[union-attr]
             tracker = self.part_trackers.get(name)
             if tracker is None:
                 tracker = self.part_trackers[name] = LossTracker(name=name)
                 tracker.to(part.device)
-            tracker.add(part, rows, weight)
+            tracker.add(part, rows)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `compile()`, JSON-ready."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
-from torchkeras.distributed import data_parallel, process
+from torchkeras.distributed import collectives, data_parallel, process, share as shares
 from torchkeras.training.data import unpack_x_y_sample_weight
 
 
@@ -24,8 +24,8 @@ def rows_of(x: Any) -> int:
 class TrainStep:
     """forward, loss, backward, apply, add to the metrics; for models that do not override `train_step`.
 
-    Under several processes the forward goes through torch's DistributedDataParallel, and the loss is weighted so that
-    the reduced gradient is that of the global batch.
+    Under several processes the data are pairs of this rank's rows and their `Share` of the global batch. Losses are
+    scaled so that their mean over the ranks, weighted by rows, is the global batch's, and so is the reduced gradient.
     """
 
     def __init__(self, model: Any, weights: list) -> None:
@@ -37,7 +37,7 @@ class TrainStep:
         self.forward: Callable = model
         self.distributed = process.is_joined()
         if self.distributed:
-            self.forward = data_parallel.wrap(model)
+            self.forward = data_parallel.DataParallel(model, weights)
         self.jit = torch.compile(self._outputs_and_loss) if compiled.jit_compile and not self.distributed else None
         self._jit_rows: int | None = None
         self._plain_loss = _is_own(model, "compute_loss") and _is_own(model, "compute_metrics")
@@ -45,34 +45,36 @@ class TrainStep:
     def __call__(self, data: Any) -> None:
         """Train on one batch; what came out is in the metrics."""
         model, optimizer = self.model, self.optimizer
-        share = None
-        if self.distributed:
-            data, share = data_parallel.take_share(data)
+        data, share = data if self.distributed else (data, None)
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         compiled = model._compiled
         rows = rows_of(x) if share is None else share.rows
         run = self._outputs_and_loss if self.jit is None else self._jit_for(rows)
-        y_pred, loss = run(x, y, sample_weight)
-        summed = compiled.loss is not None and compiled.loss.reduction == "sum"
-        weight = rows if share is None or not summed else (share.total if rows else 0)
-        compiled.loss_tracker.add(loss, rows, weight)
+        if share is None:
+            y_pred, loss = run(x, y, sample_weight)
+        else:
+            with shares.computing(share):
+                y_pred, loss = run(x, y, sample_weight)
+        compiled.loss_tracker.add(loss, rows)
         if compiled.loss is not None and compiled.loss.last_parts:
-            compiled.track_parts(rows, weight)
+            compiled.track_parts(rows)
         if self.weights:
-            scaled = optimizer.scale_loss(loss)
-            if share is not None:
-                # DDP takes the mean over the ranks; this makes it the mean (or the sum) over the global batch.
-                factor = (1.0 if rows else 0.0) if summed else share.weight
-                scaled = scaled * (factor * process.world_size())
-            for parameter in self.parameters:
-                parameter.grad = None
-            scaled.backward()
+            self._backward(optimizer.scale_loss(loss), share)
             with torch.no_grad():
-                optimizer.apply([w.grad for w in self.weights], self.weights)
-        if rows and (compiled.metrics or not self._plain_loss):
+                gradients = [w.grad for w in self.weights] if share is None else self.forward.gradients()
+                optimizer.apply(gradients, self.weights)
+        if compiled.metrics or not self._plain_loss:
             with torch.no_grad():
-                model._update_metrics(x, y, y_pred, sample_weight)
+                _update_metrics(model, x, y, y_pred, sample_weight, share)
 
+    def _backward(self, loss: torch.Tensor, share: Any) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+        if share is None:
+            loss.backward()
+            return
+        with shares.computing(share):
+            (loss * self.forward.scale(share)).backward()
 
     def _outputs_and_loss(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, torch.Tensor]:
         y_pred = self.forward(x) if self.distributed else self.forward(x, training=True)
@@ -92,73 +94,61 @@ class OwnTrainStep:
     def __init__(self, model: Any, weights: list) -> None:
         self.model = model
         self.distributed = process.is_joined()
+        self.optimizers = data_parallel.optimizers_of(model) if self.distributed else []
 
     def __call__(self, data: Any) -> Any:
         if not self.distributed:
             return self.model.train_step(data)
-        data, share = data_parallel.take_share(data)
-        with _reduced_in_apply(self.model, share):
-            return self.model.train_step(data)
+        data, share = data
+        with data_parallel.reducing_in_apply(self.optimizers, share):
+            return _run_own(self.model, self.model.train_step, data, share)
 
 
-class _reduced_in_apply:  # noqa: N801  a context manager
-    """Inside, every optimizer of the model reduces gradients over the ranks before it applies them."""
-
-    def __init__(self, model: Any, share: Any) -> None:
-        self.optimizers = [v for v in model.__dict__.values() if hasattr(v, "apply") and hasattr(v, "iterations")]
-        if model._compiled is not None and model._compiled.optimizer is not None:
-            self.optimizers.append(model._compiled.optimizer)
-        self.share = share
-
-    def __enter__(self) -> None:
-        for optimizer in self.optimizers:
-            apply = type(optimizer).apply
-
-            def reducing(gradients: list, variables: Any = None, o: Any = optimizer, a: Any = apply) -> Any:
-                filled = [
-                    torch.zeros_like(v) if g is None and v is not None else g
-                    for g, v in zip(gradients, variables or [None] * len(gradients))
-                ]
-                data_parallel.reduce_gradients(filled, self.share.weight)
-                return a(o, filled, variables)
-
-            optimizer.__dict__["apply"] = reducing
-
-    def __exit__(self, *error: Any) -> None:
-        for optimizer in self.optimizers:
-            optimizer.__dict__.pop("apply", None)
+def _run_own(model: Any, step: Callable, data: Any, share: Any) -> Any:
+    """A step of the user's on a share; a rank without rows takes part, but nothing that it adds to metrics counts."""
+    with shares.computing(share):
+        if share.rows:
+            return step(data)
+        with collectives.uncounted(lambda: model.metrics):
+            return step(data)
 
 
 def test_step(model: Any, data: Any) -> Any:
-    """Evaluate one batch."""
-    share = None
-    if process.is_joined():
-        data, share = data_parallel.take_share(data)
+    """Evaluate one batch; under several processes a pair of data and `Share`."""
+    if not process.is_joined():
+        data, share = data, None
+    else:
+        data, share = data
     if not _is_own(model, "test_step"):
-        return model.test_step(data) if share is None or share.rows else None
+        return model.test_step(data) if share is None else _run_own(model, model.test_step, data, share)
     x, y, sample_weight = unpack_x_y_sample_weight(data)
-    y_pred = model(x, training=False)
-    if share is not None and not share.rows:
-        return None
-    loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+    with shares.computing(share):
+        y_pred = model(x, training=False)
+        loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
     compiled = model._compiled
-    rows = rows_of(x)
-    weight = rows
-    if share is not None and compiled.loss is not None and compiled.loss.reduction == "sum":
-        weight = share.total
-    compiled.loss_tracker.add(loss, rows, weight)
+    rows = rows_of(x) if share is None else share.rows
+    compiled.loss_tracker.add(loss, rows)
     if compiled.loss is not None and compiled.loss.last_parts:
-        compiled.track_parts(rows, weight)
-    model._update_metrics(x, y, y_pred, sample_weight)
+        compiled.track_parts(rows)
+    _update_metrics(model, x, y, y_pred, sample_weight, share)
     return None
 
 
-def predict_step(model: Any, data: Any) -> Any:
-    """The outputs for one batch, of all ranks where there are several."""
+def _update_metrics(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, share: Any) -> None:
+    if share is None or share.rows:
+        model._update_metrics(x, y, y_pred, sample_weight)
+    else:  # makes metrics that are not there yet, as the other ranks do
+        with collectives.uncounted(lambda: model.metrics):
+            model._update_metrics(x, y, y_pred, sample_weight)
+
+
+def predict_step(model: Any, data: Any, gather: bool = True) -> Any:
+    """The outputs for one batch; under several processes the data are a pair, and the outputs those of all ranks."""
     if not process.is_joined():
         return model.predict_step(data)
-    data, share = data_parallel.take_share(data)
-    return data_parallel.gather_rows(model.predict_step(data), share)
+    data, share = data
+    outputs = model.predict_step(data)
+    return collectives.gather_rows(outputs, share) if gather else outputs
 
 
 def _is_own(model: Any, name: str) -> bool:

@@ -11,6 +11,7 @@ from torch.distributed.nn.functional import all_reduce
 
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import settings
+from torchkeras.distributed import share
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.normalization.axes import check_axes, inverse
@@ -172,6 +173,8 @@ class BatchNormalization(Layer):
         shape[self._channel] = -1
         total, count = (x * weights).sum(self._others), weights.sum(self._others)
         if self._spans_ranks():
+            if not share.has_rows():
+                weights, total, count = weights * 0, total * 0, count * 0
             total, count = all_reduce(total), all_reduce(count)
         mean = total / (count + tiny)
         squares = ((x - mean.view(shape)).square() * weights).sum(self._others)

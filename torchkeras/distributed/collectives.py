@@ -1,0 +1,199 @@
+"""What the ranks tell each other: weights, gradients, metrics, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import distributed, nn
+from torch.distributed.tensor import DTensor
+
+from torchkeras.core import tree
+from torchkeras.distributed import process
+from torchkeras.distributed.share import Share, share_of
+
+
+def communicate(tensor: torch.Tensor, how: Callable[[torch.Tensor], Any]) -> None:
+    """NCCL knows CUDA tensors alone: what lies elsewhere travels by way of the GPU."""
+    if distributed.get_backend() == "nccl" and tensor.device.type != "cuda":
+        moved = tensor.cuda()
+        how(moved)
+        tensor.copy_(moved)
+    else:
+        how(tensor)
+
+
+def by_kind(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """The tensors in groups that can travel in one message."""
+    groups: dict[tuple, list[torch.Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    return list(groups.values())
+
+
+def in_one_message(tensors: list[torch.Tensor], how: Callable[[torch.Tensor], Any]) -> None:
+    """Apply a collective to all the tensors, in place."""
+    for group in by_kind(tensors):
+        flat = torch.cat([t.reshape(-1) for t in group])
+        communicate(flat, how)
+        parts = flat.split([t.numel() for t in group])
+        torch._foreach_copy_(group, [part.view(t.shape) for part, t in zip(parts, group)])
+
+
+# ---------------------------------------------------------------------------- weights
+
+
+def broadcast_weights(tensors: Iterable[torch.Tensor]) -> None:
+    """Give all ranks rank 0's values. Sharded tensors stay: each rank has a part of its own."""
+    if process.is_joined():
+        own = [plain(t) for t in tensors if not isinstance(t, DTensor)]
+        with torch.no_grad():
+            in_one_message(own, lambda flat: distributed.broadcast(flat, src=0))
+
+
+def average_buffers(model: nn.Module) -> None:
+    """Give all ranks the mean of their float buffers, such as the statistics of batch normalization."""
+    if process.is_joined():
+        own = [plain(b) for b in model.buffers() if b.is_floating_point() and not isinstance(b, DTensor)]
+        with torch.no_grad():
+            in_one_message(own, distributed.all_reduce)
+            if own:
+                torch._foreach_div_(own, process.world_size())
+
+
+def plain(tensor: torch.Tensor) -> torch.Tensor:
+    """The same memory as a tensor of torch's own class."""
+    return tensor.detach().as_subclass(torch.Tensor)
+
+
+# ---------------------------------------------------------------------------- gradients
+
+
+def reduce_gradients(gradients: list, variables: list, scale: float) -> tuple[list, torch.Tensor | None]:
+    """The sums over the ranks of gradients times `scale`, and on how many ranks each was there.
+
+    What only some ranks have counts as zero on the others; what none has stays `None`. Sharded gradients have been
+    reduced already; where there are no others the second value is `None`.
+    """
+    here = [i for i, v in enumerate(variables) if not isinstance(v, DTensor)]
+    if not here:
+        return gradients, None
+    missing = [i for i in here if gradients[i] is None]
+    values = [plain(torch.zeros_like(variables[i]) if gradients[i] is None else gradients[i]) for i in here]
+    counts = torch.tensor([float(gradients[i] is not None) for i in here]).to(values[0].device)
+    with torch.no_grad():
+        values = list(torch._foreach_mul([v.contiguous() for v in values], scale))
+        in_one_message([*values, counts], distributed.all_reduce)
+    result = list(gradients)
+    for i, value in zip(here, values):
+        result[i] = value
+    if missing:  # only then is the device waited for
+        found = dict(zip(here, counts.tolist()))
+        for i in missing:
+            result[i] = result[i] if found[i] else None
+    return result, counts
+
+
+# ---------------------------------------------------------------------------- metrics
+
+
+@contextmanager
+def reduced(metrics: Iterable[Any]) -> Iterator[None]:
+    """Inside, the metrics' state is that of all ranks; afterwards each rank has its own again."""
+    metrics = list(metrics)
+    if not process.is_joined():
+        yield
+        return
+    variables = [v for metric in metrics for v in metric.variables]
+    own = [v.detach().clone() for v in variables]
+    with ExitStack() as stack, torch.no_grad():
+        for metric in metrics:
+            if hasattr(metric, "over_ranks"):  # state that is not in variables
+                stack.enter_context(metric.over_ranks())
+        if variables:
+            _combine(variables)
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, own):
+                variable.copy_(value)
+
+
+def _combine(variables: list) -> None:
+    values = [plain(v) for v in variables]
+    kinds = [getattr(v, "aggregation", "sum") for v in variables]
+    for value, kind in zip(values, kinds):
+        if kind == "only_first_replica" and process.rank():
+            value.zero_()
+    in_one_message(values, distributed.all_reduce)
+    for value, kind in zip(values, kinds):
+        if kind == "mean":
+            value.div_(process.world_size())
+
+
+@contextmanager
+def uncounted(metrics: Callable[[], list]) -> Iterator[None]:
+    """What is added to metrics inside does not count; those made inside start from nothing."""
+    before = {id(metric): [v.detach().clone() for v in metric.variables] for metric in metrics()}
+    yield
+    with torch.no_grad():
+        for metric in metrics():
+            if id(metric) not in before:
+                metric.reset_state()
+                continue
+            for variable, value in zip(metric.variables, before[id(metric)]):
+                variable.copy_(value)
+
+
+def mean_over_ranks(values: dict[str, Any], weight: float) -> dict[str, Any]:
+    """Numbers that each rank has for its share, averaged by the rows; what is no number is rank 0's."""
+    if not process.is_joined() or not values:
+        return values
+    shared = process.broadcast_object({name: _number(value) for name, value in values.items()})
+    numbers = [_number(values.get(name)) for name, value in shared.items() if isinstance(value, float)]
+    total = torch.tensor([weight * n if isinstance(n, float) and weight else 0.0 for n in numbers], dtype=torch.float64)
+    communicate(total, distributed.all_reduce)
+    means = iter(total.tolist())
+    return {name: next(means) if isinstance(value, float) else value for name, value in shared.items()}
+
+
+def _number(value: Any) -> Any:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return value.detach().cpu() if isinstance(value, torch.Tensor) else value
+
+
+# ---------------------------------------------------------------------------- outputs
+
+
+def gather_rows(outputs: Any, share: Share) -> Any:
+    """The outputs of all ranks' shares, in order, on every rank."""
+    world = process.world_size()
+    shares = [share_of(share.total, rank, world) for rank in range(world)]
+    most = max(one.rows for one in shares)
+
+    def gathered(leaf: Any) -> Any:
+        leaf = leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf)
+        if leaf.dim() == 0:
+            return leaf
+        local = plain(leaf)[: share.rows]
+        padded = local.new_zeros((most, *leaf.shape[1:]))
+        padded[: local.shape[0]] = local
+        return torch.cat([part[: one.rows] for part, one in zip(_all_gather(padded, world), shares)])
+
+    return tree.map_structure(gathered, outputs)
+
+
+def _all_gather(tensor: torch.Tensor, world: int) -> list[torch.Tensor]:
+    nccl, gloo = (distributed.get_backend() == name for name in ("nccl", "gloo"))
+    device = tensor.device
+    if nccl and device.type != "cuda":
+        tensor = tensor.cuda()
+    elif gloo and device.type != "cpu":
+        tensor = tensor.cpu()
+    parts = [torch.empty_like(tensor) for _ in range(world)]
+    distributed.all_gather(parts, tensor)
+    return [part.to(device) for part in parts]
