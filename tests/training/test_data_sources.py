@@ -104,7 +104,7 @@ def test_an_iterable_dataset_learns_its_length():
 def test_generator_goes_on_where_the_epoch_before_stopped():
     source = make_source(pairs(5), steps=2)
     assert source.num_batches == 2
-    assert source.peek()[0].dtype == torch.float32 and source.peek()[1].dtype == torch.int64
+    assert source.peek()[0].dtype == torch.float64 and source.peek()[1].dtype == torch.int64  # as in Keras
     assert values(source) == [[0, 0], [1, 1]]
     assert values(source) == [[2, 2], [3, 3]]
     with pytest.warns(UserWarning, match="ran out of data"):

@@ -12,11 +12,11 @@ import torch
 def capture() -> dict[str, Any]:
     """The states of Python's, NumPy's and torch's generators (CUDA's where it is in use): numbers and arrays."""
     version, words, gauss = random.getstate()
-    kind, keys, place, has_gauss, cached = np.random.get_state()
+    kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
     return {
         "python": [version, np.array(words, dtype="uint32"), gauss],
-        "numpy": [kind, keys.copy(), int(place), int(has_gauss), float(cached)],
+        "numpy": [kind, np.array(keys), int(place), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state().numpy().copy(),
         "cuda": [state.numpy().copy() for state in cuda],
     }

@@ -12,7 +12,7 @@ from torchkeras.core.tensors import convert_to_tensor
 
 
 def to_device(value: Any, device: torch.device) -> Any:
-    """One leaf of a batch as a tensor on the device. Tensors keep their type, float64 from NumPy becomes `floatx()`.
+    """One leaf of a batch as a tensor on the device. It keeps its type, float64 too, as in Keras.
 
     What is no number (a string, say) stays as it is.
     """
