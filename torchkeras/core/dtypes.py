@@ -31,7 +31,7 @@ TORCH_DTYPES: dict[str, torch.dtype] = {
 }
 _NAMES: dict[Any, str] = {dtype: name for name, dtype in TORCH_DTYPES.items()}
 _PYTHON = {bool: "bool", int: "int32", float: "float32", str: "string", complex: "complex64"}
-ALLOWED = frozenset(TORCH_DTYPES) | {"string", "int", "int4", "uint4", "string"}
+ALLOWED = frozenset(TORCH_DTYPES) | {"string", "int", "int4", "uint4"}
 
 
 def standardize_dtype(dtype: Any) -> str:

@@ -101,7 +101,9 @@ class KerasTensor:
     # -- operators: defined once, by the ops that bear their names
 
     def reshape(self, *shape: Any) -> Any:
-        return _operator("Reshape", self, shape[0] if len(shape) == 1 and isinstance(shape[0], (list, tuple)) else shape)
+        return _operator(
+            "Reshape", self, shape[0] if len(shape) == 1 and isinstance(shape[0], (list, tuple)) else shape
+        )
 
     def squeeze(self, axis: Any = None) -> Any:
         return _operator("Squeeze", self, axis)

@@ -90,4 +90,3 @@ class Operation(Graphed, Configurable):
         config = super().get_config()
         config.setdefault("name", self.name)
         return config
-

@@ -108,7 +108,6 @@ def draw_seed(seed: Any) -> torch.Tensor:
     raise ValueError(f"seed must be an integer, a SeedGenerator or None; received {seed!r}.")
 
 
-@torch.compiler.disable
 def torch_generator(seed: Any, device: Any = "cpu") -> torch.Generator | None:
     """A torch generator for one call, as Keras's torch backend seeds it; `None` (torch's own) on `meta`."""
     if str(device).startswith("meta"):

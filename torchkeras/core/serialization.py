@@ -90,7 +90,10 @@ def _serialize_value(obj: Any) -> Any:
     if isinstance(obj, KerasTensor):
         return {"class_name": "__keras_tensor__", "config": obj.get_config()}
     if isinstance(obj, torch.Tensor):
-        return {"class_name": "__tensor__", "config": {"value": obj.tolist(), "dtype": dtypes.standardize_dtype(obj.dtype)}}
+        return {
+            "class_name": "__tensor__",
+            "config": {"value": obj.tolist(), "dtype": dtypes.standardize_dtype(obj.dtype)},
+        }
     if isinstance(obj, np.ndarray):
         if obj.ndim > 0:
             return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
@@ -103,7 +106,10 @@ def _serialize_value(obj: Any) -> Any:
         return {"class_name": "__bytes__", "config": {"value": obj.decode("utf-8")}}
     if isinstance(obj, slice):
         parts = (obj.start, obj.stop, obj.step)
-        return {"class_name": "__slice__", "config": dict(zip(("start", "stop", "step"), map(serialize_keras_object, parts)))}
+        return {
+            "class_name": "__slice__",
+            "config": dict(zip(("start", "stop", "step"), map(serialize_keras_object, parts))),
+        }
     return None
 
 

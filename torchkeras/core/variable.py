@@ -210,7 +210,9 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     def __deepcopy__(self, memo: dict) -> Variable:
         if id(self) not in memo:
-            other = as_variable(self.detach().clone(memory_format=torch.preserve_format), isinstance(self, nn.Parameter))
+            other = as_variable(
+                self.detach().clone(memory_format=torch.preserve_format), isinstance(self, nn.Parameter)
+            )
             other.requires_grad_(self.requires_grad)
             other.__dict__.update(copy.deepcopy(self.__dict__, memo))
             if self.grad is not None:

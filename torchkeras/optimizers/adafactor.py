@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 import torch
-from torch.distributed.tensor import DTensor
 
 from torchkeras.core.naming import name_scope
+from torchkeras.core.sharded import is_sharded
 from torchkeras.core.variable import Variable
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.batch import Batch
@@ -71,7 +71,7 @@ class Adafactor(Optimizer):
 
     def _mean(self, reference: Any, shape: tuple, name: str) -> Any:
         mean = reference.new_zeros(tuple(shape), requires_grad=False)
-        if not isinstance(mean, DTensor):
+        if not is_sharded(mean):
             with name_scope(self.name):
                 mean = Variable(mean.detach().as_subclass(torch.Tensor), trainable=False, name=name)
         self._track(mean)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
+
+from torchkeras.core.sharded import dtensors, is_sharded
 
 _FUSED_DTYPES = (torch.float32, torch.float64)
 _FUSED_DEVICES = ("cpu", "cuda")
@@ -46,7 +47,7 @@ class Batch:
         self.fusible = (
             first.dtype in _FUSED_DTYPES
             and first.device.type in _FUSED_DEVICES
-            and not isinstance(first, DTensor)
+            and not is_sharded(first)
             # The CPU kernels walk memory in order, whatever the strides say.
             and all(t.is_contiguous() for row in (parameters, *slots.values()) for t in row if t is not None)
         )
@@ -75,7 +76,7 @@ class Plan:
     def __init__(self, variables: list, batches: list[Batch]) -> None:
         self.variables = variables
         self.batches = batches
-        self.sharded = any(isinstance(v, DTensor) for v in variables)
+        self.sharded = any(is_sharded(v) for v in variables)
         self.shapes = [v.shape for v in variables]
         self.dtypes = [v.dtype for v in variables]
         self.device = variables[0].device if variables else None
@@ -108,16 +109,16 @@ class Plan:
 
     def whole(self, shards: list, like: list) -> list:
         """Local shards as the distributed tensors that they are parts of."""
-        return [_rewrap(shard, v) if isinstance(v, DTensor) else shard for shard, v in zip(shards, like)]
+        return [_rewrap(shard, v) if is_sharded(v) else shard for shard, v in zip(shards, like)]
 
 
 def local(tensor: Any) -> Any:
     """The part of a distributed tensor that lies here; other tensors as they are."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_sharded(tensor) else tensor
 
 
-def _rewrap(shard: torch.Tensor, like: DTensor) -> DTensor:
-    return DTensor.from_local(
+def _rewrap(shard: torch.Tensor, like: Any) -> Any:
+    return dtensors().DTensor.from_local(
         shard, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
     )
 
@@ -126,7 +127,7 @@ def group(variables: Iterable[torch.Tensor], kind: Callable[[int], Any]) -> list
     """The positions of the variables, put together by device, dtype, kind of tensor and kind of rule."""
     groups: dict[Any, list[int]] = {}
     for position, v in enumerate(variables):
-        mesh = (v.device_mesh, v.placements) if isinstance(v, DTensor) else None
+        mesh = (v.device_mesh, v.placements) if is_sharded(v) else None
         groups.setdefault((v.device, v.dtype, mesh, kind(position)), []).append(position)
     return list(groups.values())
 
@@ -147,7 +148,7 @@ def to_parameter(grad: Any, parameter: torch.Tensor) -> torch.Tensor:
             f"A gradient must have the shape of its variable; {name} has {tuple(parameter.shape)}, "
             f"its gradient {tuple(grad.shape)}."
         )
-    if isinstance(parameter, DTensor) and isinstance(grad, DTensor):
+    if is_sharded(parameter) and is_sharded(grad):
         if grad.placements != parameter.placements:
             grad = grad.redistribute(placements=parameter.placements)
         grad = grad.to_local()

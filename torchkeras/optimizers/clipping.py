@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch.distributed.tensor import DTensor
+
+from torchkeras.core.sharded import is_sharded
 
 
 def clip_by_value(grads: list, limit: float) -> list:
@@ -32,4 +33,4 @@ def clip_by_global_norm(grads: list, limit: float, norms: list) -> list:
 
 def norms_of(grads: list, order: float = 2) -> list:
     """The norm of each tensor, over all ranks for sharded ones."""
-    return [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in torch._foreach_norm(grads, order)]
+    return [norm.full_tensor() if is_sharded(norm) else norm for norm in torch._foreach_norm(grads, order)]

@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 import torch
-from torch.distributed.tensor import DTensor
 
+from torchkeras.core.sharded import is_sharded
 from torchkeras.optimizers import slots
 from torchkeras.optimizers.batch import Batch, Plan, group, local, to_parameter
 
@@ -48,7 +48,7 @@ def rebind(optimizer: Any, variables: list, unknown: Any) -> None:
     old = optimizer._trainable_variables
     same_shapes = len(old) == len(variables) and all(a.shape == b.shape for a, b in zip(old, variables))
     fresh = int(optimizer._iterations) == 0
-    if not same_shapes or not (fresh or isinstance(unknown, DTensor)):
+    if not same_shapes or not (fresh or is_sharded(unknown)):
         raise ValueError(
             f"Unknown variable: {getattr(unknown, 'path', tuple(unknown.shape))}. The optimizer {optimizer.name!r} "
             f"was built with {len(old)} other variables and has made {int(optimizer._iterations)} updates. "

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
 
 from torchkeras import initializers
 from torchkeras.core.dtypes import standardize_dtype
+from torchkeras.core.sharded import dtensors, is_sharded
 from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
 from torchkeras.core.variable import Variable, as_variable
 
@@ -28,7 +28,7 @@ def make_slot(reference: Any, name: str, initializer: Any = "zeros") -> Any:
         make = initializers.get(initializer)
         value = make(tuple(reference.shape), dtype=standardize_dtype(reference.dtype))
         value = place_like(convert_to_tensor(value, dtype=reference.dtype), reference)
-    if isinstance(value, DTensor):  # a wrapper of its own, which can't be a Variable
+    if is_sharded(value):  # a wrapper of its own, which can't be a Variable
         return value
     return Variable(value.detach().as_subclass(torch.Tensor), trainable=False, name=f"{_flat_name(reference)}_{name}")
 
@@ -40,22 +40,22 @@ def _flat_name(reference: Any) -> str:
 
 def place_like(slot: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """The slot's value on the device of `reference`, and sharded as it is; whole on each rank if the shapes differ."""
-    if isinstance(reference, DTensor) and not isinstance(slot, DTensor):
+    if is_sharded(reference) and not is_sharded(slot):
         plain = slot.detach().as_subclass(torch.Tensor).to(reference.device)
-        whole = [Replicate()] * reference.device_mesh.ndim
+        whole = [dtensors().Replicate()] * reference.device_mesh.ndim
         placements = reference.placements if slot.shape == reference.shape else whole
-        return distribute_tensor(plain, reference.device_mesh, placements)
+        return dtensors().distribute_tensor(plain, reference.device_mesh, placements)
     return slot.detach().to(device=reference.device)
 
 
 def moved(slot: Any, reference: torch.Tensor, dtype: torch.dtype | None = None) -> Any:
     """The slot where `reference` is: itself where that changes nothing."""
     dtype = dtype or slot.dtype
-    sharded_alike = isinstance(slot, DTensor) == isinstance(reference, DTensor)
+    sharded_alike = is_sharded(slot) == is_sharded(reference)
     if slot.device == reference.device and slot.dtype == dtype and sharded_alike:
         return slot
     value = place_like(slot, reference).to(dtype)
-    if isinstance(value, DTensor):
+    if is_sharded(value):
         return value
     return as_variable(value, False, slot.info if isinstance(slot, Variable) else None)
 
@@ -71,15 +71,15 @@ def assign(variable: Any, value: Any) -> None:
             raise ValueError(
                 f"A value must have its variable's shape {tuple(variable.shape)}; received {tuple(value.shape)}."
             )
-        if isinstance(variable, DTensor) and not isinstance(value, DTensor):
-            value = distribute_tensor(value, variable.device_mesh, variable.placements)
+        if is_sharded(variable) and not is_sharded(value):
+            value = dtensors().distribute_tensor(value, variable.device_mesh, variable.placements)
         variable.copy_(value)
 
 
 def save(variables: list, store: Any) -> None:
     """Put the values into a dict-like `store` under "0", "1", ..., as Keras's files have them."""
     for i, variable in enumerate(variables):
-        whole = variable.full_tensor() if isinstance(variable, DTensor) else variable
+        whole = variable.full_tensor() if is_sharded(variable) else variable
         store[str(i)] = np.array(convert_to_numpy(whole))  # a copy: the next step writes into the variable
 
 

@@ -13,6 +13,7 @@ from torchkeras import constraints, dtype_policies, initializers, regularizers
 from torchkeras.core import naming
 from torchkeras.core.dtypes import is_float, standardize_dtype
 from torchkeras.core.random import SeedGenerator
+from torchkeras.core.sharded import dtensors, is_sharded
 from torchkeras.core.state import state
 from torchkeras.core.variable import BufferVariable, Variable, VariableInfo, as_variable
 from torchkeras.layers.base.containers import Container, TrackedDict, TrackedList, holds_layers, wrap
@@ -236,9 +237,10 @@ class StatefulModule(nn.Module):
 
     @property
     def variables(self) -> list:
-        """All weights, then the state of seed generators and metrics."""
-        seeds = [v for layer in self._layer_tree() for s in layer._seed_generators for v in s.variables]
-        return _unique(self.weights + seeds + self.metrics_variables)
+        """Weights and the state of seed generators, layer by layer; `metrics_variables` has that of metrics."""
+        found: list = []
+        _collect_variables(self, found, set())
+        return _unique(found)
 
     @property
     def trainable_variables(self) -> list:
@@ -392,9 +394,8 @@ def assign(tensor: torch.Tensor, value: Any) -> None:
         tensor.assign(value)
         return
     value = torch.as_tensor(np.asarray(value), dtype=tensor.dtype)
-    if hasattr(tensor, "device_mesh"):  # a DTensor: each rank keeps its part
-        distribute = torch.distributed.tensor.distribute_tensor
-        value = distribute(value.to(tensor.device), tensor.device_mesh, tensor.placements)
+    if is_sharded(tensor):  # each rank keeps its part
+        value = dtensors().distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
     with torch.no_grad():
         tensor.copy_(value)
 
@@ -412,6 +413,21 @@ def _flat_children(module: nn.Module) -> list:
         elif child is not None:
             children.append(child)
     return _unique(children)
+
+
+def _collect_variables(module: nn.Module, found: list, seen: set[int]) -> None:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    if isinstance(module, StatefulModule):
+        found += [tensor for _, tensor in module._own_variables()]
+        found += [v for seed in module._seed_generators for v in seed.variables]
+    else:
+        found += [p for p in module._parameters.values() if p is not None]
+        found += [b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent_buffers_set]
+    for child in module._modules.values():
+        if child is not None:
+            _collect_variables(child, found, seen)
 
 
 def _weights_of(module: nn.Module, seen: set[int]) -> Iterator[tuple[torch.Tensor, bool]]:
