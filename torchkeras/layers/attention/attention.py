@@ -39,6 +39,7 @@ class Attention(Layer):
         self.score_mode = score_mode
         self.dropout = dropout
         self.seed = seed
+        self.supports_masking = True
         if dropout > 0:
             self.seed_generator = SeedGenerator(seed)
         if score_mode not in ("dot", "concat"):

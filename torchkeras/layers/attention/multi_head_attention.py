@@ -91,6 +91,12 @@ class MultiHeadAttention(ProjectedAttention):
         new = string.ascii_lowercase[len(free) : len(free) + len(sizes)]
         return self._projection(name, f"{free}yz,yz{new}->{free}{new}", (None,) * (len(free) - 1) + tuple(sizes))
 
+    # The names by which subclasses written for Keras know the projections.
+    _query_dense = property(lambda self: self.query_dense)
+    _key_dense = property(lambda self: self.key_dense)
+    _value_dense = property(lambda self: self.value_dense)
+    _output_dense = property(lambda self: self.output_dense)
+
     def _projections(self) -> tuple[EinsumDense, EinsumDense, EinsumDense, EinsumDense]:
         return self.query_dense, self.key_dense, self.value_dense, self.output_dense
 
@@ -111,7 +117,7 @@ def _as_sizes(output_shape: Any) -> tuple[int, ...] | None:
     try:
         return (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
     except TypeError as error:
-        raise ValueError(f"`output_shape` must be a tuple, list or int. Received: {output_shape}") from error
+        raise ValueError(f"Invalid `output_shape`: {output_shape}. It must be a tuple, list or int.") from error
 
 
 def _as_axes(axes: Any) -> Any:

@@ -116,10 +116,10 @@ class ProjectedAttention(Layer):
             project_query(query),
             project_key(key),
             project_value(value),
-            mask,
-            training,
-            return_attention_scores,
+            attention_mask=mask,
+            training=training,
             **({"use_causal_mask": True} if causal_only else {}),
+            **({"return_attention_scores": True} if return_attention_scores else {}),
         )
         if self.use_gate:
             outputs = outputs * self._gate_dense(query)

@@ -86,8 +86,8 @@ class TorchModuleWrapper(Layer):
             )
         if module is None:
             raise ValueError(
-                f"TorchModuleWrapper {config.get('name')!r}: the config does not hold the torch module, for its class "
-                f"is not registered. {remedy}"
+                f"TorchModuleWrapper {config.get('name')!r}: the config does not hold the torch module: its class is "
+                f"not registered, and pickles, which torch.load would run, are never kept. {remedy}"
             )
         config["module"] = module if isinstance(module, nn.Module) else deserialize_keras_object(module, custom_objects)
         return cls(**config)

@@ -15,7 +15,10 @@ class Wrapper(Layer):
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):
-            raise ValueError(f"{type(self).__name__} must wrap a `keras.layers.Layer` instance. Received: {layer}")
+            raise ValueError(
+                f"Layer {layer} supplied to {type(self).__name__} isn't a supported layer type. Please ensure wrapped "
+                "layer is a valid Keras layer."
+            )
         super().__init__(**kwargs)
         self.layer = layer
 

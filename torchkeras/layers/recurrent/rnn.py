@@ -38,7 +38,6 @@ class RNN(Layer):
     """
 
     _config_base = True
-    use_cudnn: Any = "auto"
 
     def __init__(
         self,
@@ -189,7 +188,9 @@ class RNN(Layer):
             mask = mask.reshape(sequences.shape[:2]).to(torch.bool)
         if self.go_backwards:
             sequences, mask = sequences.flip(1), None if mask is None else mask.flip(1)
-        fused = not self.unroll and not (self.use_cudnn is False and sequences.device.type == "cuda")
+        fused = not self.unroll and not (
+            getattr(self, "use_cudnn", "auto") is False and sequences.device.type == "cuda"
+        )
         run = sequence_runner(self.cell, self.compute_dtype, fused)
         rest = (mask, training, self.zero_output_for_mask, self.return_sequences)
         if run is not None:
@@ -277,18 +278,20 @@ class CellRNN(RNN):
     def __init__(self, _cell: type, _cell_name: str, _arguments: dict[str, Any], **kwargs: Any) -> None:
         arguments = dict(_arguments)
         own = {name: arguments.pop(name) for name in _OF_LAYER}
-        use_cudnn = arguments.pop("use_cudnn", "auto")
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(f"use_cudnn must be 'auto', True or False; received {use_cudnn!r}.")
+        if "use_cudnn" in arguments:
+            self.use_cudnn = arguments.pop("use_cudnn")
+            if self.use_cudnn not in ("auto", True, False):
+                raise ValueError(f"use_cudnn must be 'auto', True or False; received {self.use_cudnn!r}.")
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         if "implementation" in kwargs:
             shared["implementation"] = kwargs.pop("implementation")
         super().__init__(_cell(**arguments, **shared, name=_cell_name), **own, **kwargs)
-        self.use_cudnn = use_cudnn
         self.input_spec = InputSpec(ndim=3)
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> tuple:
-        if self.use_cudnn is True and (self.cell.recurrent_dropout or not getattr(self.cell, "reset_after", True)):
+        if getattr(self, "use_cudnn", None) is True and (
+            self.cell.recurrent_dropout or not getattr(self.cell, "reset_after", True)
+        ):
             raise ValueError(
                 f"use_cudnn=True needs recurrent_dropout=0 (and reset_after=True for a GRU); layer {self.name!r} has "
                 f"recurrent_dropout={self.cell.recurrent_dropout}. Pass use_cudnn='auto' to run without cuDNN."

@@ -47,8 +47,8 @@ class TimeDistributed(Wrapper):
         spec = self.layer._call_spec
         if mask is not None and (mask.dim() < 2 or mask.shape[:2] != inputs.shape[:2]):
             raise ValueError(
-                f"The mask of a `TimeDistributed` layer must begin with the batch size and the number of steps of the "
-                f"inputs, {tuple(inputs.shape[:2])}; received a mask of shape {tuple(mask.shape)}."
+                f"The `mask` passed to the `TimeDistributed` layer has a shape {tuple(mask.shape)}; it must be at "
+                f"least 2D, and begin with the inputs' batch size and number of steps, {tuple(inputs.shape[:2])}."
             )
         told = {"training": training} if spec.has_training else {}
         masks = mask if "mask" in spec.names else None
