@@ -87,14 +87,14 @@ def main() -> None:
     if LEADS:
         model.summary()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    say("Training until the validation loss has not fallen for eight epochs.")
+    say("Training until the validation loss has not fallen for five epochs.")
     history = model.fit(
         *train,
         validation_data=val,
         batch_size=32,
         epochs=40,
         callbacks=[
-            keras.callbacks.EarlyStopping(monitor="val_loss", patience=8, restore_best_weights=True),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True),
             keras.callbacks.ModelCheckpoint(FOLDER / "best.keras", monitor="val_loss", save_best_only=True),
         ],
     )

@@ -14,6 +14,7 @@ from torch import distributed
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
+import torchkeras as keras
 from tests.torch_promises.cases import LAYERS, MODELS, built
 
 CASES = {row.name: row for row in [*MODELS, *LAYERS]}
@@ -36,7 +37,7 @@ def compare(name: str) -> None:
     half = tuple(_rows(value, slice(2 * rank, 2 * rank + 2)) for value in inputs)
 
     sharded = copy.deepcopy(whole)
-    for child in sharded.children():
+    for child in sharded.layers if isinstance(sharded, keras.Model) else sharded.children():
         if list(child.parameters()):
             fully_shard(child)
     fully_shard(sharded)
