@@ -45,7 +45,11 @@ def test_assign_refuses_other_shapes(variable):
 def test_copies_keep_class_and_facts(variable, how):
     other = how(variable)
     assert type(other) is type(variable)
-    assert (other.path, other.trainable, other.requires_grad) == (variable.path, variable.trainable, variable.requires_grad)
+    assert (other.path, other.trainable, other.requires_grad) == (
+        variable.path,
+        variable.trainable,
+        variable.requires_grad,
+    )
     assert other.data_ptr() != variable.data_ptr()
     torch.testing.assert_close(torch.as_tensor(other.numpy()), torch.as_tensor(variable.numpy()), rtol=0, atol=0)
 

@@ -217,8 +217,6 @@ def test_own_metrics_and_loss_in_both(data):
     theirs, ours = models = pair(subclass)
     for k, model in zip((keras, torchkeras), models):
         model.compile(optimizer=k.optimizers.Adam(0.05))
-    expected, found = (
-        m.fit(data[0], data[2], batch_size=16, epochs=3, shuffle=False, verbose=0) for m in models
-    )
+    expected, found = (m.fit(data[0], data[2], batch_size=16, epochs=3, shuffle=False, verbose=0) for m in models)
     same_weights(ours, theirs)
     same_logs(dict(sorted(found.history.items())), dict(sorted(expected.history.items())))

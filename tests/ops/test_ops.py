@@ -50,11 +50,7 @@ CONFIGURED = [
     ("add", [(2, 3), (3,)], {}),
     ("where", [(2, 3), (2, 3), (2, 3)], {}),
 ]
-ROWS = (
-    [(name, [(2, 3)], {}) for name in UNARY]
-    + [(name, [(2, 3), (2, 3)], {}) for name in BINARY]
-    + CONFIGURED
-)
+ROWS = [(name, [(2, 3)], {}) for name in UNARY] + [(name, [(2, 3), (2, 3)], {}) for name in BINARY] + CONFIGURED
 
 
 def inputs(rng, shapes):
@@ -65,11 +61,9 @@ def inputs(rng, shapes):
 def test_numbers_are_keras(name, shapes, config, rng):
     arrays = inputs(rng, shapes)
     ours = getattr(ops, name)(*map(torch.from_numpy, arrays), **config)
-    theirs = getattr(keras.ops, name)(*arrays, **config)
+    theirs = getattr(keras.ops, name)(*map(torch.from_numpy, arrays), **config)
     assert torchkeras.backend.standardize_dtype(ours.dtype) == keras.backend.standardize_dtype(theirs.dtype)
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs), rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name, shapes, config", ROWS)

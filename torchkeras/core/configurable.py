@@ -126,11 +126,8 @@ def config_value(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return (
-            type(value)(config_value(item) for item in value)
-            if type(value) in (list, tuple)
-            else [*map(config_value, value)]
-        )
+        items = [config_value(item) for item in value]
+        return tuple(items) if type(value) is tuple else items
     if isinstance(value, dict):
         return {key: config_value(item) for key, item in value.items()}
     if isinstance(value, np.generic):

@@ -71,7 +71,8 @@ class KerasTensor:
     def _no_values(self, what: str) -> TypeError:
         return TypeError(
             f"A KerasTensor is symbolic: it has a shape and a dtype, no values, so it can't be {what}. It can be "
-            f"passed to layers and to functions of torchkeras.ops; put other code into the call() of a layer of your own."
+            f"passed to layers and to functions of torchkeras.ops; put other code into the call() of a "
+            f"layer of your own."
         )
 
     def __array__(self, *_: Any, **__: Any) -> Any:
@@ -98,19 +99,18 @@ class KerasTensor:
             f"put torch code into the call() of a layer of your own."
         )
 
-    # -- operators: defined once, by the ops that bear their names
+    # -- operators: defined once, by the ops that bear their names, at the end of this file
 
     def reshape(self, *shape: Any) -> Any:
-        return _operator(
-            "Reshape", self, shape[0] if len(shape) == 1 and isinstance(shape[0], (list, tuple)) else shape
-        )
+        sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (list, tuple)) else shape
+        return _op("reshape")(self, sizes)
 
     def squeeze(self, axis: Any = None) -> Any:
-        return _operator("Squeeze", self, axis)
+        return _op("squeeze")(self, axis)
 
     @property
     def T(self) -> Any:
-        return _operator("Transpose", self)
+        return _op("transpose")(self)
 
 
 def _history_config(tensor: KerasTensor) -> list | None:
@@ -118,14 +118,13 @@ def _history_config(tensor: KerasTensor) -> list | None:
     return None if history is None else [history.operation.name, history.node_index, history.tensor_index]
 
 
-def _operator(class_name: str, *args: Any) -> Any:
-    function = registry.lookup("keras.ops", _OP_FUNCTIONS.get(class_name, naming.snake_case(class_name)))
+def _op(name: str) -> Any:
+    """The op of that name: found in the registry, for ops stand above this file."""
+    function = registry.lookup("keras.ops", name)
     if function is None:
-        raise NotImplementedError(f"This operator needs keras.ops' {class_name}, which is not loaded.")
-    return function(*args)
+        raise NotImplementedError(f"keras.ops.{name} is not there to compute this; import torchkeras.ops first.")
+    return function
 
-
-_OP_FUNCTIONS: dict[str, str] = {"GetItem": "get_item"}
 
 _BINARY = {
     "add": "add",
@@ -153,9 +152,7 @@ _UNARY = {"neg": "negative", "abs": "absolute", "invert": "logical_not"}
 
 def _method(function_name: str, swapped: bool = False) -> Any:
     def method(self: KerasTensor, *others: Any) -> Any:
-        function = registry.lookup("keras.ops", function_name)
-        if function is None:
-            raise NotImplementedError(f"keras.ops.{function_name} is not there to compute this operator.")
+        function = _op(function_name)
         return function(*others, self) if swapped else function(self, *others)
 
     return method

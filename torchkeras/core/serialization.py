@@ -90,10 +90,8 @@ def _serialize_value(obj: Any) -> Any:
     if isinstance(obj, KerasTensor):
         return {"class_name": "__keras_tensor__", "config": obj.get_config()}
     if isinstance(obj, torch.Tensor):
-        return {
-            "class_name": "__tensor__",
-            "config": {"value": obj.tolist(), "dtype": dtypes.standardize_dtype(obj.dtype)},
-        }
+        value = {"value": obj.tolist(), "dtype": dtypes.standardize_dtype(obj.dtype)}
+        return {"class_name": "__tensor__", "config": value}
     if isinstance(obj, np.ndarray):
         if obj.ndim > 0:
             return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
@@ -105,11 +103,8 @@ def _serialize_value(obj: Any) -> Any:
     if isinstance(obj, bytes):
         return {"class_name": "__bytes__", "config": {"value": obj.decode("utf-8")}}
     if isinstance(obj, slice):
-        parts = (obj.start, obj.stop, obj.step)
-        return {
-            "class_name": "__slice__",
-            "config": dict(zip(("start", "stop", "step"), map(serialize_keras_object, parts))),
-        }
+        parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+        return {"class_name": "__slice__", "config": serialize_keras_object(parts)}
     return None
 
 
@@ -291,7 +286,7 @@ def _unknown(name: Any, kind: str, config: dict) -> TypeError:
     )
 
 
-# ---------------------------------------------------------------------------- get, serialize, deserialize of a namespace
+# ---------------------------------------------------------------------------- get, serialize, deserialize
 
 
 def make_get(module: str, kind: str, base: type | None = None) -> Callable[[Any], Any]:

@@ -148,9 +148,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
     right = {path for path, _ in flatten_with_path(b)}
     if left != right:
         only = [sorted(map(str, one - other)) for one, other in ((left, right), (right, left))]
-        raise ValueError(
-            f"The structures have leaves at different paths; only in the first {only[0]}, only in the second {only[1]}."
-        )
+        raise ValueError(f"The structures differ in paths: only in the first {only[0]}, only in the second {only[1]}.")
 
 
 def _check_branch(first: Any, *others: Any) -> None:

@@ -21,7 +21,7 @@ def check_reduction(reduction: Any) -> Any:
         ValueError: there is none of that name.
     """
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {REDUCTIONS}; received {reduction!r}.")
+        raise ValueError(f"Invalid value for argument reduction={reduction!r}; it must be one of {REDUCTIONS}.")
     return reduction
 
 
@@ -72,7 +72,7 @@ def reduce_values(values: torch.Tensor, sample_weight: torch.Tensor | None, redu
 def reduce_weighted(
     values: Any,
     sample_weight: Any = None,
-    mask: torch.Tensor | None = None,
+    mask: Any = None,
     reduction: str | None = "sum_over_batch_size",
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
@@ -90,6 +90,8 @@ def reduce_weighted(
         return reduce_values(values, None, reduction)
     if sample_weight is not None:
         sample_weight = convert_to_tensor(sample_weight, dtype, values.device)
+    if mask is not None:
+        mask = convert_to_tensor(mask, None, values.device)
     weight = apply_mask(sample_weight, mask, dtype, reduction)
     values, weight = match_ranks(values, weight)
     check_broadcast("the loss values", values, "sample_weight", weight)

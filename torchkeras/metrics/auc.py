@@ -49,7 +49,7 @@ class AUC(CountingMetric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.curve = _one_of(curve, _CURVES, "curve")
-        self.summation_method = _one_of(summation_method, _SUMMATIONS, "summation_method")
+        self.summation_method = _one_of(summation_method, _SUMMATIONS, "summation method")
         self._init_thresholds = None if thresholds is None else sorted(float(t) for t in thresholds)
         self._thresholds = Thresholds(_with_ends(self._init_thresholds, num_thresholds))
         self.num_thresholds = self._thresholds.count
@@ -137,13 +137,13 @@ def _one_of(value: Any, known: tuple[str, ...], what: str) -> str:
     for name in known:
         if value in (name, name.lower(), name.capitalize()):
             return name
-    raise ValueError(f"{what} must be one of {known}; received {value!r}.")
+    raise ValueError(f'Invalid AUC {what} value: "{value}". It must be one of {known}.')
 
 
 def _with_ends(given: list[float] | None, count: int) -> list[float]:
     if given is None:
         if count <= 1:
-            raise ValueError(f"num_thresholds must be an integer above 1; received {count!r}.")
+            raise ValueError(f"Argument `num_thresholds` must be an integer > 1; received {count!r}.")
         given = [i / (count - 1) for i in range(1, count - 1)]
     return [-settings.epsilon(), *given, 1.0 + settings.epsilon()]
 

@@ -34,7 +34,7 @@ def parse_thresholds(thresholds: Any, default: float = 0.5) -> list[float]:
     values = list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [thresholds]
     wrong = [value for value in values if value is None or value < 0 or value > 1]
     if wrong:
-        raise ValueError(f"Thresholds must lie in [0, 1]; received {wrong}.")
+        raise ValueError(f"Threshold values must be in [0, 1]. Received: {wrong}")
     return values
 
 
@@ -110,7 +110,8 @@ def confusion_counts(
     if class_id is not None:
         if y_pred.dim() == 1:
             raise ValueError(
-                f"With class_id, y_pred must have the shape (samples, classes); received {tuple(y_pred.shape)}."
+                f"When class_id is provided, y_pred must be a 2D array with shape (num_samples, num_classes), found "
+                f"shape: {tuple(y_pred.shape)}"
             )
         y_true, y_pred = y_true[..., class_id, None], y_pred[..., class_id, None]
     label = (y_true != 0).broadcast_to(y_pred.shape)
@@ -179,5 +180,5 @@ def even_thresholds(count: int) -> list[float]:
         ValueError: fewer than one.
     """
     if count < 1:
-        raise ValueError(f"num_thresholds must be an integer above 0; received {count!r}.")
+        raise ValueError(f"Argument `num_thresholds` must be an integer > 0; received {count!r}.")
     return [0.5] if count == 1 else [i / (count - 1) for i in range(count)]

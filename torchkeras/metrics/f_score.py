@@ -13,6 +13,18 @@ from torchkeras.metrics.metric import Metric, accumulate
 _AVERAGES = (None, "micro", "macro", "weighted")
 
 
+def _invalid(argument: str, rule: str, value: Any) -> ValueError:
+    return ValueError(f"Invalid `{argument}` argument value. {rule} Received: {argument}={value}")
+
+
+def _check_float(argument: str, value: Any) -> None:
+    if not isinstance(value, float):
+        raise ValueError(
+            f"Invalid `{argument}` argument value. It should be a Python float. Received: {argument}={value} of type "
+            f"'{type(value)}'"
+        )
+
+
 class FBetaScore(Metric):
     """`(1 + beta**2) * precision * recall / (beta**2 * precision + recall)` of each class.
 
@@ -36,14 +48,14 @@ class FBetaScore(Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if average not in _AVERAGES:
-            raise ValueError(f"average must be one of {_AVERAGES}; received {average!r}.")
-        if not isinstance(beta, float) or beta <= 0.0:
-            raise ValueError(f"beta must be a float above 0; received {beta!r} of type {type(beta).__name__}.")
-        if threshold is not None and (not isinstance(threshold, float) or threshold > 1.0 or threshold <= 0.0):
-            raise ValueError(
-                f"threshold must be a float above 0 and at most 1; received {threshold!r} of type "
-                f"{type(threshold).__name__}."
-            )
+            raise _invalid("average", "Expected one of: {None, 'micro', 'macro', 'weighted'}.", average)
+        _check_float("beta", beta)
+        if beta <= 0.0:
+            raise _invalid("beta", "It should be > 0.", beta)
+        if threshold is not None:
+            _check_float("threshold", threshold)
+            if threshold > 1.0 or threshold <= 0.0:
+                raise _invalid("threshold", "It should verify 0 < threshold <= 1.", threshold)
         self.average = average
         self.beta = beta
         self.threshold = threshold

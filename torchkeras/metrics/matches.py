@@ -35,12 +35,19 @@ def _as_float(matches: torch.Tensor) -> torch.Tensor:
     return matches.to(torch_dtype(settings.floatx()))
 
 
-def _check_shapes(y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
+def _check_class_axis(y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
     if y_true.shape != y_pred.shape[:-1]:
         raise ValueError(
             f"y_true must have the shape of y_pred without its class axis; received class numbers of shape "
             f"{tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}."
         )
+
+
+def _is_best(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
+    best = y_pred.argmax(-1)
+    if y_true.shape != best.shape:
+        check_broadcast("y_true (as class numbers)", y_true, "the best classes of y_pred", best)
+    return y_true == best
 
 
 def _accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -69,11 +76,11 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.T
 def _categorical(y_true: Any, y_pred: Any) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
     y_true = y_true.argmax(-1)
-    shape = y_true.shape
-    if y_true.dim() == y_pred.dim() and shape[-1] == 1:
+    squeezed = y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1
+    if squeezed:
         y_true = y_true.squeeze(-1)
-    _check_shapes(y_true, y_pred)
-    return (y_true == y_pred.argmax(-1)).reshape(shape)
+    matches = _is_best(y_true, y_pred)
+    return matches.unsqueeze(-1) if squeezed else matches
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -85,8 +92,7 @@ def _sparse(y_true: Any, y_pred: Any) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
     if y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1:
         y_true = y_true.squeeze(-1)
-    _check_shapes(y_true, y_pred)
-    matches = y_true == y_pred.argmax(-1)
+    matches = _is_best(y_true, y_pred)
     return matches.squeeze(-1) if matches.dim() > 1 and matches.shape[-1] == 1 else matches
 
 
@@ -97,7 +103,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
 
 def _in_top_k(y_true: torch.Tensor, y_pred: torch.Tensor, k: int) -> torch.Tensor:
     """Whether fewer than `k` classes have a higher score than the true one."""
-    _check_shapes(y_true, y_pred)
+    _check_class_axis(y_true, y_pred)
     score = y_pred.gather(-1, y_true.long().unsqueeze(-1))
     return (y_pred > score).sum(-1) < k
 
@@ -118,7 +124,7 @@ def _sparse_top_k(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = 
     if y_true.dim() == y_pred.dim() and shape[-1] == 1:
         y_true = y_true.squeeze(-1)
     if from_sorted_ids:
-        _check_shapes(y_true, y_pred)
+        _check_class_axis(y_true, y_pred)
         return (y_true.unsqueeze(-1) == y_pred[..., :k]).any(-1).reshape(shape)
     return _in_top_k(y_true, y_pred, k).reshape(shape)
 

@@ -108,11 +108,16 @@ class Metric(Configurable):
 
     @property
     def variables(self) -> list[Variable]:
-        """The state: that of the metric, then that of metrics it holds."""
-        variables = list(self._variables)
-        for metric in self._held_metrics():
+        """The state: that of the metric, then that of metrics it holds; also in lists and dicts."""
+        variables, metrics = list(self._variables), list(self._metrics)
+        for name, value in self.__dict__.items():
+            if isinstance(value, (list, tuple, dict)) and name not in ("_variables", "_metrics", "_init_args"):
+                for leaf in tree.flatten(value):
+                    if isinstance(leaf, (Variable, Metric)):
+                        (variables if isinstance(leaf, Variable) else metrics).append(leaf)
+        for metric in metrics:
             variables.extend(metric.variables)
-        return variables
+        return list({id(variable): variable for variable in variables}.values())
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
@@ -209,16 +214,6 @@ class Metric(Configurable):
             return False
         self.to(x.device)
         return True
-
-    def _held_metrics(self) -> list[Metric]:
-        """Metrics that are attributes of this one, or lie in lists and dicts that are."""
-        return list({id(metric): metric for metric in self._metrics}.values()) + [
-            leaf
-            for value in self.__dict__.values()
-            if isinstance(value, (list, tuple, dict)) and value is not self._metrics
-            for leaf in tree.flatten(value)
-            if isinstance(leaf, Metric) and leaf not in self._metrics
-        ]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Variable, Metric)) and "_variables" in self.__dict__:

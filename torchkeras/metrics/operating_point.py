@@ -23,7 +23,7 @@ class _OperatingPoint(CountingMetric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if value < 0 or value > 1:
-            raise ValueError(f"{self.demanded} must lie in [0, 1]; received {value!r}.")
+            raise ValueError(f"Argument `{self.demanded}` must be in the range [0, 1]. Received: {value!r}")
         self.value = value
         setattr(self, self.demanded, value)
         self.num_thresholds = num_thresholds

@@ -34,9 +34,11 @@ class R2Score(Metric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if class_aggregation not in _AGGREGATIONS:
-            raise ValueError(f"class_aggregation must be one of {_AGGREGATIONS}; received {class_aggregation!r}.")
+            raise ValueError(
+                f"Invalid value for argument `class_aggregation`: {class_aggregation!r}; it must be one of {_AGGREGATIONS}."
+            )
         if num_regressors < 0:
-            raise ValueError(f"num_regressors must be 0 or more; received {num_regressors!r}.")
+            raise ValueError(f"Invalid value for argument `num_regressors`: {num_regressors!r}; it must be 0 or more.")
         self.class_aggregation = class_aggregation
         self.num_regressors = num_regressors
         self.num_samples = self.add_variable((), None, name="num_samples")

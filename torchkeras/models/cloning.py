@@ -70,7 +70,8 @@ def _clone_functional(model: Model, input_tensors: Any, clone: Callable, call_fu
         if len(flat) != len(graph.inputs):
             raise ValueError(f"The model takes {len(graph.inputs)} inputs; input_tensors has {len(flat)}.")
     else:
-        flat = [Input(batch_shape=t.shape, dtype=t.dtype, name=t._keras_history.operation.name) for t in graph.inputs]
+        flat = [Input(batch_shape=t.shape, dtype=t.dtype, name=t.name, optional=t._keras_history.operation.optional)
+                for t in graph.inputs]  # fmt: skip
     copies: dict[int, Any] = {}
 
     def visit(operation: Any, args: tuple, kwargs: dict) -> Any:

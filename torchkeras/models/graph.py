@@ -57,7 +57,7 @@ class Graph:
                 continue
             targets = tuple(places.setdefault(id(t), len(places)) for t in node.output_tensors)
             template = tree.map_structure(
-                lambda v: Slot(places[id(v)]) if isinstance(v, KerasTensor) else v, (node.args, node.kwargs)
+                lambda v: Slot(places[id(v)]) if isinstance(v, KerasTensor) else v, (node.args, _telling(node))
             )
             produced.append((node, template, targets))
         self.size = len(places)
@@ -72,10 +72,17 @@ class Graph:
         for i, (node, template, targets) in enumerate(produced):
             drop = tuple(place for place, last in last_use.items() if last == i)
             args, kwargs = template
-            simple = len(args) == 1 and isinstance(args[0], Slot) and not kwargs and isinstance(node.outputs, KerasTensor)
+            simple = (
+                len(args) == 1 and isinstance(args[0], Slot) and not kwargs and isinstance(node.outputs, KerasTensor)
+            )
             source = args[0].index if simple else -1
             self.steps.append(Step(node.operation, source, targets[0], None if simple else template, targets, drop))
-        self._single_output = isinstance(self.outputs_struct, KerasTensor)
+        # A list or tuple of one is taken apart, as in Keras.
+        self._single_output = len(self.outputs) == 1 and (
+            isinstance(self.outputs_struct, KerasTensor)
+            or isinstance(self.outputs_struct, (list, tuple))
+            and self.outputs_struct[0] is self.outputs[0]
+        )
 
     def run(self, inputs: list) -> Any:
         """The outputs for a flat list of input tensors."""
@@ -109,6 +116,14 @@ class Graph:
             for place, value in zip(step.targets, tree.flatten(visit(step.operation, args, kwargs))):
                 slots[place] = value
         return tree.pack_sequence_as(self.outputs_struct, [slots[place] for place in self.output_places])
+
+
+def _telling(node: Node) -> dict[str, Any]:
+    """A call's keyword arguments without those that only repeat what the call would find by itself."""
+    spec = getattr(node.operation, "_call_spec", None)
+    if spec is None:
+        return node.kwargs
+    return {name: value for name, value in node.kwargs.items() if not spec.says_nothing(name, value)}
 
 
 def _filled(value: Any, slots: list) -> Any:
@@ -183,5 +198,7 @@ def _discover(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[li
 def _node_of(tensor: KerasTensor) -> Node:
     history = getattr(tensor, "_keras_history", None)
     if history is None:
-        raise ValueError(f"{tensor!r} was made by no layer or op, so no model can compute it. Start from torchkeras.Input.")
+        raise ValueError(
+            f"{tensor!r} was made by no layer or op, so no model can compute it. Start from torchkeras.Input."
+        )
     return history.operation._inbound_nodes[history.node_index]

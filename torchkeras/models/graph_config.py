@@ -37,19 +37,33 @@ def graph_to_config(graph: Graph) -> dict[str, Any]:
             if id(node) in kept and not node.is_input:
                 args, kwargs = tree.map_structure(argument, (node.args, node.kwargs))
                 calls.append({"args": args, "kwargs": kwargs})
-        row = serialize_keras_object(operation)
+        row = described(operation)
         row["name"] = operation.name
         row["inbound_nodes"] = calls
         layers.append(row)
+
+    def end(tensor: KerasTensor) -> list:
+        name, number, index = place(tensor)
+        return [name, number + _offset(tensor._keras_history.operation), index]  # type: ignore[attr-defined]
+
     return {
         "layers": layers,
-        "input_layers": _places(graph.inputs_struct, place),
-        "output_layers": _places(graph.outputs_struct, place),
+        "input_layers": tree.map_structure(end, graph.inputs_struct),
+        "output_layers": tree.map_structure(end, graph.outputs_struct),
     }
 
 
-def _places(structure: Any, place: Any) -> Any:
-    return tree.map_structure(place, structure)
+def _offset(operation: Any) -> int:
+    """Among a model's ends, and there alone, Keras counts the calls of a functional model from 1."""
+    return 1 if getattr(type(operation), "_counts_from_one", False) else 0
+
+
+def described(operation: Any) -> dict[str, Any]:
+    """`serialize_keras_object` as Keras has it for what lies outside its public namespaces: with the name twice."""
+    row = serialize_keras_object(operation)
+    if row["module"].startswith("keras.src."):
+        row["registered_name"] = row["class_name"]
+    return row
 
 
 def graph_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> tuple[Any, Any]:
@@ -74,9 +88,8 @@ def graph_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | N
         if waiting and not any(made):
             missing = [operation.name for operation, _ in waiting]
             raise ValueError(f"The config's layers {missing} need tensors that no layer of it makes.")
-    inputs = _tensors_at(config["input_layers"], operations)
-    outputs = _tensors_at(config["output_layers"], operations)
-    return inputs, outputs
+    ends = (_tensors_at(config[key], operations) for key in ("input_layers", "output_layers"))
+    return tuple(ends)  # type: ignore[return-value]
 
 
 def _call_what_can(operation: Any, calls: list, operations: dict[str, Any]) -> bool:
@@ -113,8 +126,8 @@ def _resolved(value: Any, operations: dict[str, Any]) -> Any:
         if "class_name" in value and "config" in value:
             return deserialize_keras_object(value)
         return {key: _resolved(item, operations) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_resolved(item, operations) for item in value]
+    if isinstance(value, (list, tuple)):
+        return type(value)(_resolved(item, operations) for item in value)
     return value
 
 
@@ -131,8 +144,8 @@ def _tensor_at(row: list, operations: dict[str, Any]) -> Any:
 
 def _tensors_at(structure: Any, operations: dict[str, Any]) -> Any:
     if isinstance(structure, (list, tuple)) and len(structure) == 3 and isinstance(structure[0], str):
-        return _tensor_at(list(structure), operations)
+        name, node_index, tensor_index = structure
+        return _tensor_at([name, max(node_index - _offset(operations.get(name)), 0), tensor_index], operations)
     if isinstance(structure, dict):
         return {key: _tensors_at(value, operations) for key, value in structure.items()}
     return type(structure)(_tensors_at(value, operations) for value in structure)
-

@@ -63,7 +63,9 @@ def _input_name(tensor: Any) -> str:
 def _one(value: Any, known: KerasTensor, index: int, name: str) -> Any:
     if value is None:
         if not getattr(known._keras_history.operation, "optional", False):  # type: ignore[attr-defined]
-            raise ValueError(f"Input {index} ({_input_name(known)!r}) of model {name!r} is not optional; received None.")
+            raise ValueError(
+                f"Input {index} ({_input_name(known)!r}) of model {name!r} is not optional; received None."
+            )
         return None
     if isinstance(value, KerasTensor):
         return _fitted(value, known, index, name)
@@ -111,7 +113,7 @@ def with_new_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     fresh = [
         tensor
         if not tensor._keras_history.operation._inbound_nodes[tensor._keras_history.node_index].input_tensors  # type: ignore[attr-defined]
-        else Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{_input_name(tensor)}_input")
+        else Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=f"{tensor.name}CLONE")
         for tensor in graph.inputs
     ]
     made = graph.walk(list(fresh), lambda operation, args, kwargs: operation(*args, **kwargs))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from functools import lru_cache
 from typing import Any, Self
 
 import torch
@@ -10,9 +12,9 @@ import torch
 from torchkeras import saving
 from torchkeras.core import tree
 from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.serialization import serialize_keras_object
 from torchkeras.layers.base.layer import Layer
-from torchkeras.models import graph_config, inputs as model_inputs
+from torchkeras.models import graph_config
+from torchkeras.models import inputs as model_inputs
 from torchkeras.models.graph import Graph
 from torchkeras.models.summary import print_summary
 from torchkeras.training.trainer import Trainer
@@ -48,6 +50,8 @@ class Model(Trainer, Layer):
             return
         named = dict(zip(("inputs", "outputs", "name"), args)) | kwargs
         inputs, outputs = named.pop("inputs"), named.pop("outputs")
+        if named.get("trainable", True) is None:
+            del named["trainable"]
         super().__init__(**named)
         self._init_trainer()
         self._set_graph(Graph(*_linked(inputs, outputs)))
@@ -65,7 +69,7 @@ class Model(Trainer, Layer):
         self.built = True
         # Inputs take the types of their Input layers, not the model's.
         self.__dict__["_input_type"] = None
-        self._build_shapes = {"input_shape": tree.map_structure(lambda t: t.shape, graph.inputs_struct)}
+        self._build_shapes = {"input_shape": None}  # Keras writes so: the inputs say it all
 
     # ------------------------------------------------------------------ calling
 
@@ -130,11 +134,12 @@ class Model(Trainer, Layer):
 
     @property
     def input_shape(self) -> Any:
-        return tree.map_structure(lambda t: t.shape, self.input)
+        """The shape of the only input, or the list of the inputs' shapes."""
+        return _only([t.shape for t in self._graph_attribute("input_shape").inputs])
 
     @property
     def output_shape(self) -> Any:
-        return tree.map_structure(lambda t: t.shape, self.output)
+        return _only([t.shape for t in self._graph_attribute("output_shape").outputs])
 
     @property
     def operations(self) -> list:
@@ -170,7 +175,9 @@ class Model(Trainer, Layer):
         for layer in layers:
             if getattr(layer, "name", None) == name:
                 return layer
-        raise ValueError(f"Model {self.name!r} has no layer {name!r}; it has {[getattr(x, 'name', x) for x in layers]}.")
+        raise ValueError(
+            f"Model {self.name!r} has no layer {name!r}; it has {[getattr(x, 'name', x) for x in layers]}."
+        )
 
     def reset_states(self) -> None:
         """Set the states of all stateful recurrent layers back to zero."""
@@ -206,18 +213,29 @@ class Model(Trainer, Layer):
         if not {"layers", "input_layers", "output_layers"} <= set(config):
             return super().from_config(config)
         inputs, outputs = graph_config.graph_from_config(config, custom_objects)
-        named = {key: config[key] for key in ("name", "trainable") if key in config}
+        named = {key: value for key, value in config.items() if key not in ("layers", "input_layers", "output_layers")}
         return (Functional if cls is Model else cls)(inputs=inputs, outputs=outputs, **named)  # type: ignore[return-value]
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile()`, JSON-ready; empty for a model that is not compiled."""
+        return super().get_compile_config() or {}
 
     def to_json(self, **kwargs: Any) -> str:
         """The architecture, without weights, as JSON; `kwargs` go to `json.dumps`."""
-        return json.dumps(serialize_keras_object(self), **kwargs)
+        return json.dumps(graph_config.described(self), **kwargs)
 
     def save(
-        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, include_optimizer: bool = True, **kwargs: Any
+        self,
+        filepath: Any,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        include_optimizer: bool = True,
+        **kwargs: Any,
     ) -> None:
         """Write the whole model: architecture, weights, compile configuration, optimizer state."""
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, include_optimizer=include_optimizer, **kwargs)
+        saving.save_model(
+            self, filepath, overwrite=overwrite, zipped=zipped, include_optimizer=include_optimizer, **kwargs
+        )
 
     def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
         """Write the weights to a `.weights.h5` file."""
@@ -232,6 +250,7 @@ class Functional(Model):
     """A model made of symbolic inputs and outputs; `Model(inputs, outputs)` makes one."""
 
     keras_module = "keras.src.models.functional"
+    _counts_from_one = True
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
@@ -241,9 +260,20 @@ def _is_functional(args: tuple, kwargs: dict) -> bool:
     return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or {"inputs", "outputs"} <= set(kwargs)
 
 
+@lru_cache(None)
 def _functional_like(cls: type) -> bool:
-    """Whether the class is made from inputs and outputs as `Functional` is."""
-    return cls is Functional or cls.__init__ in (Functional.__init__, Model.__init__)
+    """Whether the class's constructor takes inputs and outputs as `Functional`'s does, or passes anything on."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    kinds = {p.kind for p in parameters}
+    return names == ["inputs", "outputs", "name"] or {_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD} <= kinds
+
+
+_Kind = inspect.Parameter
+
+
+def _only(values: list) -> Any:
+    return values[0] if len(values) == 1 else values
 
 
 def _flat_shapes(shapes: Any) -> list:

@@ -6,12 +6,13 @@ from typing import Any, Self
 
 import torch
 
-from torchkeras.core import tree
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core import naming, tree
+from torchkeras.core.serialization import deserialize_keras_object
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
 from torchkeras.models.graph import Graph
+from torchkeras.models.graph_config import described
 from torchkeras.models.model import Model
 
 
@@ -42,7 +43,9 @@ class Sequential(Model):
         layer = _as_layer(layer)
         row = self._row
         if isinstance(layer, InputLayer) and row:
-            raise ValueError(f"Sequential model {self.name!r} starts with {row[0].name!r}; an Input can only come first.")
+            raise ValueError(
+                f"Sequential model {self.name!r} starts with {row[0].name!r}; an Input can only come first."
+            )
         if not row and not isinstance(layer, InputLayer):
             shape = getattr(layer, "_input_shape_arg", None)
             if shape is not None:
@@ -75,6 +78,8 @@ class Sequential(Model):
         row = self._row
         if len(row) > 1 and isinstance(row[0], InputLayer):
             self.build(row[0].batch_shape)
+        elif len(row) > 1 and isinstance(row[0], Model) and row[0].__dict__.get("_graph") is not None:
+            self.build(row[0].input_shape)
 
     def build(self, input_shape: Any = None) -> None:
         """Build all layers for inputs of the shape (batch size first).
@@ -107,6 +112,7 @@ class Sequential(Model):
         self._set_row_graph(Graph(start, x))
 
     def _set_row_graph(self, graph: Graph) -> None:
+        naming.auto_name("Functional")  # Keras makes a functional model here, and names count alike
         self.__dict__["_graph"] = graph
         self.built = True
         self.__dict__["_input_type"] = None
@@ -133,7 +139,7 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         policy = Layer.get_config(self)["dtype"]
         config = {"name": self.name, "trainable": self.trainable, "dtype": policy}
-        config["layers"] = [serialize_keras_object(layer) for layer in self._row]
+        config["layers"] = [described(layer) for layer in self._row]
         if self.built and self._build_shapes:
             config["build_input_shape"] = self._build_shapes["input_shape"]
         return config
@@ -160,4 +166,6 @@ def _as_layer(layer: Any) -> Any:
         return layer
     if isinstance(layer, torch.nn.Module):
         return TorchModuleWrapper(layer)
-    raise ValueError(f"A Sequential model takes layers (or torch modules); received {layer!r} (of type {type(layer).__name__}).")
+    raise ValueError(
+        f"A Sequential model takes layers (or torch modules); received {layer!r} (of type {type(layer).__name__})."
+    )

@@ -19,7 +19,9 @@ def _generator(seed: Any) -> dict[str, Any]:
 
 def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> torch.Tensor:
     """Normal values."""
-    return torch.normal(mean, stddev, size=tuple(shape), dtype=torch_dtype(standardize_dtype(dtype)), **_generator(seed))
+    return torch.normal(
+        mean, stddev, size=tuple(shape), dtype=torch_dtype(standardize_dtype(dtype)), **_generator(seed)
+    )
 
 
 def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> torch.Tensor:

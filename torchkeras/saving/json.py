@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.registry import custom_object_scope
+from torchkeras.core.serialization import (
+    SafeModeScope,
+    deserialize_keras_object,
+    in_safe_mode,
+    serialize_keras_object,
+)
+from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.guard import AllocationLimit, BadFileError, parse_json
 
 
@@ -46,11 +56,10 @@ def build(config: Any, custom_objects: Any, safe_mode: bool | None, name: str, w
     """
     if not isinstance(config, dict) or not isinstance(config.get("class_name"), str) or "config" not in config:
         raise BadFileError(f"{name} describes no model: it must be an object with 'class_name' and 'config'.")
+    limit = nullcontext() if weight_bytes is None else AllocationLimit(weight_bytes, name)
     try:
-        if weight_bytes is None:
-            return deserialize_keras_object(config, custom_objects=custom_objects, safe_mode=safe_mode)
-        with AllocationLimit(weight_bytes, name):
-            return deserialize_keras_object(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        with limit, custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
+            return _made(config, custom_objects, safe_mode)
     except BadFileError:
         raise
     except (TypeError, ValueError) as error:
@@ -62,6 +71,30 @@ def build(config: Any, custom_objects: Any, safe_mode: bool | None, name: str, w
         raise BadFileError(f"{name} is nested too deeply to be a model's config.") from None
     except (KeyError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
         raise BadFileError(f"{name} describes no valid model: {type(error).__name__}: {error}") from error
+
+
+def _made(config: dict[str, Any], custom_objects: Any, safe_mode: bool | None) -> Any:
+    """The object, built all through before it is compiled: an optimizer's state goes by the model's weights."""
+    made = deserialize_keras_object({**config, "compile_config": None}, custom_objects, safe_mode)
+    shapes = (config.get("build_config") or {}).get("input_shape")
+    if isinstance(made, Layer) and shapes is not None and _has_unbuilt_layers(made):
+        infer(made.forward, (_tensors(shapes),), {})
+    if config.get("compile_config") and hasattr(made, "compile_from_config"):
+        made.compile_from_config(config["compile_config"])
+    return made
+
+
+def _has_unbuilt_layers(layer: Layer) -> bool:
+    """Whether only a call can build what is inside: a subclassed model or layer without a `build` of its own."""
+    return type(layer).build is Layer.build and any(not inner.built for inner in layer._flatten_layers())
+
+
+def _tensors(shapes: Any) -> Any:
+    if isinstance(shapes, dict):
+        return {key: _tensors(shape) for key, shape in shapes.items()}
+    if all(size is None or isinstance(size, int) for size in shapes):
+        return KerasTensor(tuple(shapes))
+    return [_tensors(shape) for shape in shapes]
 
 
 def _innermost(error: BaseException) -> BaseException:

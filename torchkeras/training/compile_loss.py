@@ -43,7 +43,9 @@ def _as_target(function: Any, y_true: torch.Tensor, y_pred: torch.Tensor) -> tor
         "nll_loss",
     ):
         if not y_true.is_floating_point():
-            return y_true.squeeze(-1).long() if y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1 else y_true.long()
+            return (
+                y_true.squeeze(-1).long() if y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1 else y_true.long()
+            )
     return y_true
 
 

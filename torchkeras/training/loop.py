@@ -23,8 +23,8 @@ from torch import nn
 from torchkeras.callbacks import CallbackList
 from torchkeras.core import tree
 from torchkeras.core.devices import current_device
-from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.dtypes import standardize_dtype
+from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
 from torchkeras.distributed import collectives, process
 from torchkeras.distributed.share import take_share
@@ -146,7 +146,7 @@ def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any, ask: bool) -
 def batch_logs(model: Any, result: Any, callbacks: Any) -> Logs:
     """The metrics after a batch: nothing is computed for the bar alone, which looks a few times a second."""
     if isinstance(result, dict):
-        return Logs({name: value for name, value in sorted(flat_logs(result).items())})
+        return Logs(dict(sorted(flat_logs(result).items())))
     if callbacks.only_progress_watches:
         return Logs.of(lambda: dict(sorted(model.get_metrics_result().items())))
     with torch.no_grad():
@@ -383,9 +383,7 @@ def _evaluate(model: Any, source: Any, callbacks: Any) -> dict[str, Any]:
     return logs
 
 
-def predict(
-    model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
-) -> Any:
+def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any) -> Any:
     """The outputs for all data; see `Trainer.predict`."""
     process.join()
     source = make_source(x, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model))

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
-from torchkeras.distributed import collectives, data_parallel, process, share as shares
+from torchkeras.distributed import collectives, data_parallel, process
+from torchkeras.distributed import share as shares
 from torchkeras.training.data import unpack_x_y_sample_weight
 
 
@@ -82,7 +83,7 @@ class TrainStep:
         return y_pred, loss
 
     def _jit_for(self, rows: int) -> Callable:
-        """The compiled form for batches of the first one's size; a ragged last batch runs as it is, not compiled anew."""
+        """The compiled form for batches of the first one's size; a ragged last one runs as it is, not compiled anew."""
         if self._jit_rows is None:
             self._jit_rows = rows
         return self.jit if rows == self._jit_rows else self._outputs_and_loss  # type: ignore[return-value]

@@ -38,7 +38,7 @@ class Trainer:
         auto_scale_loss: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Say how the model is trained. Also notes which weights train: later changes of `trainable` need a new compile.
+        """Say how the model is trained, and note which weights train: later changes of `trainable` need a new compile.
 
         Args:
             optimizer: a name, an `Optimizer`, a `torch.optim.Optimizer`, or a function of parameters that makes one.
@@ -343,7 +343,12 @@ class Trainer:
         return logs if return_dict else self._as_list(logs)
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The outputs for all data, as NumPy arrays."""
         return loop.predict(self, x, batch_size, verbose, steps, callbacks)

@@ -70,9 +70,7 @@ class InputSpec:
         wanted, found = tuple(self.shape), tuple(shape)  # type: ignore[arg-type]
         if self.allow_last_axis_squeeze:
             wanted, found = _squeezed(wanted), _squeezed(found)
-        return len(wanted) == len(found) and all(
-            w is None or f is None or w == f for w, f in zip(wanted, found)
-        )
+        return len(wanted) == len(found) and all(w is None or f is None or w == f for w, f in zip(wanted, found))
 
     def get_config(self) -> dict[str, Any]:
         return {

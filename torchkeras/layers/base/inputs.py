@@ -109,9 +109,7 @@ def build_shapes(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
     spec = layer._call_spec
     given = spec.bind(args, kwargs) if spec.names else dict(enumerate(args))
     parameters = [
-        p
-        for p in inspect.signature(layer.build).parameters.values()
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        p for p in inspect.signature(layer.build).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
     if not parameters:
         return {}

@@ -47,6 +47,8 @@ class Layer(StatefulModule, Graphed, Configurable):
     _config_base = True
     _call_spec: CallSpec
     _own_mask_rule = False
+    # Layers of this package without a build() are built when they are made; their subclasses too, until they have one.
+    _nothing_to_build = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -54,6 +56,9 @@ class Layer(StatefulModule, Graphed, Configurable):
             cls._call_spec = CallSpec(cls.call)
         if "build" in cls.__dict__:
             cls.build = _recorded_build(cls.build)  # type: ignore[method-assign]
+            cls._nothing_to_build = False
+        elif cls.build is Layer.build and cls.__module__.startswith("torchkeras.layers."):
+            cls._nothing_to_build = not cls.__name__.startswith(_BUILT_ON_CALL)
         cls._own_mask_rule = cls.compute_mask is not Layer.compute_mask
 
     def __init__(
@@ -74,7 +79,7 @@ class Layer(StatefulModule, Graphed, Configurable):
         if not trainable:
             self.trainable = False
         self.__dict__["_autocast"] = autocast
-        self.built = False
+        self.built = self._nothing_to_build
         self.supports_masking = False
         self.input_spec: Any = None
         self._build_shapes: dict | None = None
@@ -360,7 +365,9 @@ class Layer(StatefulModule, Graphed, Configurable):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, from which `from_config` makes an equal layer without its weights."""
         config = configurable.config_of(self)
-        own_arguments = {name for cls in type(self).__mro__ for name, _ in configurable._parameters(cls) if cls is not Layer}
+        own_arguments = {
+            name for cls in type(self).__mro__ for name, _ in configurable._parameters(cls) if cls is not Layer
+        }
         for name in ("activity_regularizer", "autocast"):
             if name not in own_arguments:
                 config.pop(name, None)
@@ -376,7 +383,11 @@ class Layer(StatefulModule, Graphed, Configurable):
         accepted, is_open = configurable._accepts(cls)
         base = {}
         if not is_open:
-            base = {name: config.pop(name) for name in ("name", "trainable", "dtype") if name in config and name not in accepted}
+            base = {
+                name: config.pop(name)
+                for name in ("name", "trainable", "dtype")
+                if name in config and name not in accepted
+            }
         layer = cls(**config)
         if base.get("name") is not None:
             layer.name = base["name"]
@@ -415,6 +426,9 @@ class Layer(StatefulModule, Graphed, Configurable):
         return self.__repr__()
 
 
+# Keras builds these on their first call, and its files tell with what shape.
+_BUILT_ON_CALL = ("Adaptive", "Cropping", "Flatten", "Lambda", "Permute", "RepeatVector", "Rescaling", "TorchModule",
+                  "UpSampling", "ZeroPadding")  # fmt: skip
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -481,4 +495,3 @@ def _warn_lost_mask(layer: Layer) -> None:
         f"supports_masking. What follows sees no mask.",
         stacklevel=4,
     )
-

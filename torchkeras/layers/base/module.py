@@ -376,7 +376,9 @@ class StatefulModule(nn.Module):
 
 
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
-_INTERNAL = frozenset({"_infos", "_seed_generators", "_metrics", "_losses", "_inbound_nodes", "_init_args", "_build_shapes"})
+_INTERNAL = frozenset(
+    {"_infos", "_seed_generators", "_metrics", "_losses", "_inbound_nodes", "_init_args", "_build_shapes"}
+)
 
 
 def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -424,7 +426,9 @@ def _collect_variables(module: nn.Module, found: list, seen: set[int]) -> None:
         found += [v for seed in module._seed_generators for v in seed.variables]
     else:
         found += [p for p in module._parameters.values() if p is not None]
-        found += [b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent_buffers_set]
+        found += [
+            b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent_buffers_set
+        ]
     for child in module._modules.values():
         if child is not None:
             _collect_variables(child, found, seen)

@@ -31,7 +31,25 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
             outputs = layer.compute_output_spec(*args, **kwargs)
     finally:
         state.entry = entry
-    return layer._record(args, kwargs, tree.map_structure(_fresh, outputs))
+    return layer._record(args, _noted(layer, args, kwargs), tree.map_structure(_fresh, outputs))
+
+
+def _noted(layer: Any, args: tuple, kwargs: dict) -> dict:
+    """The arguments as Keras's files hold them: with what a call of one tensor that needs no cast was completed by."""
+    if kwargs or len(args) != 1:
+        return kwargs
+    spec, x = layer._call_spec, args[0]
+    as_it_is = isinstance(x, KerasTensor) and x.dtype == layer.input_dtype
+    if not as_it_is and getattr(layer, "_graph", None) is None:
+        return kwargs
+    noted: dict[str, Any] = {}
+    if spec.has_training:
+        training = spec.told_default if state.training is None else state.training
+        if training is not None:
+            noted["training"] = training
+    if "mask" in spec.masks:
+        noted["mask"] = tree.map_structure(lambda t: None, x)
+    return noted
 
 
 def _fresh(value: Any) -> Any:

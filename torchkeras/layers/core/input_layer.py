@@ -60,7 +60,7 @@ class InputLayer(Layer):
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
         output = input_tensor
         if output is None:
-            output = KerasTensor(self.batch_shape, self.dtype, name=self.name)
+            output = KerasTensor(self.batch_shape, self.dtype, name=name)
         self._input_tensor = output
         Node(self, (), {}, output)
         self.built = True
