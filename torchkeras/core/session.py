@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torchkeras.core import naming, random
 
 
@@ -14,12 +16,20 @@ class _Switches:
 
 
 _switches = _Switches()
+_at_clear: list[Callable[[], None]] = []
+
+
+def at_clear(function: Callable[[], None]) -> None:
+    """Have `clear_session` call `function` too: for state that is kept on a floor above this one."""
+    _at_clear.append(function)
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Count names from zero again and forget the global seed generator."""
+    """Count names from zero again; forget the global seed generator and the global dtype policy."""
     naming.reset_names()
     random._GLOBAL.clear()
+    for function in _at_clear:
+        function()
 
 
 def enable_interactive_logging() -> None:

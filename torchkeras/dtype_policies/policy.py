@@ -12,6 +12,7 @@ from torchkeras.core.configurable import Configurable
 from torchkeras.core.dtypes import is_float, standardize_dtype, torch_dtype
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.session import at_clear
 from torchkeras.core.tensors import convert_to_tensor
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
@@ -134,6 +135,9 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
 def reset_dtype_policy() -> None:
     """Let the global policy follow `floatx()` again."""
     _Global.policy = None
+
+
+at_clear(reset_dtype_policy)
 
 
 def get(identifier: Any) -> DTypePolicy:
