@@ -69,3 +69,14 @@ def check_same_shape(y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
             f"y_true and y_pred must have the same shape; received y_true of shape {tuple(y_true.shape)} and y_pred "
             f"of shape {tuple(y_pred.shape)}."
         )
+
+
+def check_matrices(name: str, y_true_shape: tuple, y_pred_shape: tuple) -> None:
+    """Raise `ValueError` with both shapes unless both have two axes, the last of known size."""
+    for shape in (y_true_shape, y_pred_shape):
+        if len(shape) != 2 or shape[-1] is None:
+            known = ", with output_dim fully defined (not None)" if len(shape) == 2 else ""
+            raise ValueError(
+                f"{name} expects 2D inputs with shape (batch_size, output_dim){known}. Received input shapes: "
+                f"y_pred.shape={tuple(y_pred_shape)} and y_true.shape={tuple(y_true_shape)}."
+            )

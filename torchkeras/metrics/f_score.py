@@ -8,6 +8,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.losses.shapes import check_matrices, check_same_shape
 from torchkeras.metrics.metric import Metric, accumulate
 
 _AVERAGES = (None, "micro", "macro", "weighted")
@@ -60,13 +61,9 @@ class FBetaScore(Metric):
         self.beta = beta
         self.threshold = threshold
 
-    def _build(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
-        if y_pred.dim() != 2 or y_true.dim() != 2:
-            raise ValueError(
-                f"{type(self).__name__} needs inputs of shape (samples, classes); received y_true of shape "
-                f"{tuple(y_true.shape)} and y_pred of shape {tuple(y_pred.shape)}."
-            )
-        shape = () if self.average == "micro" else (y_pred.shape[-1],)
+    def _build(self, y_true_shape: tuple, y_pred_shape: tuple) -> None:
+        check_matrices("FBetaScore", y_true_shape, y_pred_shape)
+        shape = () if self.average == "micro" else (y_pred_shape[-1],)
         for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
             setattr(self, name, self.add_variable(shape, None, self.dtype, name=name))
 
@@ -79,12 +76,8 @@ class FBetaScore(Metric):
         y_pred = self._as_batch(y_pred, self._torch_dtype)
         y_true = self._as_batch(y_true, self._torch_dtype)
         if not self._variables:
-            self._build(y_true, y_pred)
-        if y_true.shape != y_pred.shape:
-            raise ValueError(
-                f"y_true and y_pred must have the same shape; received y_true of shape {tuple(y_true.shape)} and "
-                f"y_pred of shape {tuple(y_pred.shape)}."
-            )
+            self._build(y_true.shape, y_pred.shape)
+        check_same_shape(y_true, y_pred)
         if not self._follow(y_pred):
             return
         if self.threshold is None:

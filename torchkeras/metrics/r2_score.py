@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.tensors import convert_to_tensor
-from torchkeras.losses.shapes import match_ranks
+from torchkeras.losses.shapes import check_matrices, check_same_shape, match_ranks
 from torchkeras.metrics.metric import Metric, accumulate
 
 _AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
@@ -35,7 +35,8 @@ class R2Score(Metric):
         super().__init__(name=name, dtype=dtype)
         if class_aggregation not in _AGGREGATIONS:
             raise ValueError(
-                f"Invalid value for argument `class_aggregation`: {class_aggregation!r}; it must be one of {_AGGREGATIONS}."
+                f"Invalid value for argument `class_aggregation`: {class_aggregation!r}; it must be one of "
+                f"{_AGGREGATIONS}."
             )
         if num_regressors < 0:
             raise ValueError(f"Invalid value for argument `num_regressors`: {num_regressors!r}; it must be 0 or more.")
@@ -43,13 +44,9 @@ class R2Score(Metric):
         self.num_regressors = num_regressors
         self.num_samples = self.add_variable((), None, name="num_samples")
 
-    def _build(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
-        if y_pred.dim() != 2 or y_true.dim() != 2:
-            raise ValueError(
-                f"R2Score needs inputs of shape (samples, outputs); received y_true of shape {tuple(y_true.shape)} "
-                f"and y_pred of shape {tuple(y_pred.shape)}."
-            )
-        shape = (y_pred.shape[-1],)
+    def _build(self, y_true_shape: tuple, y_pred_shape: tuple) -> None:
+        check_matrices("R2Score", y_true_shape, y_pred_shape)
+        shape = (y_pred_shape[-1],)
         self.squared_sum = self.add_variable(shape, None, name="squared_sum")
         self.sum = self.add_variable(shape, None, name="sum")
         self.total_mse = self.add_variable(shape, None, name="residual")
@@ -64,12 +61,8 @@ class R2Score(Metric):
         dtype = self._torch_dtype
         y_true, y_pred = match_ranks(self._as_batch(y_true, dtype), self._as_batch(y_pred, dtype))
         if len(self._variables) == 1:
-            self._build(y_true, y_pred)
-        if y_true.shape != y_pred.shape:
-            raise ValueError(
-                f"y_true and y_pred must have the same shape; received y_true of shape {tuple(y_true.shape)} and "
-                f"y_pred of shape {tuple(y_pred.shape)}."
-            )
+            self._build(y_true.shape, y_pred.shape)
+        check_same_shape(y_true, y_pred)
         if not self._follow(y_pred):
             return
         weight = convert_to_tensor(1 if sample_weight is None else sample_weight, dtype, y_pred.device)
