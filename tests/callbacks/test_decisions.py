@@ -195,6 +195,14 @@ def test_a_missing_value_warns_and_changes_nothing(name):
         assert not model.stop_training and model.optimizer.learning_rate == 0.5
 
 
+@pytest.mark.parametrize("name", ["EarlyStopping", "ReduceLROnPlateau"])
+def test_a_metric_that_nobody_knows_is_an_error_at_once(name):
+    for callback, _ in both(name, monitor="unknown"):
+        callback.on_train_begin()
+        with pytest.raises(ValueError, match="unknown"):
+            callback.on_epoch_end(0, {"loss": 1.0})
+
+
 def test_an_unknown_mode_warns_and_becomes_auto():
     with pytest.warns(UserWarning, match="unknown"):
         assert ours_module.EarlyStopping(mode="best").mode == "auto"

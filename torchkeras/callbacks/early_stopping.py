@@ -53,6 +53,7 @@ class EarlyStopping(MonitorCallback):
         self._begin()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.check_direction()
         current = self.get_monitor_value(logs)
         if current is None or epoch < self.start_from_epoch:
             return

@@ -61,6 +61,10 @@ class MonitorCallback(Callback):
             self._sign = {"min": -1, "max": 1}.get(self.mode) or self._sign_of_metric()
         return self._sign
 
+    def check_direction(self) -> None:
+        """Raise `ValueError` now, not at the second value, where nothing tells which way the metric improves."""
+        self._sign = self.sign
+
     @property
     def monitor_op(self) -> Any:
         """The comparison with the best so far: `ops.less` or `ops.greater`."""

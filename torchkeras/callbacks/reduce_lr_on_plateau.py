@@ -60,6 +60,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self._begin()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.check_direction()
         logs = {} if logs is None else logs
         learning_rates.add_to_logs(self.model.optimizer, logs)
         current = logs.get(self.monitor)
