@@ -50,7 +50,7 @@ def get(identifier: Any) -> Any:
     Raises:
         ValueError: it is none of these.
     """
-    if isinstance(identifier, Optimizer):
+    if isinstance(identifier, (Optimizer, TorchOptimizer)):
         return identifier
     if isinstance(identifier, torch.optim.Optimizer) or _makes_torch_optimizer(identifier):
         return TorchOptimizer(identifier)

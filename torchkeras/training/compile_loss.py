@@ -10,7 +10,9 @@ import torch
 from torchkeras import losses
 from torchkeras.core import tree
 from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.distributed import share
 from torchkeras.losses import Loss
+from torchkeras.losses.reduction import reduce_weighted
 
 
 class TorchLoss(Loss):
@@ -26,6 +28,8 @@ class TorchLoss(Loss):
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
         y_true = y_true if isinstance(y_true, torch.Tensor) else convert_to_tensor(y_true, device=y_pred.device)
         value = self.function(y_pred, _as_target(self.function, y_true, y_pred))
+        if getattr(self.function, "reduction", None) == "sum":
+            value = share.summed(value)
         if sample_weight is None:
             return value if value.dim() == 0 else value.mean()
         if value.dim() == 0:
@@ -33,7 +37,10 @@ class TorchLoss(Loss):
                 f"A torch loss that reduces by itself can't be weighted by sample; {self.name} returned a scalar and "
                 f"sample_weight was given. Make it with reduction='none'."
             )
-        return (value * convert_to_tensor(sample_weight, value.dtype, value.device)).mean()
+        weight = convert_to_tensor(sample_weight, value.dtype, value.device)
+        if value.dim() > weight.dim():
+            value = value.flatten(weight.dim()).mean(-1)
+        return reduce_weighted(value, weight, dtype=value.dtype)
 
 
 def _as_target(function: Any, y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
