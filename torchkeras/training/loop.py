@@ -13,6 +13,7 @@ epoch's end.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ from torchkeras.core import tree
 from torchkeras.core.devices import current_device
 from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.session import max_epochs, max_steps_per_epoch
 from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
 from torchkeras.distributed import collectives, process
 from torchkeras.distributed.share import take_share
@@ -94,10 +96,13 @@ def fit(
         callbacks.on_train_begin()
         # Rank 0 has a bar and may have callbacks that others lack: whether to ask after each batch is its decision.
         ask = process.broadcast_object(callbacks.watches_train_batches and not callbacks.only_progress_watches)
-        for epoch in range(initial_epoch, epochs):
+        # BackupAndRestore, when it resumes, says where.
+        first, skip = model.__dict__.pop("_initial_epoch", initial_epoch), model.__dict__.pop("_initial_step", 0)
+        for epoch in range(first, min(epochs, max_epochs() or epochs)):
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            _train_epoch(model, run, source, callbacks, ask)
+            _train_epoch(model, run, source, callbacks, ask, skip)
+            skip = 0
             collectives.average_buffers(model)
             logs = Logs(read_metrics(model))
             if validation is not None and _is_due(epoch, validation_freq):
@@ -114,15 +119,17 @@ def fit(
     return model.history
 
 
-def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any, ask: bool) -> None:
-    """All batches of an epoch, `steps_per_execution` of them between two looks of the callbacks.
+def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any, ask: bool, skip: int = 0) -> None:
+    """All batches of an epoch but the first `skip`, `steps_per_execution` of them between two looks of the callbacks.
 
     With `ask`, rank 0 is asked after each of those looks whether to stop.
     """
     watched = callbacks.watches_train_batches
     group = model.steps_per_execution
-    index, left, result, begun = 0, group, None, False
-    for data in source.epoch():
+    limit = max_steps_per_epoch()
+    batches = source.epoch(skip) if limit is None else itertools.islice(source.epoch(skip), limit)
+    index, left, result, begun = skip, group, None, False
+    for data in batches:
         if watched and not begun:
             callbacks.on_train_batch_begin(index)
             begun = True
@@ -132,14 +139,14 @@ def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any, ask: bool) -
             continue
         left, begun = group, False
         if watched:
-            callbacks.on_train_batch_end(index, batch_logs(model, result, callbacks))
+            callbacks.on_train_batch_end(index + group - 1, batch_logs(model, result, callbacks))
         if ask:
             _agree_on_stopping(model)
         index += group
         if model.stop_training and (ask or not process.is_joined()):
             break
     if left != group and watched:  # the rest of a group
-        callbacks.on_train_batch_end(index, batch_logs(model, result, callbacks))
+        callbacks.on_train_batch_end(index + group - left - 1, batch_logs(model, result, callbacks))
     model.__dict__["_last_result"] = result
 
 
