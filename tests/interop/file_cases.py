@@ -62,7 +62,7 @@ def words(k: Any, rng: Any) -> Any:
 
 def scaled(k: Any, rng: Any) -> Any:
     model = k.Sequential([k.Input((4,)), k.layers.Dense(3, "relu"), k.layers.Dense(2)])
-    model.compile(k.optimizers.LossScaleOptimizer(k.optimizers.SGD(0.1, momentum=0.5)), k.losses.Huber(0.5))
+    model.compile(k.optimizers.LossScaleOptimizer(k.optimizers.SGD(0.1, momentum=0.5)), k.losses.LogCosh())
     return model, rng.normal(size=(32, 4)), rng.normal(size=(32, 2))
 
 

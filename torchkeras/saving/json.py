@@ -6,6 +6,9 @@ import json
 from contextlib import nullcontext
 from typing import Any
 
+import torch
+
+from torchkeras.core import tree
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.registry import custom_object_scope
@@ -78,7 +81,7 @@ def _made(config: dict[str, Any], custom_objects: Any, safe_mode: bool | None) -
     made = deserialize_keras_object({**config, "compile_config": None}, custom_objects, safe_mode)
     shapes = (config.get("build_config") or {}).get("input_shape")
     if isinstance(made, Layer) and shapes is not None and _has_unbuilt_layers(made):
-        infer(made.forward, (_tensors(shapes),), {})
+        _build_by_run(made, shapes)
     if config.get("compile_config") and hasattr(made, "compile_from_config"):
         made.compile_from_config(config["compile_config"])
     return made
@@ -87,6 +90,15 @@ def _made(config: dict[str, Any], custom_objects: Any, safe_mode: bool | None) -
 def _has_unbuilt_layers(layer: Layer) -> bool:
     """Whether only a call can build what is inside: a subclassed model or layer without a `build` of its own."""
     return type(layer).build is Layer.build and any(not inner.built for inner in layer._flatten_layers())
+
+
+def _build_by_run(layer: Layer, shapes: Any) -> None:
+    """Call the layer once: without values, or where it needs some on zeros."""
+    try:
+        infer(layer.forward, (_tensors(shapes),), {})
+    except (RuntimeError, NotImplementedError, TypeError):
+        with torch.no_grad():
+            layer(tree.map_structure(lambda t: torch.zeros([size or 1 for size in t.shape]), _tensors(shapes)))
 
 
 def _tensors(shapes: Any) -> Any:

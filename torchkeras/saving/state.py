@@ -61,7 +61,7 @@ class _Load:
         if variables is not None:
             self._add_default(path, obj, entry, variables)
         elif hasattr(obj, "load_own_variables"):
-            if not self._misfit(path, obj, entry):
+            if not self._is_untouched(obj, entry) and not self._misfit(path, obj, entry):
                 self.hooks.append((path, obj, lambda: obj.load_own_variables(entry)))
         elif isinstance(obj, torch.nn.Module):
             self._add_torch_module(path, obj, entry)
@@ -93,6 +93,11 @@ class _Load:
                     f"at {entry.path}/{i}"
                 )
         return None
+
+    def _is_untouched(self, obj: Any, entry: ReadEntry) -> bool:
+        """Whether it is an optimizer that was saved before its first step: a new one is as good."""
+        alone = len(entry) <= 2 and all(entry.shape(key) == () for key in entry)
+        return self.fresh and isinstance(obj, Optimizer) and alone and len(obj.variables) > len(entry)
 
     def _misfit(self, path: str, obj: Any, entry: ReadEntry) -> bool:
         """Whether an optimizer's values have other shapes; it deals itself with another number of them."""

@@ -1,0 +1,38 @@
+"""FAQ 9: weights by the layers' names, into a model of another architecture."""
+
+import numpy as np
+import pytest
+
+import torchkeras as keras
+
+
+def original():
+    model = keras.Sequential()
+    model.add(keras.layers.Dense(2, input_dim=3, name="dense_1"))  # will be loaded
+    model.add(keras.layers.Dense(3, name="dense_2"))
+    return model
+
+
+def test_the_faqs_example(tmp_path):
+    fname = tmp_path / "m.weights.h5"
+    saved = original()
+    saved.save_weights(fname)
+    model = keras.Sequential()
+    model.add(keras.layers.Dense(2, input_dim=3, name="dense_1"))  # will be loaded
+    model.add(keras.layers.Dense(10, name="new_dense"))  # will not be loaded
+    fresh = model.get_layer("new_dense").get_weights()
+    model.load_weights(fname, by_name=True)
+    for mine, theirs in zip(model.get_layer("dense_1").get_weights(), saved.get_layer("dense_1").get_weights()):
+        np.testing.assert_array_equal(mine, theirs)
+    for mine, theirs in zip(model.get_layer("new_dense").get_weights(), fresh):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_skip_mismatch(tmp_path):
+    fname = tmp_path / "m.weights.h5"
+    original().save_weights(fname)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(7, name="dense_1")])
+    with pytest.raises(ValueError, match="dense_1"):
+        model.load_weights(fname, by_name=True)
+    with pytest.warns(UserWarning, match="dense_1"):
+        model.load_weights(fname, by_name=True, skip_mismatch=True)
