@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from torchkeras.callbacks.monitor_callback import MonitorCallback
-from torchkeras.distributed import is_main_process
 from torchkeras.training.progress import announce
 
 
@@ -75,7 +74,7 @@ class ModelCheckpoint(MonitorCallback):
     def _save(self, epoch: int, batch: int | None, logs: Any) -> None:
         logs = logs or {}
         path = self.file_path(epoch, batch, logs)
-        if not self._is_wanted(epoch, logs, path) or not is_main_process():
+        if not self._is_wanted(epoch, logs, path):
             return
         if os.path.isdir(path):
             raise OSError(f"Please specify a non-directory filepath for ModelCheckpoint. Received a directory: {path}")

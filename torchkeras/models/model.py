@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Self
 
@@ -12,6 +15,7 @@ import torch
 from torchkeras import saving
 from torchkeras.core import tree
 from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.distributed import is_main_process, write_once
 from torchkeras.layers.base.layer import Layer
 from torchkeras.models import graph_config
 from torchkeras.models import inputs as model_inputs
@@ -233,13 +237,24 @@ class Model(Trainer, Layer):
         **kwargs: Any,
     ) -> None:
         """Write the whole model: architecture, weights, compile configuration, optimizer state."""
-        saving.save_model(
-            self, filepath, overwrite=overwrite, zipped=zipped, include_optimizer=include_optimizer, **kwargs
-        )
+        named = {"overwrite": overwrite, "zipped": zipped, "include_optimizer": include_optimizer, **kwargs}
+        self._write(filepath, lambda target: saving.save_model(self, target, **named))
 
     def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
         """Write the weights to a `.weights.h5` file."""
-        saving.save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+        named = {"overwrite": overwrite, "max_shard_size": max_shard_size}
+        self._write(filepath, lambda target: saving.save_weights(self, target, **named))
+
+    def _write(self, filepath: Any, write: Callable[[Any], None]) -> None:
+        """With several processes rank 0 writes and the others wait for it; file objects are each rank's own."""
+        if hasattr(filepath, "write"):
+            write(filepath)
+            return
+        path = os.fspath(filepath)
+        if not is_main_process() and any(hasattr(weight, "full_tensor") for weight in self.parameters()):
+            with tempfile.TemporaryDirectory() as folder:  # takes part in gathering the weights of a sharded model
+                write(os.path.join(folder, os.path.basename(path)))
+        write_once(path, lambda: write(filepath))
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read weights from a `.weights.h5` or `.keras` file."""
