@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,16 +70,18 @@ def is_static(model: nn.Module) -> bool:
 
 
 def wrap(model: nn.Module, find_unused: bool = True) -> DistributedDataParallel:
-    """The model under torch's DDP."""
+    """The model under torch's DDP. Buffers are left to each rank, see `average_buffers`."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    ids = [device.index] if device.type == "cuda" else None
-    return DistributedDataParallel(
-        _Forward(model),
-        device_ids=ids,
-        broadcast_buffers=False,
-        find_unused_parameters=find_unused,
-        gradient_as_bucket_view=True,
-    )
+    with warnings.catch_warnings():
+        # torch 2.13 has a new name for `broadcast_buffers`, which the versions before do not know.
+        warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)
+        return DistributedDataParallel(
+            _Forward(model),
+            device_ids=[device.index] if device.type == "cuda" else None,
+            broadcast_buffers=False,
+            find_unused_parameters=find_unused,
+            gradient_as_bucket_view=True,
+        )
 
 
 # ---------------------------------------------------------------------------- steps of users

@@ -97,6 +97,11 @@ def has_rows() -> bool:
     return _step.share is None or _step.share.rows > 0
 
 
+def part() -> float:
+    """The part of the global batch that is at hand."""
+    return 1 if _step.share is None else _step.share.weight
+
+
 def summed(value: torch.Tensor) -> torch.Tensor:
     """A sum over the rows here, scaled for the mean over the ranks by rows."""
     share = _step.share

@@ -11,6 +11,7 @@ import torch
 from torchkeras.core.masks import get_mask
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.distributed import share
 from torchkeras.losses.fused import find_batch_mean
 from torchkeras.losses.reduction import apply_mask, divide_no_nan
 from torchkeras.losses.shapes import match_ranks
@@ -100,9 +101,10 @@ class Mean(Metric):
             self._add_weighted(values, sample_weight, mask)
 
     def _add_unweighted(self, values: torch.Tensor) -> None:
-        if values.dim() == 0:
-            accumulate(self.total, values)
-            accumulate(self.count, self._one)
+        if values.dim() == 0:  # a number for the batch, of which there may be a share here
+            part = share.part()
+            accumulate(self.total, values, part)
+            accumulate(self.count, self._one, part)
             return
         inner = math.prod(values.shape[1:])
         if values.shape[0] == 0 or inner == 0:

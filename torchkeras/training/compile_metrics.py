@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ import torch
 from torchkeras import losses, metrics
 from torchkeras.core import tree
 from torchkeras.core.variable import Variable
+from torchkeras.distributed import share
 from torchkeras.metrics import Metric
 from torchkeras.training.compile_loss import _leaves, _output_names, _weights
 
@@ -21,16 +24,41 @@ class TorchMetric(Metric):
     def __init__(self, metric: Any, name: str | None = None) -> None:
         super().__init__(name=name or type(metric).__name__.lower())
         self.metric = metric
+        self._is_whole = False
+        for part in self._parts():  # values are read on single ranks too, where nobody else would answer
+            part.sync_on_compute = part._to_sync = False
+
+    def _parts(self) -> list:
+        """The metric itself, or the members of a collection."""
+        return list(self.metric.values()) if hasattr(self.metric, "values") else [self.metric]
+
+    @contextmanager
+    def over_ranks(self) -> Iterator[None]:
+        """Inside, the state is that of all ranks together."""
+        for part in self._parts():
+            part._computed, part._should_unsync = None, False
+            part.sync()
+        self._is_whole = True
+        try:
+            yield
+        finally:
+            self._is_whole = False
+            for part in self._parts():
+                part._computed, part._should_unsync = None, True
+                part.unsync()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """One batch; sample weights are not taken by torchmetrics and are left out."""
+        if not share.has_rows():
+            return
         if self.metric.device != y_pred.device:
             self.metric.to(y_pred.device)
         with torch.no_grad():
             self.metric.update(y_pred.detach(), y_true)
 
     def result(self) -> Any:
-        return self.metric.compute() if self.metric._update_count else torch.zeros(())
+        is_empty = not (self._is_whole or self._parts()[0]._update_count)
+        return torch.zeros(()) if is_empty else self.metric.compute()
 
     def reset_state(self) -> None:
         self.metric.reset()
@@ -109,8 +137,13 @@ class CompileMetrics:
     def _check_names(self) -> None:
         """Unknown names are found at compile(), not in the first step."""
         for identifier in tree.flatten([self.plain, self.weighted]):
-            if isinstance(identifier, str) and identifier.lower() not in _ACCURACY + _CROSSENTROPY:
+            if isinstance(identifier, Metric) or _is_torchmetric(identifier):
+                continue
+            if not isinstance(identifier, str) or identifier.lower() not in _ACCURACY + _CROSSENTROPY:
                 metrics.get(identifier)
+        if self.output_names is not None:
+            _per_output(self.plain, self.output_names)
+            _per_output(self.weighted, self.output_names)
 
     def __bool__(self) -> bool:
         return any(m is not None for m in tree.flatten([self.plain, self.weighted]))
@@ -124,7 +157,7 @@ class CompileMetrics:
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Make the metrics for targets and outputs like these."""
         names = _output_names(y_pred, self.output_names)
-        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred)
+        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
         if len(truths) != len(preds):
             raise ValueError(f"The model has {len(preds)} output(s); y has {len(truths)} for its metrics.")
         rows: list[tuple] = []
@@ -149,8 +182,8 @@ class CompileMetrics:
             for _, metric, weighted, _ in self._rows:
                 metric.update_state(y_true, y_pred, sample_weight) if weighted else metric.update_state(y_true, y_pred)
             return
-        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred)
-        weights = _weights(sample_weight, y_pred, len(preds))
+        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
+        weights = _weights(sample_weight, y_pred, len(preds), self.output_names)
         for i, metric, weighted, _ in self._rows:
             if truths[i] is None:
                 continue

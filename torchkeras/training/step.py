@@ -35,6 +35,8 @@ class TrainStep:
         self.parameters = [w for w in weights if isinstance(w, torch.nn.Parameter)]
         compiled = model._compiled
         self.optimizer = compiled.optimizer
+        if weights and self.optimizer is None:
+            raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
         self.forward: Callable = model
         self.distributed = process.is_joined()
         if self.distributed:
@@ -105,13 +107,23 @@ class OwnTrainStep:
             return _run_own(self.model, self.model.train_step, data, share)
 
 
+class ShareLogs(dict):
+    """What a step gave for a share of a batch that weighs so much in the whole."""
+
+    def __init__(self, values: dict[str, Any], weight: float) -> None:
+        super().__init__(values)
+        self.weight = weight
+
+
 def _run_own(model: Any, step: Callable, data: Any, share: Any) -> Any:
     """A step of the user's on a share; a rank without rows takes part, but nothing that it adds to metrics counts."""
     with shares.computing(share):
         if share.rows:
-            return step(data)
-        with collectives.uncounted(lambda: model.metrics):
-            return step(data)
+            result = step(data)
+        else:
+            with collectives.uncounted(lambda: model.metrics):
+                result = step(data)
+    return ShareLogs(result, share.weight) if isinstance(result, dict) else result
 
 
 def test_step(model: Any, data: Any) -> Any:
@@ -139,7 +151,7 @@ def _update_metrics(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any,
     if share is None or share.rows:
         model._update_metrics(x, y, y_pred, sample_weight)
     else:  # makes metrics that are not there yet, as the other ranks do
-        with collectives.uncounted(lambda: model.metrics):
+        with shares.computing(share), collectives.uncounted(lambda: model.metrics):
             model._update_metrics(x, y, y_pred, sample_weight)
 
 
