@@ -242,6 +242,13 @@ class StatefulModule(nn.Module):
         _collect_variables(self, found, set())
         return _unique(found)
 
+    add_variable = add_weight
+
+    @property
+    def torch_params(self) -> dict[str, torch.Tensor]:
+        """All variables by path, as Keras's torch backend offers them."""
+        return {getattr(v, "path", str(i)): v for i, v in enumerate(self.variables)}
+
     @property
     def trainable_variables(self) -> list:
         return self.trainable_weights
