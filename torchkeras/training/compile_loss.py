@@ -87,6 +87,9 @@ class CompileLoss:
             raise ValueError(f"loss_weights must be a number, a list or a dict; received {loss_weights!r}.")
         # Unknown names and wrong types are found at compile(), not in the first step.
         self._made = tree.map_structure(get_loss, loss)
+        if output_names is not None:
+            _spread(self._made, None, output_names, "loss")
+            _spread(loss_weights, None, output_names, "loss_weights", default=1.0)
         self._single = None if tree.is_nested(self._made) or loss_weights is not None else self._made
         self._rows: list[tuple[tuple, Any, float, str]] | None = None
         self.last_parts: list[tuple[str, torch.Tensor]] = []
@@ -107,18 +110,20 @@ class CompileLoss:
             return self._single(y_true, y_pred, sample_weight)
         if self._rows is None:
             self._rows = self._assign(y_pred)
-        truths, preds = _leaves(y_true, y_pred), tree.flatten(y_pred)
+        truths, preds = _leaves(y_true, y_pred, self.output_names), tree.flatten(y_pred)
         if len(truths) != len(preds):
             raise ValueError(
                 f"The targets must be nested as the outputs are: the model has {len(preds)} output(s), y has "
                 f"{len(truths)}."
             )
-        weights = _weights(sample_weight, y_pred, len(preds))
+        weights = _weights(sample_weight, y_pred, len(preds), self.output_names)
         total = None
         self.last_parts = []
         for index, function, factor, name in self._rows:
             if function is None:
                 continue
+            if truths[index] is None:
+                raise ValueError(f"{name!r} can't be computed: y has no targets for that output.")
             part = function(truths[index], preds[index], weights[index])
             self.last_parts.append((name, part))
             part = part * factor if factor != 1.0 else part
@@ -167,20 +172,37 @@ def _spread(value: Any, y_pred: Any, names: list[str], what: str, default: Any =
     return [value] * count
 
 
-def _leaves(y_true: Any, y_pred: Any) -> list:
-    if isinstance(y_pred, dict) and isinstance(y_true, dict):
-        missing = [key for key in y_pred if key not in y_true]
-        if missing:
+def _leaves(y_true: Any, y_pred: Any, names: list[str] | None = None) -> list:
+    """The targets in the order of the outputs; `None` for an output that a dict of targets leaves out.
+
+    Raises:
+        ValueError: the targets name something that is no output.
+    """
+    if not isinstance(y_true, dict):
+        return tree.flatten(y_true)
+    if isinstance(y_pred, dict):
+        if any(key not in y_true for key in y_pred):
             return [y_true.get(key) for key in sorted(y_pred)]
         return tree.flatten({key: y_true[key] for key in y_pred})
-    return tree.flatten(y_true)
+    if not isinstance(y_pred, (list, tuple)) or names is None:
+        return tree.flatten(y_true)
+    return _by_name(y_true, names, "y")
 
 
-def _weights(sample_weight: Any, y_pred: Any, count: int) -> list:
+def _by_name(values: dict, names: list[str], what: str) -> list:
+    unknown = [key for key in values if key not in names]
+    if unknown:
+        raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
+    return [values.get(name) for name in names]
+
+
+def _weights(sample_weight: Any, y_pred: Any, count: int, names: list[str] | None = None) -> list:
     if sample_weight is None:
         return [None] * count
     if isinstance(sample_weight, dict) and isinstance(y_pred, dict):
         return [sample_weight.get(key) for key in sorted(y_pred)]
+    if isinstance(sample_weight, dict) and count > 1 and names is not None:
+        return _by_name(sample_weight, names, "sample_weight")
     flat = tree.flatten(sample_weight)
     if len(flat) == 1:
         return flat * count

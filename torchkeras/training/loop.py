@@ -59,6 +59,7 @@ def fit(
     validation_freq: Any,
 ) -> Any:
     """Train; see `Trainer.fit`."""
+    _check_frequency(validation_freq)
     process.join()
     device = device_of(model)
     if validation_split and validation_data is None:
@@ -190,6 +191,14 @@ def as_float(value: Any) -> Any:
         return float(value)
     except (TypeError, ValueError):
         return value
+
+
+def _check_frequency(frequency: Any) -> None:
+    counts = isinstance(frequency, int) and not isinstance(frequency, bool) and frequency > 0
+    if not counts and not isinstance(frequency, (list, tuple, set, range)):
+        raise ValueError(
+            f"validation_freq must be a positive integer or a list of epochs (from 1); received {frequency!r}."
+        )
 
 
 def _is_due(epoch: int, frequency: Any) -> bool:

@@ -1,0 +1,194 @@
+"""Bad input gets one clear error and changes nothing."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import torchkeras as keras
+
+ROWS = 12
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(ROWS, 4)).astype("float32"), rng.normal(size=(ROWS, 3)).astype("float32")
+
+
+def make(**compiled):
+    model = keras.Sequential([keras.Input((4,), name="features"), keras.layers.Dense(3, name="scores")])
+    if compiled:
+        model.compile(**compiled)
+    return model
+
+
+def two_outputs():
+    x = keras.Input((4,))
+    return keras.Model(x, [keras.layers.Dense(3, name="a")(x), keras.layers.Dense(1, name="b")(x)])
+
+
+def state(model):
+    compiled = model.optimizer
+    return [*model.get_weights(), *([np.array(v) for v in compiled.variables] if compiled is not None else [])]
+
+
+def unchanged(before, model):
+    for left, right in zip(before, state(model), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
+def test_an_uncompiled_model(method, data):
+    model = make()
+    with pytest.raises(ValueError, match=rf"not compiled.*compile\(.*{method}"):
+        getattr(model, method)(*data)
+    assert model.predict(data[0], verbose=0).shape == (ROWS, 3)
+
+
+# (arguments of compile, what the error names)
+UNKNOWN = {
+    "optimizer": ({"optimizer": "adamm", "loss": "mse"}, ["optimizer 'adamm'", "Adam", "RMSprop", "SGD"]),
+    "loss": ({"loss": "mean_sqared_error"}, ["loss 'mean_sqared_error'", "mean_squared_error", "Huber"]),
+    "metric": ({"loss": "mse", "metrics": ["acuracy"]}, ["metric 'acuracy'", "Accuracy", "AUC"]),
+    "weighted metric": ({"loss": "mse", "weighted_metrics": ["Presision"]}, ["'Presision'", "Precision", "AUC"]),
+    "metric of an output": ({"loss": "mse", "metrics": {"scores": ["mea"]}}, ["metric 'mea'", "MeanAbsoluteError"]),
+    "optimizer's kind": ({"optimizer": 3, "loss": "mse"}, ["optimizer", "3"]),
+    "loss's kind": ({"loss": 3}, ["loss", "3"]),
+    "metric's kind": ({"loss": "mse", "metrics": [3]}, ["metric", "3"]),
+    "argument": ({"loss": "mse", "learning_rate": 0.1}, ["learning_rate"]),
+    "jit_compile": ({"loss": "mse", "jit_compile": "always"}, ["jit_compile", "always"]),
+    "steps_per_execution": ({"loss": "mse", "steps_per_execution": 0}, ["steps_per_execution", "0"]),
+    "loss_weights": ({"loss": "mse", "loss_weights": "heavy"}, ["loss_weights", "heavy"]),
+    "loss of an output": ({"loss": {"score": "mse"}}, ["'score'", "'scores'"]),
+    "weight of an output": ({"loss": "mse", "loss_weights": {"score": 1.0}}, ["'score'", "'scores'"]),
+    "metrics of an output": ({"loss": "mse", "metrics": {"score": ["mae"]}}, ["'score'", "'scores'"]),
+    "losses": ({"loss": ["mse", "mae"]}, ["loss has 2", "1 output", "'scores'"]),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_compile_refuses_and_leaves_the_model_as_it_was(case, data):
+    arguments, named = UNKNOWN[case]
+    model = make(optimizer="sgd", loss="mae", metrics=["mse"])
+    model.fit(*data, verbose=0)
+    optimizer, before = model.optimizer, model.evaluate(*data, verbose=0, return_dict=True)
+    with pytest.raises(ValueError) as caught:
+        model.compile(**arguments)
+    for name in named:
+        assert name in str(caught.value)
+    assert model.optimizer is optimizer and model.loss == "mae"
+    assert model.evaluate(*data, verbose=0, return_dict=True) == before
+
+
+# (compile arguments, what becomes of x and y, what the error says)
+MISFITS = {
+    "targets of another width": ({"loss": "mse"}, lambda x, y: (x, y[:, :2]), [r"\(12, 2\)", r"\(12, 3\)"]),
+    "wider targets": ({"loss": "mae"}, lambda x, y: (x, np.tile(y, 2)), [r"\(12, 6\)", r"\(12, 3\)"]),
+    "one-hot of another width": (
+        {"loss": "categorical_crossentropy"}, lambda x, y: (x, y[:, :2]), [r"\(12, 2\)", r"\(12, 3\)"],
+    ),
+    "binary": ({"loss": "binary_crossentropy"}, lambda x, y: (x, y[:, :2]), [r"\(12, 2\)", r"\(12, 3\)"]),
+    "classes as one-hot": (
+        {"loss": "sparse_categorical_crossentropy"}, lambda x, y: (x, y), [r"\(12, 3\)"],
+    ),
+    "no targets": ({"loss": "mse"}, lambda x, y: (x,), ["pass y"]),
+    "no loss": ({"optimizer": "sgd"}, lambda x, y: (x, y), ["loss", "compile"]),
+    "lengths": ({"loss": "mse"}, lambda x, y: (x, y[:5]), ["12", "5", "same number of samples"]),
+    "narrow inputs": ({"loss": "mse"}, lambda x, y: (x[:, :3], y), ["features", r"\(None, 4\)", r"\(12, 3\)"]),
+    "too many inputs": ({"loss": "mse"}, lambda x, y: ([x, x], y), ["features", "1 input", "2"]),
+    "no samples": ({"loss": "mse"}, lambda x, y: (x[:0], y[:0]), ["at least one sample"]),
+    "too many targets": ({"loss": "mse"}, lambda x, y: (x, [y, y]), ["1 output", "2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISFITS)
+@pytest.mark.parametrize("method", ["fit", "train_on_batch"])
+def test_data_that_do_not_fit(method, case, data):
+    compiled, change, said = MISFITS[case]
+    model = make(**compiled)
+    before = model.get_weights()
+    arguments = {"verbose": 0} if method == "fit" else {}
+    with pytest.raises(ValueError) as caught:
+        getattr(model, method)(*change(*data), **arguments)
+    for part in said:
+        assert re.search(part, str(caught.value)), str(caught.value)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda y: [y], "2 output"),
+        (lambda y: y, "2 output"),
+        (lambda y: {"a": y, "c": y}, r"\['c'\].*no outputs.*\['a', 'b'\]"),
+        (lambda y: {"a": y}, "'b_loss'.*no targets"),
+    ],
+)
+def test_targets_of_several_outputs_are_nested_as_they_are(change, said, data):
+    model = two_outputs()
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=said):
+        model.fit(data[0], change(data[1]), verbose=0)
+
+
+def test_metrics_of_several_outputs_say_whose_they_are(data):
+    model = two_outputs()
+    with pytest.raises(ValueError, match="dict by output name or a list of lists"):
+        model.compile("sgd", "mse", metrics=["mae"])
+        model.fit(data[0], [data[1], data[1][:, :1]], verbose=0)
+
+
+@pytest.mark.parametrize(("shape", "said"), [((5, 3), r"'middle'.*size 4.*\(5, 3\)"), ((5,), r"'middle'.*\(5,\)")])
+def test_a_layer_inside_names_itself_and_the_shapes(shape, said):
+    class Outer(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.middle = keras.layers.Dense(2, name="middle")
+            self.middle.build((None, 4))
+
+        def call(self, inputs):
+            return self.middle(inputs)
+
+    with pytest.raises(ValueError, match=said):
+        Outer()(torch.zeros(shape))
+
+
+def test_class_indices_out_of_range(data):
+    model = make(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    with pytest.raises((ValueError, IndexError), match="3|out of"):
+        model.fit(data[0], np.full(ROWS, 7), verbose=0)
+
+
+def test_class_weight_and_sample_weight_together(data):
+    model = make(loss="sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="class_weight"):
+        model.fit(data[0], np.zeros(ROWS, int), class_weight={0: 1.0}, sample_weight=np.ones(ROWS), verbose=0)
+
+
+@pytest.mark.parametrize("frequency", [0, -1, "often", 0.5])
+def test_validation_freq_is_a_positive_integer_or_a_list(frequency, data):
+    model = make(loss="mse")
+    with pytest.raises(ValueError, match="validation_freq"):
+        model.fit(*data, validation_data=data, validation_freq=frequency, verbose=0)
+
+
+def test_no_optimizer(data):
+    model = make(optimizer=None, loss="mse")
+    with pytest.raises(ValueError, match="optimizer"):
+        model.fit(*data, verbose=0)
+    assert model.evaluate(*data, verbose=0) > 0
+
+
+def test_an_error_in_a_step_leaves_the_model_usable(data):
+    x, y = data
+    model = make(optimizer="adam", loss="mse")
+    model.fit(x, y, verbose=0)
+    model.trainable = False
+    before = state(model)
+    with pytest.raises(ValueError):
+        model.fit(x[:, :2], y, verbose=0)
+    unchanged(before, model)
+    assert not any(p.requires_grad for p in model.parameters())
+    assert model.fit(x, y, verbose=0).history["loss"]
