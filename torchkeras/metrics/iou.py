@@ -83,8 +83,8 @@ class IoU(Metric):
             return torch.ones_like(like)
         if "int" in self.dtype and "float" in standardize_dtype(getattr(sample_weight, "dtype", "int32")):
             warnings.warn(
-                f"sample_weight is of a float type, but {self.name} counts in {self.dtype}: casting cuts it to integers. "
-                f"Make the metric with dtype='float32' to count the weights as they are.",
+                f"sample_weight is float but {self.name} counts in {self.dtype}: casting cuts the weights to integers. "
+                "Make the metric with dtype='float32' to count them as they are.",
                 stacklevel=3,
             )
         return convert_to_tensor(sample_weight, self._torch_dtype, like.device).reshape(-1).broadcast_to(like.shape)
