@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torchkeras.core import naming, tree
+from torchkeras.core import naming
 from torchkeras.core.configurable import Configurable
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import any_symbolic
@@ -23,42 +23,29 @@ class Graphed:
 
     @property
     def input(self) -> Any:
-        """The symbolic input of the only recorded call.
+        """The symbolic input of the first recorded call.
 
         Raises:
-            AttributeError: it was not called symbolically.
-            ValueError: it was called more than once, with different inputs.
+            AttributeError: it was never called symbolically.
         """
-        return self._node_attribute("input", lambda node: _single(node.input_tensors))
+        return _single(self._first_node("input").input_tensors)
 
     @property
     def output(self) -> Any:
-        """The symbolic output of the only recorded call (errors as with `input`)."""
-        return self._node_attribute("output", lambda node: _single(node.output_tensors))
+        """The symbolic output of the first recorded call (errors as with `input`)."""
+        return _single(self._first_node("output").output_tensors)
 
-    def _node_attribute(self, what: str, read: Any) -> Any:
-        nodes = self._inbound_nodes
-        if not nodes:
+    def _first_node(self, what: str) -> Node:
+        if not self._inbound_nodes:
             raise AttributeError(
                 f"{type(self).__name__} {self.name!r} has no {what}: it was never called on a symbolic tensor. Only "
                 f"layers of Sequential models with a known input shape and of functional models have one."
             )
-        values = [read(node) for node in nodes]
-        if any(tree.flatten(v) != tree.flatten(values[0]) and not _same(v, values[0]) for v in values[1:]):
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r} was called {len(nodes)} times, so its {what} is not one thing; "
-                f"use the tensors that those calls returned."
-            )
-        return values[0]
+        return self._inbound_nodes[0]
 
 
 def _single(tensors: list) -> Any:
     return tensors[0] if len(tensors) == 1 else tensors
-
-
-def _same(a: Any, b: Any) -> bool:
-    left, right = tree.flatten(a), tree.flatten(b)
-    return len(left) == len(right) and all(x is y for x, y in zip(left, right))
 
 
 class Operation(Graphed, Configurable):

@@ -65,8 +65,10 @@ def serialize_keras_object(obj: Any) -> Any:
     Raises:
         TypeError: `obj` has no `get_config` and is no registered function.
     """
-    if isinstance(obj, PLAIN) or obj is Ellipsis:
+    if isinstance(obj, PLAIN):
         return obj
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, (list, tuple)):
         items = [serialize_keras_object(item) for item in obj]
         return tuple(items) if isinstance(obj, tuple) else items
@@ -143,7 +145,8 @@ def _serialize_object(obj: Any) -> dict[str, Any]:
 
 def registered_class(obj: Any) -> type:
     """The class that files know `obj` by: FSDP2 puts a made-up subclass before it."""
-    return getattr(obj, "_serialized_class", None) or type(obj)
+    given = getattr(obj, "_serialized_class", None)
+    return given or next(cls for cls in type(obj).__mro__ if not cls.__module__.startswith("torch.distributed."))
 
 
 configurable._SERIALIZER[0] = serialize_keras_object

@@ -251,10 +251,16 @@ class Model(Trainer, Layer):
             write(filepath)
             return
         path = os.fspath(filepath)
-        if not is_main_process() and any(hasattr(weight, "full_tensor") for weight in self.parameters()):
-            with tempfile.TemporaryDirectory() as folder:  # takes part in gathering the weights of a sharded model
-                write(os.path.join(folder, os.path.basename(path)))
+        if not is_main_process():
+            self._save_along(write, os.path.basename(path))
         write_once(path, lambda: write(filepath))
+
+    def _save_along(self, write: Callable[[Any], None] | None = None, name: str = "along.weights.h5") -> None:
+        """Take part in gathering the weights of a sharded model, which another rank saves."""
+        if any(hasattr(weight, "full_tensor") for weight in self.parameters()):
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, name)
+                write(path) if write is not None else saving.save_weights(self, path)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Read weights from a `.weights.h5` or `.keras` file."""

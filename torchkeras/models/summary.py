@@ -37,9 +37,10 @@ def print_summary(
     header += ["Trainable"] if show_trainable else []
     rows = []
     for layer, depth in _layers(model, expand_nested, layer_range):
-        row = [f"{'    ' * depth}{getattr(layer, 'name', '')} ({type(layer).__name__})", _shape(layer), _count(layer)]
+        inset = f"{'    ' * (depth - 1)}└ " if depth else ""
+        row = [f"{inset}{getattr(layer, 'name', '')} ({type(layer).__name__})", _shape(layer), _count(layer)]
         row += [_connections(model, layer)] if connected else []
-        row += ["Y" if getattr(layer, "trainable", True) else "N"] if show_trainable else []
+        row += [_trainable(layer)] if show_trainable else []
         rows.append(row)
     width = line_length or max(80, min(shutil.get_terminal_size((100, 24)).columns, 120))
     widths = _widths(header, rows, width, positions)
@@ -58,7 +59,12 @@ def _layers(model: Any, expand: bool, layer_range: Any, depth: int = 0) -> list:
 
 
 def _own_layers(model: Any) -> list:
-    return list(model.layers)
+    """The layers, in a functional model the ops among them too."""
+    graph = model.__dict__.get("_graph")
+    if graph is None or hasattr(model, "_row"):
+        return list(model.layers)
+    layers = model.layers
+    return graph.operations + [layer for layer in layers if all(layer is not known for known in graph.operations)]
 
 
 def _in_range(layers: list, layer_range: Any) -> list:
@@ -75,27 +81,41 @@ def _in_range(layers: list, layer_range: Any) -> list:
 
 
 def _is_branched(model: Any) -> bool:
+    """Whether the model is more than a chain: a call of several tensors, or more than one that nobody builds upon."""
     graph = model.__dict__.get("_graph")
     if graph is None:
         return False
-    return any(len(node.input_tensors) > 1 for node in graph.nodes) or len(graph.inputs) + len(graph.outputs) > 2
+    if len({id(node.operation) for node in graph.nodes}) < len(graph.nodes):
+        return True
+    used = {id(node) for each in graph.nodes for node in each.parent_nodes}
+    entries = {id(tensor._keras_history.operation._inbound_nodes[0]) for tensor in graph.inputs}
+    ends = ({id(node) for node in graph.nodes} | entries) - used
+    return len(ends) > 1 or any(len(node.input_tensors) > 1 for node in graph.nodes)
+
+
+def _trainable(layer: Any) -> str:
+    return "-" if not getattr(layer, "weights", None) else "Y" if layer.trainable else "N"
 
 
 def _shape(layer: Any) -> str:
-    try:
-        shapes = tree.map_structure(lambda t: str(t.shape), layer.output)
-    except (AttributeError, ValueError):
-        nodes = getattr(layer, "_inbound_nodes", None)
-        if nodes:
-            return str(nodes[0].output_tensors[0].shape)
-        built = getattr(layer, "_build_shapes", None)
-        if not built:
-            return "?"
+    nodes, built = getattr(layer, "_inbound_nodes", None), getattr(layer, "_build_shapes", None)
+    if nodes:
+        shapes = [str(tensor.shape) for tensor in nodes[-1].output_tensors]
+    elif not built:
+        return "?"
+    else:
         try:
-            return str(layer.compute_output_shape(**built)).strip()
+            found = layer.output_shape if hasattr(layer, "output_shape") else layer.compute_output_shape(**built)
+            shapes = [str(shape) for shape in _flat_shapes(found)]
         except Exception:  # a layer that can't tell its shape is no reason for a summary to fail
             return "?"
-    return ", ".join(tree.flatten(shapes)) if tree.is_nested(shapes) else shapes
+    return shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
+
+
+def _flat_shapes(found: Any) -> list:
+    shapes: list = []
+    tree.map_shape_structure(shapes.append, found)
+    return shapes
 
 
 def _count(layer: Any) -> str:
@@ -103,7 +123,7 @@ def _count(layer: Any) -> str:
         return "0 (unbuilt)"
     if hasattr(layer, "count_params"):
         return f"{layer.count_params():,}"
-    return f"{sum(p.numel() for p in layer.parameters()):,}"
+    return f"{sum(p.numel() for p in layer.parameters()):,}" if hasattr(layer, "parameters") else "0"
 
 
 def _connections(model: Any, layer: Any) -> str:
