@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 import torch
+import torch._dynamo.testing
+import torch._functorch.config
 
 from tests.torch_promises.cases import MODELS, RECURRENT_AND_ATTENTION, built, leaves
 
