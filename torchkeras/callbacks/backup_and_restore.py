@@ -151,6 +151,8 @@ class BackupAndRestore(Callback):
 
     def _save(self, epoch: int, step: int, logs: Any) -> None:
         if not is_main_process():
+            if _is_sound(logs):
+                self.model._save_along()
             return
         if not _is_sound(logs):
             warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)
