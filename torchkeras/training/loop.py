@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from torchkeras.callbacks import CallbackList
+from torchkeras.callbacks import CallbackList, ProgbarLogger
 from torchkeras.core import tree
 from torchkeras.core.devices import current_device
 from torchkeras.core.dtypes import standardize_dtype
@@ -418,6 +418,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
         )
     callbacks.on_predict_begin()
     watched = callbacks.watches_predict_batches
+    only_bar = all(isinstance(callback, ProgbarLogger) for callback in callbacks.callbacks)
     parts: list = []
     with evaluating(model):
         for index, data in enumerate(source.epoch()):
@@ -426,7 +427,8 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
             outputs = step.predict_step(model, data, gather=not getattr(source, "is_sharded", False))
             parts.append(outputs)
             if watched:
-                callbacks.on_predict_batch_end(index, {"outputs": outputs})
+                seen = outputs if only_bar else tree.map_structure(convert_to_numpy, outputs)
+                callbacks.on_predict_batch_end(index, {"outputs": seen})
     callbacks.on_predict_end()
     source.close()
     return _joined(parts)
