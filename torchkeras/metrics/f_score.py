@@ -8,6 +8,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.variable import Variable
 from torchkeras.losses.shapes import check_matrices, check_same_shape
 from torchkeras.metrics.metric import Metric, accumulate
 
@@ -38,6 +39,10 @@ class FBetaScore(Metric):
 
     _direction = "up"
     config_keys = ("average", "beta", "threshold")
+    true_positives: Variable
+    false_positives: Variable
+    false_negatives: Variable
+    intermediate_weights: Variable
 
     def __init__(
         self,
