@@ -31,13 +31,12 @@ def table(makes: list) -> Any:
 
 def described(makes: list) -> Any:
     """A table for tests that compare descriptions."""
-    rows = [
-        pytest.param(make, marks=pytest.mark.xfail(reason=DIFFERENT[make.__name__]))
-        if make.__name__ in DIFFERENT
-        else make
-        for make in makes
-    ]
-    return pytest.mark.parametrize("make", rows, ids=lambda make: make.__name__)
+
+    def row(make: Any) -> Any:
+        reason = DIFFERENT.get(make.__name__)
+        return pytest.param(make, marks=pytest.mark.xfail(reason=reason)) if reason else make
+
+    return table([row(make) for make in makes])
 
 
 every = table(ALL)

@@ -189,8 +189,9 @@ def _discover(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[li
     for node in nodes:
         if node.is_input and not all(id(t) in given for t in node.output_tensors):
             raise ValueError(
-                f"The model's outputs need the symbolic input {node.output_tensors[0].name!r} of {node.operation.name!r}, "
-                f"which is not among its inputs: {[t.name for t in inputs]}. Add it to `inputs`."
+                f"The model's outputs need the symbolic input {node.output_tensors[0].name!r} of "
+                f"{node.operation.name!r}, which is not among its inputs: {[t.name for t in inputs]}. "
+                f"Add it to `inputs`."
             )
     return nodes, met
 

@@ -47,7 +47,8 @@ class Model(Trainer, Layer):
         if not _is_functional(args, kwargs):
             if args:
                 raise TypeError(
-                    f"{type(self).__name__}() takes symbolic inputs and outputs, or keyword arguments only; received {args}."
+                    f"{type(self).__name__}() takes symbolic inputs and outputs, or keyword arguments only; "
+                    f"received {args}."
                 )
             super().__init__(**kwargs)
             self._init_trainer()

@@ -52,7 +52,8 @@ class Sequential(Model):
                 row.append(InputLayer(batch_shape=shape, dtype=None if layer.dtype != "int32" else layer.dtype))
         if any(known.name == layer.name for known in row):
             raise ValueError(
-                f"The names of a model's layers must differ; Sequential model {self.name!r} has a {layer.name!r} already."
+                f"The names of a model's layers must differ; Sequential model {self.name!r} has a "
+                f"{layer.name!r} already."
             )
         row.append(layer)
         if not isinstance(layer, InputLayer):
@@ -95,7 +96,8 @@ class Sequential(Model):
             if tuple(input_shape)[1:] == graph.inputs[0].shape[1:]:
                 return
             raise ValueError(
-                f"Sequential model {self.name!r} is built for the input shape {graph.inputs[0].shape}; received {input_shape}."
+                f"Sequential model {self.name!r} is built for the input shape {graph.inputs[0].shape}; "
+                f"received {input_shape}."
             )
         if isinstance(row[0], InputLayer):
             x = start = row[0].output

@@ -193,7 +193,7 @@ def _totals(model: Any) -> list[str]:
         slot[1] += weight.numel() * weight.element_size()
     count, size = (counted[True][i] + counted[False][i] for i in (0, 1))
     optimizer = getattr(model, "optimizer", None)
-    slots = [v for v in getattr(optimizer, "variables", [])] if optimizer is not None else []
+    slots = list(getattr(optimizer, "variables", [])) if optimizer is not None else []
     lines = []
     if slots:
         extra = [sum(v.numel() for v in slots), sum(v.numel() * v.element_size() for v in slots)]

@@ -33,7 +33,7 @@ class Layer(StatefulModule, Graphed, Configurable):
     KerasTensor a layer records a node of a functional graph. Called on tensors it runs `nn.Module.__call__`, so hooks,
     `torch.compile`, DDP and FSDP see it; the first call builds it.
 
-    `training` is the argument of the call, else that of the enclosing call, else the module's flag, which starts `False`.
+    `training` is the call's argument, else that of the enclosing call, else the module's flag, which starts `False`.
 
     Args:
         activity_regularizer: of the output.

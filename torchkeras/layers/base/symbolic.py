@@ -132,8 +132,9 @@ def _infer(layer: Any, args: tuple, kwargs: dict) -> Any:
             raise
         shapes = [getattr(t, "shape", None) for t in tree.flatten(args)]
         raise NotImplementedError(
-            f"The output shape of layer {layer.name!r} ({type(layer).__name__}) for inputs of shape {shapes} could not "
-            f"be found by running call() without values: {error}. Define compute_output_shape(input_shape) in the class."
+            f"The output shape of layer {layer.name!r} ({type(layer).__name__}) for inputs of shape {shapes} could "
+            f"not be found by running call() without values: {error}. Define compute_output_shape(input_shape) in "
+            f"the class."
         ) from error
 
 
