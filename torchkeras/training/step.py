@@ -22,6 +22,13 @@ def rows_of(x: Any) -> int:
     return shape[0] if shape is not None and len(shape) else 1
 
 
+class StepCache(dict):
+    """The steps made for a model. Copies and pickles of the model make their own."""
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return StepCache, ()
+
+
 class TrainStep:
     """forward, loss, backward, apply, add to the metrics; for models that do not override `train_step`.
 

@@ -12,7 +12,7 @@ from torchkeras.core.tensors import convert_to_numpy
 from torchkeras.training import loop
 from torchkeras.training.compiled import Compiled, TrainableSnapshot
 from torchkeras.training.data import unpack_x_y_sample_weight
-from torchkeras.training.step import rows_of
+from torchkeras.training.step import StepCache, rows_of
 
 
 class Trainer:
@@ -20,7 +20,7 @@ class Trainer:
 
     def _init_trainer(self) -> None:
         self.__dict__.update(
-            _compiled=None, _snapshot=None, stop_training=False, history=None, _step_cache={}, compiled=False
+            _compiled=None, _snapshot=None, stop_training=False, history=None, _step_cache=StepCache(), compiled=False
         )
 
     # ------------------------------------------------------------------ compile
@@ -69,7 +69,7 @@ class Trainer:
             auto_scale_loss and self.dtype_policy.name == "mixed_float16",  # type: ignore[attr-defined]
             self._output_names(),
         )
-        self.__dict__.update(_compiled=compiled, compiled=True, _step_cache={}, stop_training=False)
+        self.__dict__.update(_compiled=compiled, compiled=True, _step_cache=StepCache(), stop_training=False)
         self.__dict__["_snapshot"] = TrainableSnapshot(self)
 
     def _output_names(self) -> list[str] | None:
