@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 
+# No bias comes right before a BatchNormalization: it would have no gradient but rounding, which Adam makes steps of.
+
+
 def row(k: Any, rng: Any) -> Any:
     L = k.layers
     model = k.Sequential(
@@ -29,7 +32,7 @@ def images(k: Any, rng: Any) -> Any:
     L = k.layers
     x = k.Input((8, 8, 3))
     y = L.Conv2D(4, 3, padding="same", activation="relu")(x)
-    y = L.Add()([y, L.BatchNormalization()(L.SeparableConv2D(4, 3, padding="same")(y))])
+    y = L.Add()([y, L.BatchNormalization()(L.SeparableConv2D(4, 3, padding="same", use_bias=False)(y))])
     y = L.Dense(2)(L.GlobalAveragePooling2D()(L.MaxPooling2D()(y)))
     model = k.Model(x, y)
     model.compile(k.optimizers.RMSprop(0.01, momentum=0.5), "mse")
@@ -97,9 +100,9 @@ def _make_class(k: Any) -> Any:
         def __init__(self, width=3, **kwargs):
             super().__init__(**kwargs)
             self.width = width
-            self.blocks = [L.Dense(2), L.Dense(2), [L.Dense(2), {"a": L.Dense(2)}]]
-            self.by_name = {"z": L.Dense(2), "a": L.Dense(2)}
-            self.pair = (L.Dense(2), L.BatchNormalization())
+            self.blocks = [L.Dense(2, "tanh"), L.Dense(2, "tanh"), [L.Dense(2, "tanh"), {"a": L.Dense(2, "tanh")}]]
+            self.by_name = {"z": L.Dense(2, "tanh"), "a": L.Dense(2, "tanh")}
+            self.pair = (L.Dense(2, use_bias=False), L.BatchNormalization())
             self._hidden = L.Dense(2)
             self.last = L.Dense(2)
             self.alias = self.blocks[0]

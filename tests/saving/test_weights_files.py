@@ -61,7 +61,7 @@ def test_skip_mismatch_loads_the_rest_and_warns(path):
 
 def test_a_layer_that_the_file_lacks(path):
     dense(3).save_weights(path)
-    with pytest.raises(ValueError, match=r"'dense_1' \(at 'layers/dense_1'\).* 2 weights .*the file has 0"):
+    with pytest.raises(ValueError, match=r"2 weights; the file has 0 at 'layers/dense_1/vars'"):
         dense(3, 2).load_weights(path)
 
 

@@ -37,7 +37,7 @@ def write_archive(model: Any, file: OutputFile, scratch_folder: Any = None) -> N
     Args:
         scratch_folder: where the weights are put together first.
     """
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w") as archive:  # type: ignore[call-overload]
         archive.writestr(METADATA, json.dumps(metadata() | {"checksum": "the archive's comment"}))
         archive.writestr(CONFIG, to_json(model))
         with tempfile.TemporaryFile(dir=scratch_folder, buffering=0) as raw:

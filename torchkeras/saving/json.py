@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+import torchkeras.ops  # noqa: F401  its functions are what files may name
 from torchkeras.core import tree
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor

@@ -14,6 +14,7 @@ from torchkeras.core.random import SeedGenerator
 from torchkeras.core.serialization import registered_class
 from torchkeras.layers.base.containers import Container
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.losses.loss import Loss
 from torchkeras.optimizers.optimizer import Optimizer
 
@@ -126,13 +127,18 @@ def _base_attributes(base: type) -> frozenset[str]:
 
 def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
     """The names and variables that the object's default hooks save, in files' order; `None` where it has its own."""
-    hook = getattr(type(obj), "load_own_variables", None)
     if isinstance(obj, Layer):
-        default = hook is Layer.load_own_variables and type(obj).save_own_variables is Layer.save_own_variables
-        return _layer_variables(obj) if default else None
+        return _layer_variables(obj) if _has_default_hooks(obj) else None
     if isinstance(obj, SeedGenerator):
-        return [("state", obj.state)] if hook is None else None
+        return None if hasattr(type(obj), "load_own_variables") else [("state", obj.state)]
     return None
+
+
+def _has_default_hooks(layer: Layer) -> bool:
+    hooks = (type(layer).save_own_variables, type(layer).load_own_variables)
+    if isinstance(layer, LowRankAdaptable) and not layer.lora_enabled:
+        return hooks == (LowRankAdaptable.save_own_variables, LowRankAdaptable.load_own_variables)
+    return hooks == (Layer.save_own_variables, Layer.load_own_variables)
 
 
 def _layer_variables(layer: Layer) -> list[tuple[str, torch.Tensor]]:
