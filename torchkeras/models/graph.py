@@ -49,6 +49,11 @@ class Graph:
         self.nodes, self.operations = _ordered(self.inputs, self.outputs)
         self._plan()
 
+    @property
+    def chain(self) -> list[Any]:
+        """The operations in an order in which they can run."""
+        return list({id(node.operation): node.operation for node in self.nodes}.values())
+
     def _plan(self) -> None:
         places = {id(tensor): i for i, tensor in enumerate(self.inputs)}
         produced: list[tuple[Node, tuple, tuple]] = []

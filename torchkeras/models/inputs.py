@@ -15,14 +15,17 @@ from torchkeras.layers.core.input_layer import Input
 from torchkeras.models.graph import Graph
 
 
-def standardize(graph: Graph, inputs: Any, name: str) -> list:
+def standardize(graph: Graph, inputs: Any, name: str, sizes: bool = True) -> list:
     """The data as a flat list in the order of the model's inputs, in their types and ranks.
+
+    Args:
+        sizes: whether sizes must be those of the inputs; else the layers say what they need.
 
     Raises:
         ValueError: a shape, a number of inputs or a name is not what the model was made with.
     """
     values = _ordered_values(graph, inputs, name)
-    return [_one(value, known, i, name) for i, (value, known) in enumerate(zip(values, graph.inputs))]
+    return [_one(value, known, i, name, sizes) for i, (value, known) in enumerate(zip(values, graph.inputs))]
 
 
 def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:
@@ -60,7 +63,7 @@ def _input_name(tensor: Any) -> str:
     return tensor._keras_history.operation.name
 
 
-def _one(value: Any, known: KerasTensor, index: int, name: str) -> Any:
+def _one(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
     if value is None:
         if not getattr(known._keras_history.operation, "optional", False):  # type: ignore[attr-defined]
             raise ValueError(
@@ -68,7 +71,7 @@ def _one(value: Any, known: KerasTensor, index: int, name: str) -> Any:
             )
         return None
     if isinstance(value, KerasTensor):
-        return _fitted(value, known, index, name)
+        return _fitted(value, known, index, name, sizes)
     if not isinstance(value, torch.Tensor):
         value = convert_to_tensor(value)
     dtype = TORCH_DTYPES.get(known._dtype)
@@ -76,10 +79,10 @@ def _one(value: Any, known: KerasTensor, index: int, name: str) -> Any:
         mask = getattr(value, "_keras_mask", None)
         value = value.to(dtype)
         set_mask(value, mask)
-    return _fitted(value, known, index, name)
+    return _fitted(value, known, index, name, sizes)
 
 
-def _fitted(value: Any, known: KerasTensor, index: int, name: str) -> Any:
+def _fitted(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
     """The value with a last axis of 1 added or taken where that makes it fit; an error where nothing does."""
     shape, wanted = value.shape, known.shape
     if len(shape) != len(wanted) and not isinstance(value, KerasTensor):
@@ -89,6 +92,8 @@ def _fitted(value: Any, known: KerasTensor, index: int, name: str) -> Any:
             value = value.unsqueeze(-1)
         shape = value.shape
     if len(shape) == len(wanted):
+        if not sizes:
+            return value
         for found, size in zip(shape[1:], wanted[1:]):
             if size is not None and found is not None and found != size:
                 break

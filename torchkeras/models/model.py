@@ -37,6 +37,7 @@ class Model(Trainer, Layer):
 
     keras_module = "keras"
     _graph: Graph | None = None
+    _checks_sizes = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -63,6 +64,7 @@ class Model(Trainer, Layer):
 
     def _set_graph(self, graph: Graph) -> None:
         self.__dict__["_graph"] = graph
+        self.__dict__["_init_args"] = ((), {})
         names: dict[str, Any] = {}
         for operation in graph.operations:
             if names.setdefault(operation.name, operation) is not operation:
@@ -86,7 +88,7 @@ class Model(Trainer, Layer):
                 f"Model {type(self).__name__} has no call(): define call(self, inputs), or make it as "
                 f"Model(inputs, outputs) from symbolic tensors."
             )
-        values = model_inputs.standardize(graph, inputs, self.name)
+        values = model_inputs.standardize(graph, inputs, self.name, self._checks_sizes)
         if mask is not None:
             model_inputs.attach_masks(values, mask)
         return graph.run(values)
@@ -96,7 +98,7 @@ class Model(Trainer, Layer):
         if graph is None:
             return super().compute_output_spec(*args, **kwargs)
         inputs = args[0] if args else kwargs["inputs"]
-        values = model_inputs.standardize(graph, inputs, self.name)
+        values = model_inputs.standardize(graph, inputs, self.name, self._checks_sizes)
         return graph.specs(values)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,6 +109,17 @@ class Model(Trainer, Layer):
         flat = [shapes] if tree.is_shape_tuple(shapes) else _flat_shapes(shapes)
         tensors = [KerasTensor(shape, known.dtype) for shape, known in zip(flat, graph.inputs)]
         return tree.map_structure(lambda t: t.shape, graph.specs(tensors))
+
+    # ------------------------------------------------------------------ copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Operations come first, in the order of the graph: each then refers to those before it alone, so that copying
+        # and pickling stay shallow however deep the model is.
+        graph = self.__dict__.get("_graph")
+        return self.__dict__ if graph is None else {"_chain": graph.chain, **self.__dict__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({name: value for name, value in state.items() if name != "_chain"})
 
     # ------------------------------------------------------------------ structure
 

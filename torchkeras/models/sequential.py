@@ -26,6 +26,9 @@ class Sequential(Model):
         name: default: numbered.
     """
 
+    # Built on its first data, it takes other sizes as far as its layers do.
+    _checks_sizes = False
+
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(trainable=trainable, name=name)
         self.__dict__["_row"] = []

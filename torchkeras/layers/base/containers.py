@@ -28,10 +28,16 @@ class Container(nn.Module):
         for key, value in pairs:
             self._take(str(key).replace(".", "_"), value)
 
+    _changed = sync
+
     def _take(self, key: str, value: Any) -> None:
         if isinstance(value, (TrackedList, TrackedDict)):
             if value._container is not None:
                 self._modules[key] = value._container
+        elif type(value) is tuple:
+            if _holds_state(value):
+                self._modules[key] = inner = Container(value)
+                inner.sync()
         elif isinstance(value, nn.Module):
             self._modules[key] = value
         elif isinstance(value, nn.Parameter):
@@ -53,9 +59,10 @@ class _Tracked:
     _container: Container | None = None
     _owner: Any = None
     _name: str = ""
+    _parent: Any = None
 
-    def _attach(self, owner: nn.Module, name: str) -> None:
-        self._owner, self._name = owner, name
+    def _attach(self, owner: nn.Module, name: str, parent: Any = None) -> None:
+        self._owner, self._name, self._parent = owner, name, parent
         self._changed()
 
     def _values(self) -> list:
@@ -64,9 +71,13 @@ class _Tracked:
     def _changed(self) -> None:
         if self._owner is None:
             return
-        for value in self._values():
-            if isinstance(value, (TrackedList, TrackedDict)) and value._owner is None:
-                value._attach(self._owner, "")
+        attach_all(self._values(), self._owner, self)
+        self._show()
+        if self._parent is not None:
+            self._parent._changed()
+
+    def _show(self) -> None:
+        """Bring the shadow up to date, and put it into the owner once there is something to show."""
         if not any(_holds_state(value) for value in self._values()):
             if self._container is not None:
                 self._container.sync()
@@ -80,6 +91,16 @@ class _Tracked:
             _hand_over(self._owner, self._container)
 
 
+def attach_all(values: Any, owner: nn.Module, parent: Any) -> None:
+    """Make lists and dicts among the values, and in tuples among them, report to `parent`."""
+    for value in values:
+        if isinstance(value, (TrackedList, TrackedDict)):
+            if value._owner is None:
+                value._attach(owner, "", parent)
+        elif type(value) is tuple:
+            attach_all(value, owner, parent)
+
+
 def _hand_over(owner: nn.Module, container: Container) -> None:
     """A weight of `add_weight` that ends up in a list goes by its place there, not by its name."""
     for held in (*container._parameters.values(), *container._buffers.values()):
@@ -91,6 +112,8 @@ def _hand_over(owner: nn.Module, container: Container) -> None:
 def _holds_state(value: Any) -> bool:
     if isinstance(value, (TrackedList, TrackedDict)):
         return value._container is not None
+    if type(value) is tuple:
+        return any(_holds_state(item) for item in value)
     return isinstance(value, (nn.Module, nn.Parameter, Variable))
 
 
@@ -142,17 +165,19 @@ def _remake(cls: type) -> Any:
 def _wrap_nested(tracked: Any) -> None:
     pairs = dict.items(tracked) if isinstance(tracked, dict) else enumerate(tracked)
     for key, value in list(pairs):
-        if type(value) in (list, dict):
+        if type(value) in (list, dict, tuple):
             base = dict if isinstance(tracked, dict) else list
             base.__setitem__(tracked, key, wrap(value))
 
 
 def wrap(value: Any) -> Any:
-    """A tracked copy of a plain list or dict; tuples and all else as they are."""
+    """A tracked copy of a plain list or dict, also of those in a tuple; all else as it is."""
     if type(value) is list:
         return TrackedList(wrap(item) for item in value)
     if type(value) is dict:
         return TrackedDict((key, wrap(item)) for key, item in value.items())
+    if type(value) is tuple and any(type(item) in (list, dict, tuple) for item in value):
+        return tuple(wrap(item) for item in value)
     return value
 
 

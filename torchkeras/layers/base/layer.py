@@ -18,12 +18,12 @@ from torchkeras.core.keras_tensor import KerasTensor, any_symbolic
 from torchkeras.core.masks import set_mask
 from torchkeras.core.operation import Graphed
 from torchkeras.core.state import state
-from torchkeras.core.variable import StatelessScope
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.input_spec import check_inputs
 from torchkeras.layers.base.module import StatefulModule, assign
+from torchkeras.layers.base.stateless import CallScope
 
 
 class Layer(StatefulModule, Graphed, Configurable):
@@ -257,6 +257,8 @@ class Layer(StatefulModule, Graphed, Configurable):
 
     def _first_call(self, args: tuple, kwargs: dict, told: bool | None) -> Any:
         with naming.name_scope(self.name, caller=self):
+            if self.input_spec is not None:
+                check_inputs(self.input_spec, args[0] if args else next(iter(kwargs.values()), None), self.name)
             self._build_for(args, kwargs)
             self.built = True
             if told is not None:
@@ -294,11 +296,12 @@ class Layer(StatefulModule, Graphed, Configurable):
                 f"stateless_call() of {self.name!r} needs {len(own)} values "
                 f"({len(self.trainable_variables)} trainable); received {len(values)}."
             )
-        scope = StatelessScope([(v, torch.as_tensor(value)) for v, value in zip(own, values) if hasattr(v, "path")])
+        count = len(self.trainable_variables)
+        scope = CallScope(zip(own[:count], values[:count]), zip(own[count:], values[count:]))
         with scope:
             outputs = self(*args, **kwargs)
             losses = self.losses
-        after = [scope.current_value(v) for v in self.non_trainable_variables]
+        after = [scope.current_value(v).detach() for v in own[count:]]
         return (outputs, after, losses) if return_losses else (outputs, after)
 
     # ------------------------------------------------------------------ masks

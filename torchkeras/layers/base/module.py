@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from torchkeras.core.random import SeedGenerator
 from torchkeras.core.sharded import dtensors, is_sharded
 from torchkeras.core.state import state
 from torchkeras.core.variable import BufferVariable, Variable, VariableInfo, as_variable
-from torchkeras.layers.base.containers import Container, TrackedDict, TrackedList, holds_layers, wrap
+from torchkeras.layers.base.containers import Container, TrackedDict, TrackedList, attach_all, holds_layers, wrap
 
 
 class StatefulModule(nn.Module):
@@ -28,6 +29,8 @@ class StatefulModule(nn.Module):
     # Whether any layer has a regularizer or ever added a loss: until then no step looks for such losses.
     _extra_losses_exist = False
 
+    # Lists, dicts and tuples of layers set as attributes; what they hold stands in `_modules` under the same name.
+    _held: dict[str, Any]
     _infos: dict[str, VariableInfo]
     _seed_generators: list[SeedGenerator]
     _metrics: list
@@ -37,7 +40,14 @@ class StatefulModule(nn.Module):
         instance = super().__new__(cls, *args, **kwargs)
         nn.Module.__init__(instance)
         instance.__dict__.update(
-            training=False, _trainable=True, _infos={}, _seed_generators=[], _metrics=[], _losses=[], _inbound_nodes=[]
+            training=False,
+            _trainable=True,
+            _held={},
+            _infos={},
+            _seed_generators=[],
+            _metrics=[],
+            _losses=[],
+            _inbound_nodes=[],
         )
         return instance
 
@@ -50,14 +60,29 @@ class StatefulModule(nn.Module):
             if name in own["_parameters"]:
                 value = own["_parameters"][name]
                 return self._read(name, value) if state.special else value
-            if name in own["_modules"]:
+            if name in own["_modules"] and name not in own["_held"]:
                 return own["_modules"][name]
             if name in own["_buffers"]:
                 value = own["_buffers"][name]
                 if type(value) is torch.Tensor and name in own["_infos"]:
                     value = as_variable(value, False, own["_infos"][name])
                 return self._read(name, value) if state.special else value
+            if name in own["_held"]:
+                held = own["_held"][name]
+                # torch.func.functional_call and torch.export walk to `blocks.0.kernel` by getattr and want modules.
+                if (
+                    not torch.compiler.is_dynamo_compiling()
+                    and sys._getframe(1).f_globals.get("__name__") == _TORCH_WALKER
+                ):
+                    return own["_modules"].get(name, held)
+                return held
+        found = getattr(type(self), name, None)
+        if isinstance(found, property) and found.fget is not None:
+            return found.fget(self)  # raises again what brought us here, which says more
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.__dict__.get("_held", ())})
 
     def _read(self, name: str, value: Any) -> Any:
         """A weight as the call in progress wants it: symbolic, replaced, or cast."""
@@ -79,15 +104,19 @@ class StatefulModule(nn.Module):
         if isinstance(value, Variable) and "_infos" in self.__dict__:
             self._adopt(name, value)
         elif isinstance(value, nn.Module) and not isinstance(value, Container):
+            self._drop_container(name)
             self.__dict__.pop(name, None)
             super().__setattr__(name, value)
         elif type(value) in (list, dict) and "_modules" in self.__dict__ and name not in _INTERNAL:
             self._set_container(name, wrap(value))
         elif type(value) is tuple and holds_layers(value):
+            self._drop(name)
+            value = wrap(value)
             container = Container(value)
+            attach_all(value, self, container)
             container.sync()
             self._modules[name] = container
-            object.__setattr__(self, name, value)
+            self._held[name] = value
         else:
             if isinstance(value, SeedGenerator) and "_seed_generators" in self.__dict__:
                 if all(value is not known for known in self._seed_generators):
@@ -98,21 +127,28 @@ class StatefulModule(nn.Module):
             self._set_plain(name, value)
 
     def _set_plain(self, name: str, value: Any) -> None:
-        modules = self.__dict__.get("_modules")
-        if modules is not None and isinstance(modules.get(name), Container):
-            del modules[name]
+        self._drop_container(name)
+        if value is not None and name in self.__dict__.get("_modules", ()):
+            del self._modules[name]
         super().__setattr__(name, value)
 
+    def _drop_container(self, name: str) -> None:
+        if self.__dict__.get("_held", {}).pop(name, None) is not None:
+            self._modules.pop(name, None)
+
+    def _drop(self, name: str) -> None:
+        """Let go of whatever an attribute held."""
+        for place in (self.__dict__, self._held, self._modules, self._parameters, self._buffers, self._infos):
+            place.pop(name, None)
+
     def _set_container(self, name: str, value: TrackedList | TrackedDict) -> None:
-        if isinstance(self._modules.get(name), Container):
-            del self._modules[name]
-        object.__setattr__(self, name, value)
+        self._drop(name)
+        self._held[name] = value
         value._attach(self, name)
 
     def __delattr__(self, name: str) -> None:
-        if name in self.__dict__ and isinstance(self.__dict__.get("_modules", {}).get(name), Container):
-            del self._modules[name]
-            object.__delattr__(self, name)
+        if name in self.__dict__.get("_held", ()):
+            self._drop_container(name)
             return
         if name in self.__dict__.get("_infos", {}):
             del self._infos[name]
@@ -371,7 +407,7 @@ class StatefulModule(nn.Module):
             self.dtype_policy = dtype_policies.get(standardize_dtype(moved.dtype))
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
-        if not getattr(self, "built", True):
+        if not getattr(self, "built", True) and not set(state_dict) <= set(self.state_dict()):
             raise ValueError(
                 f"{type(self).__name__} {self.name!r} has no weights yet: build it, or call it on data, before "
                 f"load_state_dict()."
@@ -383,6 +419,7 @@ class StatefulModule(nn.Module):
 
 
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+_TORCH_WALKER = "torch.nn.utils._named_member_accessor"
 _INTERNAL = frozenset(
     {"_infos", "_seed_generators", "_metrics", "_losses", "_inbound_nodes", "_init_args", "_build_shapes"}
 )
