@@ -5,11 +5,7 @@ python equal_cases.py FOLDER SEED          (or under torchrun): writes FOLDER/<r
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-import traceback
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -410,21 +406,13 @@ def plain(value):
     return float(value)
 
 
-def main():
-    folder, seed, *chosen = sys.argv[1:]
+def run(seed):
     made = {}
     for name, function in CASES.items():
-        if chosen and name not in chosen:
-            continue
-        keras.utils.set_random_seed(int(seed))
+        keras.utils.set_random_seed(seed)
         try:
             made[name] = plain(function())
-        except Exception:
-            print(name, flush=True)
-            traceback.print_exc()
+        except Exception as error:
+            error.add_note(f"in the case {name}")
             raise
-    (Path(folder) / f"{os.environ.get('RANK', 0)}.json").write_text(json.dumps(made))
-
-
-if __name__ == "__main__":
-    main()
+    return made

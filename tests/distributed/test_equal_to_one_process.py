@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.distributed.equal_cases import CASES
-from tests.distributed.launch import results
+from tests.distributed import equal_cases
 
 pytestmark = pytest.mark.slow
-SCRIPT = Path(__file__).parent / "equal_cases.py"
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("equal")
-    seed = int.from_bytes(__import__("os").urandom(3), "little")
-    (alone,), _ = results(folder / "one", SCRIPT, seed)
-    ranks, printed = results(folder / "two", SCRIPT, seed, ranks=2)
-    return alone, ranks, printed, seed
+@pytest.mark.parametrize("name", equal_cases.CASES)
+def test_equal(run, name):
+    for rank in run.ranks:
+        assert_close(rank["equal"][name], run.alone["equal"][name], name, run.seed)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_equal(runs, name):
-    alone, ranks, _, seed = runs
-    for rank in ranks:
-        differences = dict(compare(rank[name], alone[name], name))
-        worst = max(differences, key=differences.get)
-        assert differences[worst] < 1e-5, f"seed {seed}: {worst} differs by {differences[worst]:.2e}"
+def test_sharded_is_whole(run):
+    for rank in run.ranks:
+        assert_close(rank["sharded"], run.alone["sharded"], "sharded", run.seed)
+    files = ["1.keras", "2.keras", "3.keras", "model.keras"]
+    assert sorted(path.name for path in run.folder.glob("*.keras")) == files
+
+
+def assert_close(got, expected, name, seed):
+    differences = dict(compare(got, expected, name))
+    worst = max(differences, key=differences.get)
+    assert differences[worst] < 1e-5, f"seed {seed}: {worst} differs by {differences[worst]:.2e}"
 
 
 def compare(a, b, path):
@@ -54,8 +51,3 @@ def _is_array(value):
     except (TypeError, ValueError):
         return False
     return True
-
-
-def test_nothing_was_said(runs):
-    assert "Traceback" not in runs[2]
-    assert "find_unused_parameters" not in runs[2]

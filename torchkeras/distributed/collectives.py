@@ -55,12 +55,17 @@ def broadcast_weights(tensors: Iterable[torch.Tensor]) -> None:
 
 def average_buffers(model: nn.Module) -> None:
     """Give all ranks the mean of their float buffers, such as the statistics of batch normalization."""
-    if process.is_joined():
-        own = [plain(b) for b in model.buffers() if b.is_floating_point() and not isinstance(b, DTensor)]
+    if not process.is_joined():
+        return
+    own = [plain(b) for b in model.buffers() if b.is_floating_point() and not isinstance(b, DTensor)]
+    if own:
         with torch.no_grad():
+            first = [b.clone() for b in own]
+            in_one_message(first, lambda flat: distributed.broadcast(flat, src=0))
+            torch._foreach_sub_(own, first)  # what is the same everywhere stays so, to the last bit
             in_one_message(own, distributed.all_reduce)
-            if own:
-                torch._foreach_div_(own, process.world_size())
+            torch._foreach_div_(own, process.world_size())
+            torch._foreach_add_(own, first)
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:

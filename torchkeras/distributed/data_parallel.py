@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ class DataParallel:
         self.weights = weights
         self.sharded = any(isinstance(w, DTensor) for w in weights)
         self.wrapped: DistributedDataParallel | None = None
+        self.loose: list[int] = []
 
     def __call__(self, x: Any) -> Any:
         return self.model(x, training=True) if self.wrapped is None else self.wrapped(x)
@@ -55,11 +57,21 @@ class DataParallel:
         """The gradients after backward, reduced."""
         gradients = [w.grad for w in self.weights]
         if self.wrapped is not None:
-            return gradients
+            return self._with_loose(gradients) if self.loose else gradients
         gradients, counts = reduce_gradients(gradients, self.weights, 1.0 / process.world_size())
         if not self.sharded and counts is not None:
             complete = bool((counts == process.world_size()).all())
             self.wrapped = wrap(self.model, find_unused=not (complete and is_static(self.model)))
+            reduced = {id(p) for p in self.wrapped.parameters()}
+            self.loose = [i for i, w in enumerate(self.weights) if id(w) not in reduced]
+        return gradients
+
+    def _with_loose(self, gradients: list) -> list:
+        """Reduce those of weights that are no parameters of the module, which DDP does not know."""
+        weights = [self.weights[i] for i in self.loose]
+        found, _ = reduce_gradients([gradients[i] for i in self.loose], weights, 1.0 / process.world_size())
+        for i, gradient in zip(self.loose, found):
+            gradients[i] = gradient
         return gradients
 
 
@@ -88,20 +100,27 @@ def wrap(model: nn.Module, find_unused: bool = True) -> DistributedDataParallel:
 
 
 @contextmanager
-def reducing_in_apply(optimizers: list, share: Share) -> Iterator[None]:
-    """Inside, gradients are reduced when they are applied, by these optimizers or by any of torch's."""
+def reducing_in_apply(kinds: list[type], share: Share) -> Iterator[None]:
+    """Inside, gradients are reduced when they are applied by an optimizer of these classes or by any of torch's.
+
+    Args:
+        kinds: the classes that define `apply`; where one calls another's, the outer one reduces.
+    """
     applying = False
 
-    def reducing(optimizer: Any, apply: Callable) -> Callable:
-        def reduced_apply(grads: Any, trainable_variables: Any = None) -> Any:
+    def reducing(apply: Callable) -> Callable:
+        @functools.wraps(apply)
+        def reduced_apply(optimizer: Any, grads: Any, trainable_variables: Any = None) -> Any:
             nonlocal applying
             if applying:
-                return apply(grads, trainable_variables)
-            variables = optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
+                return apply(optimizer, grads, trainable_variables)
+            if trainable_variables is not None:
+                trainable_variables = list(trainable_variables)
+            variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
             grads = _reduced(list(grads), variables, share)
             applying = True
             try:
-                return apply(grads, trainable_variables)
+                return apply(optimizer, grads, trainable_variables)
             finally:
                 applying = False
 
@@ -115,26 +134,28 @@ def reducing_in_apply(optimizers: list, share: Share) -> Iterator[None]:
             parameter.grad = gradient
 
     hook = register_optimizer_step_pre_hook(before_torch_step)
-    for optimizer in optimizers:
-        optimizer.__dict__["apply"] = reducing(optimizer, optimizer.apply)
+    originals = [kind.__dict__["apply"] for kind in kinds]
+    for kind, apply in zip(kinds, originals):
+        kind.apply = reducing(apply)  # type: ignore[attr-defined]
     try:
         yield
     finally:
         hook.remove()
-        for optimizer in optimizers:
-            optimizer.__dict__.pop("apply", None)
+        for kind, apply in zip(kinds, originals):
+            kind.apply = apply  # type: ignore[attr-defined]
 
 
 def _reduced(gradients: list, variables: list, share: Share) -> list:
     return reduce_gradients(gradients, variables, share.weight)[0]
 
 
-def optimizers_of(model: nn.Module) -> list:
-    """The optimizers that a model was compiled with or holds as attributes, also in lists and dicts."""
-    found = [getattr(model, "optimizer", None)]
-    for module in model.modules():
-        for value in vars(module).values():
-            held = value.values() if isinstance(value, dict) else value
-            found.extend(held if isinstance(value, (list, tuple, dict)) else [value])
-    kept = [o for o in found if hasattr(o, "apply") and hasattr(o, "iterations")]
-    return list({id(o): o for o in kept}.values())
+def defining_apply(*bases: type) -> list[type]:
+    """Those of the classes and their subclasses that define `apply` themselves."""
+    found: dict[type, None] = {}
+    waiting = list(bases)
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        if "apply" in kind.__dict__:
+            found[kind] = None
+    return list(found)

@@ -10,6 +10,8 @@ import torch
 from torchkeras.core import tree
 from torchkeras.distributed import collectives, data_parallel, process
 from torchkeras.distributed import share as shares
+from torchkeras.optimizers import Optimizer
+from torchkeras.optimizers.torch_optimizer import TorchOptimizer
 from torchkeras.training.data import unpack_x_y_sample_weight
 
 
@@ -104,7 +106,7 @@ class OwnTrainStep:
     def __init__(self, model: Any, weights: list) -> None:
         self.model = model
         self.distributed = process.is_joined()
-        self.optimizers = data_parallel.optimizers_of(model) if self.distributed else []
+        self.optimizers = data_parallel.defining_apply(Optimizer, TorchOptimizer) if self.distributed else []
 
     def __call__(self, data: Any) -> Any:
         if not self.distributed:

@@ -1,15 +1,12 @@
-"""What holds under torchrun beside equal numbers: who prints and writes, who decides, what the ranks see.
-
-torchrun --nproc-per-node=2 rules_worker.py FOLDER
-"""
+"""What holds under torchrun beside equal numbers: who prints and writes, who decides, what the ranks see."""
 
 from __future__ import annotations
 
+import copy
 import io
-import json
+import os
+import pickle
 import sys
-import threading
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,10 +14,8 @@ import torch
 import torchkeras as keras
 from torchkeras import distributed, layers
 
-FOLDER = Path(sys.argv[1])
-distributed.join()
-RANK = distributed.rank()
-FOUND = {}
+RULES = {}
+RANK = int(os.environ.get("RANK", 0))
 
 
 def net(*more):
@@ -38,7 +33,7 @@ def rows(n):
 
 
 def rule(function):
-    FOUND[function.__name__] = function() if RANK >= 0 else None
+    RULES[function.__name__] = function
     return function
 
 
@@ -58,7 +53,7 @@ class Heard(keras.callbacks.Callback):
 
 @rule
 def weights_begin_as_rank_0s():
-    torch.manual_seed(RANK)
+    keras.utils.set_random_seed(RANK)
     x, y = rows(8)
     model = compiled()
     before = float(model.get_weights()[0].sum())
@@ -122,10 +117,10 @@ def early_stopping():
 
 
 @rule
-def files():
+def files(where):
     x, y = rows(20)
     model = compiled()
-    folder = FOLDER / "files"
+    folder = where / "files"
     folder.mkdir(exist_ok=True)
     callbacks = [
         keras.callbacks.ModelCheckpoint(str(folder / "{epoch}.keras")),
@@ -218,5 +213,16 @@ def printing():
     return sorted(history.history)
 
 
-(FOLDER / f"{RANK}.json").write_text(json.dumps(FOUND))
-assert threading.active_count() < 50
+@rule
+def copies():
+    x, y = rows(8)
+    model = compiled()
+    model.fit(x, y, verbose=0)
+    twin = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+    twin.fit(x, y, verbose=0)
+    model.fit(x, y, verbose=0)
+    return [[w.tolist() for w in one.get_weights()] for one in (model, twin)]
+
+
+def run(where):
+    return {name: function(where) if name == "files" else function() for name, function in RULES.items()}

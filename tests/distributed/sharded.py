@@ -1,13 +1,7 @@
-"""A model sharded by torch's `fully_shard` on two ranks, or whole in one process; writes what came out.
-
-python sharded_worker.py FOLDER SEED          (or under torchrun)
-"""
+"""A model sharded by torch's `fully_shard` on several ranks, or whole in one process."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +11,7 @@ import torchkeras as keras
 from torchkeras import distributed, layers
 
 
-def main(folder: Path, seed: int) -> dict:
+def run(folder: Path, seed: int) -> dict:
     distributed.join()
     keras.utils.set_random_seed(seed)
     x = np.random.normal(size=(97, 6)).astype("float32")
@@ -49,9 +43,3 @@ def main(folder: Path, seed: int) -> dict:
         "loaded": loaded.predict(x, verbose=0).tolist(),
         "first epoch": model.predict(x, verbose=0).tolist(),
     }
-
-
-if __name__ == "__main__":
-    where = Path(sys.argv[1])
-    result = main(where, int(sys.argv[2]))
-    (where / f"{os.environ.get('RANK', 0)}.json").write_text(json.dumps(result))

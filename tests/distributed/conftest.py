@@ -1,0 +1,32 @@
+"""One launch on two ranks, which all tests here look at, and the same trainings in this process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.distributed import equal_cases, sharded
+from tests.distributed.launch import results
+
+
+class Run(NamedTuple):
+    """What two ranks and what one process found, what was printed, where files are."""
+
+    ranks: list[dict]
+    alone: dict
+    printed: str
+    folder: Path
+    seed: int
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Run:
+    folder, other = (tmp_path_factory.mktemp(name) for name in ("two", "one"))
+    given = os.environ.get("TORCHKERAS_TEST_SEED")
+    seed = int(given) if given else int.from_bytes(os.urandom(3), "little")
+    ranks, printed = results(folder, Path(__file__).parent / "worker.py", seed, ranks=2)
+    alone = {"equal": equal_cases.run(seed), "sharded": sharded.run(other, seed)}
+    return Run(ranks, alone, printed, folder, seed)
