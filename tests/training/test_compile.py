@@ -183,6 +183,33 @@ def test_torchmetrics_in_compile(data):
     assert model.evaluate(x, y, verbose=0, return_dict=True)["multiclassprecision"] == pytest.approx(float(expected))
 
 
+def near(y_true, y_pred):
+    return (y_true - y_pred).abs() < 1
+
+
+# (metric, its name in the logs)
+METRICS = [
+    ("mae", "mae"),
+    ("MeanAbsoluteError", "MeanAbsoluteError"),
+    (near, "near"),
+    (lambda y_true, y_pred: near(y_true, y_pred), "lambda"),
+    (keras.metrics.MeanAbsoluteError, "mean_absolute_error"),
+    (keras.metrics.MeanAbsoluteError(name="mine"), "mine"),
+    (keras.losses.MeanAbsoluteError(), "mean_absolute_error"),
+]
+
+
+@pytest.mark.parametrize(("metric", "name"), METRICS)
+def test_metrics_and_their_names(metric, name, data):
+    x, _, y = data
+    model = make()
+    model.compile("sgd", "mse", metrics=[metric])
+    error = np.abs(model.predict(x, verbose=0).astype("float64") - y)
+    found = model.evaluate(x, y, batch_size=BATCH, verbose=0, return_dict=True)
+    assert set(found) == {"loss", name}
+    assert found[name] == pytest.approx((error < 1).mean() if name in ("near", "lambda") else error.mean(), rel=1e-4)
+
+
 def test_the_keras_2_name_of_steps_per_execution():
     model = make()
     model.compile("sgd", "mse", experimental_steps_per_execution=4)

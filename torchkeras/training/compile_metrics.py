@@ -10,6 +10,7 @@ import torch
 
 from torchkeras import losses, metrics
 from torchkeras.core import tree
+from torchkeras.core.naming import snake_case
 from torchkeras.core.variable import Variable
 from torchkeras.distributed import share
 from torchkeras.metrics import Metric
@@ -91,10 +92,14 @@ def get_metric(identifier: Any, y_true: Any, y_pred: Any) -> Metric | None:
         if isinstance(identifier, str):  # the logs call it what the user did
             found.name = identifier
         return found
-    name = identifier if isinstance(identifier, str) else getattr(found, "__name__", type(found).__name__)
+    name = identifier if isinstance(identifier, str) else _name_of(found)
     if isinstance(found, losses.Loss):
         found = found.call
     return metrics.MeanMetricWrapper(found, name=name)
+
+
+def _name_of(function: Any) -> str:
+    return getattr(function, "name", None) or snake_case(getattr(function, "__name__", type(function).__name__))
 
 
 def _by_shape(kind: str, y_true: torch.Tensor, y_pred: torch.Tensor, name: str) -> Metric:

@@ -218,13 +218,10 @@ class Trainer:
         if loss is None:
             if compiled is not None and compiled.loss is not None and y is None:
                 raise ValueError("The model has a loss, but no targets came with the data: pass y.")
-            device = next((t.device for t in tree.flatten(y_pred) if isinstance(t, torch.Tensor)), None)
-            if training:
-                raise ValueError(
-                    "There is no loss to minimize: give compile(loss=...), call add_loss() in a layer, or override "
-                    "compute_loss() or train_step()."
-                )
-            return torch.zeros((), device=device)
+            raise ValueError(
+                "There is no loss to compute: give compile(loss=...), call add_loss() in a layer, or override "
+                "compute_loss(), train_step() or test_step()."
+            )
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
