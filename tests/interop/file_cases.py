@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-
 # No bias comes right before a BatchNormalization: it would have no gradient but rounding, which Adam makes steps of.
 
 

@@ -68,9 +68,12 @@ CASES = {
     "ema": (single, {"loss": SCE, "optimizer": ("Adam", {"use_ema": True, "ema_momentum": 0.9})}, "kinds", {}),
     "clipping": (single, {"loss": SCE, "optimizer": ("Adam", {"global_clipnorm": 0.1})}, "kinds", {}),
     "split": (single, {"loss": SCE, "metrics": ["accuracy"]}, "kinds", {"validation_split": 0.3}),
-    "class weight": (single, {"loss": SCE, "metrics": ["accuracy"]}, "kinds", {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}),
+    "class weight": (
+        single, {"loss": SCE, "metrics": ["accuracy"]}, "kinds", {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}},
+    ),
     "sample weight": (
-        single, {"loss": SCE, "metrics": ["accuracy"], "weighted_metrics": ["accuracy"]}, "kinds", {"sample_weight": True},
+        single,
+        {"loss": SCE, "metrics": ["accuracy"], "weighted_metrics": ["accuracy"]}, "kinds", {"sample_weight": True},
     ),
     "steps": (single, {"loss": SCE}, "kinds", {"steps_per_epoch": 3}),
     "list": (

@@ -142,10 +142,10 @@ def functional_masked():
     x = keras.Input((None,), dtype="int32")
     y = layers.Embedding(9, 4, mask_zero=True)(x)
     y = layers.Dense(4, activation="tanh")(y)
-    return keras.Model(x, layers.LSTM(3)(keras.Model(*[lambda t: t][0:0] or _identity())(y)))
+    return keras.Model(x, layers.LSTM(3)(keras.Model(*_activation())(y)))
 
 
-def _identity():
+def _activation():
     x = keras.Input((None, 4))
     return x, layers.Activation("relu")(x)
 
@@ -183,6 +183,13 @@ def test_losses_are_those_of_the_last_call():
         model(torch.ones(2, 3))
     assert len(model.losses) == 3
     assert float(model.losses[0]) == 6.0
+
+
+@pytest.mark.parametrize("layer", [layers.Dense(2, activity_regularizer="l2"), layers.ActivityRegularization(l1=1.0)])
+def test_a_lone_layer_forgets_the_last_call(layer):
+    for _ in range(3):
+        layer(torch.ones(2, 3))
+    assert len(layer.losses) == 1
 
 
 def test_regularizers_follow_trainable():
@@ -286,7 +293,8 @@ GRAPHS = {
     "nested": (lambda: keras.Sequential([keras.Input((4,)), functional_inner(), layers.Dense(2)]), torch.randn(3, 4)),
     "masked": (lambda: keras.Sequential([keras.Input((4,)), layers.Embedding(9, 3, mask_zero=True),
                                          layers.GlobalAveragePooling1D()]), torch.tensor([[1, 2, 0, 0]])),
-    "mixed": (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3, dtype="mixed_bfloat16")]), torch.randn(3, 4)),
+    "mixed": (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(3, dtype="mixed_bfloat16")]),
+              torch.randn(3, 4)),
 }  # fmt: skip
 
 

@@ -47,7 +47,8 @@ def late(inner):
 
 
 wrap = pytest.mark.parametrize("wrap", [lambda x: x, Outer, OuterTraining, functional, sequential, late,
-                                        lambda x: functional(sequential(x)), lambda x: Outer(functional(x))])  # fmt: skip
+                                        lambda x: functional(sequential(x)),
+                                        lambda x: Outer(functional(x))])  # fmt: skip
 
 
 @wrap
@@ -121,10 +122,10 @@ def test_dropout_in_a_graph_follows_the_call(wrap):
     assert outputs == {None: False, False: False, True: True}
 
 
-def test_positional_training():
-    told = Told()
-    told(torch.ones(2, 3), True)
-    assert told.told is True
+def test_arguments_that_are_no_tensors_go_by_keyword():
+    for x in (torch.ones(2, 3), keras.Input((3,))):
+        with pytest.raises(ValueError, match="positional"):
+            Told()(x, True)
 
 
 # ------------------------------------------------------------------ trainable

@@ -41,16 +41,21 @@ def value_in(kind, path) -> float:
 
 
 def save_for_ever(kind, path):
-    """A child process that saves again and again, and does nothing else."""
-    model = make(2.0)
+    """A child process that saves one model and another in turn, and does nothing else; it is at it already."""
+    trained = [make(1.0), make(2.0)]
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             while True:
-                FORMATS[kind][1](model, path)
+                for model in trained:
+                    FORMATS[kind][1](model, path)
+                    os.write(writer, b".")
         finally:
             os._exit(1)
-    return child
+    os.close(writer)
+    assert os.read(reader, 1) == b"."
+    return child, reader
 
 
 @each_format
@@ -58,10 +63,11 @@ def test_killed_while_saving(tmp_path, kind, rng):
     path = tmp_path / FORMATS[kind][0]
     FORMATS[kind][1](make(1.0), path)
     for _ in range(13):
-        child = save_for_ever(kind, path)
-        time.sleep(rng.uniform(0.0005, 0.05))
+        child, pipe = save_for_ever(kind, path)
+        time.sleep(rng.uniform(0.0005, 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(pipe)
         assert value_in(kind, path) in (1.0, 2.0)
     FORMATS[kind][1](make(3.0), path)
     assert value_in(kind, path) == 3.0

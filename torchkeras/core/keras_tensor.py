@@ -26,6 +26,8 @@ class KerasTensor:
         name: default: numbered.
     """
 
+    _keras_history: History
+
     def __init__(
         self,
         shape: Any,

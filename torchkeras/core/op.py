@@ -99,6 +99,6 @@ def op(
         return function(*args, **kwargs)
 
     # A code object of its own: torch.compile counts what it compiled by code object, and gives up after a few.
-    call.__code__ = call.__code__.replace(co_name=function.__name__)
+    call.__code__ = call.__code__.replace(co_name=function.__name__)  # type: ignore[attr-defined]
     registry.register_public(call, module, function.__name__)
     return call

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 
 
-def is_sharded(x: Any) -> bool:
+def is_sharded(x: Any) -> TypeGuard[Any]:
     """Whether `x` is a `DTensor`."""
     return isinstance(x, torch.Tensor) and hasattr(x, "device_mesh")
 

@@ -32,6 +32,8 @@ def clone_model(
         raise ValueError(f"clone_model() copies models; received {model!r} (of type {type(model).__name__}).")
 
     def clone(layer: Any) -> Any:
+        if recursive and isinstance(layer, Sequential):
+            return clone_model(layer, clone_function=clone_function, recursive=True)
         if recursive and isinstance(layer, Model) and layer.__dict__.get("_graph") is not None:
             return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
         if clone_function is not None and not isinstance(layer, InputLayer):
@@ -39,15 +41,25 @@ def clone_model(
         return type(layer).from_config(layer.get_config())
 
     if isinstance(model, Sequential):
-        return _clone_sequential(model, input_tensors, clone)
+        if call_function is not None:
+            raise ValueError(
+                "call_function is for functional models; the layers of a Sequential one are merely listed."
+            )
+        return _compiled_like(_clone_sequential(model, input_tensors, clone), model)
     if model.__dict__.get("_graph") is not None:
-        return _clone_functional(model, input_tensors, clone, call_function)
+        return _compiled_like(_clone_functional(model, input_tensors, clone, call_function), model)
     if clone_function is not None or input_tensors is not None:
         raise ValueError(
             f"clone_function and input_tensors need a functional or Sequential model; {type(model).__name__} is a "
             f"subclassed one, of which only its config can be cloned."
         )
     return type(model).from_config(model.get_config())
+
+
+def _compiled_like(copy: Any, model: Any) -> Any:
+    if model.compiled:
+        copy.compile_from_config(model.get_compile_config())
+    return copy
 
 
 def _clone_sequential(model: Sequential, input_tensors: Any, clone: Callable) -> Sequential:
@@ -66,9 +78,11 @@ def _clone_sequential(model: Sequential, input_tensors: Any, clone: Callable) ->
 def _clone_functional(model: Model, input_tensors: Any, clone: Callable, call_function: Callable | None) -> Any:
     graph = model.__dict__["_graph"]
     if input_tensors is not None:
+        try:
+            tree.assert_same_structure(input_tensors, graph.inputs_struct)
+        except ValueError as error:
+            raise ValueError(f"`input_tensors` must have the same structure as model.input. {error}") from error
         flat = [_as_input(tensor) for tensor in tree.flatten(input_tensors)]
-        if len(flat) != len(graph.inputs):
-            raise ValueError(f"The model takes {len(graph.inputs)} inputs; input_tensors has {len(flat)}.")
     else:
         flat = [Input(batch_shape=t.shape, dtype=t.dtype, name=t.name, optional=t._keras_history.operation.optional)
                 for t in graph.inputs]  # fmt: skip

@@ -45,7 +45,9 @@ class Graph:
         for kind, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
             for tensor in tensors:
                 if not isinstance(tensor, KerasTensor):
-                    raise ValueError(f"All {kind} of a functional model must be KerasTensors; received {tensor!r}.")
+                    raise ValueError(f"All `{kind}` values must be KerasTensors; received {tensor!r}.")
+            if not tensors:
+                raise ValueError(f"`{kind}` cannot be empty: a model needs KerasTensors there.")
         self.nodes, self.operations = _ordered(self.inputs, self.outputs)
         self._plan()
 

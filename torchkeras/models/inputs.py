@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -34,10 +35,9 @@ def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:
         values = [inputs]
     elif isinstance(inputs, dict):
         values = _by_name(graph, inputs, name)
-    elif isinstance(struct, dict) and isinstance(inputs, (list, tuple)) and len(inputs) == len(struct):
-        by_key = dict(zip(struct, inputs))
-        values = tree.flatten({key: by_key[key] for key in struct})
     else:
+        if isinstance(struct, dict):
+            _check_order(struct, name)
         values = tree.flatten(inputs)
     if len(values) != len(graph.inputs):
         raise ValueError(
@@ -47,8 +47,25 @@ def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:
     return values
 
 
+def _check_order(struct: dict, name: str) -> None:
+    """A list for a dict is read in the order of the sorted keys, which must then be that of the dict."""
+    message = (
+        f"The structure of `inputs` doesn't match the expected structure: model {name!r} takes a dict of {[*struct]}"
+    )
+    if list(struct) != sorted(struct):
+        raise ValueError(f"{message}; received a list, of which the order would be unclear.")
+    warnings.warn(f"{message}; received a list, which is taken in that order.", stacklevel=2)
+
+
 def _by_name(graph: Graph, inputs: dict, name: str) -> list:
     struct = graph.inputs_struct
+    if len(inputs) > len(struct if isinstance(struct, dict) else graph.inputs):
+        warnings.warn(
+            f"The structure of `inputs` doesn't match the expected structure: model {name!r} takes "
+            f"{list(struct) if isinstance(struct, dict) else [_input_name(t) for t in graph.inputs]}; "
+            f"received {list(inputs)}. The others are left aside.",
+            stacklevel=2,
+        )
     if isinstance(struct, dict) and all(key in inputs for key in struct):
         return tree.flatten({key: inputs[key] for key in struct})
     names = [_input_name(tensor) for tensor in graph.inputs]
@@ -100,8 +117,8 @@ def _fitted(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) 
         else:
             return value
     raise ValueError(
-        f"Input {index} ({_input_name(known)!r}) of model {name!r} has the wrong shape: expected {wanted}, "
-        f"received {tuple(shape)}."
+        f"Input {index} ({_input_name(known)!r}) of model {name!r} has the wrong shape: expected shape={wanted}, "
+        f"found shape={tuple(shape)}."
     )
 
 

@@ -72,7 +72,7 @@ class Model(Trainer, Layer):
                     f"The names of a model's layers must differ; two are called {operation.name!r}. Rename one."
                 )
             if isinstance(operation, torch.nn.Module) and all(operation is not m for m in self._modules.values()):
-                self._modules[operation.name.replace(".", "_")] = operation
+                self._modules[operation.name.replace(".", "_")] = operation  # type: ignore[union-attr,operator]
         self.built = True
         # Inputs take the types of their Input layers, not the model's.
         self.__dict__["_input_type"] = None
@@ -322,9 +322,7 @@ def _linked(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     """Inputs in the middle of a graph become the outputs of new input layers; the part behind them is kept."""
     for tensor in tree.flatten(inputs):
         if not isinstance(tensor, KerasTensor):
-            raise ValueError(
-                f"A functional model's inputs must be KerasTensors (from torchkeras.Input); received {tensor!r}."
-            )
+            raise ValueError(f"All `inputs` values must be KerasTensors (from torchkeras.Input); received {tensor!r}.")
         if not hasattr(tensor, "_keras_history"):
             raise ValueError(f"The input {tensor!r} was made by no layer; make it with torchkeras.Input(shape).")
     if all(tensor._keras_history.operation._inbound_nodes[tensor._keras_history.node_index].is_input

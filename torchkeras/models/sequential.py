@@ -112,8 +112,11 @@ class Sequential(Model):
         else:
             self.built = True
             return
-        for layer in row[1:]:
-            x = layer(x)
+        try:
+            for layer in row[1:]:
+                x = layer(x)
+        except NotImplementedError:  # a layer that can't tell its output's shape: known when data comes
+            return
         self._set_row_graph(Graph(start, x))
 
     def _set_row_graph(self, graph: Graph) -> None:
@@ -127,7 +130,7 @@ class Sequential(Model):
         if self.__dict__.get("_graph") is not None:
             return super().call(inputs, training=training, mask=mask)
         x = inputs
-        for layer in self._row:
+        for layer in self.layers:
             x = layer(x)
         return x
 
@@ -172,5 +175,5 @@ def _as_layer(layer: Any) -> Any:
     if isinstance(layer, torch.nn.Module):
         return TorchModuleWrapper(layer)
     raise ValueError(
-        f"A Sequential model takes layers (or torch modules); received {layer!r} (of type {type(layer).__name__})."
+        f"Only instances of Layer (or torch modules) can be added to a Sequential model; received {layer!r} (of type {type(layer).__name__})."
     )

@@ -325,7 +325,7 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Tensor:
     """`x1` where the condition holds, `x2` elsewhere; without them the indices where it does."""
     condition = tensor(condition).bool()
     if x1 is None or x2 is None:
-        return torch.where(condition)
+        return torch.where(condition)  # type: ignore[return-value]
     return torch.where(condition, *pair(x1, x2))
 
 

@@ -363,7 +363,7 @@ class Optimizer(Configurable):
         return plan
 
     def _reset_plans(self) -> None:
-        self._plan: Plan | None = None
+        self._plan: Plan | None = None  # type: ignore[no-redef]
         self._plans: dict[tuple[int, ...], Plan] = {}
 
     def _apply_plan(self, plan: Plan, grads: list) -> None:
@@ -376,7 +376,7 @@ class Optimizer(Configurable):
             grads = self._accumulate(plan, grads, (count + 1) % every == 0)
             updates = count // every
         if grads is not None:
-            step = updates + 1 if isinstance(updates, int) else (updates + 1).double()
+            step = updates + 1 if isinstance(updates, int) else (updates + 1).double()  # type: ignore[union-attr]
             self._update(plan, self._clip_gradients(grads, plan), self._rate(count), step)
             if every:
                 torch._foreach_zero_(plan.all_accumulators)

@@ -91,7 +91,7 @@ class CompileLoss:
             _spread(self._made, None, output_names, "loss")
             _spread(loss_weights, None, output_names, "loss_weights", default=1.0)
         self._single = None if tree.is_nested(self._made) or loss_weights is not None else self._made
-        self._rows: list[tuple[tuple, Any, float, str]] | None = None
+        self._rows: list[tuple[int, Any, float, str]] | None = None
         self.last_parts: list[tuple[str, torch.Tensor]] = []
 
     @property

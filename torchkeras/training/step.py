@@ -46,7 +46,7 @@ class TrainStep:
         self.optimizer = compiled.optimizer
         if weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
-        self.forward: Callable = model
+        self.forward: Any = model
         self.distributed = process.is_joined()
         if self.distributed:
             self.forward = data_parallel.DataParallel(model, weights)

@@ -132,7 +132,7 @@ def _check_one(spec: InputSpec, value: Any, index: int, layer_name: str) -> None
 
 def _wanted(spec: InputSpec, shape: tuple) -> str:
     if spec.shape is not None:
-        return f"shape={spec.shape}"
+        return f"shape={spec.shape}, found shape={shape}"
     if spec.ndim is not None and len(shape) != spec.ndim:
         return f"ndim={spec.ndim}, found ndim={len(shape)}"
     if spec.min_ndim is not None and len(shape) < spec.min_ndim:

@@ -45,8 +45,9 @@ def convert(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
             return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         return value
 
-    if args and not isinstance(args[0], (torch.Tensor, np.ndarray)):
-        _check_first(layer, args[0])
+    for value in args:
+        if not isinstance(value, (torch.Tensor, np.ndarray)):
+            _check_positional(layer, value)
     args = tuple(_map(one, value) for value in args)
     return args, {name: _map(one, value) for name, value in kwargs.items()} if kwargs else kwargs
 
@@ -57,12 +58,13 @@ def _map(function: Any, value: Any) -> Any:
     return function(value)
 
 
-def _check_first(layer: Any, value: Any) -> None:
+def _check_positional(layer: Any, value: Any) -> None:
     for leaf in tree.flatten(value):
         if leaf is not None and not hasattr(leaf, "shape") and not hasattr(leaf, "__array__"):
             raise ValueError(
-                f"Only tensors, arrays and nests of them can be a layer's input; layer {layer.name!r} received "
-                f"{leaf!r} (of type {type(leaf).__name__}). Turn it into an array first."
+                f"Only input tensors may be passed as positional arguments (arrays and nests of them, too); layer "
+                f"{layer.name!r} received {leaf!r} (of type {type(leaf).__name__}). Turn it into an array, or pass it "
+                f"by keyword."
             )
 
 

@@ -76,6 +76,8 @@ class Layer(StatefulModule, Graphed, Configurable):
             raise ValueError(f"Unknown arguments of {type(self).__name__}: {sorted(kwargs)}.")
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
         self.activity_regularizer = regularizers.get(activity_regularizer)
+        if not isinstance(trainable, (bool, int)):
+            raise ValueError(f"trainable must be a boolean; received {trainable!r}.")
         if not trainable:
             self.trainable = False
         self.__dict__["_autocast"] = autocast
@@ -176,7 +178,9 @@ class Layer(StatefulModule, Graphed, Configurable):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer computes; defined by subclasses."""
-        raise NotImplementedError(f"{type(self).__name__} must define call().")
+        raise NotImplementedError(
+            f"Layer {type(self).__name__!r} does not have a `call` method implemented: it must define call()."
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not (len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)) and any_symbolic(args, kwargs):
@@ -224,6 +228,8 @@ class Layer(StatefulModule, Graphed, Configurable):
         if own["_modules"] or own["_autocast_type"] is not state.autocast:
             outputs = self._call_in_scope(args, kwargs, told)
         else:
+            if own["_losses"] and state.entry is None:
+                own["_losses"].clear()
             outputs = self.call(*args, **kwargs)
         if own["activity_regularizer"] is not None:
             self._add_activity_loss(outputs)

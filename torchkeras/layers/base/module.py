@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from torchkeras import constraints, dtype_policies, initializers, regularizers
-from torchkeras.core import naming
+from torchkeras.core import naming, tree
 from torchkeras.core.dtypes import is_float, standardize_dtype
 from torchkeras.core.random import SeedGenerator
 from torchkeras.core.sharded import dtensors, is_sharded
@@ -107,6 +107,8 @@ class StatefulModule(nn.Module):
             self._drop_container(name)
             self.__dict__.pop(name, None)
             super().__setattr__(name, value)
+        elif isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
         elif type(value) in (list, dict) and "_modules" in self.__dict__ and name not in _INTERNAL:
             self._set_container(name, wrap(value))
         elif type(value) is tuple and holds_layers(value):
@@ -199,6 +201,8 @@ class StatefulModule(nn.Module):
             raise RuntimeError(
                 f"{type(self).__name__}.__init__() must call super().__init__() before it makes weights."
             )
+        if isinstance(shape, str):
+            raise ValueError(f"A weight's name is given as a keyword argument: add_weight(name={shape!r}, ...).")
         shape = () if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape))
         if None in shape:
             raise ValueError(
@@ -314,13 +318,13 @@ class StatefulModule(nn.Module):
         """The direct sublayers: of attributes, lists and dicts."""
         return _flat_children(self)
 
-    def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> Iterator[Any]:
-        if include_self:
-            yield self
+    def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> list:
+        found: list = [self] if include_self else []
         for child in _flat_children(self):
-            yield child
+            found.append(child)
             if recursive and isinstance(child, StatefulModule):
-                yield from child._flatten_layers(include_self=False)
+                found += child._flatten_layers(include_self=False)
+        return found
 
     @property
     def trainable(self) -> bool:
@@ -448,7 +452,12 @@ def assign(tensor: torch.Tensor, value: Any) -> None:
 
 def _unique(values: list) -> list:
     seen: set[int] = set()
-    return [v for v in values if not (id(v) in seen or seen.add(id(v)))]
+    unique = []
+    for value in values:
+        if id(value) not in seen:
+            seen.add(id(value))
+            unique.append(value)
+    return unique
 
 
 def _flat_children(module: nn.Module) -> list:
@@ -467,7 +476,8 @@ def _collect_variables(module: nn.Module, found: list, seen: set[int]) -> None:
     seen.add(id(module))
     if isinstance(module, StatefulModule):
         found += [tensor for _, tensor in module._own_variables()]
-        found += [v for seed in module._seed_generators for v in seed.variables]
+        seeds = module._seed_generators + [v for v in tree.flatten(module._held) if isinstance(v, SeedGenerator)]
+        found += [v for seed in seeds for v in seed.variables]
     else:
         found += [p for p in module._parameters.values() if p is not None]
         found += [

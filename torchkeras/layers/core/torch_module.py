@@ -34,7 +34,7 @@ class TorchModuleWrapper(Layer):
             raise ValueError(
                 f"TorchModuleWrapper wraps an nn.Module; received {module!r} (of type {type(module).__name__})."
             )
-        if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in module.parameters()):
+        if any(isinstance(p, nn.parameter.UninitializedTensorMixin) for p in module.parameters()):  # type: ignore[attr-defined]
             raise ValueError(
                 f"A lazy module must have its parameters before it is wrapped: call it once on data. Received: {module}"
             )

@@ -75,7 +75,7 @@ class MaxPooling(BasePooling):
 
     def _pool(self, x: Tensor, border: Sequence[int], uneven: bool = False) -> Tensor:
         pool = F.max_pool2d if self._view.rank == 2 else F.max_pool3d
-        return pool(x, self._window, self._steps, border, ceil_mode=uneven)
+        return pool(x, self._window, self._steps, border, ceil_mode=uneven)  # type: ignore[call-overload]
 
     def _pool_uneven(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
         # No padded copy: with strides ceil_mode allows for just that end; without them the border is the longer one on

@@ -284,7 +284,7 @@ class CellRNN(RNN):
                 raise ValueError(f"use_cudnn must be 'auto', True or False; received {self.use_cudnn!r}.")
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         if "implementation" in kwargs:
-            shared["implementation"] = kwargs.pop("implementation")
+            shared["implementation"] = kwargs.pop("implementation")  # type: ignore[index]
         super().__init__(_cell(**arguments, **shared, name=_cell_name), **own, **kwargs)
         self.input_spec = InputSpec(ndim=3)
 

@@ -64,7 +64,7 @@ class _Formula(LearningRateSchedule):
         raise NotImplementedError
 
     def _dtype(self) -> torch.dtype:
-        dtype = convert_to_tensor(self.initial_learning_rate, device="cpu").dtype
+        dtype = convert_to_tensor(self.initial_learning_rate, device="cpu").dtype  # type: ignore[attr-defined]
         return dtype if dtype.is_floating_point else torch.get_default_dtype()
 
     def __call__(self, step: Any) -> torch.Tensor:
