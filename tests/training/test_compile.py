@@ -264,3 +264,35 @@ def test_jit_compile_is_one_graph_and_the_ragged_batch_is_not_compiled(data, mon
     for name in wanted:
         np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5)
     same(compiled, [torch.as_tensor(w) for w in plain.get_weights()])
+
+
+@pytest.mark.parametrize("first", ["compile", "fit"])
+def test_layers_that_are_built_later_train_as_they_were_at_compile(first, data):
+    x, _, y = data
+    model = keras.Sequential([keras.layers.Dense(5), keras.layers.Dense(3, trainable=False)])
+    model.compile("sgd", "mse")
+    if first == "fit":
+        model.fit(x, y, verbose=0)
+    model.layers[0].trainable, model.layers[1].trainable = False, True
+    model.fit(x, y, verbose=0, epochs=1)
+    before = model.get_weights()
+    model.fit(x, y, verbose=0)
+    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights())] == [False, False, True, True]
+    assert [layer.trainable for layer in model.layers] == [False, True]
+    assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.fit(x, y, verbose=0)
+    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights())] == [True, True, False, False]
+
+
+def test_another_optimizer_set_later_is_used(data):
+    x, _, y = data
+    model = make()
+    model.compile("sgd", "mse")
+    model.fit(x, y, verbose=0)
+    model.optimizer = keras.optimizers.Adam()
+    model.fit(x, y, batch_size=BATCH, verbose=0)
+    assert int(model.optimizer.iterations) == 3
+    model.compile("rmsprop", "mae")
+    assert type(model.optimizer) is keras.optimizers.RMSprop and model.loss == "mae"

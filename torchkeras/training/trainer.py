@@ -109,7 +109,9 @@ class Trainer:
 
     @property
     def loss(self) -> Any:
-        """What `compile(loss=...)` was given."""
+        """What `compile(loss=...)` was given, or what was set since."""
+        if "_own_loss" in self.__dict__:
+            return self.__dict__["_own_loss"]
         compiled = self.__dict__.get("_compiled")
         return compiled.config["loss"] if compiled is not None else None
 
@@ -181,7 +183,8 @@ class Trainer:
         for metric in self.metrics:
             if all(metric is not known for known in seen):
                 results[metric.name] = metric.result()
-        results.update(named)
+            else:
+                results.update(named)
         flat: dict[str, Any] = {}
         for name, value in results.items():
             flat.update(value) if isinstance(value, dict) else flat.update({name: value})
