@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -252,9 +252,11 @@ def build(model: Any, data: Any) -> None:
     compiled = model.__dict__.get("_compiled")
     own_step = not (step._is_own(model, "train_step") and step._is_own(model, "test_step"))
     needs_metrics = own_step and compiled is not None and compiled.metrics and not compiled.metrics.built
+    snapshot = model.__dict__.get("_snapshot")
     outputs = None
     if needs_metrics or not all(layer.built for layer in model._flatten_layers() if isinstance(layer, Layer)):
-        outputs = _build_layers(model, x)
+        with nullcontext() if snapshot is None else snapshot.as_noted(model):
+            outputs = _build_layers(model, x)
     if needs_metrics and outputs is not None and y is not None:
         try:
             compiled.metrics.build(y, outputs)
@@ -262,7 +264,6 @@ def build(model: Any, data: Any) -> None:
             pass
         for metric in compiled.metrics.metrics:
             metric.to(device_of(model))
-    snapshot = model.__dict__.get("_snapshot")
     if model.optimizer is not None and snapshot is not None and not model.optimizer.built:
         model.optimizer.build(snapshot.weights(model))
 
@@ -294,7 +295,7 @@ def training(model: Any) -> Iterator[Any]:
     snapshot = model._snapshot
     weights = snapshot.enter(model)
     foreign = _foreign_mode(model, True)
-    cache, key = model._step_cache, tuple(map(id, weights))
+    cache, key = model._step_cache, (id(model.optimizer), *map(id, weights))
     if cache.get("key") != key:
         own = step._is_own(model, "train_step")
         cache.update(key=key, train=(step.TrainStep if own else step.OwnTrainStep)(model, weights))
