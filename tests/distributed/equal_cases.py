@@ -132,6 +132,20 @@ def a_py_dataset():
     return trained(model, Set(), class_weight={0: 1.0, 1: 3.0})
 
 
+@case
+def predictions_that_a_callback_sees():
+    class Seen(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            seen.append(np.array(logs["outputs"]).tolist())
+
+    seen = []
+    x, y = map(torch.as_tensor, data(23))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=11)
+    model = mlp()
+    predicted = model.predict(loader, verbose=0, callbacks=[Seen()])
+    return {"seen": seen, "predicted": predicted.tolist()}
+
+
 # ---------------------------------------------------------------------------- losses
 
 

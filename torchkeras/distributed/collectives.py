@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.tensor import DTensor
 
 from torchkeras.core import tree
+from torchkeras.core.sharded import is_sharded
 from torchkeras.distributed import process
 from torchkeras.distributed.share import Share, share_of
 
@@ -48,7 +48,7 @@ def in_one_message(tensors: list[torch.Tensor], how: Callable[[torch.Tensor], An
 def broadcast_weights(tensors: Iterable[torch.Tensor]) -> None:
     """Give all ranks rank 0's values. Sharded tensors stay: each rank has a part of its own."""
     if process.is_joined():
-        own = [plain(t) for t in tensors if not isinstance(t, DTensor)]
+        own = [plain(t) for t in tensors if not is_sharded(t)]
         with torch.no_grad():
             in_one_message(own, lambda flat: distributed.broadcast(flat, src=0))
 
@@ -57,7 +57,7 @@ def average_buffers(model: nn.Module) -> None:
     """Give all ranks the mean of their float buffers, such as the statistics of batch normalization."""
     if not process.is_joined():
         return
-    own = [plain(b) for b in model.buffers() if b.is_floating_point() and not isinstance(b, DTensor)]
+    own = [plain(b) for b in model.buffers() if b.is_floating_point() and not is_sharded(b)]
     if own:
         with torch.no_grad():
             first = [b.clone() for b in own]
@@ -82,7 +82,7 @@ def reduce_gradients(gradients: list, variables: list, scale: float) -> tuple[li
     What only some ranks have counts as zero on the others; what none has stays `None`. Sharded gradients have been
     reduced already; where there are no others the second value is `None`.
     """
-    here = [i for i, v in enumerate(variables) if not isinstance(v, DTensor)]
+    here = [i for i, v in enumerate(variables) if not is_sharded(v)]
     if not here:
         return gradients, None
     missing = [i for i in here if gradients[i] is None]
@@ -174,22 +174,23 @@ def _number(value: Any) -> Any:
 # ---------------------------------------------------------------------------- outputs
 
 
-def gather_rows(outputs: Any, share: Share) -> Any:
-    """The outputs of all ranks' shares, in order, on every rank."""
+def gather_rows(outputs: list, shares: list[Share]) -> Any:
+    """The outputs of all ranks' shares of some batches, in order, on every rank: one message an output."""
     world = process.world_size()
-    shares = [share_of(share.total, rank, world) for rank in range(world)]
-    most = max(one.rows for one in shares)
+    rows = [[share_of(share.total, rank, world).rows for share in shares] for rank in range(world)]
+    most = max(map(sum, rows))
 
-    def gathered(leaf: Any) -> Any:
-        leaf = leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf)
-        if leaf.dim() == 0:
-            return leaf
-        local = plain(leaf)[: share.rows]
-        padded = local.new_zeros((most, *leaf.shape[1:]))
+    def gathered(*leaves: Any) -> torch.Tensor:
+        tensors = [leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf) for leaf in leaves]
+        if tensors[0].dim() == 0:
+            return torch.stack(tensors)
+        local = torch.cat([plain(tensor)[: share.rows] for tensor, share in zip(tensors, shares)])
+        padded = local.new_zeros((most, *local.shape[1:]))
         padded[: local.shape[0]] = local
-        return torch.cat([part[: one.rows] for part, one in zip(_all_gather(padded, world), shares)])
+        parts = [part[: sum(own)].split(own) for part, own in zip(_all_gather(padded, world), rows)]
+        return torch.cat([parts[rank][batch] for batch in range(len(shares)) for rank in range(world)])
 
-    return tree.map_structure(gathered, outputs)
+    return tree.map_structure(gathered, *outputs)
 
 
 def _all_gather(tensor: torch.Tensor, world: int) -> list[torch.Tensor]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from torchkeras.core.sharded import is_sharded
 from torchkeras.distributed import process
 from torchkeras.distributed.collectives import reduce_gradients
 from torchkeras.distributed.share import Share
@@ -42,7 +42,7 @@ class DataParallel:
     def __init__(self, model: nn.Module, weights: list) -> None:
         self.model = model
         self.weights = weights
-        self.sharded = any(isinstance(w, DTensor) for w in weights)
+        self.sharded = any(is_sharded(w) for w in weights)
         self.wrapped: DistributedDataParallel | None = None
         self.loose: list[int] = []
 

@@ -421,18 +421,25 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     watched = callbacks.watches_predict_batches
     only_bar = all(isinstance(callback, ProgbarLogger) for callback in callbacks.callbacks)
     parts: list = []
+    shares: list = []
+    # Each of several processes has a part of the outputs; they are gathered at the end unless somebody looks at once.
+    sharded = getattr(source, "is_sharded", not process.is_joined())
+    at_once = not sharded and process.broadcast_object(watched and not only_bar)
     with evaluating(model):
         for index, data in enumerate(source.epoch()):
             if watched:
                 callbacks.on_predict_batch_begin(index)
-            outputs = step.predict_step(model, data, gather=not getattr(source, "is_sharded", False))
+            outputs, share = step.predict_step(model, data)
+            if at_once:
+                outputs = collectives.gather_rows([outputs], [share])
             parts.append(outputs)
+            shares.append(share)
             if watched:
                 seen = outputs if only_bar else tree.map_structure(convert_to_numpy, outputs)
                 callbacks.on_predict_batch_end(index, {"outputs": seen})
     callbacks.on_predict_end()
     source.close()
-    return _joined(parts)
+    return _joined(parts if sharded or at_once else [collectives.gather_rows(parts, shares)])
 
 
 def _joined(parts: list) -> Any:

@@ -164,13 +164,12 @@ def _update_metrics(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any,
             model._update_metrics(x, y, y_pred, sample_weight)
 
 
-def predict_step(model: Any, data: Any, gather: bool = True) -> Any:
-    """The outputs for one batch; under several processes the data are a pair, and the outputs those of all ranks."""
+def predict_step(model: Any, data: Any) -> tuple[Any, Any]:
+    """The outputs for one batch, and the `Share` of it that they are for; `None` in a single process."""
     if not process.is_joined():
-        return model.predict_step(data)
+        return model.predict_step(data), None
     data, share = data
-    outputs = model.predict_step(data)
-    return collectives.gather_rows(outputs, share) if gather else outputs
+    return model.predict_step(data), share
 
 
 def _is_own(model: Any, name: str) -> bool:
