@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import settings
@@ -175,12 +175,17 @@ class BatchNormalization(Layer):
         if self._spans_ranks():
             if not share.has_rows():
                 weights, total, count = weights * 0, total * 0, count * 0
-            total, count = all_reduce(total), all_reduce(count)
+            total, count = _all_reduce(total), _all_reduce(count)
         mean = total / (count + tiny)
         squares = ((x - mean.view(shape)).square() * weights).sum(self._others)
         if self._spans_ranks():
-            squares = all_reduce(squares)
+            squares = _all_reduce(squares)
         return mean, squares / (count + tiny)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return check_axes(self.axis, input_shape)
+
+
+def _all_reduce(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """torch's differentiable all-reduce; its module, which drags in much else, is imported when first used."""
+    return importlib.import_module("torch.distributed.nn.functional").all_reduce(x, *args, **kwargs)
