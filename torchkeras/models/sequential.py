@@ -47,7 +47,8 @@ class Sequential(Model):
         row = self._row
         if isinstance(layer, InputLayer) and row:
             raise ValueError(
-                f"Sequential model {self.name!r} starts with {row[0].name!r}; an Input can only come first."
+                f"Sequential model {self.name!r} has already been configured: it starts with {row[0].name!r}, and an "
+                f"Input can only come first."
             )
         if not row and not isinstance(layer, InputLayer):
             shape = getattr(layer, "_input_shape_arg", None)
@@ -175,5 +176,6 @@ def _as_layer(layer: Any) -> Any:
     if isinstance(layer, torch.nn.Module):
         return TorchModuleWrapper(layer)
     raise ValueError(
-        f"Only instances of Layer (or torch modules) can be added to a Sequential model; received {layer!r} (of type {type(layer).__name__})."
+        f"Only instances of Layer (or torch modules) can be added to a Sequential model; received {layer!r} "
+        f"(of type {type(layer).__name__})."
     )

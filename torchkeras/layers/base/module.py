@@ -425,7 +425,7 @@ class StatefulModule(nn.Module):
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 _TORCH_WALKER = "torch.nn.utils._named_member_accessor"
 _INTERNAL = frozenset(
-    {"_infos", "_seed_generators", "_metrics", "_losses", "_inbound_nodes", "_init_args", "_build_shapes"}
+    {"_infos", "_seed_generators", "_metrics", "_losses", "_inbound_nodes", "_init_args", "_build_shapes", "input_spec"}
 )
 
 
