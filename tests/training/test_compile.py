@@ -254,6 +254,7 @@ def test_jit_compile_is_one_graph_and_the_ragged_batch_is_not_compiled(data, mon
     monkeypatch.setattr(torch, "compile", lambda f, **kwargs: real(f, backend=count, fullgraph=True, **kwargs))
     torch._dynamo.reset()
     compiled, plain = make(), make()
+    start = plain.get_weights()
     compiled.set_weights(plain.get_weights())
     for model, jit in ((compiled, True), (plain, False)):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -261,9 +262,30 @@ def test_jit_compile_is_one_graph_and_the_ragged_batch_is_not_compiled(data, mon
     options = {"batch_size": BATCH, "epochs": 3, "shuffle": False, "verbose": 0}
     found, wanted = compiled.fit(x, y, **options).history, plain.fit(x, y, **options).history
     assert len(graphs) == 1
+    compiled.fit(x, y, batch_size=ROWS, shuffle=False, verbose=0)  # another size is compiled, once
+    compiled.fit(x, y, batch_size=ROWS // 2, shuffle=False, verbose=0)
+    assert len(graphs) == 2
+    for model in (compiled, plain):
+        model.set_weights(start)
+    found, wanted = compiled.fit(x, y, **options).history, plain.fit(x, y, **options).history
     for name in wanted:
         np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5)
     same(compiled, [torch.as_tensor(w) for w in plain.get_weights()])
+
+
+def test_a_torch_optimizer_of_all_parameters_leaves_frozen_ones_alone(data):
+    """Also those that still have a gradient of an earlier step, of this model or another one."""
+    x, _, y = data
+    model = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.compile(optimizer, "mse")
+    model.fit(x, y, verbose=0)
+    model.layers[0].trainable = False
+    model.compile(optimizer, "mse")
+    assert model.layers[0].kernel.grad is not None
+    before = model.get_weights()
+    model.fit(x, y, verbose=0)
+    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights())] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("first", ["compile", "fit"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -139,11 +140,20 @@ class TorchOptimizer:
         for variable, grad in zip(variables, grads):
             if variable.grad is not grad:
                 variable.grad = grad
-        self.optimizer.step()
+        with self._hiding_others(variables):
+            self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
         with torch.no_grad():
             self._iterations.add_(1)
+
+    def _hiding_others(self, variables: list) -> Any:
+        """torch updates every parameter that has a gradient: those of this step alone may have one meanwhile."""
+        parameters = self._parameters()
+        if len(parameters) == len(variables):
+            return nullcontext()
+        mine = {id(v) for v in variables}
+        return _without_gradients([p for p in parameters if id(p) not in mine])
 
     def _rebind(self, variables: list) -> None:
         """Take other variables: any that the torch optimizer holds; before the first step a function makes a new one.
@@ -226,6 +236,18 @@ class TorchOptimizer:
         plain = {k: v for k, v in defaults.items() if isinstance(v, (bool, int, float, str, tuple, type(None)))}
         kind = type(self.optimizer).__name__ if self.optimizer is not None else getattr(self._make, "__name__", "")
         return {"name": self.name, "torch_class": kind, **plain}
+
+
+@contextmanager
+def _without_gradients(parameters: list) -> Iterator[None]:
+    kept = [p.grad for p in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for parameter, grad in zip(parameters, kept):
+            parameter.grad = grad
 
 
 def _describe(tensor: Any) -> str:

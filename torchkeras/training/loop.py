@@ -299,6 +299,7 @@ def training(model: Any) -> Iterator[Any]:
     if cache.get("key") != key:
         own = step._is_own(model, "train_step")
         cache.update(key=key, train=(step.TrainStep if own else step.OwnTrainStep)(model, weights))
+    cache["train"].begin()
     try:
         yield cache["train"]
     finally:

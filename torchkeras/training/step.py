@@ -54,6 +54,10 @@ class TrainStep:
         self._jit_rows: int | None = None
         self._plain_loss = _is_own(model, "compute_loss") and _is_own(model, "compute_metrics")
 
+    def begin(self) -> None:
+        """A new run of batches, perhaps of another size."""
+        self._jit_rows = None
+
     def __call__(self, data: Any) -> None:
         """Train on one batch; what came out is in the metrics."""
         model, optimizer = self.model, self.optimizer
@@ -107,6 +111,9 @@ class OwnTrainStep:
         self.model = model
         self.distributed = process.is_joined()
         self.optimizers = data_parallel.defining_apply(Optimizer, TorchOptimizer) if self.distributed else []
+
+    def begin(self) -> None:
+        """Nothing is kept from one run of batches to the next."""
 
     def __call__(self, data: Any) -> Any:
         if not self.distributed:
