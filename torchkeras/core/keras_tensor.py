@@ -133,7 +133,7 @@ _BINARY = {
     "sub": "subtract",
     "mul": "multiply",
     "matmul": "matmul",
-    "truediv": "divide",
+    "truediv": "true_divide",
     "floordiv": "floor_divide",
     "mod": "mod",
     "pow": "power",

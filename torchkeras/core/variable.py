@@ -308,8 +308,10 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
     if shape is None:
         raise ValueError(f"A variable made by a callable needs a shape; received initializer={initializer!r}.")
     shape = tuple(int(size) for size in shape)
-    value = initializer(shape, dtype=standardize_dtype(dtype))
-    value = convert_to_tensor(value, dtype=torch_dtype(dtype or standardize_dtype(None)), device=current_device())
+    place = current_device()
+    with torch.device(place):
+        value = initializer(shape, dtype=standardize_dtype(dtype))
+    value = convert_to_tensor(value, dtype=torch_dtype(dtype or standardize_dtype(None)), device=place)
     if tuple(value.shape) != shape:
         raise ValueError(f"The initializer must return shape {shape}; {initializer!r} returned {tuple(value.shape)}.")
     # An initializer may hand out a tensor that somebody else holds.

@@ -1,12 +1,5 @@
 """Functions of tensors, eager and symbolic. The most used ones; each is one definition."""
 
-from torchkeras.activations import elu as elu
-from torchkeras.activations import log_softmax as log_softmax
-from torchkeras.activations import relu as relu
-from torchkeras.activations import sigmoid as sigmoid
-from torchkeras.activations import silu as silu
-from torchkeras.activations import softmax as softmax
-from torchkeras.activations import softplus as softplus
 from torchkeras.core.tensors import convert_to_numpy as convert_to_numpy
 from torchkeras.core.tensors import convert_to_tensor as convert_to_tensor
 from torchkeras.core.tensors import is_tensor as is_tensor
@@ -27,7 +20,6 @@ from torchkeras.ops.elementwise import erf as erf
 from torchkeras.ops.elementwise import exp as exp
 from torchkeras.ops.elementwise import expm1 as expm1
 from torchkeras.ops.elementwise import floor as floor
-from torchkeras.ops.elementwise import gelu as gelu
 from torchkeras.ops.elementwise import floor_divide as floor_divide
 from torchkeras.ops.elementwise import greater as greater
 from torchkeras.ops.elementwise import greater_equal as greater_equal
@@ -100,3 +92,12 @@ from torchkeras.ops.shape import take as take
 from torchkeras.ops.shape import tile as tile
 from torchkeras.ops.shape import transpose as transpose
 from torchkeras.ops.elementwise import absolute as abs
+from torchkeras.ops.elementwise import true_divide as true_divide
+from torchkeras.activations import elu as elu
+from torchkeras.ops.nn import gelu as gelu
+from torchkeras.activations import log_softmax as log_softmax
+from torchkeras.ops.nn import relu as relu
+from torchkeras.activations import sigmoid as sigmoid
+from torchkeras.activations import silu as silu
+from torchkeras.activations import softmax as softmax
+from torchkeras.activations import softplus as softplus

@@ -347,7 +347,8 @@ def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
     return torch.ones_like(tensor(x), dtype=None if dtype is None else torch_dtype(dtype))
 
 
-@op(file_module="keras.src.ops.nn")
-def gelu(x: Tensor, approximate: bool = True) -> Tensor:
-    """`x * P(X <= x)` for a standard normal `X`; by default its tanh approximation (arXiv:1606.08415)."""
-    return torch.nn.functional.gelu(float_tensor(x), approximate="tanh" if approximate else "none")
+@op
+def true_divide(x1: Tensor, x2: Tensor) -> Tensor:
+    """`x1 / x2`; integers give floats. The operator `/` of symbolic tensors."""
+    x1, x2 = pair(x1, x2)
+    return torch.true_divide(float_tensor(x1), float_tensor(x2))
