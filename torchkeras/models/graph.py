@@ -37,6 +37,9 @@ class Graph:
         ValueError: an output can't be computed from the inputs.
     """
 
+    # What a model that takes one tensor notes of it.
+    entry: tuple | None = None
+
     def __init__(self, inputs: Any, outputs: Any) -> None:
         self.inputs_struct = inputs
         self.outputs_struct = outputs

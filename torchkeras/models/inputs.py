@@ -25,8 +25,27 @@ def standardize(graph: Graph, inputs: Any, name: str, sizes: bool = True) -> lis
     Raises:
         ValueError: a shape, a number of inputs or a name is not what the model was made with.
     """
+    if isinstance(inputs, torch.Tensor) and graph.entry is not None and _is_ready(inputs, graph.entry, sizes):
+        return [inputs]
     values = _ordered_values(graph, inputs, name)
     return [_one(value, known, i, name, sizes) for i, (value, known) in enumerate(zip(values, graph.inputs))]
+
+
+def entry_of(tensors: list[KerasTensor]) -> tuple | None:
+    """Type, rank and sizes of a model's only input: what a tensor must have to be taken as it is."""
+    if len(tensors) != 1 or tensors[0]._dtype not in TORCH_DTYPES:
+        return None
+    (known,) = tensors
+    fixed = tuple((axis, size) for axis, size in enumerate(known.shape) if axis and size is not None)
+    return TORCH_DTYPES[known._dtype], len(known.shape), fixed
+
+
+def _is_ready(x: torch.Tensor, entry: tuple, sizes: bool) -> bool:
+    dtype, rank, fixed = entry
+    shape = x.shape
+    if x.dtype is not dtype or len(shape) != rank:
+        return False
+    return not sizes or all(shape[axis] == size for axis, size in fixed)
 
 
 def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:

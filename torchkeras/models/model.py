@@ -63,6 +63,7 @@ class Model(Trainer, Layer):
         self._set_graph(Graph(*_linked(inputs, outputs)))
 
     def _set_graph(self, graph: Graph) -> None:
+        graph.entry = model_inputs.entry_of(graph.inputs)
         self.__dict__["_graph"] = graph
         self.__dict__["_init_args"] = ((), {})
         names: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from torchkeras.core.serialization import deserialize_keras_object
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
+from torchkeras.models import inputs as model_inputs
 from torchkeras.models.graph import Graph
 from torchkeras.models.graph_config import described
 from torchkeras.models.model import Model
@@ -122,6 +123,7 @@ class Sequential(Model):
 
     def _set_row_graph(self, graph: Graph) -> None:
         naming.auto_name("Functional")  # Keras makes a functional model here, and names count alike
+        graph.entry = model_inputs.entry_of(graph.inputs)
         self.__dict__["_graph"] = graph
         self.built = True
         self.__dict__["_input_type"] = None

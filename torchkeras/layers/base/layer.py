@@ -77,7 +77,7 @@ class Layer(StatefulModule, Graphed, Configurable):
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if not isinstance(trainable, (bool, int)):
-            raise ValueError(f"trainable must be a boolean; received {trainable!r}.")
+            raise ValueError(f"trainable is expected to be a boolean; received {trainable!r}.")
         if not trainable:
             self.trainable = False
         self.__dict__["_autocast"] = autocast
