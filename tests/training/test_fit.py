@@ -359,3 +359,48 @@ def test_plain_torch_modules_are_in_the_right_mode(data):
     assert modes[-2:] == [True, False]
     assert int(norm.num_batches_tracked) == 1
     np.testing.assert_array_equal(model.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+class Pair(keras.Model):
+    """Two outputs whose names nobody knows, and steps that only call the library's."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = keras.layers.Dense(1), keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.left(inputs), self.right(inputs)
+
+    def train_step(self, batch):
+        return super().train_step(batch)
+
+    def test_step(self, batch):
+        return super().test_step(batch)
+
+
+def test_outputs_without_names_are_logged_by_their_losses_and_metrics(data):
+    x, y = data
+    model = Pair()
+    model.compile(keras.optimizers.SGD(0.0), loss=["mse", "mae"], metrics=[["mae"], ["mae"]], loss_weights=[1.0, 2.0])
+    found = model.fit(x, (y, y), batch_size=BATCH, epochs=1, verbose=0, validation_data=(x, (y, y))).history
+    left, right = (part.astype("float64") - y for part in model.predict(x, verbose=0))
+    wanted = {
+        "loss": (left**2).mean() + 2 * np.abs(right).mean(),
+        "mse_loss": (left**2).mean(),
+        "mae_loss": np.abs(right).mean(),
+        "mae": np.abs(left).mean(),
+        "mae_1": np.abs(right).mean(),
+    }
+    assert set(found) == {*wanted, *(f"val_{name}" for name in wanted)}
+    for name, value in wanted.items():
+        np.testing.assert_allclose([found[name][0], found[f"val_{name}"][0]], value, rtol=1e-4, err_msg=name)
+
+
+def test_evaluate_lists_the_loss_the_parts_and_the_rest_by_name(data):
+    x, y = data
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, [keras.layers.Dense(1, name="z")(inputs), keras.layers.Dense(1, name="b")(inputs)])
+    model.compile("sgd", "mse", metrics=[["mae"], ["mae"]])
+    values = model.evaluate(x, [y, y], verbose=0, return_dict=True)
+    order = ["loss", "z_loss", "b_loss", "b_mae", "z_mae"]
+    assert model.evaluate(x, [y, y], verbose=0) == [values[name] for name in order]

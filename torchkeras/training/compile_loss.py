@@ -67,7 +67,8 @@ def get_loss(identifier: Any) -> Any:
         return function
     if not callable(function):
         raise ValueError(f"A loss must be a name, a Loss, a torch loss or a callable; received {identifier!r}.")
-    return losses.LossFunctionWrapper(function, name=getattr(function, "__name__", type(function).__name__))
+    name = identifier if isinstance(identifier, str) else getattr(function, "__name__", type(function).__name__)
+    return losses.LossFunctionWrapper(function, name=name)
 
 
 class CompileLoss:
@@ -137,10 +138,22 @@ class CompileLoss:
         names = _output_names(y_pred, self.output_names)
         functions = _spread(self._made, y_pred, names, "loss")
         factors = _spread(self.loss_weights, y_pred, names, "loss_weights", default=1.0)
+        labels = [f"{name}_loss" for name in names]
+        if not is_named(y_pred, self.output_names):  # then Keras calls the parts after their losses
+            labels = _numbered([f"{function.name}_loss" if function is not None else "" for function in functions])
         return [
-            (i, function, 1.0 if factor is None else float(factor), f"{names[i]}_loss")
+            (i, function, 1.0 if factor is None else float(factor), labels[i])
             for i, (function, factor) in enumerate(zip(functions, factors))
         ]
+
+
+def is_named(y_pred: Any, known: list[str] | None) -> bool:
+    """Whether the outputs have names of their own: by their dict, or as a model of symbolic tensors knows them."""
+    return isinstance(y_pred, dict) or (known is not None and len(known) == len(tree.flatten(y_pred)))
+
+
+def _numbered(names: list[str]) -> list[str]:
+    return [name + (f"_{count}" if (count := names[:i].count(name)) else "") for i, name in enumerate(names)]
 
 
 def _output_names(y_pred: Any, known: list[str] | None) -> list[str]:

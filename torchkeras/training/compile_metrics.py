@@ -14,7 +14,7 @@ from torchkeras.core.naming import snake_case
 from torchkeras.core.variable import Variable
 from torchkeras.distributed import share
 from torchkeras.metrics import Metric
-from torchkeras.training.compile_loss import _leaves, _output_names, _weights
+from torchkeras.training.compile_loss import _leaves, _output_names, _weights, is_named
 
 
 class TorchMetric(Metric):
@@ -162,6 +162,7 @@ class CompileMetrics:
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Make the metrics for targets and outputs like these."""
         names = _output_names(y_pred, self.output_names)
+        prefixed = len(names) > 1 and is_named(y_pred, self.output_names)
         preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
         if len(truths) != len(preds):
             raise ValueError(f"The model has {len(preds)} output(s); y has {len(truths)} for its metrics.")
@@ -171,7 +172,7 @@ class CompileMetrics:
                 for one in ones:
                     metric = get_metric(one, truths[i], preds[i])
                     if metric is not None:
-                        prefix = f"{names[i]}_" if len(names) > 1 else ""
+                        prefix = f"{names[i]}_" if prefixed else ""
                         rows.append((i, metric, weighted, prefix, metric.name))
         self._rows = _with_unique_names(rows)
         for metric in self.metrics:

@@ -73,6 +73,12 @@ class Compiled:
             "jit_compile": bool(self.jit_compile),
         }
 
+    def track_loss(self, loss: torch.Tensor, rows: float) -> None:
+        """Add a batch's loss to the epoch's, whole and by output."""
+        self.loss_tracker.add(loss, rows)
+        if self.loss is not None and self.loss.last_parts:
+            self.track_parts(rows)
+
     def track_parts(self, rows: float) -> None:
         """Follow the losses of the outputs one by one, where there are several."""
         for name, part in self.loss.last_parts:  # type: ignore[union-attr]

@@ -239,7 +239,7 @@ class Trainer:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)  # type: ignore[operator]
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
-        self._compiled.loss_tracker.add(loss, rows_of(x))  # type: ignore[attr-defined]
+        self._compiled.track_loss(loss, rows_of(x))  # type: ignore[attr-defined]
         weights = self._snapshot.weights(self)  # type: ignore[attr-defined]
         if weights:
             self.zero_grad()  # type: ignore[attr-defined]
@@ -253,7 +253,7 @@ class Trainer:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
-        self._compiled.loss_tracker.add(loss, rows_of(x))  # type: ignore[attr-defined]
+        self._compiled.track_loss(loss, rows_of(x))  # type: ignore[attr-defined]
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def predict_step(self, data: Any) -> Any:
@@ -374,8 +374,13 @@ class Trainer:
         return tree.map_structure(convert_to_numpy, loop.predict_on_batch(self, x))
 
     def _as_list(self, logs: dict[str, Any]) -> Any:
-        """Loss first, then the metrics in the order of `metrics`; a single value on its own."""
-        names = [name for name in self.get_metrics_result() if name in logs]
-        names += [name for name in logs if name not in names]
+        """Keras's order: loss, the metrics that are logged under their own names, then the rest by name."""
+        compiled = self._need_compiled("evaluate")
+        parts = set(compiled.part_trackers)
+        names = [metric.name for metric in self.metrics if metric.name not in parts]
+        first = 1 + len(compiled.metrics.metrics)
+        names[first:first] = compiled.part_trackers
+        names = [name for name in dict.fromkeys(names) if name in logs]
+        names += sorted(name for name in logs if name not in names)
         values = [logs[name] for name in names]
         return values[0] if len(values) == 1 else values
