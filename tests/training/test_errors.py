@@ -174,6 +174,13 @@ def test_validation_freq_is_a_positive_integer_or_a_list(frequency, data):
         model.fit(*data, validation_data=data, validation_freq=frequency, verbose=0)
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch"])
+def test_a_loss_that_is_not_reduced(method, data):
+    model = make(optimizer="sgd", loss=keras.losses.MeanSquaredError(reduction="none"))
+    with pytest.raises(ValueError, match=r"one number.*\(12,\).*reduction"):
+        getattr(model, method)(*data)
+
+
 def test_no_loss_in_evaluate(data):
     with pytest.raises(ValueError, match=r"no loss.*compile"):
         make(optimizer="sgd", metrics=["mae"]).evaluate(*data, verbose=0)

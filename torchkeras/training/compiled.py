@@ -21,10 +21,22 @@ class LossTracker(Mean):
     keras_module = None
 
     def add(self, loss: torch.Tensor, rows: float) -> None:
-        """Add a batch of `rows` rows."""
-        with torch.no_grad():
-            self.total.add_(loss.detach().to(self.total), alpha=rows)
-            self.count.add_(rows)
+        """Add a batch of `rows` rows.
+
+        Raises:
+            ValueError: the loss is not one number.
+        """
+        try:
+            with torch.no_grad():
+                self.total.add_(loss.detach().to(self.total), alpha=rows)
+                self.count.add_(rows)
+        except RuntimeError:
+            if loss.dim() == 0:
+                raise
+            raise ValueError(
+                f"The loss must be one number a batch; received a tensor of shape {tuple(loss.shape)}. Give the loss a "
+                f"reduction, or reduce it in compute_loss()."
+            ) from None
 
 
 class Compiled:
