@@ -273,6 +273,29 @@ def test_jit_compile_is_one_graph_and_the_ragged_batch_is_not_compiled(data, mon
     same(compiled, [torch.as_tensor(w) for w in plain.get_weights()])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"loss": nn.MSELoss()},
+        {"loss": F.mse_loss},
+        {"loss": "mse", "optimizer": torch.optim.Adam},
+        {"loss": "mse", "optimizer": sgd},
+    ],
+)
+def test_models_with_torchs_own_are_saved_without_them(arguments, data, tmp_path):
+    x, _, y = data
+    model = make()
+    model.compile(**arguments)
+    model.fit(x, y, verbose=0)
+    with pytest.warns(UserWarning, match=r"Call compile\(\) again after loading"):
+        model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert not loaded.compiled
+    loaded.compile(**arguments)
+    loaded.fit(x, y, verbose=0)
+
+
 def test_a_torch_optimizer_of_all_parameters_leaves_frozen_ones_alone(data):
     """Also those that still have a gradient of an earlier step, of this model or another one."""
     x, _, y = data

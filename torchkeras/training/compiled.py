@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from torchkeras import optimizers
+from torchkeras.core import tree
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.metrics import Mean
 from torchkeras.training.compile_loss import CompileLoss
@@ -99,6 +100,18 @@ class Compiled:
                 tracker = self.part_trackers[name] = LossTracker(name=name)
                 tracker.to(part.device)
             tracker.add(part, rows)
+
+    def foreign(self) -> list[str]:
+        """The names of what is torch's own and has no config."""
+        given = tree.flatten([self.config[name] for name in ("loss", "metrics", "weighted_metrics")])
+        names = [
+            getattr(one, "__name__", type(one).__name__)
+            for one in given
+            if isinstance(one, torch.nn.Module) or str(getattr(one, "__module__", "")).startswith("torch.")
+        ]
+        if isinstance(self.optimizer, optimizers.TorchOptimizer):
+            names.append(self.optimizer.name)
+        return names
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `compile()`, JSON-ready."""
