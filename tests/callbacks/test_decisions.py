@@ -52,7 +52,7 @@ def run(callback, model, series, look):
     table(
         mode=["auto", "min", "max"],
         patience=[0, 3],
-        min_delta=[0, 0.05],
+        min_delta=[0, 0.03],
         baseline=[None, 0.9],
         restore_best_weights=[False, True],
         start_from_epoch=[0, 4],
@@ -74,7 +74,7 @@ def test_early_stopping_decides_as_keras_does(options, rng):
     table(
         mode=["auto", "max"],
         patience=[0, 1, 3],
-        min_delta=[1e-4, 0.05],
+        min_delta=[1e-4, 0.03],  # not a step of the values: a tie falls either way in float32
         cooldown=[0, 2],
         min_lr=[0.0, 0.1],
         factor=[0.1, 0.7],
@@ -329,11 +329,11 @@ def test_checkpoint_names_and_places(tmp_path):
         save("c.h5", {"loss": 1.0}, save_best_only=True, monitor="loss")
 
 
-@pytest.mark.parametrize("name", ["ModelCheckpoint", "CSVLogger", "BackupAndRestore"])
-def test_only_the_main_process_writes(name, tmp_path, monkeypatch):
+def test_only_the_main_process_writes(tmp_path, monkeypatch):
+    """Of what needs no model; tests/distributed has the checkpoints."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    callback = getattr(ours_module, name)(tmp_path / "a.keras")
+    callback = ours_module.CSVLogger(tmp_path / "a.csv")
     callback.set_model(FakeModel())
     callback.set_params({"epochs": 1})
     callback.on_train_begin()

@@ -18,9 +18,7 @@ from torchkeras.core import naming, tree
 
 # What differs in the description, never in the numbers, and why.
 DIFFERENT = {
-    "called_ops": "configs of some ops leave defaults out",
     "masked": "masks ride on tensors here; Keras puts the op that makes one into the graph",
-    "wrapped_recurrent": "Bidirectional and TimeDistributed have another default of `training`",
 }
 
 

@@ -28,6 +28,11 @@ class OpDef:
         self.tensors = [n for n, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)]
         kinds = {n: p.kind for n, p in self.signature.parameters.items()}
         self.variadic = any(kinds[name] is inspect.Parameter.VAR_POSITIONAL for name in self.tensors)
+        self.defaults = {
+            n: p.default
+            for n, p in self.signature.parameters.items()
+            if n not in self.tensors and p.default is not p.empty
+        }
         self.config = [name for name in self.parameters if name not in self.tensors]
         self.operation_class = type(class_name, (FunctionOperation,), {"definition": self, "keras_module": None})
         registry.register_public(self.operation_class, file_module)
@@ -35,7 +40,8 @@ class OpDef:
     def symbolic(self, args: tuple, kwargs: dict) -> Any:
         """Record the call: the tensors become the node's arguments, the rest the operation's config."""
         bound = self.signature.bind(*args, **kwargs)
-        config = {name: bound.arguments[name] for name in self.config if name in bound.arguments}
+        given = {name: bound.arguments[name] for name in self.config if name in bound.arguments}
+        config = self.defaults | given
         inputs = tuple(bound.arguments[name] for name in self.tensors if name in bound.arguments)
         if self.variadic:
             inputs = (*inputs[:-1], *inputs[-1])

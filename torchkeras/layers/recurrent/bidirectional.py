@@ -98,7 +98,7 @@ class Bidirectional(Layer):
         states = (None,) * (2 * len(self.forward_layer.state_size))
         return (kept, *states) if self.merge_mode else (kept, kept, *states)
 
-    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
         half = 0 if initial_state is None else len(initial_state) // 2
         starts = (None, None) if initial_state is None else (initial_state[:half], initial_state[half:])
         y, y_back = (

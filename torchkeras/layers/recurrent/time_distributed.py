@@ -43,7 +43,7 @@ class TimeDistributed(Wrapper):
         output = self.layer.compute_output_shape(self._step_shape(input_shape))
         return (output[0], input_shape[1], *output[1:])
 
-    def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         spec = self.layer._call_spec
         if mask is not None and (mask.dim() < 2 or mask.shape[:2] != inputs.shape[:2]):
             raise ValueError(
