@@ -320,6 +320,13 @@ def evaluating(model: Any) -> Iterator[None]:
             module.training = mode
 
 
+def _is_all_library(model: nn.Module) -> bool:
+    """Whether all that runs is ours or torch's: a user's layer may keep a tensor, which must be an ordinary one then."""
+    return step._is_own(model, "predict_step") and all(
+        type(module).__module__.split(".")[0] in ("torchkeras", "torch") for module in model.modules()
+    )
+
+
 def _foreign_mode(model: nn.Module, mode: bool) -> list[tuple[nn.Module, bool]]:
     """Put plain torch modules, which know no `training` argument, into a mode; returns what they were in."""
     changed = []
@@ -426,7 +433,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     # Each of several processes has a part of the outputs; they are gathered at the end unless somebody looks at once.
     sharded = getattr(source, "is_sharded", not process.is_joined())
     at_once = not sharded and process.broadcast_object(watched and not only_bar)
-    with evaluating(model):
+    with evaluating(model), torch.inference_mode(_is_all_library(model)):
         for index, data in enumerate(source.epoch()):
             if watched:
                 callbacks.on_predict_batch_begin(index)

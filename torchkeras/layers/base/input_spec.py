@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from torchkeras.core import tree
 from torchkeras.core.dtypes import standardize_dtype
 
@@ -51,6 +53,7 @@ class InputSpec:
         self.allow_last_axis_squeeze = allow_last_axis_squeeze
         self.name = name
         self.optional = optional
+        self.known: Any = None
 
     def fits(self, shape: Any) -> bool:
         """Whether a shape is as demanded; types aside. `None` sizes fit everything."""
@@ -94,6 +97,21 @@ class InputSpec:
 
 def _squeezed(shape: tuple) -> tuple:
     return shape[:-1] if shape and shape[-1] == 1 else shape
+
+
+def input_spec_knows(spec: Any, shape: torch.Size) -> bool:
+    """Whether a lone spec was found to fit this very shape the last time: most calls repeat it.
+
+    Under `torch.compile` nothing is remembered, for what changes from call to call would be guarded and compiled anew.
+    """
+    if torch.compiler.is_dynamo_compiling() or not isinstance(spec, InputSpec) or spec.dtype is not None:
+        return False
+    if spec.known == shape:
+        return True
+    if spec.fits(shape):
+        spec.known = shape
+        return True
+    return False
 
 
 def check_inputs(spec: Any, inputs: Any, layer_name: str) -> None:

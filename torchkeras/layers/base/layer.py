@@ -14,14 +14,14 @@ from torchkeras import dtype_policies, regularizers
 from torchkeras.core import configurable, naming, tree
 from torchkeras.core.configurable import Configurable
 from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.keras_tensor import KerasTensor, any_symbolic
+from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.masks import set_mask
 from torchkeras.core.operation import Graphed
 from torchkeras.core.state import state
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.call_spec import CallSpec
-from torchkeras.layers.base.input_spec import check_inputs
+from torchkeras.layers.base.input_spec import check_inputs, input_spec_knows
 from torchkeras.layers.base.module import StatefulModule, assign
 from torchkeras.layers.base.stateless import CallScope
 
@@ -183,9 +183,9 @@ class Layer(StatefulModule, Graphed, Configurable):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not (len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor)) and any_symbolic(args, kwargs):
-            return self.symbolic_call(*args, **kwargs)
-        if len(args) == 1 and isinstance(args[0], KerasTensor):
+        if len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor):  # the common case first
+            return nn.Module.__call__(self, args[0])
+        if any_symbolic(args, kwargs):
             return self.symbolic_call(*args, **kwargs)
         return nn.Module.__call__(self, *args, **kwargs)
 
@@ -211,8 +211,9 @@ class Layer(StatefulModule, Graphed, Configurable):
                 args = (x,)
         if not own["built"]:
             return self._first_call(args, kwargs, told)
-        if own["input_spec"] is not None:
-            check_inputs(own["input_spec"], x, own["name"])
+        input_spec = own["input_spec"]
+        if input_spec is not None and (not plain or not input_spec_knows(input_spec, x.shape)):
+            check_inputs(input_spec, x, own["name"])
         if spec.has_training:
             training = told
             if training is None:
