@@ -321,7 +321,7 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 def _is_all_library(model: nn.Module) -> bool:
-    """Whether all that runs is ours or torch's. A user's layer may keep a tensor, which must be an ordinary one then."""
+    """Whether all that runs is ours or torch's. A user's layer may keep a tensor, which must be ordinary then."""
     return step._is_own(model, "predict_step") and all(
         type(module).__module__.split(".")[0] in ("torchkeras", "torch") for module in model.modules()
     )
