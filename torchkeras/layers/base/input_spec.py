@@ -102,9 +102,9 @@ def _squeezed(shape: tuple) -> tuple:
 def input_spec_knows(spec: Any, shape: torch.Size) -> bool:
     """Whether a lone spec was found to fit this very shape the last time: most calls repeat it.
 
-    Under `torch.compile` nothing is remembered, for what changes from call to call would be guarded and compiled anew.
+    Under `torch.compile` and `torch.export` nothing is remembered: sizes compared there would become fixed ones.
     """
-    if torch.compiler.is_dynamo_compiling() or not isinstance(spec, InputSpec) or spec.dtype is not None:
+    if torch.compiler.is_compiling() or not isinstance(spec, InputSpec) or spec.dtype is not None:
         return False
     if spec.known == shape:
         return True
