@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,9 +15,10 @@ PROGRAM = "import time; a = time.perf_counter(); import {}; print(time.perf_coun
 LIMIT = 0.3
 
 
-def seconds(module: str, runs: int = 7) -> float:
+def seconds(module: str, cache: str, runs: int = 7) -> float:
     """The median over fresh processes, the first of which only warms the disk's cache."""
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": cache}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once
     command = [sys.executable, "-c", PROGRAM.format(module)]
     times = [
         float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
@@ -26,7 +28,8 @@ def seconds(module: str, runs: int = 7) -> float:
 
 
 def main() -> None:
-    times = {module: seconds(module) for module in ("torch", "torchkeras", "keras")}
+    with tempfile.TemporaryDirectory() as cache:
+        times = {module: seconds(module, cache) for module in ("torch", "torchkeras", "keras")}
     beyond = {module: value - times["torch"] for module, value in times.items() if module != "torch"}
     for module, value in times.items():
         extra = f", {beyond[module]:.3f} s beyond torch" if module in beyond else ""
