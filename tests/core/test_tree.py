@@ -1,6 +1,6 @@
 """Nested structures behave as Keras's do."""
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 
 import keras
 import pytest
@@ -16,6 +16,7 @@ STRUCTURES = [
     (1, [2, {"b": 3, "a": None}]),
     {"b": [1, 2], "a": (3,)},
     OrderedDict([("b", 1), ("a", 2)]),
+    deque([1, [2, None]], maxlen=3),
     Point(1, [2, 3]),
     [[1, None], {"k": Point(None, 2)}],
 ]

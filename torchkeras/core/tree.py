@@ -1,10 +1,13 @@
-"""Nested structures of lists, tuples, named tuples and dicts. `None` is a leaf; dicts go by sorted keys."""
+"""Nested structures of lists, tuples, named tuples, deques and dicts. `None` is a leaf; dicts go by sorted keys."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+
+_NESTS = (list, tuple, dict, deque)
 
 
 class _MapToNone:
@@ -18,8 +21,8 @@ MAP_TO_NONE = _MapToNone()
 
 
 def is_nested(structure: Any) -> bool:
-    """Whether the value is a list, a tuple or a mapping."""
-    return isinstance(structure, (list, tuple, dict))
+    """Whether the value is a list, a tuple, a deque or a dict."""
+    return isinstance(structure, _NESTS)
 
 
 def _is_namedtuple(value: Any) -> bool:
@@ -51,12 +54,14 @@ def _like(structure: Any, values: list) -> Any:
         return OrderedDict(ordered) if isinstance(structure, OrderedDict) else dict(ordered)
     if _is_namedtuple(structure):
         return type(structure)(*values)
+    if isinstance(structure, deque):
+        return deque(values, maxlen=structure.maxlen)
     return tuple(values) if isinstance(structure, tuple) else list(values)
 
 
 def flatten(structure: Any) -> list:
     """The leaves in order. A value that is not nested is its own only leaf."""
-    if not isinstance(structure, (list, tuple, dict)):
+    if not isinstance(structure, _NESTS):
         return [structure]
     leaves: list = []
     _collect(structure, leaves)
@@ -66,7 +71,7 @@ def flatten(structure: Any) -> list:
 def _collect(structure: Any, leaves: list) -> None:
     values = [structure[key] for key in _keys(structure)] if isinstance(structure, dict) else structure
     for value in values:
-        if isinstance(value, (list, tuple, dict)):
+        if isinstance(value, _NESTS):
             _collect(value, leaves)
         else:
             leaves.append(value)
@@ -135,7 +140,9 @@ def is_shape_tuple(value: Any) -> bool:
 def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
     """Raise `ValueError` where two structures differ in nesting, length or keys."""
     if is_nested(a) != is_nested(b):
-        raise ValueError(f"The structures differ: one has {a!r} where the other has {b!r}.")
+        raise ValueError(
+        raise ValueError(f"The structures differ in nesting: one has {a!r} where the other has {b!r}.")
+        )
     if is_nested(a):
         _check_branch(a, b)
         for (_, left), (_, right) in zip(_items(a), _items(b)):
