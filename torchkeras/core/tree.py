@@ -6,7 +6,6 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-
 _NESTS = (list, tuple, dict, deque)
 
 
@@ -140,9 +139,7 @@ def is_shape_tuple(value: Any) -> bool:
 def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
     """Raise `ValueError` where two structures differ in nesting, length or keys."""
     if is_nested(a) != is_nested(b):
-        raise ValueError(
         raise ValueError(f"The structures differ in nesting: one has {a!r} where the other has {b!r}.")
-        )
     if is_nested(a):
         _check_branch(a, b)
         for (_, left), (_, right) in zip(_items(a), _items(b)):
