@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import torch
 
 from torchkeras.core import naming, registry
 from torchkeras.core.dtypes import standardize_dtype
@@ -14,6 +17,18 @@ class History(NamedTuple):
     operation: Any
     node_index: int
     tensor_index: int
+
+
+# Set by the layer that stands for torch modules: takes a torch function, its arguments and keyword arguments.
+torch_function_handler: Callable[[Any, tuple, dict], Any] | None = None
+
+
+def canonical(value: Any) -> Any:
+    """A symbolic tensor as its operation made it; all else as it is."""
+    history = getattr(value, "_keras_history", None) if isinstance(value, KerasTensor) else None
+    if history is None:
+        return value
+    return history.operation._inbound_nodes[history.node_index].output_tensors[history.tensor_index]
 
 
 class KerasTensor:
@@ -94,12 +109,26 @@ class KerasTensor:
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch_function_handler is not None:
+            result = torch_function_handler(func, args, kwargs or {})
+            if result is not NotImplemented:
+                return result
         name = getattr(func, "__name__", str(func))
         raise TypeError(
             f"torch's {name!r} got a KerasTensor, which has a shape but no values. In a functional model wrap an "
             f"nn.Module as torchkeras.layers.TorchModuleWrapper(module)(x), use torchkeras.ops for functions, or "
             f"put torch code into the call() of a layer of your own."
         )
+
+    def __getattr__(self, name: str) -> Any:
+        """Methods of tensors, for torch modules that are called on symbolic tensors."""
+        method = None if name.startswith("_") else getattr(torch.Tensor, name, None)
+        if torch_function_handler is None or not callable(method):
+            raise AttributeError(f"'KerasTensor' object has no attribute {name!r}")
+        probe = torch_function_handler(torch.Tensor.dim, (self,), {})
+        if probe is NotImplemented:
+            raise AttributeError(f"'KerasTensor' object has no attribute {name!r}")
+        return lambda *args, **kwargs: torch_function_handler(method, (self, *args), kwargs)  # type: ignore[misc]
 
     # -- operators: defined once, by the ops that bear their names, at the end of this file
 

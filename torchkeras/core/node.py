@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import History, KerasTensor
+from torchkeras.core.keras_tensor import History, KerasTensor, canonical
 
 
 class Node:
@@ -16,8 +16,7 @@ class Node:
 
     def __init__(self, operation: Any, args: tuple, kwargs: dict, outputs: Any) -> None:
         self.operation = operation
-        self.args = args
-        self.kwargs = kwargs
+        self.args, self.kwargs = tree.map_structure(canonical, (args, kwargs))
         self.outputs = outputs
         self.output_tensors = [t for t in tree.flatten(outputs) if isinstance(t, KerasTensor)]
         self.index = len(operation._inbound_nodes)

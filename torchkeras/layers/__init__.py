@@ -15,6 +15,7 @@ from torchkeras.layers.core.lambda_layer import Lambda as Lambda
 from torchkeras.layers.core.masking import Masking as Masking
 from torchkeras.layers.core.wrapper import Wrapper as Wrapper
 from torchkeras.layers.core.torch_module import TorchModuleWrapper as TorchModuleWrapper
+from torchkeras.layers.core import torch_call as _torch_call  # torch modules called on symbolic tensors
 
 # activation
 from torchkeras.layers.activation.activation import ELU as ELU

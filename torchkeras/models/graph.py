@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.keras_tensor import KerasTensor, canonical
 from torchkeras.core.node import Node
 
 
@@ -41,6 +41,7 @@ class Graph:
     entry: tuple | None = None
 
     def __init__(self, inputs: Any, outputs: Any) -> None:
+        outputs = tree.map_structure(canonical, outputs)
         self.inputs_struct = inputs
         self.outputs_struct = outputs
         self.inputs: list[KerasTensor] = tree.flatten(inputs)
