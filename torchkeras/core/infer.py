@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.core import tree
@@ -52,3 +54,31 @@ def _describe(first: Any, second: Any) -> Any:
         return first
     shape = tuple(a if a == b else None for a, b in zip(first.shape, second.shape))
     return KerasTensor(shape, standardize_dtype(first.dtype))
+
+
+def infer_elementwise(function: Callable, args: tuple, kwargs: dict) -> Any:
+    """As `infer`, for a function whose outputs have the inputs' broadcast shape: unknown sizes need no stand-ins."""
+    shapes = [_shape_of(x) for x in args if x is not None]
+    shape = broadcast_shapes(*shapes)
+    scalars = tuple(KerasTensor((), x.dtype) if isinstance(x, KerasTensor) else x for x in args)
+    described = infer(function, scalars, kwargs)
+    return tree.map_structure(lambda t: KerasTensor(shape, t.dtype), described)
+
+
+def _shape_of(x: Any) -> tuple:
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+def broadcast_shapes(*shapes: tuple) -> tuple:
+    """The shape to which shapes with unknown sizes (`None`) broadcast.
+
+    Raises:
+        ValueError: sizes that are known neither agree nor are 1.
+    """
+    result: list[int | None] = []
+    for sizes in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        known = {size for size in sizes if size is not None and size != 1}
+        if len(known) > 1:
+            raise ValueError(f"Shapes must broadcast: sizes of an axis equal or 1; received {list(shapes)}.")
+        result.append(known.pop() if known else None if None in sizes else 1)
+    return tuple(reversed(result))

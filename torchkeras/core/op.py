@@ -1,51 +1,163 @@
-"""`@op`: one typed function, from which the symbolic form, the class in files and its config follow."""
+"""`@op`: one typed function, from which the symbolic form, the class in files and its config follow.
+
+What a decorated function gets is ready for torch: its `Tensor` parameters are tensors in the type that the rule of
+promotion gives. The function that takes its place is made for its signature, so that a call on tensors that already
+fit costs a type check above the function itself; everything else goes through `OpDef.general`.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import torch
+from torch import Tensor
 
 from torchkeras.core import registry
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor, any_symbolic
+from torchkeras.core.infer import infer, infer_elementwise
+from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.operation import Operation
+from torchkeras.core.promotion import FLOATS, common, float_tensor, tensor, with_scalar
 
 OPS: dict[str, OpDef] = {}
+Rule = Literal["keep", "float", "common", "common_float"]
+F = TypeVar("F", bound=Callable[..., Any])
+_NUMBERS = (bool, int, float)
 
 
 class OpDef:
-    """What is known of an op: its function, the class name that files use, which parameters are tensors."""
+    """What is known of an op: its function, the class name that files use, which parameters are tensors.
 
-    def __init__(self, function: Callable, class_name: str, file_module: str, spec: Callable | None) -> None:
+    `tensors` are the parameters annotated `Tensor`; they and those named in `call` are arguments of the recorded call,
+    all others are the operation's `config`.
+    """
+
+    def __init__(
+        self,
+        function: Callable,
+        class_name: str,
+        file_module: str = "keras.src.ops.numpy",
+        spec: Callable | None = None,
+        dtype: Rule = "keep",
+        elementwise: bool = False,
+        scalar: bool = False,
+        call: tuple[str, ...] = (),
+        keep: tuple[str, ...] = (),
+    ) -> None:
         self.function = function
+        self.name = function.__name__
         self.spec = spec
+        self.dtype = dtype
+        self.elementwise = elementwise
+        self.scalar = scalar
+        self.keep = keep
         self.signature = inspect.signature(function)
-        self.parameters = list(self.signature.parameters)
-        self.tensors = [n for n, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)]
-        kinds = {n: p.kind for n, p in self.signature.parameters.items()}
-        self.variadic = any(kinds[name] is inspect.Parameter.VAR_POSITIONAL for name in self.tensors)
-        self.defaults = {
-            n: p.default
-            for n, p in self.signature.parameters.items()
-            if n not in self.tensors and p.default is not p.empty
-        }
-        self.config = [name for name in self.parameters if name not in self.tensors]
+        parameters = self.signature.parameters
+        self.parameters = list(parameters)
+        self.tensors = [n for n, p in parameters.items() if "Tensor" in str(p.annotation)]
+        self.variadic = next((n for n, p in parameters.items() if p.kind is p.VAR_POSITIONAL), None)
+        self.keywords = next((n for n, p in parameters.items() if p.kind is p.VAR_KEYWORD), None)
+        self.arguments = [n for n in parameters if n in self.tensors or n in call]
+        self.config = [n for n in parameters if n not in self.arguments and n != self.keywords]
+        self.defaults = {n: p.default for n, p in parameters.items() if n in self.config and p.default is not p.empty}
+        self.lists = [n for n in self.tensors if "list[" in str(parameters[n].annotation)]
+        self.positions = [i for i, n in enumerate(parameters) if n in self.tensors]
         self.operation_class = type(class_name, (FunctionOperation,), {"definition": self, "keras_module": None})
         registry.register_public(self.operation_class, file_module)
 
-    def symbolic(self, args: tuple, kwargs: dict) -> Any:
+    def general(self, values: tuple, keywords: dict[str, Any]) -> Any:
+        """The call in any case: recorded if a KerasTensor is among the values, else run on converted values."""
+        if any_symbolic(values, keywords):
+            return self.symbolic(values, keywords)
+        return self.eager(values, keywords)
+
+    def eager(self, values: tuple, keywords: dict[str, Any]) -> Any:
+        """Convert what should be tensors by the rule of promotion, and run the function."""
+        try:
+            if self.scalar and isinstance(values[0], Tensor) and isinstance(values[1], _NUMBERS):
+                first = with_scalar(values[0], values[1], self.dtype == "common_float")
+                return self.function(first, *values[1:], **keywords)
+            return self.function(*self._converted(values), **keywords)
+        except Exception as error:
+            self.explain(error, values, keywords)
+            raise
+
+    def _converted(self, values: tuple) -> list:
+        if self.variadic in self.tensors:  # the last of the positions stands for all that follow it
+            first = self.positions[-1]
+            return [*values[:first], *self._promoted(values[first:])]
+        result = list(values)
+        places: list[tuple[int, int | None]] = []  # (position, index in a list there)
+        found: list[Any] = []
+        for position in self.positions:
+            value = values[position]
+            if value is None:
+                continue
+            name = self.parameters[position]
+            if name in self.keep:
+                result[position] = tensor(value)
+            elif name in self.lists and isinstance(value, (list, tuple)):
+                result[position] = list(value)
+                places += [(position, index) for index in range(len(value))]
+                found += value
+            else:
+                places.append((position, None))
+                found.append(value)
+        for (position, index), value in zip(places, self._promoted(found)):
+            if index is None:
+                result[position] = value
+            else:
+                result[position][index] = value
+        return result
+
+    def _promoted(self, values: Any) -> list[Tensor]:
+        if self.dtype == "keep":
+            return [tensor(value) for value in values]
+        if self.dtype == "float":
+            return [float_tensor(value) for value in values]
+        return common(values, floating=self.dtype == "common_float")
+
+    def symbolic(self, values: tuple, keywords: dict[str, Any]) -> Any:
         """Record the call: the tensors become the node's arguments, the rest the operation's config."""
-        bound = self.signature.bind(*args, **kwargs)
-        given = {name: bound.arguments[name] for name in self.config if name in bound.arguments}
-        config = self.defaults | given
-        inputs = tuple(bound.arguments[name] for name in self.tensors if name in bound.arguments)
-        if self.variadic:
-            inputs = (*inputs[:-1], *inputs[-1])
-        return self.operation_class(**config)(*inputs)
+        bound = self.signature.bind(*values, **keywords)
+        bound.apply_defaults()
+        given = bound.arguments | bound.arguments.get(self.keywords, {})
+        operation = self.operation_class(**{name: given[name] for name in self.config})
+        inputs: list[Any] = []
+        calls: dict[str, Any] = {}
+        for name in self.arguments:
+            if name == self.variadic:
+                inputs += given[name]
+            elif not calls and (
+                name in self.tensors or self.signature.parameters[name].default is inspect.Parameter.empty
+            ):
+                inputs.append(given[name])
+            elif given[name] is not self.signature.parameters[name].default:
+                calls[name] = given[name]
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        return operation(*inputs, **calls)
+
+    def explain(self, error: Exception, values: tuple, keywords: dict[str, Any]) -> None:
+        """Add a note of the call to the error that came from it."""
+        if any_symbolic(values, keywords) or getattr(error, "__notes__", None):
+            return
+        given = ", ".join(
+            [f"{name}={_described(value)}" for name, value in zip(self.parameters, values)]
+            + [f"{name}={_described(value)}" for name, value in keywords.items()]
+        )
+        error.add_note(f"In ops.{self.name}({given}).")
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"<{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}>"
+    if isinstance(value, (list, tuple)) and any(isinstance(item, Tensor) for item in value):
+        return f"[{', '.join(map(_described, value))}]"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 class FunctionOperation(Operation):
@@ -57,26 +169,148 @@ class FunctionOperation(Operation):
 
     def __init__(self, *args: Any, name: str | None = None, **config: Any) -> None:
         super().__init__(name=name)
-        self.config = dict(zip(self.definition.config, args)) | config
+        given = dict(zip(self.definition.config, args)) | config
+        unknown = sorted(set(given) - set(self.definition.config)) if self.definition.keywords is None else []
+        if unknown:
+            raise TypeError(f"{type(self).__name__} takes {self.definition.config}; received {unknown} as well.")
+        self.config = self.definition.defaults | given
 
     def call(self, *inputs: Any, **kwargs: Any) -> Any:
-        if self.definition.variadic:  # config first, then any number of tensors: einsum
-            return self.definition.function(*self.config.values(), *inputs)
-        named = dict(zip(self.definition.tensors, inputs))
-        return self.definition.function(**named, **self.config, **kwargs)
+        definition = self.definition
+        if definition.variadic is not None:  # config that stands before the tensors, then any number of them
+            leading = definition.parameters[: definition.parameters.index(definition.variadic)]
+            named = {name: value for name, value in self.config.items() if name not in leading}
+            return definition.eager((*(self.config[name] for name in leading), *inputs), named | kwargs)
+        given = dict(zip(definition.arguments, inputs)) | self.config | kwargs
+        bound = definition.signature.bind(**given)
+        bound.apply_defaults()
+        return definition.eager(bound.args, bound.kwargs)
 
     def compute_output_spec(self, *inputs: Any, **kwargs: Any) -> Any:
-        if self.definition.spec is not None:
-            return self.definition.spec(*inputs, **self.config, **kwargs)
-        return infer(self.call, inputs, kwargs)
+        definition = self.definition
+        if definition.spec is not None:
+            return definition.spec(*inputs, **self.config, **kwargs)
+        describe = infer_elementwise if definition.elementwise else infer
+        try:
+            return describe(self.call, inputs, kwargs)
+        except (RuntimeError, IndexError) as error:  # torch's, from the run on `meta`
+            shapes = [getattr(x, "shape", x) for x in inputs]
+            raise ValueError(f"ops.{definition.name}() can't take inputs of shapes {shapes}: {error}") from error
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, **self.config}
 
 
+_SOURCE = """
+def {name}({signature}):
+    if {ready}:
+        try:
+            return function({values})
+        except Exception as error:
+            explain(error, ({positional}), {{{named}}})
+            raise
+    return general(({positional}), {{{named}}})
+"""
+
+
+def _dispatcher(definition: OpDef) -> Callable:
+    """A function of the same signature: straight to the function where the arguments fit, else `general`."""
+    parameters = definition.signature.parameters
+    signature, positional, named, values = [], [], [], []
+    star = False
+    for i, (name, p) in enumerate(parameters.items()):
+        if p.kind is p.KEYWORD_ONLY and not star:
+            signature.append("*")
+            star = True
+        star = star or p.kind is p.VAR_POSITIONAL
+        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        signature.append(stars + name + (f"=_default{i}" if p.default is not p.empty else ""))
+        if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD):
+            named.append(f"**{name}" if stars else f"{name!r}: {name}")
+            values.append(stars + name if stars else f"{name}={name}")
+        else:
+            positional.append(stars + name)
+            values.append(stars + name)
+    source = _SOURCE.format(
+        name=definition.name,
+        signature=", ".join(signature),
+        ready=_ready(definition),
+        values=", ".join(values),
+        positional="".join(f"{value}, " for value in positional),
+        named=", ".join(named),
+    )
+    scope: dict[str, Any] = {f"_default{i}": p.default for i, p in enumerate(parameters.values())}
+    scope |= {
+        "Tensor": Tensor,
+        "FLOATS": FLOATS,
+        "BOOL": torch.bool,
+        "NUMBERS": frozenset((int, float)),
+        "alike": _alike,
+        "function": definition.function,
+    }
+    scope |= {"general": definition.general, "explain": definition.explain}
+    exec(compile(source, f"<op {definition.name}>", "exec"), scope)
+    return functools.update_wrapper(scope[definition.name], definition.function)
+
+
+def _ready(definition: OpDef) -> str:
+    """The condition, as source, under which the arguments need no conversion."""
+    parameters = definition.signature.parameters
+    floating, shared = definition.dtype.endswith("float"), definition.dtype.startswith("common")
+    tests: list[str] = []
+    required: list[str] = []
+    for name in definition.tensors:
+        p = parameters[name]
+        if name in definition.keep:
+            tests.append(f"isinstance({name}, Tensor)")
+        elif p.kind is p.VAR_POSITIONAL or name in definition.lists:
+            tests.append(f"alike({name}, {shared})" + (f" and {name}[0].dtype in FLOATS" if floating else ""))
+        elif p.default is None:
+            if definition.dtype == "keep":
+                tests.append(f"({name} is None or isinstance({name}, Tensor))")
+            else:
+                tests.append(f"{name} is None")
+        else:
+            required.append(name)
+    checks = [f"isinstance({name}, Tensor)" for name in required]
+    if definition.scalar:  # beside a Python number a tensor keeps its type, but for integers and bool beside a float
+        first, second = required
+        kept = f"{first}.dtype in FLOATS and {second}.__class__ in NUMBERS"
+        if not floating:
+            kept += f" or {second}.__class__ is int and {first}.dtype is not BOOL"
+        both = f"isinstance({second}, Tensor) and {first}.dtype is {second}.dtype"
+        both += f" and {first}.dtype in FLOATS" if floating else ""
+        return f"isinstance({first}, Tensor) and ({both} or {kept})"
+    if shared:
+        checks += [f"{required[0]}.dtype is {name}.dtype" for name in required[1:]]
+    if floating:
+        checks += [f"{name}.dtype in FLOATS" for name in (required[:1] if shared else required)]
+    return " and ".join(checks + tests) or "False"
+
+
+def _alike(xs: Any, shared: bool) -> bool:
+    """Whether `xs` is a list of tensors, of one type if `shared`."""
+    if not xs or not isinstance(xs, (list, tuple)):
+        return False
+    for x in xs:
+        if not isinstance(x, Tensor):
+            return False
+    if shared:
+        dtype = xs[0].dtype
+        for x in xs:
+            if x.dtype is not dtype:
+                return False
+    return True
+
+
 def op(
     function: Callable | None = None,
     *,
+    dtype: Rule = "keep",
+    elementwise: bool = False,
+    scalar: bool = False,
+    call: tuple[str, ...] = (),
+    keep: tuple[str, ...] = (),
     name: str | None = None,
     module: str = "keras.ops",
     file_module: str = "keras.src.ops.numpy",
@@ -84,27 +318,36 @@ def op(
 ) -> Any:
     """Make a function of tensors an op: eager on tensors, recorded on KerasTensors.
 
-    Parameters annotated `Tensor` are inputs, the others are config. `name` is the class name in Keras's files
-    (default: CamelCase of the function's) and `file_module` the module they put it in; `spec` infers the output where
-    running on `meta` can't.
+    Parameters annotated `Tensor` (or `list[Tensor]`, `*xs: Tensor`) are inputs and arrive as tensors, the others are
+    config.
+
+    Args:
+        dtype: what the tensors' types become: `"keep"`, `"float"` (each one's integers become `floatx()`), `"common"`
+            (Keras's lattice over all), `"common_float"` (that, and integers become floats).
+        elementwise: the output's shape is the inputs' broadcast shape, so that unknown sizes are exact.
+        scalar: the second argument may arrive as a Python number; the first has then the type that results.
+        call: names of parameters that are no tensors, yet belong to the call in Keras's files, not to the config.
+        keep: names of tensors that the rule of promotion leaves out: conditions, indices.
+        name: the class name in Keras's files (default: CamelCase of the function's).
+        module: Keras's module of the function.
+        file_module: the module that Keras's files name for the class.
+        spec: infers the output from the call's arguments and the config, where running on `meta` can't.
     """
     if function is None:
-        return functools.partial(op, name=name, module=module, file_module=file_module, spec=spec)
+        return functools.partial(
+            op,
+            dtype=dtype,
+            elementwise=elementwise,
+            scalar=scalar,
+            call=call,
+            keep=keep,
+            name=name,
+            module=module,
+            file_module=file_module,
+            spec=spec,
+        )
     class_name = name or "".join(part.capitalize() for part in function.__name__.split("_"))
-    definition = OpDef(function, class_name, file_module, spec)
-    OPS[function.__name__] = definition
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        # The common case first, for it is the hot one: a tensor leads.
-        if args and isinstance(args[0], torch.Tensor):
-            if len(args) == 1 or not (any(isinstance(a, KerasTensor) for a in args[1:])):
-                return function(*args, **kwargs)
-        if any_symbolic(args, kwargs):
-            return definition.symbolic(args, kwargs)
-        return function(*args, **kwargs)
-
-    # A code object of its own: torch.compile counts what it compiled by code object, and gives up after a few.
-    call.__code__ = call.__code__.replace(co_name=function.__name__)  # type: ignore[attr-defined]
-    registry.register_public(call, module, function.__name__)
-    return call
+    definition = OpDef(function, class_name, file_module, spec, dtype, elementwise, scalar, call, keep)
+    if module == "keras.ops":
+        OPS[function.__name__] = definition
+    return registry.register_public(_dispatcher(definition), module, function.__name__)

@@ -1,0 +1,64 @@
+"""Arguments of ops as tensors, in the type that Keras computes them in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core import settings
+from torchkeras.core.dtypes import dtype_of_scalar, promote, standardize_dtype, torch_dtype
+from torchkeras.core.tensors import convert_to_tensor
+
+FLOATS = frozenset(
+    getattr(torch, name)
+    for name in "float16 bfloat16 float32 float64 complex64 complex128 float8_e4m3fn float8_e5m2".split()
+)
+
+
+def tensor(x: Any) -> Tensor:
+    """`x` as a tensor."""
+    return x if isinstance(x, Tensor) else convert_to_tensor(x)
+
+
+def float_tensor(x: Any) -> Tensor:
+    """`x` as a tensor of floats: integers become `floatx()`."""
+    x = tensor(x)
+    return x if x.dtype in FLOATS else x.to(torch_dtype(None))
+
+
+def pair(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
+    """Two arguments in their common type; Python numbers are weak."""
+    if isinstance(x1, Tensor) and isinstance(x2, Tensor) and x1.dtype is x2.dtype:
+        return x1, x2
+    first, second = common((x1, x2))
+    return first, second
+
+
+def common(xs: Sequence[Any], floating: bool = False) -> list[Tensor]:
+    """Arguments in their common type (a float one if `floating`), on the device of the first tensor among them."""
+    xs = [x if isinstance(x, (Tensor, bool, int, float)) else convert_to_tensor(x) for x in xs]
+    dtype = common_dtype(xs, floating)
+    device = next((x.device for x in xs if isinstance(x, Tensor)), None)
+    return [x.to(dtype) if isinstance(x, Tensor) else convert_to_tensor(x, dtype, device) for x in xs]
+
+
+def common_dtype(xs: Sequence[Any], floating: bool = False) -> torch.dtype:
+    """The type in which tensors and Python numbers are computed together."""
+    kinds = [x.dtype if isinstance(x, Tensor) else dtype_of_scalar(x) for x in xs]
+    if floating:
+        kinds.append(float)
+    return _common_dtype(tuple(kinds), settings.floatx())
+
+
+@lru_cache(4096)
+def _common_dtype(kinds: tuple, floatx: str) -> torch.dtype:
+    return torch_dtype(promote(*(kind if kind in (int, float) else standardize_dtype(kind) for kind in kinds)))
+
+
+def with_scalar(x: Tensor, number: bool | int | float, floating: bool = False) -> Tensor:
+    """`x` in the type that it has beside a Python number."""
+    return x.to(common_dtype((x, number), floating))

@@ -1,0 +1,30 @@
+"""Ops of neural networks."""
+
+from torchkeras.ops.nn.activation import relu as relu
+from torchkeras.ops.nn.activation import gelu as gelu
+from torchkeras.ops.nn.activation import leaky_relu as leaky_relu
+from torchkeras.ops.nn.activation import relu6 as relu6
+from torchkeras.ops.nn.activation import softmax as softmax
+from torchkeras.ops.nn.activation import log_softmax as log_softmax
+from torchkeras.ops.nn.activation import elu as elu
+from torchkeras.ops.nn.activation import selu as selu
+from torchkeras.ops.nn.activation import celu as celu
+from torchkeras.ops.nn.activation import glu as glu
+from torchkeras.ops.nn.activation import sigmoid as sigmoid
+from torchkeras.ops.nn.activation import hard_sigmoid as hard_sigmoid
+from torchkeras.ops.nn.activation import log_sigmoid as log_sigmoid
+from torchkeras.ops.nn.activation import hard_tanh as hard_tanh
+from torchkeras.ops.nn.activation import tanh_shrink as tanh_shrink
+from torchkeras.ops.nn.activation import silu as silu
+from torchkeras.ops.nn.activation import hard_silu as hard_silu
+from torchkeras.ops.nn.activation import softplus as softplus
+from torchkeras.ops.nn.activation import softsign as softsign
+from torchkeras.ops.nn.activation import soft_shrink as soft_shrink
+from torchkeras.ops.nn.activation import hard_shrink as hard_shrink
+from torchkeras.ops.nn.activation import threshold as threshold
+from torchkeras.ops.nn.activation import squareplus as squareplus
+from torchkeras.ops.nn.activation import sparse_plus as sparse_plus
+from torchkeras.ops.nn.activation import sparse_sigmoid as sparse_sigmoid
+from torchkeras.ops.nn.activation import sparsemax as sparsemax
+from torchkeras.ops.nn.activation import hard_silu as hard_swish
+from torchkeras.ops.nn.activation import silu as swish
