@@ -1,0 +1,160 @@
+"""Every op, by the rows of `rows/`: Keras's numbers and types, the inferred form, config, gradient, compilation.
+
+A new op needs a row there; `test_every_op_has_a_row` says so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+import torchkeras
+from tests.ops.row import Row, tensors
+from torchkeras import ops
+from torchkeras.core import registry, tree
+from torchkeras.core.dtypes import standardize_dtype
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import OPS
+
+FOLDER = pathlib.Path(__file__).parent / "rows"
+MODULES = [importlib.import_module(f"tests.ops.rows.{p.stem}") for p in sorted(FOLDER.glob("[a-z]*.py"))]
+ROWS: list[Row] = [row for module in MODULES for row in module.ROWS]
+
+
+
+
+def flat(outputs):
+    return [t for t in tree.flatten(outputs) if t is not None]
+
+
+def same_values(ours, theirs, row, **tolerances):
+    ours, theirs = flat(ours), flat(theirs)
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        a, b = np.asarray(ops.convert_to_numpy(a)), np.asarray(ops.convert_to_numpy(b))
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, **({"rtol": row.rtol, "atol": row.atol} | tolerances))
+
+
+def dtypes_of(outputs):
+    return [standardize_dtype(t.dtype) for t in flat(outputs) if hasattr(t, "dtype")]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_numbers_are_keras(row, rng):
+    arrays = row.arrays(rng)
+    ours = getattr(ops, row.op)(*tensors(arrays), **row.config)
+    if row.keras is not True:
+        assert row.reference is not None, f"{row}: say what it is held against"
+        same_values(ours, row.reference(*arrays, **row.config), row)
+        return
+    theirs = getattr(keras.ops, row.op)(*tensors(arrays), **row.config)
+    assert dtypes_of(ours) == dtypes_of(theirs)
+    same_values(ours, theirs, row)
+
+
+@pytest.mark.parametrize("row, dtype", [(r, d) for r in ROWS for d in r.dtypes], ids=str)
+def test_types_are_keras(row, dtype, rng):
+    arrays = row.arrays(rng)
+    theirs = getattr(keras.ops, row.op)(*tensors(arrays, dtype), **row.config)
+    ours = getattr(ops, row.op)(*tensors(arrays, dtype), **row.config)
+    assert dtypes_of(ours) == dtypes_of(theirs)
+
+
+def symbols(values, batch):
+    """KerasTensors in the place of tensors, their first size unknown if `batch` is None."""
+
+    def convert(value):
+        if isinstance(value, list):
+            return [convert(item) for item in value]
+        if not isinstance(value, torch.Tensor):
+            return value
+        shape = (None, *value.shape[1:]) if batch is None and value.dim() else tuple(value.shape)
+        return torchkeras.Input(batch_shape=shape, dtype=standardize_dtype(value.dtype))
+
+    return [convert(value) for value in values]
+
+
+@pytest.mark.parametrize("batch", ["known", None])
+@pytest.mark.parametrize("row", [r for r in ROWS if r.symbolic is True], ids=str)
+def test_symbolic_form_is_the_eager_one(row, batch, rng):
+    given = tensors(row.arrays(rng))
+    eager = flat(getattr(ops, row.op)(*given, **row.config))
+    inputs = symbols(given, batch)
+    outputs = getattr(ops, row.op)(*inputs, **row.config)
+    described = flat(outputs)
+    assert len(described) == len(eager)
+    for symbol, value in zip(described, eager):
+        assert isinstance(symbol, KerasTensor)
+        assert symbol.dtype == standardize_dtype(value.dtype)
+        assert len(symbol.shape) == value.dim()
+        assert all(a == b or a is None for a, b in zip(symbol.shape, value.shape))
+        if batch is not None:
+            assert symbol.shape == tuple(value.shape)
+    if batch is None:
+        return
+    model = torchkeras.Model([t for t in tree.flatten(inputs) if isinstance(t, KerasTensor)], outputs)
+    copied = torchkeras.Model.from_config(model.get_config())
+    values = [t for t in tree.flatten(given) if isinstance(t, torch.Tensor)]
+    for made in (model, copied):
+        for a, b in zip(flat(made(values)), eager):
+            torch.testing.assert_close(a, b, equal_nan=True)
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.symbolic is True and r.keras is True], ids=str)
+def test_keras_reads_the_graph(row, rng):
+    given = tensors(row.arrays(rng))
+    inputs = symbols(given, "known")
+    flat_inputs = [t for t in tree.flatten(inputs) if isinstance(t, KerasTensor)]
+    model = torchkeras.Model(flat_inputs, getattr(ops, row.op)(*inputs, **row.config))
+    theirs = keras.models.model_from_json(model.to_json())
+    values = [t for t in tree.flatten(given) if isinstance(t, torch.Tensor)]
+    same_values(theirs(values), model(values), row)
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.gradient is True], ids=str)
+def test_gradients_are_finite_differences(row, rng):
+    given = tensors(row.arrays(rng), "float64")
+    wanted = [t.requires_grad_() for t in tree.flatten(given) if isinstance(t, torch.Tensor) and t.dtype == torch.float64]
+    assert wanted, f"{row} has no float input: say so in gradient="
+
+    def function(*_):
+        outputs = flat(getattr(ops, row.op)(*given, **row.config))
+        return tuple(t for t in outputs if t.is_floating_point() or t.is_complex())
+
+    assert torch.autograd.gradcheck(function, wanted, fast_mode=True)
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.compiled is True], ids=str)
+def test_compiles_without_a_break(row, rng):
+    given = tensors(row.arrays(rng))
+    torch.compiler.reset()
+    compiled = torch.compile(lambda *a: getattr(ops, row.op)(*a, **row.config), fullgraph=True, backend="eager")
+    for a, b in zip(flat(compiled(*given)), flat(getattr(ops, row.op)(*given, **row.config))):
+        torch.testing.assert_close(a, b, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_every_op_is_in_keras_by_its_file_name(name):
+    definition = OPS[name]
+    module, class_name = registry.public_name(definition.operation_class)
+    theirs = getattr(importlib.import_module(module), class_name)
+    accepted = inspect.signature(theirs.__init__).parameters
+    extra = [n for n in definition.config if n not in accepted]
+    assert not extra, f"{class_name} of Keras takes {list(accepted)}: {extra} belong to the call, see `call=` of @op"
+
+
+def test_every_op_has_a_row():
+    public = {name for name in OPS if hasattr(ops, name)}
+    assert sorted(public - {row.op for row in ROWS}) == []
+
+
+def test_reasons_are_given():
+    flags = ("gradient", "symbolic", "compiled", "keras")
+    assert [str(row) for row in ROWS if any(getattr(row, flag) is False for flag in flags)] == []
