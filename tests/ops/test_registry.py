@@ -27,8 +27,6 @@ MODULES = [importlib.import_module(f"tests.ops.rows.{p.stem}") for p in sorted(F
 ROWS: list[Row] = [row for module in MODULES for row in module.ROWS]
 
 
-
-
 def flat(outputs):
     return [t for t in tree.flatten(outputs) if t is not None]
 
@@ -121,7 +119,9 @@ def test_keras_reads_the_graph(row, rng):
 @pytest.mark.parametrize("row", [r for r in ROWS if r.gradient is True], ids=str)
 def test_gradients_are_finite_differences(row, rng):
     given = tensors(row.arrays(rng), "float64")
-    wanted = [t.requires_grad_() for t in tree.flatten(given) if isinstance(t, torch.Tensor) and t.dtype == torch.float64]
+    wanted = [
+        t.requires_grad_() for t in tree.flatten(given) if isinstance(t, torch.Tensor) and t.dtype == torch.float64
+    ]
     assert wanted, f"{row} has no float input: say so in gradient="
 
     def function(*_):

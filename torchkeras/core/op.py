@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor
@@ -223,7 +223,7 @@ def _dispatcher(definition: OpDef) -> Callable:
             signature.append("*")
             star = True
         star = star or p.kind is p.VAR_POSITIONAL
-        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
         signature.append(stars + name + (f"=_default{i}" if p.default is not p.empty else ""))
         if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD):
             named.append(f"**{name}" if stars else f"{name!r}: {name}")
@@ -303,6 +303,21 @@ def _alike(xs: Any, shared: bool) -> bool:
     return True
 
 
+@overload
+def op(function: F) -> F: ...
+@overload
+def op(
+    *,
+    dtype: Rule = ...,
+    elementwise: bool = ...,
+    scalar: bool = ...,
+    call: tuple[str, ...] = ...,
+    keep: tuple[str, ...] = ...,
+    name: str | None = ...,
+    module: str = ...,
+    file_module: str = ...,
+    spec: Callable | None = ...,
+) -> Callable[[F], F]: ...
 def op(
     function: Callable | None = None,
     *,
