@@ -124,8 +124,11 @@ def test_gradients_are_finite_differences(row, rng):
     ]
     assert wanted, f"{row} has no float input: say so in gradient="
 
+    definition = OPS[row.op]  # what narrows to 32 bits is held in its body, which takes what it is given
+    called = definition.function if definition.narrow else getattr(ops, row.op)
+
     def function(*_):
-        outputs = flat(getattr(ops, row.op)(*given, **row.config))
+        outputs = flat(called(*given, **row.config))
         return tuple(t for t in outputs if t.is_floating_point() or t.is_complex())
 
     assert torch.autograd.gradcheck(function, wanted, fast_mode=True)

@@ -19,10 +19,10 @@ from torchkeras.core import registry
 from torchkeras.core.infer import infer, infer_elementwise
 from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.operation import Operation
-from torchkeras.core.promotion import FLOATS, common, float_tensor, tensor, with_scalar
+from torchkeras.core.promotion import FLOATS, NARROW, common, float_tensor, tensor, with_scalar
 
 OPS: dict[str, OpDef] = {}
-Rule = Literal["keep", "float", "common", "common_float"]
+Rule = Literal["keep", "float", "common", "common_float", "narrow", "narrow_float"]
 F = TypeVar("F", bound=Callable[..., Any])
 _NUMBERS = (bool, int, float)
 
@@ -50,6 +50,8 @@ class OpDef:
         self.name = function.__name__
         self.spec = spec
         self.dtype = dtype
+        self.floating = dtype.endswith("float")
+        self.narrow = dtype.startswith("narrow")
         self.elementwise = elementwise
         self.scalar = scalar
         self.keep = keep
@@ -77,7 +79,7 @@ class OpDef:
         """Convert what should be tensors by the rule of promotion, and run the function."""
         try:
             if self.scalar and isinstance(values[0], Tensor) and isinstance(values[1], _NUMBERS):
-                first = with_scalar(values[0], values[1], self.dtype == "common_float")
+                first = with_scalar(values[0], values[1], self.floating, self.narrow)
                 return self.function(first, *values[1:], **keywords)
             return self.function(*self._converted(values), **keywords)
         except Exception as error:
@@ -117,7 +119,7 @@ class OpDef:
             return [tensor(value) for value in values]
         if self.dtype == "float":
             return [float_tensor(value) for value in values]
-        return common(values, floating=self.dtype == "common_float")
+        return common(values, self.floating, self.narrow)
 
     def symbolic(self, values: tuple, keywords: dict[str, Any]) -> Any:
         """Record the call: the tensors become the node's arguments, the rest the operation's config."""
@@ -240,9 +242,11 @@ def _dispatcher(definition: OpDef) -> Callable:
         named=", ".join(named),
     )
     scope: dict[str, Any] = {f"_default{i}": p.default for i, p in enumerate(parameters.values())}
+    floats = FLOATS & NARROW if definition.narrow else FLOATS
     scope |= {
         "Tensor": Tensor,
-        "FLOATS": FLOATS,
+        "FLOATS": floats,
+        "FIT": floats if definition.floating else NARROW,
         "BOOL": torch.bool,
         "NUMBERS": frozenset((int, float)),
         "alike": _alike,
@@ -256,7 +260,8 @@ def _dispatcher(definition: OpDef) -> Callable:
 def _ready(definition: OpDef) -> str:
     """The condition, as source, under which the arguments need no conversion."""
     parameters = definition.signature.parameters
-    floating, shared = definition.dtype.endswith("float"), definition.dtype.startswith("common")
+    floating, shared = definition.floating, definition.narrow or definition.dtype.startswith("common")
+    limited = floating or definition.narrow
     tests: list[str] = []
     required: list[str] = []
     for name in definition.tensors:
@@ -264,7 +269,7 @@ def _ready(definition: OpDef) -> str:
         if name in definition.keep:
             tests.append(f"isinstance({name}, Tensor)")
         elif p.kind is p.VAR_POSITIONAL or name in definition.lists:
-            tests.append(f"alike({name}, {shared})" + (f" and {name}[0].dtype in FLOATS" if floating else ""))
+            tests.append(f"alike({name}, {shared})" + (f" and {name}[0].dtype in FIT" if limited else ""))
         elif p.default is None:
             if definition.dtype == "keep":
                 tests.append(f"({name} is None or isinstance({name}, Tensor))")
@@ -278,13 +283,14 @@ def _ready(definition: OpDef) -> str:
         kept = f"{first}.dtype in FLOATS and {second}.__class__ in NUMBERS"
         if not floating:
             kept += f" or {second}.__class__ is int and {first}.dtype is not BOOL"
+            kept += f" and {first}.dtype in FIT" if limited else ""
         both = f"isinstance({second}, Tensor) and {first}.dtype is {second}.dtype"
-        both += f" and {first}.dtype in FLOATS" if floating else ""
+        both += f" and {first}.dtype in FIT" if limited else ""
         return f"isinstance({first}, Tensor) and ({both} or {kept})"
     if shared:
         checks += [f"{required[0]}.dtype is {name}.dtype" for name in required[1:]]
-    if floating:
-        checks += [f"{name}.dtype in FLOATS" for name in (required[:1] if shared else required)]
+    if limited:
+        checks += [f"{name}.dtype in FIT" for name in (required[:1] if shared else required)]
     return " and ".join(checks + tests) or "False"
 
 
@@ -338,7 +344,8 @@ def op(
 
     Args:
         dtype: what the tensors' types become: `"keep"`, `"float"` (each one's integers become `floatx()`), `"common"`
-            (Keras's lattice over all), `"common_float"` (that, and integers become floats).
+            (Keras's lattice over all), `"common_float"` (that, and integers become floats); `"narrow"` and
+            `"narrow_float"` are these two with 64 bits made 32, where Keras does that.
         elementwise: the output's shape is the inputs' broadcast shape, so that unknown sizes are exact.
         scalar: the second argument may arrive as a Python number; the first has then the type that results.
         call: names of parameters that are no tensors, yet belong to the call in Keras's files, not to the config.

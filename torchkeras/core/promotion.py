@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from torchkeras.core import settings
-from torchkeras.core.dtypes import dtype_of_scalar, promote, standardize_dtype, torch_dtype
+from torchkeras.core.dtypes import TORCH_DTYPES, dtype_of_scalar, promote, result_type, standardize_dtype, torch_dtype
 from torchkeras.core.tensors import convert_to_tensor
 
 FLOATS = frozenset(
     getattr(torch, name)
     for name in "float16 bfloat16 float32 float64 complex64 complex128 float8_e4m3fn float8_e5m2".split()
 )
+
+NARROW = frozenset(TORCH_DTYPES.values()) - {torch.int64, torch.uint64, torch.float64, torch.complex128}
 
 
 def tensor(x: Any) -> Tensor:
@@ -38,27 +40,31 @@ def pair(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def common(xs: Sequence[Any], floating: bool = False) -> list[Tensor]:
-    """Arguments in their common type (a float one if `floating`), on the device of the first tensor among them."""
+def common(xs: Sequence[Any], floating: bool = False, narrow: bool = False) -> list[Tensor]:
+    """Arguments in their common type, on the device of the first tensor among them.
+
+    The type is a float one if `floating`; if `narrow`, one of 64 bits becomes that of 32.
+    """
     xs = [x if isinstance(x, (Tensor, bool, int, float)) else convert_to_tensor(x) for x in xs]
-    dtype = common_dtype(xs, floating)
+    dtype = common_dtype(xs, floating, narrow)
     device = next((x.device for x in xs if isinstance(x, Tensor)), None)
     return [x.to(dtype) if isinstance(x, Tensor) else convert_to_tensor(x, dtype, device) for x in xs]
 
 
-def common_dtype(xs: Sequence[Any], floating: bool = False) -> torch.dtype:
+def common_dtype(xs: Sequence[Any], floating: bool = False, narrow: bool = False) -> torch.dtype:
     """The type in which tensors and Python numbers are computed together."""
     kinds = [x.dtype if isinstance(x, Tensor) else dtype_of_scalar(x) for x in xs]
     if floating:
         kinds.append(float)
-    return _common_dtype(tuple(kinds), settings.floatx())
+    return _common_dtype(tuple(kinds), settings.floatx(), narrow)
 
 
 @lru_cache(4096)
-def _common_dtype(kinds: tuple, floatx: str) -> torch.dtype:
-    return torch_dtype(promote(*(kind if kind in (int, float) else standardize_dtype(kind) for kind in kinds)))
+def _common_dtype(kinds: tuple, floatx: str, narrow: bool) -> torch.dtype:
+    join = result_type if narrow else promote
+    return torch_dtype(join(*(kind if kind in (int, float) else standardize_dtype(kind) for kind in kinds)))
 
 
-def with_scalar(x: Tensor, number: bool | int | float, floating: bool = False) -> Tensor:
+def with_scalar(x: Tensor, number: bool | int | float, floating: bool = False, narrow: bool = False) -> Tensor:
     """`x` in the type that it has beside a Python number."""
-    return x.to(common_dtype((x, number), floating))
+    return x.to(common_dtype((x, number), floating, narrow))
