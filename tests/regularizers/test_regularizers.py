@@ -65,7 +65,7 @@ def test_users_functions_and_classes(w):
         (lambda: regularizers.L1L2(l2=float("inf")), "l2 must"),
         (lambda: regularizers.L1("0.1"), "l1 must"),
         (lambda: regularizers.OrthogonalRegularizer(None), "factor must"),
-        (lambda: regularizers.OrthogonalRegularizer(mode="diagonal"), "mode must"),
+        (lambda: regularizers.OrthogonalRegularizer(mode="diagonal"), "argument `mode`"),
         (lambda: regularizers.OrthogonalRegularizer()(torch.ones(2, 2, 2)), r"\(2, 2, 2\)"),
         (lambda: regularizers.get("l3"), "Known: .*L1L2"),
         (lambda: regularizers.get(0.01), "received 0.01"),

@@ -88,8 +88,8 @@ class GivenValues(Constant):
     def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
         if tuple(shape) != tuple(self.value.shape):
             raise ValueError(
-                f"An array given as initializer must have the weight's shape {tuple(shape)}; it has "
-                f"{tuple(self.value.shape)}. Use initializers.Constant to broadcast it."
+                f"Expected `shape` to be {tuple(self.value.shape)}, that of the array given as initializer. Received: "
+                f"shape={tuple(shape)}. Use initializers.Constant to broadcast an array."
             )
         return super().__call__(shape, dtype)
 

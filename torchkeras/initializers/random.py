@@ -133,13 +133,13 @@ class VarianceScaling(RandomInitializer):
         output_axes: Any = None,
     ) -> None:
         if scale <= 0.0:
-            raise ValueError(f"scale must be positive; received {scale}.")
+            raise ValueError(f"Argument `scale` must be positive float. Received: scale={scale}")
         if mode not in _MODES:
-            raise ValueError(f"mode must be one of {_MODES}; received {mode!r}.")
+            raise ValueError(f"Invalid `mode` argument: {mode!r}. It must be one of {_MODES}.")
         distribution = distribution.lower()
         distribution = "truncated_normal" if distribution == "normal" else distribution
         if distribution not in _DISTRIBUTIONS:
-            raise ValueError(f"distribution must be one of {_DISTRIBUTIONS}; received {distribution!r}.")
+            raise ValueError(f"Invalid `distribution` argument: {distribution!r}. It must be one of {_DISTRIBUTIONS}.")
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)

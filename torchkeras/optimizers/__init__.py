@@ -1,5 +1,6 @@
 """Optimizers (`keras.optimizers`)."""
 
+from torchkeras.optimizers import legacy as legacy
 from torchkeras.optimizers import schedules as schedules
 from torchkeras.optimizers.adafactor import Adafactor as Adafactor
 from torchkeras.optimizers.adagrad import Adadelta as Adadelta

@@ -12,6 +12,7 @@ from torchkeras.core.variable import Variable
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.rules import descend_, lerp_, smaller
 
 
 class Adafactor(Optimizer):
@@ -77,29 +78,35 @@ class Adafactor(Optimizer):
         self._track(mean)
         return mean
 
+    def kind_of(self, variable: Any) -> bool:
+        """Whether it has rows and columns."""
+        return variable.dim() >= 2
+
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        falling = step**-0.5
-        rate, decay = min(lr, falling), 1 - step**self.beta_2_decay
-        for i, (w, g) in enumerate(zip(batch.parameters, grads)):
-            slots = {name: row[i] for name, row in batch.slots.items()}
-            self._update_one(w, g, slots, rate, decay)
-
-    def _update_one(self, w: torch.Tensor, g: torch.Tensor, slots: dict[str, Any], rate: Any, decay: Any) -> None:
-        scale = _rms(w).clamp(min=self.epsilon_2) * rate
-        squares = g.square() + self.epsilon_1
-        velocity = slots["velocity"]
-        if w.dim() >= 2:
-            row, column = slots["row"], slots["column"]
-            row.lerp_(squares.mean(dim=-1), 1 - decay)
-            column.lerp_(squares.mean(dim=-2), 1 - decay)
-            shares = row / row.mean(dim=-1, keepdim=True)
-            velocity.copy_(shares.unsqueeze(-1) * column.unsqueeze(-2))
+        rate, share = smaller(lr, step**-0.5), step**self.beta_2_decay
+        squares = torch._foreach_mul(grads, grads)
+        torch._foreach_add_(squares, self.epsilon_1)
+        velocities = batch.slots["velocity"]
+        if batch.kind:
+            lerp_(velocities, self._factored(batch, squares, share), 1.0)  # a copy; of sharded tensors too
         else:
-            velocity.lerp_(squares, 1 - decay)
-        change = g / velocity.sqrt()
-        change /= (_rms(change) / self.clip_threshold).clamp(min=1.0)
-        w.sub_(change.mul_(scale))
+            lerp_(velocities, squares, share)
+        changes = torch._foreach_div(grads, torch._foreach_sqrt(velocities))
+        scales = torch._foreach_clamp_min(_rms(batch.parameters), self.epsilon_2)
+        excess = torch._foreach_div(_rms(changes), self.clip_threshold)
+        torch._foreach_div_(scales, torch._foreach_clamp_min(excess, 1.0))
+        torch._foreach_mul_(changes, scales)
+        descend_(batch.parameters, changes, rate)
+
+    def _factored(self, batch: Batch, squares: list, share: Any) -> list:
+        """The means of squares made of those of the rows and of the columns, which this moves on."""
+        rows, columns = batch.slots["row"], batch.slots["column"]
+        lerp_(rows, [square.mean(dim=-1) for square in squares], share)
+        lerp_(columns, [square.mean(dim=-2) for square in squares], share)
+        shares = torch._foreach_div(rows, [row.mean(dim=-1, keepdim=True) for row in rows])
+        return [row.unsqueeze(-1) * column.unsqueeze(-2) for row, column in zip(shares, columns)]
 
 
-def _rms(x: torch.Tensor) -> torch.Tensor:
-    return x.square().mean().sqrt()
+def _rms(tensors: list) -> list:
+    """The root mean square of each tensor."""
+    return list(torch._foreach_div(torch._foreach_norm(tensors), [max(t.numel(), 1) ** 0.5 for t in tensors]))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Unpack
 
 import torch
 
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, is_number, lerp_, lerp_square_, root
+from torchkeras.optimizers.rules import descend_, is_number, lerp_, lerp_square_, root, sqrt
 
 
 class Adam(Optimizer):
@@ -48,8 +47,9 @@ class Adam(Optimizer):
         return [*groups, {"velocity_hat": 0.0}] if self.amsgrad else groups
 
     def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        fused = batch.fusible and is_number(lr)
-        decay = self.weight_decay if fused and batch.all_decay else None
+        counted = not isinstance(step, torch.Tensor)  # a rate on a device is float32 for the kernel
+        fused = batch.fusible and is_number(lr) and (counted or grads[0].dtype == torch.float32)
+        decay = self.weight_decay if fused and counted and batch.all_decay else None
         if decay is None:
             self.shrink(batch, lr)
         if fused:
@@ -67,7 +67,7 @@ class Adam(Optimizer):
         directions = torch._foreach_div(momentums, root(velocities, self.epsilon))
         descend_(batch.parameters, directions, corrected_rate(lr, self.beta_1, self.beta_2, step))
 
-    def _fused(self, batch: Batch, grads: list, lr: float, step: int, decay: float) -> None:
+    def _fused(self, batch: Batch, grads: list, lr: float, step: Any, decay: float) -> None:
         """torch's kernel with its own bias correction switched off: it happens in the rate, as in Keras."""
         rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
         kernel = torch._fused_adamw_ if decay else torch._fused_adam_
@@ -78,10 +78,10 @@ class Adam(Optimizer):
             batch.slots["velocity"],
             batch.slots["velocity_hat"] if self.amsgrad else [],
             [self._infinity(batch.parameters[0].device)] * len(grads),
-            lr=rate,
+            lr=rate if isinstance(rate, float) else rate.float(),
             beta1=self.beta_1,
             beta2=self.beta_2,
-            weight_decay=decay * lr / rate if rate else 0.0,  # the kernel multiplies it by its rate
+            weight_decay=decay * lr / rate if decay and rate else 0.0,  # the kernel multiplies it by its rate
             eps=self.epsilon,
             amsgrad=self.amsgrad,
             maximize=False,
@@ -118,6 +118,4 @@ class AdamW(Adam):
 
 def corrected_rate(lr: Any, beta_1: float, beta_2: float, step: Any) -> Any:
     """`lr * sqrt(1 - beta_2**step) / (1 - beta_1**step)`."""
-    if isinstance(step, torch.Tensor):
-        return lr * torch.sqrt(1 - beta_2**step) / (1 - beta_1**step)
-    return lr * math.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+    return lr * sqrt(1 - beta_2**step) / (1 - beta_1**step)

@@ -85,7 +85,8 @@ class Nadam(Optimizer):
         super()._update(plan, grads, lr, step)
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        product = self._u_product if isinstance(step, torch.Tensor) else self._u_product.item()
+        # For torch.compile a tensor that is no variable.
+        product = self._u_product * 1.0 if isinstance(step, torch.Tensor) else self._u_product.item()
         u, u_next = self._momentum_at(step), self._momentum_at(step + 1)
         momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)

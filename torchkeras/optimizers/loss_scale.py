@@ -10,6 +10,7 @@ import torch
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
+from torchkeras.optimizers.undo import Undo
 
 _INNER_ARGUMENTS = {
     "weight_decay": None,
@@ -59,6 +60,7 @@ class LossScaleOptimizer(Optimizer):
         self.initial_scale = initial_scale
         self.dynamic_growth_steps = dynamic_growth_steps
         self.inner_optimizer.loss_scale_factor = None
+        self._overwritten: set[int] = set()
 
     def build(self, variables: Iterable[Any]) -> None:
         if self.built:
@@ -66,8 +68,18 @@ class LossScaleOptimizer(Optimizer):
         variables = list(variables)
         self.step_counter = self._add_number("step_counter", 0, torch.int32)
         self.dynamic_scale = self._add_number("dynamic_scale", self.initial_scale, torch.float32)
+        self._overwritten = {id(v) for v in variables if planning.is_overwritten(v)}
         self.inner_optimizer.build(variables)
         super().build(variables)
+        if variables:
+            self._move(variables[0].device)
+
+    def _move(self, device: torch.device) -> None:
+        """Keep scale and counts on the device, which alone knows whether the gradients are finite."""
+        for number in (self.step_counter, self.dynamic_scale):
+            number.data = number.data.to(device)
+        if isinstance(self.inner_optimizer, Optimizer):
+            self.inner_optimizer.count_on(device)
 
     @property
     def variables(self) -> list[Any]:
@@ -93,39 +105,58 @@ class LossScaleOptimizer(Optimizer):
                 planning.indices_of(self, grads, None)  # tells that there is nothing to build with
             self.build(variables)
         with torch.no_grad():
-            if not self.check_finite(grads):
-                self.step_counter.zero_()
-                self.dynamic_scale.mul_(0.5)
-                return
-            self.inner_optimizer.apply(self._unscaled(grads, variables), variables)
-            if self.step_counter.item() == self.dynamic_growth_steps - 1:
-                self.step_counter.zero_()
-                self.dynamic_scale.mul_(2.0)
-            else:
-                self.step_counter.add_(1)
+            changing = self._trainable_variables if variables is None else variables
+            if changing and changing[0].device != self.dynamic_scale.device:
+                self._move(changing[0].device)
+            finite = self.check_finite(grads)
+            self._apply_if(finite, self._unscaled(grads, changing), changing)
+            self._adapt_scale(finite)
 
-    def _unscaled(self, grads: list, variables: list | None) -> list:
-        variables = self._trainable_variables if variables is None else variables
-        scaled = [
-            i for i, (g, v) in enumerate(zip(grads, variables)) if g is not None and not planning.is_overwritten(v)
-        ]
-        if not scaled:
-            return grads
-        unscaled = torch._foreach_div([grads[i] for i in scaled], self.dynamic_scale.item())
+    def _apply_if(self, finite: torch.Tensor, grads: list, variables: list) -> None:
+        """The inner optimizer's step, taken back where gradients are not finite; without waiting to know it."""
+        inner = self.inner_optimizer
+        if not isinstance(inner, Optimizer):  # torch's own can't take steps back
+            if finite:
+                inner.apply(grads, variables)
+            return
+        undo = Undo([*variables, *inner._state()])
+        inner.apply(grads, variables)
+        undo.unless(finite)
+
+    def _adapt_scale(self, finite: torch.Tensor) -> None:
+        """Double the scale after enough finite steps in a row, halve it after another one."""
+        steps = self.step_counter + 1
+        enough = steps == self.dynamic_growth_steps
+        self.dynamic_scale.mul_(torch.where(finite, torch.where(enough, 2.0, 1.0), 0.5))
+        self.step_counter.copy_(torch.where(finite & ~enough, steps, 0))
+
+    def _unscaled(self, grads: list, variables: list) -> list:
         result = list(grads)
-        for i, grad in zip(scaled, unscaled):
-            result[i] = grad
+        groups: dict[Any, list[int]] = {}
+        for i, (grad, variable) in enumerate(zip(grads, variables)):
+            if grad is not None and not (self._overwritten and id(variable) in self._overwritten):
+                result[i] = _wide(torch.as_tensor(grad))
+                groups.setdefault(result[i].device, []).append(i)
+        for device, places in groups.items():
+            unscaled = torch._foreach_div([result[i] for i in places], self.dynamic_scale.to(device))
+            for i, grad in zip(places, unscaled):
+                result[i] = grad
         return result
 
-    def check_finite(self, grads: Sequence) -> bool:
-        """Whether all numbers of all gradients are finite. The one place where a step waits for the device."""
+    def check_finite(self, grads: Sequence) -> torch.Tensor:
+        """Whether all numbers of all gradients are finite: a tensor, which nobody waits for here."""
         present = [torch.as_tensor(g) for g in grads if g is not None]
         # The greatest absolute value is NaN or infinite if any number is.
-        largest = clipping.norms_of(present, torch.inf) if present else []
-        return all(bool(torch.isfinite(torch.stack(part)).all()) for part in _by_device(largest))
+        largest = clipping.norms_of(present, torch.inf) if present else [torch.zeros(())]
+        device = self.dynamic_scale.device if self.built else largest[0].device
+        finite = [torch.isfinite(torch.stack(part)).all().to(device) for part in _by_device(largest)]
+        return finite[0] if len(finite) == 1 else torch.stack(finite).all()
 
     def scale_loss(self, loss: Any) -> Any:
-        return loss * (self.dynamic_scale.item() if self.built else self.initial_scale)
+        if not self.built:
+            return loss * self.initial_scale
+        scale = self.dynamic_scale.detach().clone()  # the step changes it in place
+        return loss * (scale.to(loss.device) if isinstance(loss, torch.Tensor) else scale)
 
     def finalize_variable_values(self, var_list: Sequence) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
@@ -143,6 +174,11 @@ class LossScaleOptimizer(Optimizer):
         config = dict(config)
         inner = deserialize_keras_object(config.pop("inner_optimizer"), custom_objects=custom_objects)
         return cls(inner, **config)
+
+
+def _wide(grad: torch.Tensor) -> torch.Tensor:
+    """A gradient in a type that holds any scale."""
+    return grad.float() if grad.dtype in (torch.float16, torch.bfloat16) else grad
 
 
 def _by_device(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:

@@ -133,6 +133,14 @@ class MultiOptimizer(Optimizer):
     def variables(self) -> list[Any]:
         return [*self._variables, *(v for optimizer in self._inner_optimizers for v in optimizer.variables)]
 
+    def count_on(self, device: Any) -> None:
+        super().count_on(device)
+        for optimizer in self._inner_optimizers:
+            optimizer.count_on(device)
+
+    def _state(self) -> list[Any]:
+        return [*super()._state(), *(v for optimizer in self._inner_optimizers for v in optimizer._state())]
+
     @property
     def learning_rate(self) -> Any:
         raise AttributeError("A MultiOptimizer has no learning rate of its own: see those of its `optimizers`.")
@@ -193,4 +201,6 @@ def _check_inner(optimizer: Any, place: str) -> None:
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{place} the optimizer must be an Optimizer. Received: {optimizer!r}")
     if isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
-        raise ValueError(f"{place} the optimizer cannot be {type(optimizer).__name__}: it wraps others itself.")
+        raise ValueError(
+            f"{type(optimizer).__name__} cannot be used inside an MultiOptimizer. {place} there must be another."
+        )

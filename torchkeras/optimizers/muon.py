@@ -136,7 +136,11 @@ class Muon(Optimizer):
         torch._foreach_mul_(momentums, self.momentum)
         torch._foreach_add_(momentums, grads)
         ahead = torch._foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
-        directions = [self.lr_adjust(self.zeropower_via_newtonschulz5(matrix, self.ns_steps)) for matrix in ahead]
+        directions: list[Any] = [None] * len(grads)
+        for places in _by_shape(ahead):  # one iteration for all matrices of a shape
+            matrices = self.zeropower_via_newtonschulz5(torch.stack([ahead[i] for i in places]), self.ns_steps)
+            for i, matrix in zip(places, matrices.unbind()):
+                directions[i] = self.lr_adjust(matrix)
         descend_(batch.parameters, directions, lr)
 
     def lr_adjust(self, x: torch.Tensor) -> torch.Tensor:
@@ -158,3 +162,11 @@ class Muon(Optimizer):
             square = x @ x.mT
             x = self.muon_a * x + (self.muon_b * square + self.muon_c * square @ square) @ x
         return x.mT if tall else x
+
+
+def _by_shape(matrices: list) -> list[list[int]]:
+    """The places of the matrices, those of a shape together."""
+    places: dict[Any, list[int]] = {}
+    for i, matrix in enumerate(matrices):
+        places.setdefault(matrix.shape, []).append(i)
+    return list(places.values())

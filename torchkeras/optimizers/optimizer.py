@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterable, Sequence
 from operator import is_
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 
@@ -16,24 +16,12 @@ from torchkeras.core.configurable import Configurable, config_of
 from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.variable import Variable
-from torchkeras.optimizers import clipping, planning, slots, stateless
+from torchkeras.optimizers import accumulation, clipping, planning, slots, stateless
+from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
+from torchkeras.optimizers.arguments import check_arguments
 from torchkeras.optimizers.batch import Batch, Plan, to_parameter
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
-
-
-class OptimizerArguments(TypedDict, total=False):
-    """The arguments that every optimizer takes by keyword; `Optimizer` describes them."""
-
-    weight_decay: float | None
-    clipnorm: float | None
-    clipvalue: float | None
-    global_clipnorm: float | None
-    use_ema: bool
-    ema_momentum: float
-    ema_overwrite_frequency: int | None
-    loss_scale_factor: float | None
-    gradient_accumulation_steps: int | None
-    name: str | None
+from torchkeras.optimizers.undo import Undo
 
 
 class Optimizer(Configurable):
@@ -92,6 +80,9 @@ class Optimizer(Configurable):
         self._slots: dict[str, list] = {}
         self._undecayed: set[int] = set()
         self._undecayed_names: re.Pattern | None = None
+        self._counts_on_device = False
+        self._accumulated_weight: Any = None
+        self.batch_weight: Any = None
         self.built = False
         self.name = naming.auto_name(type(self).__name__) if name is None else name
         self.weight_decay = weight_decay
@@ -103,7 +94,7 @@ class Optimizer(Configurable):
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
-        _check_arguments(self)
+        check_arguments(self)
         self._iterations = self._add_number("iteration", 0, torch.int32)
         if callable(learning_rate):
             self._learning_rate = learning_rate
@@ -142,7 +133,8 @@ class Optimizer(Configurable):
         """Update one variable (Keras's way of defining an algorithm)."""
         batch = self._plan_of((self._get_variable_index(variable),)).batches[0]
         with torch.no_grad():
-            step = int(self.iterations) + 1
+            updates = self._count() // (self.gradient_accumulation_steps or 1)
+            step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
             self.update_many(batch, [to_parameter(gradient, variable)], _number(learning_rate), step)
 
     def kind_of(self, variable: Any) -> Any:
@@ -295,6 +287,22 @@ class Optimizer(Configurable):
                 f"{self.name!r} has {current!r}. Received: learning_rate={learning_rate!r}"
             )
 
+    def _count(self) -> Any:
+        """How often `apply` was called: an integer, or a tensor where reading it would mean waiting for a device."""
+        waits = self._counts_on_device or torch.compiler.is_compiling()
+        return self._iterations if waits else self._iterations.item()
+
+    def count_on(self, device: torch.device) -> None:
+        """Count steps on a device, which alone knows whether they happen: `LossScaleOptimizer` takes steps back."""
+        self._counts_on_device = True
+        for variable in self._state():
+            if variable.dim() == 0 and variable.device != device:
+                variable.data = variable.data.to(device)
+
+    def _state(self) -> list[Any]:
+        """The variables that steps change: all but the learning rate."""
+        return [v for v in self._variables if v is not self._learning_rate]
+
     def _rate(self, count: Any) -> Any:
         """The rate as a Python number, or as a tensor when reading it would mean waiting for a device."""
         rate = self._learning_rate
@@ -367,23 +375,36 @@ class Optimizer(Configurable):
         self._plans: dict[tuple[int, ...], Plan] = {}
 
     def _apply_plan(self, plan: Plan, grads: list) -> None:
-        count = self._iterations if torch.compiler.is_compiling() else self._iterations.item()
-        updates = count
+        count = self._count()
+        updates, due, every = count, True, self.gradient_accumulation_steps
         if self.loss_scale_factor is not None:
             grads = torch._foreach_div(grads, self.loss_scale_factor)
-        every = self.gradient_accumulation_steps
         if every:
-            grads = self._accumulate(plan, grads, (count + 1) % every == 0)
-            updates = count // every
-        if grads is not None:
-            step = updates + 1 if isinstance(updates, int) else (updates + 1).double()  # type: ignore[union-attr]
-            self._update(plan, self._clip_gradients(grads, plan), self._rate(count), step)
-            if every:
-                torch._foreach_zero_(plan.all_accumulators)
+            updates, due = count // every, (count + 1) % every == 0
+            self._accumulate(plan, grads, count % every)
+        if isinstance(due, torch.Tensor):
+            undo = Undo([*plan.variables, *self._state()])
+            self._step(plan, grads, count, updates)
+            undo.unless(due)
+        elif due:
+            self._step(plan, grads, count, updates)
+        if every and due is not False:
+            accumulation.clear(plan, due)
         if self.use_ema:
-            self._average(plan, updates)
+            accumulation.move_averages(plan, updates, self.ema_momentum, self.ema_overwrite_frequency)
         for variable in plan.constrained:
             slots.assign(variable, variable.constraint(variable))
+
+    def _step(self, plan: Plan, grads: list, count: Any, updates: Any) -> None:
+        if self.gradient_accumulation_steps:
+            grads = torch._foreach_div(plan.accumulators, self.gradient_accumulation_steps)  # type: ignore[assignment]
+        step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
+        self._update(plan, self._clip_gradients(grads, plan), self._rate(count), step)
+
+    def _accumulate(self, plan: Plan, grads: list, done: Any) -> None:
+        weight, self.batch_weight = self.batch_weight, None
+        before = None if isinstance(done, torch.Tensor) or done == 0 else self._accumulated_weight
+        self._accumulated_weight = accumulation.add_gradients(plan, grads, done, weight, before)
 
     def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
         for batch in plan.batches:
@@ -420,23 +441,6 @@ class Optimizer(Configurable):
         return clip(
             grads, limit, clipping.norms_of(plan.whole(grads, plan.variables) if plan and plan.sharded else grads)
         )
-
-    def _accumulate(self, plan: Plan, grads: list, is_update: bool) -> list | None:
-        """Note the gradients; at the last of the steps, the mean of all."""
-        if not is_update:
-            torch._foreach_add_(plan.accumulators, grads)
-            return None
-        mean = torch._foreach_add(grads, plan.accumulators)
-        torch._foreach_div_(mean, self.gradient_accumulation_steps)
-        return list(mean)
-
-    def _average(self, plan: Plan, updates: int) -> None:
-        if updates == 0:
-            torch._foreach_copy_(plan.averages, plan.averaged)
-        else:
-            torch._foreach_lerp_(plan.averages, plan.averaged, 1 - self.ema_momentum)
-        if self.ema_overwrite_frequency and (updates + 1) % self.ema_overwrite_frequency == 0:
-            torch._foreach_copy_(plan.averaged, plan.averages)
 
     @property
     def _model_variables_moving_average(self) -> list:
@@ -564,18 +568,3 @@ def _number(rate: Any) -> Any:
     if isinstance(rate, torch.Tensor) and (rate.device.type != "cpu" or torch.compiler.is_compiling()):
         return rate
     return float(rate)
-
-
-def _check_arguments(optimizer: Optimizer) -> None:
-    every = optimizer.gradient_accumulation_steps
-    if every and every < 2:
-        raise ValueError(f"`gradient_accumulation_steps` must be an integer >= 2. Received: {every}")
-    if optimizer.use_ema:
-        if not 0 <= optimizer.ema_momentum <= 1:
-            raise ValueError(f"`ema_momentum` must be in the range [0, 1]. Received: {optimizer.ema_momentum}")
-        frequency = optimizer.ema_overwrite_frequency
-        if frequency and (not isinstance(frequency, int) or frequency < 1):
-            raise ValueError(f"`ema_overwrite_frequency` must be an integer >= 1 or None. Received: {frequency}")
-    limits = {name: getattr(optimizer, name) for name in ("clipnorm", "clipvalue", "global_clipnorm")}
-    if sum(limit is not None for limit in limits.values()) > 1:
-        raise ValueError(f"Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: {limits}")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
 
-def lerp_(averages: list, values: list, share: float) -> None:
-    """Move each average by `share` towards its value."""
-    torch._foreach_lerp_(averages, values, share)
+def lerp_(averages: list, values: list, share: Any) -> None:
+    """Move each average by `share`, a number or a tensor without dimensions, towards its value."""
+    if isinstance(share, torch.Tensor):
+        steps = torch._foreach_sub(values, averages)
+        torch._foreach_mul_(steps, share.to(averages[0].dtype))
+        torch._foreach_add_(averages, steps)
+    else:
+        torch._foreach_lerp_(averages, values, share)
 
 
 def lerp_square_(averages: list, values: list, share: float) -> None:
@@ -36,3 +42,20 @@ def descend_(parameters: list, directions: list, lr: Any) -> None:
 def is_number(value: Any) -> bool:
     """Whether a rate is a Python number, which kernels take as an argument."""
     return type(value) is float
+
+
+def sqrt(value: Any) -> Any:
+    """The root of a number or of a tensor."""
+    return value.sqrt() if isinstance(value, torch.Tensor) else math.sqrt(value)
+
+
+def at_least(value: Any, limit: float) -> Any:
+    """`max(value, limit)`, without reading a tensor."""
+    return value.clamp(min=limit) if isinstance(value, torch.Tensor) else max(value, limit)
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """`min(a, b)`, without reading a tensor."""
+    if not isinstance(a, torch.Tensor):
+        a, b = b, a
+    return a.clamp(max=b) if isinstance(a, torch.Tensor) else min(a, b)

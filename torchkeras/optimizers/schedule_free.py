@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Unpack
 
 import torch
 
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_square_, root
+from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_, smaller, sqrt
 
 
 class ScheduleFreeAdamW(Optimizer):
@@ -56,11 +55,13 @@ class ScheduleFreeAdamW(Optimizer):
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         parameters, fast, velocities = batch.parameters, batch.slots["momentum"], batch.slots["velocity"]
         if self.warmup_steps > 0:
-            lr = lr * min(step / self.warmup_steps, 1.0)
+            lr = lr * smaller(step / self.warmup_steps, 1.0)
         averages = torch._foreach_sub(parameters, torch._foreach_mul(fast, 1 - self.beta_1))
         torch._foreach_div_(averages, self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
-        scales = root(velocities, self.epsilon * math.sqrt(1 - self.beta_2**step))
-        descend_(fast, torch._foreach_div(grads, scales), lr * math.sqrt(1 - self.beta_2**step))
-        torch._foreach_lerp_(averages, fast, 1.0 / step)
+        scales = torch._foreach_sqrt(velocities)
+        torch._foreach_div_(scales, sqrt(1 - self.beta_2**step))
+        torch._foreach_add_(scales, self.epsilon)
+        descend_(fast, torch._foreach_div(grads, scales), lr)
+        lerp_(averages, fast, 1.0 / step)
         torch._foreach_copy_(parameters, torch._foreach_lerp(fast, averages, self.beta_1))

@@ -75,12 +75,16 @@ class OrthogonalRegularizer(Regularizer):
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         if mode not in ("rows", "columns"):
-            raise ValueError(f"mode must be 'rows' or 'columns'; received {mode!r}.")
+            raise ValueError(
+                f'Invalid value for argument `mode`. Expected one of {{"rows", "columns"}}. Received: mode={mode}'
+            )
         self.factor, self.mode = _strength("factor", factor), mode
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if x.dim() != 2:
-            raise ValueError(f"OrthogonalRegularizer takes matrices; received a tensor of shape {tuple(x.shape)}.")
+            raise ValueError(
+                f"Inputs to OrthogonalRegularizer must have rank 2. Received: inputs.shape={tuple(x.shape)}"
+            )
         vectors = x if self.mode == "rows" else x.t()
         inverse_norms = vectors.square().sum(1, keepdim=True).rsqrt().clamp(max=1.0 / settings.epsilon())
         vectors = vectors * inverse_norms
