@@ -370,6 +370,6 @@ def op(
         )
     class_name = name or "".join(part.capitalize() for part in function.__name__.split("_"))
     definition = OpDef(function, class_name, file_module, spec, dtype, elementwise, scalar, call, keep)
-    if module == "keras.ops":
-        OPS[function.__name__] = definition
+    if module.startswith("keras.ops"):
+        OPS[f"{module}.{function.__name__}".removeprefix("keras.ops.")] = definition
     return registry.register_public(_dispatcher(definition), module, function.__name__)

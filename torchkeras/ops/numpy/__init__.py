@@ -64,7 +64,6 @@ from torchkeras.ops.numpy.reduction import argmin as argmin
 from torchkeras.ops.numpy.reduction import any as any
 from torchkeras.ops.numpy.reduction import all as all
 from torchkeras.ops.numpy.reduction import cumsum as cumsum
-from torchkeras.ops.numpy.reduction import logsumexp as logsumexp
 from torchkeras.ops.numpy.shape import reshape as reshape
 from torchkeras.ops.numpy.shape import transpose as transpose
 from torchkeras.ops.numpy.shape import squeeze as squeeze

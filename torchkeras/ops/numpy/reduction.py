@@ -98,9 +98,3 @@ def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """The running sum along `axis` (default: of the flattened tensor)."""
     x = x if dtype is None else x.to(torch_dtype(dtype))
     return torch.cumsum(x.flatten() if axis is None else x, 0 if axis is None else axis, dtype=x.dtype)
-
-
-@op(dtype="float", file_module="keras.src.ops.math")
-def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """`log(sum(exp(x)))` along `axis` (default all), without overflow."""
-    return torch.logsumexp(x, _axes(x, axis), keepdim=keepdims)

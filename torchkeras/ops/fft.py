@@ -1,0 +1,247 @@
+"""Fourier transforms, frames of signals, complex numbers as pairs of real and imaginary tensors."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.core.dtypes import is_float
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.core.tensors import convert_to_tensor
+
+op = functools.partial(op, file_module="keras.src.ops.math")
+
+
+def _check(x: Any, rank: int) -> tuple[int | None, ...]:
+    """The shape of a complex input, given as its two parts.
+
+    Raises:
+        ValueError: not two tensors of floats, their shapes differ, or have fewer than `rank` axes.
+    """
+    if not isinstance(x, (tuple, list)) or len(x) != 2:
+        raise ValueError(f"Input `x` should be a tuple of two tensors - real and imaginary. Received: x={x}.")
+    real, imaginary = x
+    if real.shape != imaginary.shape:
+        raise ValueError(
+            "Input `x` should be a tuple of two tensors - real and imaginary. Both the real and imaginary parts should "
+            f"have the same shape. Received: {tuple(real.shape)} and {tuple(imaginary.shape)}."
+        )
+    if len(real.shape) < rank:
+        raise ValueError(f"Input should have rank >= {rank}. Received: input.shape = {tuple(real.shape)}.")
+    if not is_float(real.dtype) or not is_float(imaginary.dtype):
+        raise ValueError(
+            "At least one tensor in input `x` is not of type float: cast both. "
+            f"Received: {real.dtype} and {imaginary.dtype}."
+        )
+    return tuple(real.shape)
+
+
+def _complex(x: list[Tensor], rank: int) -> Tensor:
+    _check(x, rank)
+    return torch.complex(*x)
+
+
+def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x.real, x.imag
+
+
+def _same(x: Any) -> tuple[KerasTensor, KerasTensor]:
+    if None in _check(x, 1)[-1:]:
+        raise ValueError(f"Input should have its last dimension fully-defined. Received: input.shape = {x[0].shape}.")
+    return KerasTensor(x[0].shape, x[0].dtype), KerasTensor(x[0].shape, x[0].dtype)
+
+
+def _same2(x: Any) -> tuple[KerasTensor, KerasTensor]:
+    if None in _check(x, 2)[-2:]:
+        raise ValueError(f"Input should have its (-2, -1) axes fully-defined. Received: input.shape = {x[0].shape}.")
+    return KerasTensor(x[0].shape, x[0].dtype), KerasTensor(x[0].shape, x[0].dtype)
+
+
+@op(dtype="common", name="FFT", spec=_same)
+def fft(x: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The discrete Fourier transform along the last axis of real and imaginary parts, as such."""
+    return _parts(torch.fft.fft(_complex(x, 1)))
+
+
+@op(dtype="common", name="FFT2", spec=_same2)
+def fft2(x: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The Fourier transform along the last two axes of real and imaginary parts, as such."""
+    return _parts(torch.fft.fft2(_complex(x, 2)))
+
+
+@op(dtype="common", name="IFFT2", spec=_same2)
+def ifft2(x: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The inverse of `fft2`."""
+    return _parts(torch.fft.ifft2(_complex(x, 2)))
+
+
+@op(dtype="float", name="RFFT")
+def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
+    """The Fourier transform of real values along the last axis, cut or padded with zeros to `fft_length`.
+
+    Returns:
+        Real and imaginary parts of the `fft_length // 2 + 1` frequencies that aren't negative.
+    """
+    if x.dim() < 1:
+        raise ValueError(f"Input should have rank >= 1. Received: input.shape = {tuple(x.shape)}.")
+    return _parts(torch.fft.rfft(x, fft_length))
+
+
+@op(dtype="common", name="IRFFT")
+def irfft(x: list[Tensor], fft_length: int | None = None) -> Tensor:
+    """The inverse of `rfft`: `fft_length` real values, by default `2 * (frequencies - 1)`."""
+    return torch.fft.irfft(_complex(x, 1), fft_length)
+
+
+def _sequences(x: Any, sequence_length: int, sequence_stride: int) -> KerasTensor:
+    if len(x.shape) < 1:
+        raise ValueError(f"Input should have rank >= 1. Received: input.shape = {x.shape}.")
+    *batch, size = x.shape
+    count = None if size is None else 1 + (size - sequence_length) // sequence_stride
+    return KerasTensor((*batch, count, sequence_length), x.dtype)
+
+
+@op(spec=_sequences)
+def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> Tensor:
+    """Windows along the last axis: `(..., size)` gives `(..., count, sequence_length)`, a view."""
+    return x.unfold(-1, sequence_length, sequence_stride)
+
+
+def _spectrum(
+    x: Any, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
+) -> tuple[KerasTensor, KerasTensor]:
+    *batch, size = x.shape
+    padded = None if size is None else size + (fft_length // 2 * 2 if center else 0)
+    count = None if padded is None else 1 + (padded - fft_length) // sequence_stride
+    shape = (*batch, count, fft_length // 2 + 1)
+    return KerasTensor(shape, x.dtype), KerasTensor(shape, x.dtype)
+
+
+@op(name="STFT", spec=_spectrum)
+def stft(
+    x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
+) -> tuple[Tensor, Tensor]:
+    """The short-time Fourier transform: `rfft` of windows along the last axis.
+
+    Args:
+        x: signals `(..., size)`, float32 or float64.
+        sequence_length: the window's size, put in the middle of `fft_length` samples.
+        sequence_stride: samples from one window to the next.
+        window: `"hann"`, `"hamming"` (both periodic), `None` for ones, or `sequence_length` weights.
+        center: whether windows are centred at their sample, the signal reflected at its ends.
+
+    Returns:
+        Real and imaginary parts `(..., count, fft_length // 2 + 1)`.
+    """
+    if x.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"Invalid input type. Expected `float32` or `float64`: cast `x`. Received: {x.dtype}.")
+    if fft_length < sequence_length:
+        raise ValueError(
+            "`fft_length` must equal or larger than `sequence_length`. "
+            f"Received: sequence_length={sequence_length}, fft_length={fft_length}."
+        )
+    weights = _weights(window, sequence_length, sequence_stride, x)
+    flat = x.reshape(-1, x.shape[-1]) if x.dim() > 2 else x
+    result = torch.stft(
+        flat, fft_length, sequence_stride, sequence_length, weights, center=center, return_complex=True
+    ).transpose(-1, -2)
+    return _parts(result.reshape(*x.shape[:-1], *result.shape[-2:]) if x.dim() > 2 else result)
+
+
+def _weights(window: Any, length: int, stride: int, like: Tensor) -> Tensor:
+    """The weights of a window in the signal's type.
+
+    Raises:
+        ValueError: no such window, one of another length, or a stride that is no positive integer.
+    """
+    if not isinstance(stride, int) or stride < 1:
+        raise ValueError(f"`sequence_stride` must be a positive integer. Received: sequence_stride={stride}.")
+    if window is None:
+        return like.new_ones(length)
+    if isinstance(window, str):
+        if window not in ("hann", "hamming"):
+            raise ValueError(
+                'If a string is passed to `window`, it must be one of `"hann"`, `"hamming"`. '
+                f"Received: window={window}."
+            )
+        make = torch.hann_window if window == "hann" else torch.hamming_window
+        return make(length, dtype=like.dtype, device=like.device)
+    weights = convert_to_tensor(window, like.dtype, like.device)
+    if weights.shape != (length,):
+        raise ValueError(
+            "The shape of `window` must be equal to [sequence_length]. "
+            f"Received: {tuple(weights.shape)} for sequence_length={length}."
+        )
+    return weights
+
+
+def _signal(
+    x: Any,
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length: int,
+    length: int | None = None,
+    window: Any = "hann",
+    center: bool = True,
+) -> KerasTensor:
+    *batch, count, _ = _check(x, 2)
+    size = length
+    if length is None and count is not None:
+        size = sequence_stride * (count - 1) + fft_length - (fft_length // 2 * 2 if center else 0)
+    return KerasTensor((*batch, size), x[0].dtype)
+
+
+@op(dtype="common", name="ISTFT", spec=_signal)
+def istft(
+    x: list[Tensor],
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length: int,
+    length: int | None = None,
+    window: Any = "hann",
+    center: bool = True,
+) -> Tensor:
+    """The inverse of `stft`: overlapping windows put back in place and added up.
+
+    Args:
+        x: real and imaginary parts `(..., count, fft_length // 2 + 1)`.
+        length: samples to return at the most; default: as many as the windows cover, without the padding of `center`.
+        window: as given to `stft`; the sum is divided by what its squares sum up to. With `None` it isn't.
+
+    The other arguments are those of `stft`.
+    """
+    frames = torch.fft.irfft(_complex(x, 2), fft_length)
+    weights = _weights(window, sequence_length, sequence_stride, frames)
+    if window is not None:
+        before = (fft_length - sequence_length) // 2
+        weights = F.pad(weights, (before, fft_length - sequence_length - before))
+        rest = -fft_length % sequence_stride
+        total = F.pad(weights.square(), (0, rest)).reshape(-1, sequence_stride).sum(0)
+        frames = frames * (weights / total.repeat((fft_length + rest) // sequence_stride)[:fft_length])
+    *batch, count, _ = frames.shape
+    size = sequence_stride * (count - 1) + fft_length
+    columns = frames.reshape(-1, count, fft_length).transpose(1, 2)
+    signal = F.fold(columns, (1, size), (1, fft_length), stride=(1, sequence_stride)).reshape(*batch, size)
+    start = fft_length // 2 if center else 0
+    return signal[..., start : size - start if length is None else start + length]
+
+
+@op
+def view_as_complex(x: Tensor) -> Tensor:
+    """Complex numbers (complex64) from real and imaginary parts along the last axis, of size 2."""
+    if x.dim() < 1 or x.shape[-1] != 2:
+        raise ValueError(
+            f"Last dimension of input must be size 2 (real and imaginary). Received shape: {tuple(x.shape)}."
+        )
+    return torch.complex(*x.float().unbind(-1))
+
+
+@op
+def view_as_real(x: Tensor) -> Tensor:
+    """Real and imaginary parts of complex numbers along a new last axis."""
+    return torch.view_as_real(x)

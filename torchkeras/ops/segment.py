@@ -1,0 +1,93 @@
+"""Reductions over the rows that share a segment's number."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+
+
+def _segments(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> KerasTensor:
+    """A row a segment; how many there are without `num_segments`, only the values say."""
+    return KerasTensor((num_segments, *data.shape[1:]), data.dtype)
+
+
+op = functools.partial(op, file_module="keras.src.ops.math", spec=_segments)
+
+
+@op
+def segment_sum(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """The sum of the rows of `data` of each segment; 0 for a segment without rows.
+
+    Args:
+        data: `(rows, ...)`.
+        segment_ids: each row's segment `(rows,)`; rows of a segment that does not exist (-1) are left out.
+        num_segments: default: up to the greatest id, which has to be read from the device.
+        sorted: whether the ids ascend; nothing depends on it here.
+    """
+    rows, count = _rows(data, segment_ids, num_segments)
+    return data.new_zeros(count + 1, *data.shape[1:]).index_add(0, rows, data)[:count]
+
+
+@op
+def segment_prod(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """The product of the rows of each segment; 1 for a segment without rows. Arguments: see `segment_sum`."""
+    return _reduced(data, segment_ids, num_segments, "prod", 1)
+
+
+@op
+def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """The maximum over the rows of each segment; the type's least value for a segment without rows.
+
+    Arguments: see `segment_sum`.
+    """
+    return _reduced(data, segment_ids, num_segments, "amax", _limits(data.dtype)[0])
+
+
+@op
+def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+    """The minimum over the rows of each segment; the type's greatest value for a segment without rows.
+
+    Arguments: see `segment_sum`.
+    """
+    return _reduced(data, segment_ids, num_segments, "amin", _limits(data.dtype)[1])
+
+
+def _reduced(data: Tensor, segment_ids: Tensor, num_segments: int | None, reduce: str, start: Any) -> Tensor:
+    rows, count = _rows(data, segment_ids, num_segments)
+    rows = rows.reshape(-1, *[1] * (data.dim() - 1)).expand_as(data)
+    result = data.new_full((count + 1, *data.shape[1:]), start)
+    return result.scatter_reduce(0, rows, data, reduce)[:count]
+
+
+def _rows(data: Tensor, segment_ids: Tensor, num_segments: int | None) -> tuple[Tensor, int]:
+    """The row of the result that each row of `data` goes to, and the number of segments; one row more takes the rest.
+
+    Raises:
+        ValueError: the ids aren't one a row.
+    """
+    if segment_ids.dim() != 1:
+        raise ValueError(
+            "Argument `segment_ids` should be an 1-D vector, one id for each row of `data`; flatten both first. "
+            f"Received: segment_ids.shape={tuple(segment_ids.shape)}."
+        )
+    if segment_ids.shape[0] != data.shape[0]:
+        raise ValueError(
+            "Argument `segment_ids` and `data` should have same leading dimension. "
+            f"Received: {tuple(segment_ids.shape)} and {tuple(data.shape)}."
+        )
+    ids = segment_ids.long()
+    if num_segments is None:
+        num_segments = int(ids.max()) + 1 if len(ids) else 0
+    return torch.where((ids >= 0) & (ids < num_segments), ids, num_segments), num_segments
+
+
+def _limits(dtype: torch.dtype) -> tuple[Any, Any]:
+    if dtype.is_floating_point:
+        return float("-inf"), float("inf")
+    return (False, True) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
