@@ -125,8 +125,9 @@ class OpDef:
         """Record the call: the tensors become the node's arguments, the rest the operation's config."""
         bound = self.signature.bind(*values, **keywords)
         bound.apply_defaults()
-        given = bound.arguments | bound.arguments.get(self.keywords, {})
-        operation = self.operation_class(**{name: given[name] for name in self.config})
+        extra = bound.arguments.get(self.keywords, {})
+        given = bound.arguments | extra
+        operation = self.operation_class(**{name: given[name] for name in self.config}, **extra)
         inputs: list[Any] = []
         calls: dict[str, Any] = {}
         for name in self.arguments:
@@ -266,15 +267,14 @@ def _ready(definition: OpDef) -> str:
     required: list[str] = []
     for name in definition.tensors:
         p = parameters[name]
+        optional = f"{name} is None or " if p.default is None else ""
         if name in definition.keep:
-            tests.append(f"isinstance({name}, Tensor)")
+            tests.append(f"({optional}isinstance({name}, Tensor))")
         elif p.kind is p.VAR_POSITIONAL or name in definition.lists:
             tests.append(f"alike({name}, {shared})" + (f" and {name}[0].dtype in FIT" if limited else ""))
-        elif p.default is None:
-            if definition.dtype == "keep":
-                tests.append(f"({name} is None or isinstance({name}, Tensor))")
-            else:
-                tests.append(f"{name} is None")
+        elif optional and (required or not shared):
+            fits = f" and {name}.dtype is {required[0]}.dtype" if shared else f" and {name}.dtype in FIT" * limited
+            tests.append(f"({optional}isinstance({name}, Tensor){fits})")
         else:
             required.append(name)
     checks = [f"isinstance({name}, Tensor)" for name in required]
