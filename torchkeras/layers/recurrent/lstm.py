@@ -104,7 +104,9 @@ class LSTMCell(RecurrentCell):
             inputs = inputs * dropped
         if mask is None:
             outputs, h, c = self._kernel_call(inputs, states, self.kernel)
-            return outputs[:, -1], outputs, [h, c]
+            # The last output is `h`. Backward through it makes no gradient of the size of all outputs, which are mostly
+            # zeros; a view of its own, since a layer may give both.
+            return outputs[:, -1] if keep_all else h.view_as(h), outputs, [h, c]
         packed = Packed(inputs, mask)
         # Behind the last step that counts, the forget gate is held open and the input gate shut, so that c stays.
         units = self.units
@@ -117,7 +119,8 @@ class LSTMCell(RecurrentCell):
         return (*unpacked(packed, outputs, zero_masked, keep_all), [packed.final(outputs, states[0]), c])
 
     def _kernel_call(self, inputs: Tensor, states: list[Tensor], kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        weights = [kernel.t(), self.recurrent_kernel.t()]
+        # Contiguous, since oneDNN's kernel would make a copy in forward and another in backward.
+        weights = [kernel.t().contiguous(), self.recurrent_kernel.t().contiguous()]
         if self.use_bias:
             weights += [self.bias, torch.zeros_like(self.bias)]
         grads = torch.is_grad_enabled()
