@@ -10,16 +10,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, overload
 
 import torch
 from torch import Tensor
 
 from torchkeras.core import registry
+from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.infer import infer, infer_elementwise
 from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.operation import Operation
 from torchkeras.core.promotion import FLOATS, NARROW, common, float_tensor, tensor, with_scalar
+from torchkeras.core.serialization import deserialize_keras_object
 
 OPS: dict[str, OpDef] = {}
 Rule = Literal["keep", "float", "common", "common_float", "narrow", "narrow_float"]
@@ -127,21 +129,29 @@ class OpDef:
         bound.apply_defaults()
         extra = bound.arguments.get(self.keywords, {})
         given = bound.arguments | extra
-        operation = self.operation_class(**{name: given[name] for name in self.config}, **extra)
+        of_call = extra if self.keywords in self.arguments else {}
+        operation = self.operation_class(
+            **{name: given[name] for name in self.config}, **(extra if not of_call else {})
+        )
         inputs: list[Any] = []
         calls: dict[str, Any] = {}
         for name in self.arguments:
-            if name == self.variadic:
+            if name == self.keywords:
+                calls |= of_call
+            elif name == self.variadic:
                 inputs += given[name]
-            elif not calls and (
-                name in self.tensors or self.signature.parameters[name].default is inspect.Parameter.empty
-            ):
+            elif not calls and self._is_positional(name):
                 inputs.append(given[name])
             elif given[name] is not self.signature.parameters[name].default:
                 calls[name] = given[name]
         while inputs and inputs[-1] is None:
             inputs.pop()
         return operation(*inputs, **calls)
+
+    def _is_positional(self, name: str) -> bool:
+        before = self.parameters[: self.parameters.index(name)]
+        required = self.signature.parameters[name].default is inspect.Parameter.empty
+        return name in self.tensors or required or not any(earlier in self.config for earlier in before)
 
     def explain(self, error: Exception, values: tuple, keywords: dict[str, Any]) -> None:
         """Add a note of the call to the error that came from it."""
@@ -177,11 +187,14 @@ class FunctionOperation(Operation):
         if unknown:
             raise TypeError(f"{type(self).__name__} takes {self.definition.config}; received {unknown} as well.")
         self.config = self.definition.defaults | given
+        if self.config.get("dtype") is not None:
+            self.config["dtype"] = standardize_dtype(self.config["dtype"])
 
     def call(self, *inputs: Any, **kwargs: Any) -> Any:
         definition = self.definition
         if definition.variadic is not None:  # config that stands before the tensors, then any number of them
-            leading = definition.parameters[: definition.parameters.index(definition.variadic)]
+            before = definition.parameters[: definition.parameters.index(definition.variadic)]
+            leading = [name for name in before if name in self.config]
             named = {name: value for name, value in self.config.items() if name not in leading}
             return definition.eager((*(self.config[name] for name in leading), *inputs), named | kwargs)
         given = dict(zip(definition.arguments, inputs)) | self.config | kwargs
@@ -203,16 +216,20 @@ class FunctionOperation(Operation):
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, **self.config}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**deserialize_keras_object(config))
+
 
 _SOURCE = """
 def {name}({signature}):
     if {ready}:
         try:
-            return function({values})
+            return _function({values})
         except Exception as error:
-            explain(error, ({positional}), {{{named}}})
+            _explain(error, ({positional}), {{{named}}})
             raise
-    return general(({positional}), {{{named}}})
+    return _general(({positional}), {{{named}}})
 """
 
 
@@ -250,10 +267,11 @@ def _dispatcher(definition: OpDef) -> Callable:
         "FIT": floats if definition.floating else NARROW,
         "BOOL": torch.bool,
         "NUMBERS": frozenset((int, float)),
-        "alike": _alike,
-        "function": definition.function,
+        "PLAIN": frozenset((bool, int, float, type(None), Tensor)),
+        "_alike": _alike,
+        "_function": definition.function,
     }
-    scope |= {"general": definition.general, "explain": definition.explain}
+    scope |= {"_general": definition.general, "_explain": definition.explain}
     exec(compile(source, f"<op {definition.name}>", "exec"), scope)
     return functools.update_wrapper(scope[definition.name], definition.function)
 
@@ -271,12 +289,14 @@ def _ready(definition: OpDef) -> str:
         if name in definition.keep:
             tests.append(f"({optional}isinstance({name}, Tensor))")
         elif p.kind is p.VAR_POSITIONAL or name in definition.lists:
-            tests.append(f"alike({name}, {shared})" + (f" and {name}[0].dtype in FIT" if limited else ""))
+            tests.append(f"_alike({name}, {shared})" + (f" and {name}[0].dtype in FIT" if limited else ""))
         elif optional and (required or not shared):
             fits = f" and {name}.dtype is {required[0]}.dtype" if shared else f" and {name}.dtype in FIT" * limited
             tests.append(f"({optional}isinstance({name}, Tensor){fits})")
         else:
             required.append(name)
+    if not definition.tensors:  # made of numbers: what is no KerasTensor needs no conversion
+        return " and ".join(f"{name}.__class__ in PLAIN" for name in definition.arguments) or "False"
     checks = [f"isinstance({name}, Tensor)" for name in required]
     if definition.scalar:  # beside a Python number a tensor keeps its type, but for integers and bool beside a float
         first, second = required

@@ -1,13 +1,13 @@
 """Functions of tensors, eager and symbolic; each is one definition."""
 
 from torchkeras.core.tensors import convert_to_numpy as convert_to_numpy
-from torchkeras.core.tensors import convert_to_tensor as convert_to_tensor
+from torchkeras.ops.casting import convert_to_tensor as convert_to_tensor
 from torchkeras.core.tensors import is_tensor as is_tensor
 from torchkeras.ops.casting import cast as cast
-from torchkeras.ops.casting import stop_gradient as stop_gradient
+from torchkeras.ops.gradient import stop_gradient as stop_gradient
 from torchkeras.ops.special import erf as erf
 from torchkeras.ops.special import rsqrt as rsqrt
-from torchkeras.ops.numpy.shape import shape as shape
+from torchkeras.ops.casting import shape as shape
 from torchkeras.ops.numpy.elementwise import absolute as absolute
 from torchkeras.ops.numpy.elementwise import negative as negative
 from torchkeras.ops.numpy.elementwise import exp as exp
@@ -140,3 +140,20 @@ from torchkeras.ops.fft import istft as istft
 from torchkeras.ops.fft import view_as_complex as view_as_complex
 from torchkeras.ops.fft import view_as_real as view_as_real
 from torchkeras.ops.linalg.norm import cdist as cdist
+from torchkeras.ops.casting import saturate_cast as saturate_cast
+from torchkeras.ops.casting import dtype as dtype
+from torchkeras.ops.gradient import custom_gradient as custom_gradient
+from torchkeras.ops.slicing import slice as slice
+from torchkeras.ops.slicing import slice_update as slice_update
+from torchkeras.ops.slicing import unstack as unstack
+from torchkeras.ops.scatter import scatter as scatter
+from torchkeras.ops.scatter import scatter_update as scatter_update
+from torchkeras.ops.scan import scan as scan
+from torchkeras.ops.scan import map as map
+from torchkeras.ops.scan import vectorized_map as vectorized_map
+from torchkeras.ops.scan import associative_scan as associative_scan
+from torchkeras.ops.control import cond as cond
+from torchkeras.ops.control import switch as switch
+from torchkeras.ops.control import while_loop as while_loop
+from torchkeras.ops.control import fori_loop as fori_loop
+from torchkeras.ops.rearrange import rearrange as rearrange

@@ -1,13 +1,33 @@
-"""Types, gradients and conversions."""
+"""Tensors from values, their types and shapes."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from torchkeras.core import tensors
 from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
+
+
+def _described(x: KerasTensor, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
+    keeps = {"sparse": x.sparse and sparse is not False, "ragged": x.ragged and ragged is not False}
+    return KerasTensor(x.shape, x.dtype if dtype is None else dtype, **keeps)
+
+
+@op(call=("x",), spec=_described, file_module="keras.src.ops.core")
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
+    """A tensor of an array, a number, a list or a tensor, in another type if one is given.
+
+    Raises:
+        ValueError: `sparse` or `ragged` is true, or the values have no tensor form.
+    """
+    if sparse or ragged:
+        raise ValueError(f"Tensors are dense here; received sparse={sparse} and ragged={ragged}.")
+    return tensors.convert_to_tensor(x, dtype)
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")
@@ -17,6 +37,34 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")
-def stop_gradient(variable: Tensor) -> Tensor:
-    """`x`, through which no gradient flows."""
-    return variable.detach()
+def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
+    """`x` in another type; what lies outside its range becomes its least or greatest value."""
+    target = torch_dtype(dtype)
+    if target == torch.bool:
+        return x.bool()
+    if x.dtype == torch.bool or target.is_complex:
+        return x.to(target)
+    (low, high), (own_low, own_high) = _range(target), _range(x.dtype)
+    low, high = max(low, own_low), min(high, own_high)
+    if not x.dtype.is_floating_point:
+        return torch.clamp(x, int(low), int(high)).to(target)
+    inside = torch.clamp(x, low, high).to(target)
+    if target.is_floating_point or high < 2 / torch.finfo(x.dtype).eps:
+        return inside
+    # The greatest integer is no float: the float next to it lies beyond.
+    return torch.where(x >= high, int(high), inside)
+
+
+def _range(dtype: torch.dtype) -> tuple[Any, Any]:
+    info = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+    return info.min, info.max
+
+
+def dtype(x: Any) -> str:
+    """The name of the type of a tensor, an array or a symbolic tensor."""
+    return tensors.dtype_name(x)
+
+
+def shape(x: Any) -> tuple:
+    """The shape, `None` where a symbolic tensor leaves a size open."""
+    return tensors.shape_tuple(x)

@@ -1,0 +1,152 @@
+"""Branches and loops that depend on values.
+
+Eager code reads a condition and goes on in Python. Under `torch.compile`, where a tensor has no value to read, torch's
+own control flow takes its place; on `meta`, where shapes are all that counts, one branch or one turn stands for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._higher_order_ops.while_loop import while_loop as compiled_while_loop
+
+from torchkeras.core import tree
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.core.promotion import tensor
+
+
+def _no_value(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.is_meta
+
+
+def _in_graph(x: Any) -> bool:
+    return isinstance(x, Tensor) and torch.compiler.is_compiling()
+
+
+# ---------------------------------------------------------------------------- branches
+
+
+def _cond_spec(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
+    first, second = infer(true_fn, (), {}), infer(false_fn, (), {})
+    if _form(first) != _form(second):
+        raise ValueError(
+            f"cond(): `true_fn` and `false_fn` should return outputs of the same kind (structure, dtype and shape); "
+            f"received {first} and {second}."
+        )
+    if any(hasattr(x, "_keras_history") for x in tree.flatten((first, second))):
+        raise ValueError(
+            "cond(): with a symbolic condition the branches can't use symbolic tensors from outside. Use "
+            "torchkeras.ops.where, or put the branches into the call() of a layer of your own."
+        )
+    return first
+
+
+def _form(structure: Any) -> Any:
+    paths = tree.flatten_with_path(structure)
+    return [(path, getattr(x, "shape", None), getattr(x, "dtype", None)) for path, x in paths]
+
+
+@op(call=("pred", "true_fn", "false_fn"), spec=_cond_spec, file_module="keras.src.ops.core")
+def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
+    """`true_fn()` if `pred` holds, else `false_fn()`."""
+    if _no_value(pred):
+        return true_fn()
+    if _in_graph(pred):
+        return torch.cond(pred.bool(), true_fn, false_fn, ())
+    return true_fn() if pred else false_fn()
+
+
+def _switch_spec(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
+    return infer(branches[0], operands, {})
+
+
+@op(call=("index", "branches", "operands"), spec=_switch_spec, file_module="keras.src.ops.core")
+def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
+    """`branches[index](*operands)`; an index out of range means the first or the last branch."""
+    operands = tuple(tree.map_structure(tensor, operand) for operand in operands)
+    if _no_value(index):
+        return branches[0](*operands)
+    if _in_graph(index):
+        return _chosen(index, branches, operands)
+    return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+
+
+def _chosen(index: Tensor, branches: Sequence[Callable], operands: tuple) -> Any:
+    if len(branches) == 1:
+        return branches[0](*operands)
+    return torch.cond(index <= 0, branches[0], lambda *args: _chosen(index - 1, branches[1:], args), operands)
+
+
+# ---------------------------------------------------------------------------- loops
+
+
+def _while_spec(
+    loop_vars: Any, cond: Callable | None = None, body: Callable | None = None, maximum_iterations: int | None = None
+) -> Any:
+    return tree.map_structure(_like, loop_vars)
+
+
+def _like(x: Any) -> KerasTensor:
+    x = x if isinstance(x, KerasTensor) else tensor(x)
+    return KerasTensor(x.shape, x.dtype)
+
+
+@op(call=("loop_vars",), spec=_while_spec, file_module="keras.src.ops.core")
+def while_loop(cond: Callable, body: Callable, loop_vars: Any, maximum_iterations: int | None = None) -> Any:
+    """While `cond(*loop_vars)` holds, `loop_vars = body(*loop_vars)`; at most `maximum_iterations` times.
+
+    `loop_vars` is a list or tuple of arguments (a tuple returns), or one argument. Under `torch.compile` a condition
+    on tensors makes them keep shape and type, and no gradient flows through the loop.
+    """
+    many = isinstance(loop_vars, (list, tuple))
+    values = tuple(tree.map_structure(tensor, value) for value in (loop_vars if many else (loop_vars,)))
+    turns = 0
+    while maximum_iterations is None or turns < maximum_iterations:
+        goes_on = cond(*values)
+        if _no_value(goes_on):
+            break
+        if _in_graph(goes_on):
+            values = _while_in_graph(cond, body, values, maximum_iterations)
+            break
+        if not goes_on:
+            break
+        values = _as_tuple(body(*values), many)
+        turns += 1
+    return values if many else values[0]
+
+
+def _as_tuple(values: Any, many: bool) -> tuple:
+    return tuple(values) if many and isinstance(values, (list, tuple)) else (values,)
+
+
+def _while_in_graph(cond: Callable, body: Callable, values: tuple, most: int | None) -> tuple:
+    def goes_on(turn: Tensor, *values: Any) -> Tensor:
+        return cond(*values).bool() if most is None else torch.logical_and(turn < most, cond(*values))
+
+    def turned(turn: Tensor, *values: Any) -> tuple:
+        return (turn + 1, *_as_tuple(body(*values), True))
+
+    return tuple(compiled_while_loop(goes_on, turned, (torch.zeros((), dtype=torch.int64), *values))[1:])
+
+
+def _fori_spec(init_val: Any, lower: Any = None, upper: Any = None, body_fun: Callable | None = None) -> Any:
+    return tree.map_structure(_like, init_val)
+
+
+@op(call=("init_val",), spec=_fori_spec, file_module="keras.src.ops.core")
+def fori_loop(lower: Any, upper: Any, body_fun: Callable, init_val: Any) -> Any:
+    """`value = body_fun(i, value)` for `i` from `lower` up to but not `upper`, from `value = init_val` on."""
+    if _no_value(lower) or _no_value(upper):
+        return body_fun(lower, init_val)
+    if _in_graph(lower) or _in_graph(upper):
+        state = (tensor(lower), tree.map_structure(tensor, init_val))
+        return compiled_while_loop(lambda i, _: i < upper, lambda i, value: (i + 1, body_fun(i, value)), state)[1]
+    value = init_val
+    for i in range(int(lower), int(upper)):
+        value = body_fun(i, value)
+    return value

@@ -1,0 +1,184 @@
+"""A function along an axis: one element after the other, in pairs, or all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core import tree
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.core.promotion import tensor
+
+
+def _element(x: Any) -> KerasTensor:
+    return KerasTensor(x.shape[1:], x.dtype)
+
+
+def _repeated(structure: Any, size: int | None) -> Any:
+    return tree.map_structure(lambda y: None if y is None else KerasTensor((size, *y.shape), y.dtype), structure)
+
+
+def _tensors(structure: Any) -> Any:
+    return tree.map_structure(lambda x: x if x is None or isinstance(x, KerasTensor) else tensor(x), structure)
+
+
+# ---------------------------------------------------------------------------- one after the other
+
+
+def _scan_spec(
+    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+) -> Any:
+    _check_scan(f, xs, length, unroll)
+    xs = _tensors(xs)
+    carry, y = infer(f, (_tensors(init), None if xs is None else tree.map_structure(_element, xs)), {})
+    return carry, _repeated(y, length if xs is None or length is not None else tree.flatten(xs)[0].shape[0])
+
+
+@op(call=("f", "init", "xs"), spec=_scan_spec, file_module="keras.src.ops.core")
+def scan(
+    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+) -> Any:
+    """Call `carry, y = f(carry, x)` for each `x` along the first axis of `xs`; returns the last carry and all `y`.
+
+    Without `xs`, `f` is called `length` times. `unroll` is checked and has no further meaning.
+
+    Raises:
+        TypeError: `f` can't be called.
+        ValueError: neither `xs` nor `length` is given, or `unroll` is neither a boolean nor positive.
+    """
+    _check_scan(f, xs, length, unroll)
+    return _scanned(f, _tensors(init), _tensors(xs), length, reverse)
+
+
+def _check_scan(f: Any, xs: Any, length: Any, unroll: Any) -> None:
+    if not callable(f):
+        raise TypeError(f"scan(): `f` should be a callable. Received: {f!r}.")
+    if not isinstance(unroll, bool) and not (isinstance(unroll, int) and unroll > 0):
+        raise ValueError(f"scan(): `unroll` must be an positive integer or boolean. Received: {unroll!r}.")
+    if xs is None and length is None:
+        raise ValueError("scan() needs `xs` to scan over and, if there is none, the `length`; received neither.")
+
+
+def _scanned(f: Callable, carry: Any, xs: Any, length: int | None, reverse: bool = False) -> tuple[Any, Any]:
+    rows = [None] * (length or 0) if xs is None else _rows(xs)
+    if length is not None:
+        rows = rows[:length]
+    if not rows:  # the outputs' form is found on zeros
+        zeros = None if xs is None else tree.map_structure(lambda x: x.new_zeros(x.shape[1:]), xs)
+        empty = tree.map_structure(_none_of, f(carry, zeros)[1])
+        return carry, empty
+    outputs = []
+    for row in reversed(rows) if reverse else rows:
+        carry, y = f(carry, row)
+        outputs.append(y)
+    return carry, tree.map_structure(_stacked, *(reversed(outputs) if reverse else outputs))
+
+
+def _rows(xs: Any) -> list:
+    if isinstance(xs, Tensor):
+        return list(torch.unbind(xs))
+    columns = [torch.unbind(x) for x in tree.flatten(xs)]
+    return [tree.pack_sequence_as(xs, row) for row in zip(*columns)]
+
+
+def _none_of(y: Any) -> Any:
+    return None if y is None else (y := tensor(y)).new_empty((0, *y.shape))
+
+
+def _stacked(*ys: Any) -> Any:
+    return None if ys[0] is None else torch.stack([tensor(y) for y in ys])
+
+
+def _map_spec(f: Callable, xs: Any) -> Any:
+    xs = _tensors(xs)
+    return _repeated(infer(f, (tree.map_structure(_element, xs),), {}), tree.flatten(xs)[0].shape[0])
+
+
+@op(call=("f", "xs"), spec=_map_spec, file_module="keras.src.ops.core")
+def map(f: Callable, xs: Any) -> Any:
+    """`f` of each element along the first axis of `xs` (a nest of tensors), stacked."""
+    return _scanned(lambda carry, x: (carry, f(x)), None, _tensors(xs), None)[1]
+
+
+# ---------------------------------------------------------------------------- all at once
+
+
+def _vectorized_map_spec(elements: Any, function: Callable) -> Any:
+    return _map_spec(function, elements)
+
+
+@op(call=("elements",), spec=_vectorized_map_spec, file_module="keras.src.ops.core")
+def vectorized_map(function: Callable, elements: Any) -> Any:
+    """`function` of each element along the first axis of `elements` (a nest of tensors), computed as one batch."""
+    return torch.vmap(function, randomness="different")(_tensors(elements))
+
+
+# ---------------------------------------------------------------------------- in pairs
+
+
+def _associative_scan_spec(f: Callable, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    _check_sizes(tree.flatten(elems), axis)
+    return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), _tensors(elems))
+
+
+@op(call=("f", "elems"), spec=_associative_scan_spec, file_module="keras.src.ops.core")
+def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    """All running results of an associative `f(a, b)` along `axis`, in about `2 log2(n)` calls of `f` on batches.
+
+    Raises:
+        TypeError: `f` can't be called.
+        ValueError: the tensors of `elems` differ in size along `axis`.
+    """
+    if not callable(f):
+        raise TypeError(f"associative_scan(): `f` should be a callable. Received: {f!r}.")
+    leaves = [tensor(x) for x in tree.flatten(elems)]
+    _check_sizes(leaves, axis)
+    axis = axis % leaves[0].dim() if -leaves[0].dim() <= axis < leaves[0].dim() else axis
+
+    def combine(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
+        return tree.flatten(f(tree.pack_sequence_as(elems, a), tree.pack_sequence_as(elems, b)))
+
+    if reverse:
+        leaves = [torch.flip(x, (axis,)) for x in leaves]
+    results = _running(combine, leaves, axis)
+    if reverse:
+        results = [torch.flip(x, (axis,)) for x in results]
+    return tree.pack_sequence_as(elems, results)
+
+
+def _check_sizes(leaves: list, axis: int) -> None:
+    sizes = {x.shape[axis] for x in leaves} - {None}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"associative_scan(): all tensors must have the same size along axis {axis}, the first dimension of the "
+            f"scan; received shapes {[tuple(x.shape) for x in leaves]}."
+        )
+
+
+def _running(combine: Callable, leaves: list[Tensor], axis: int) -> list[Tensor]:
+    """Results for pairs of neighbours give every second result; one more call gives those between."""
+    size = leaves[0].shape[axis]
+    if size < 2:
+        return leaves
+
+    def every_second(xs: list[Tensor], start: int, stop: int | None = None) -> list[Tensor]:
+        index = (*[slice(None)] * axis, slice(start, stop, 2))
+        return [x[index] for x in xs]
+
+    odd = _running(combine, combine(every_second(leaves, 0, size - 1), every_second(leaves, 1)), axis)
+    between = odd if size % 2 else [x.narrow(axis, 0, size // 2 - 1) for x in odd]
+    even = every_second(leaves, 0, 1)
+    if size > 2:
+        even = [torch.cat(x, axis) for x in zip(even, combine(between, every_second(leaves, 2)))]
+    return [_interleaved(a, b, axis) for a, b in zip(even, odd)]
+
+
+def _interleaved(even: Tensor, odd: Tensor, axis: int) -> Tensor:
+    pairs = odd.shape[axis]
+    both = torch.stack([even.narrow(axis, 0, pairs), odd], axis + 1).flatten(axis, axis + 1)
+    return both if even.shape[axis] == pairs else torch.cat([both, even.narrow(axis, pairs, 1)], axis)

@@ -1,0 +1,59 @@
+"""Values put where indices say."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+
+_REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
+
+
+def _scatter_spec(indices: Any, values: Any, shape: Any) -> KerasTensor:
+    return KerasTensor(shape, values.dtype)
+
+
+@op(spec=_scatter_spec, file_module="keras.src.ops.core")
+def scatter(indices: Tensor, values: Tensor, shape: Any) -> Tensor:
+    """Zeros of `shape` with `values` added where `indices` `(..., k)` say, over the first `k` axes."""
+    zeros = torch.zeros(tuple(shape), dtype=values.dtype, device=values.device)
+    return zeros.index_put(_places(indices), values, accumulate=True)
+
+
+def _scatter_update_spec(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> KerasTensor:
+    return KerasTensor(inputs.shape, inputs.dtype)
+
+
+@op(spec=_scatter_update_spec, file_module="keras.src.ops.core")
+def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Tensor:
+    """A copy of `inputs` with `updates` where `indices` `(..., k)` say, over the first `k` axes.
+
+    With a `reduction` (`"add"`, `"max"`, `"min"`, `"mul"`) what was there takes part; else the last of several counts.
+
+    Raises:
+        ValueError: an unknown reduction.
+    """
+    updates = updates.to(inputs.dtype)
+    if reduction is None or reduction == "add":
+        return inputs.index_put(_places(indices), updates, accumulate=reduction is not None)
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"reduction must be None, 'add', 'max', 'min' or 'mul'; received {reduction!r}.")
+    depth = indices.shape[-1]
+    sizes, rest = inputs.shape[:depth], inputs.shape[depth:]
+    rows = torch.zeros(indices.shape[:-1], dtype=torch.long, device=indices.device)
+    for size, index in zip(sizes, _places(indices)):
+        rows = rows * size + torch.where(index < 0, index + size, index)
+    width = math.prod(rest)
+    flat = inputs.reshape(math.prod(sizes), width)
+    rows = rows.reshape(-1, 1).expand(-1, width)
+    updates = updates.expand(*indices.shape[:-1], *rest).reshape(-1, width)
+    return flat.scatter_reduce(0, rows, updates, _REDUCTIONS[reduction]).reshape(inputs.shape)
+
+
+def _places(indices: Tensor) -> tuple[Tensor, ...]:
+    return (indices if indices.is_floating_point() else indices.long()).unbind(-1)  # torch refuses floats

@@ -1,0 +1,106 @@
+"""Blocks of a tensor: read, replaced, taken apart."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.core.tensors import convert_to_tensor
+
+
+def _like_inputs(inputs: Any, *_: Any, **__: Any) -> KerasTensor:
+    return KerasTensor(inputs.shape, inputs.dtype)
+
+
+def _slice_spec(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
+    rank = len(inputs.shape)
+    if len(shape) != rank:
+        raise ValueError(
+            f"slice(): the number of dimensions in `inputs` must match the number of dimensions in `shape`; received "
+            f"inputs of shape {tuple(inputs.shape)} and shape={shape}."
+        )
+    symbolic = isinstance(start_indices, KerasTensor)
+    count = start_indices.shape[0] if hasattr(start_indices, "shape") else len(start_indices)
+    if count != rank:
+        raise ValueError(
+            f"slice(): the number of dimensions in `start_indices` must match the number of dimensions in `inputs`; "
+            f"received inputs of shape {tuple(inputs.shape)} and start_indices={start_indices}."
+        )
+    sizes: list[int | None] = []
+    for axis, size in enumerate(shape):
+        if size != -1:
+            sizes.append(size)
+            continue
+        whole = inputs.shape[axis]
+        start = None if symbolic or isinstance(start_indices[axis], KerasTensor) else int(start_indices[axis])
+        sizes.append(None if whole is None or start is None else -start if start < 0 else max(whole - start, 0))
+    return KerasTensor(tuple(sizes), inputs.dtype)
+
+
+@op(call=("start_indices",), spec=_slice_spec, file_module="keras.src.ops.core")
+def slice(inputs: Tensor, start_indices: Any, shape: Any) -> Tensor:
+    """The block of the given `shape` that begins at `start_indices`, an index an axis; -1 is all that is left."""
+    if _on_device(start_indices):
+        for axis, size in enumerate(shape):
+            inputs = torch.index_select(inputs, axis, _places(start_indices[axis], inputs.shape[axis], size))
+        return inputs
+    return inputs[_block(start_indices, shape)]
+
+
+@op(call=("start_indices",), spec=_like_inputs, file_module="keras.src.ops.core")
+def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
+    """A copy of `inputs` whose block that begins at `start_indices` holds `updates`."""
+    result = inputs.clone()
+    if not _on_device(start_indices):
+        result[_block(start_indices, updates.shape)] = updates.to(inputs.dtype)
+        return result
+    places = [_places(start_indices[axis], inputs.shape[axis], size) for axis, size in enumerate(updates.shape)]
+    grid = [torch.reshape(p, [-1 if i == axis else 1 for i in range(len(places))]) for axis, p in enumerate(places)]
+    return result.index_put(tuple(grid), updates.to(inputs.dtype))
+
+
+def _on_device(starts: Any) -> bool:
+    """Whether reading the indices would wait for a device (or can't be done: in a graph, on `meta`)."""
+    tensors = [starts] if isinstance(starts, Tensor) else [x for x in starts if isinstance(x, Tensor)]
+    return any(x.device.type != "cpu" or torch.compiler.is_compiling() for x in tensors)
+
+
+def _block(starts: Any, sizes: Sequence[int]) -> tuple:
+    starts = starts.tolist() if hasattr(starts, "tolist") else [int(start) for start in starts]
+    return tuple(
+        builtins.slice(start, None if size == -1 or start < 0 <= start + size else start + size)
+        for start, size in zip(starts, sizes)
+    )
+
+
+def _places(start: Any, whole: int, size: int) -> Tensor:
+    """The indices of a block, moved inside where it would stick out: a tensor's size can't depend on values."""
+    start = convert_to_tensor(start).long()
+    size = whole if size == -1 else size
+    start = torch.clamp(torch.where(start < 0, start + whole, start), 0, max(whole - size, 0))
+    return start + torch.arange(size, device=start.device)
+
+
+def _unstack_spec(x: Any, num: int | None = None, axis: int = 0) -> list[KerasTensor]:
+    rank = len(x.shape)
+    if not -rank <= axis < rank:
+        raise ValueError(f"unstack(): axis {axis} is out of bounds for a tensor of {rank} dimensions.")
+    axis %= rank
+    if num is None and x.shape[axis] is None:
+        raise ValueError(
+            f"Cannot infer argument `num` from shape {tuple(x.shape)}: its axis {axis} has no known size. Pass `num`."
+        )
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    return [KerasTensor(shape, x.dtype) for _ in range(x.shape[axis] if num is None else num)]
+
+
+@op(spec=_unstack_spec, file_module="keras.src.ops.core")
+def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> Any:
+    """The slices along `axis`, which is gone from them; `num` says how many where a symbolic shape does not."""
+    return torch.unbind(x, axis)
