@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchkeras.core.op import op
+from torchkeras.ops.linalg.matrix import require_matrices
+
+op = functools.partial(op, file_module="keras.src.ops.linalg")
+
+
+@op(dtype="narrow_float")
+def norm(x: Tensor, ord: int | float | str | None = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The norm of vectors (along one axis) or matrices (along two), in float32 for float64 as Keras has it.
+
+    Args:
+        ord: of vectors `p` for `sum(abs(x) ** p) ** (1 / p)`, 0, infinities; of matrices `"fro"`, `"nuc"`, 1, 2,
+            infinity and their negatives, as NumPy defines them. Default: the root of the sum of squares.
+        axis: an axis, or a pair of them; default: the whole, of one or two axes if `ord` is given.
+    """
+    return torch.linalg.norm(x, ord, axis, keepdims)
+
+
+@op(dtype="float")
+def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
+    """How many singular values exceed `tol`; default: as `pinv`, a fraction of the greatest."""
+    require_matrices(x)
+    return torch.linalg.matrix_rank(x, atol=tol).int()
 
 
 @op(dtype="common_float", name="CDist", file_module="keras.src.ops.math")

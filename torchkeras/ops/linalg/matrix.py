@@ -1,0 +1,20 @@
+"""What matrices must be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def require_matrices(x: Any) -> None:
+    """Raise a ValueError unless the argument has two axes at least."""
+    if len(x.shape) < 2:
+        raise ValueError(
+            f"Expected input to have rank >= 2: `(..., M, N)`. Received input with shape {tuple(x.shape)}."
+        )
+
+
+def require_square(x: Any) -> None:
+    """Raise a ValueError unless the argument is `(..., M, M)`."""
+    require_matrices(x)
+    if x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"Expected a square matrix. Received non-square input with shape {tuple(x.shape)}.")
