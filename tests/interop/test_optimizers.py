@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchkeras
 import torchkeras.optimizers as ours
 from torchkeras.core import settings
 from torchkeras.core.variable import Variable
@@ -343,3 +344,16 @@ def test_constraints(rng):
         pair.step()
     pair.check(rtol=1e-5, atol=1e-6)
     assert pair.our_variables[2].abs().max() <= 0.1
+
+
+@pytest.mark.parametrize("arguments", [{"loss": torch.nn.MSELoss()}, {"optimizer": torch.optim.Adam, "loss": "mse"}])
+def test_keras_reads_models_that_were_compiled_with_torchs_own(arguments, rng, tmp_path):
+    """Without that: it has no name for torch's classes."""
+    x, y = rng.normal(size=(2, 6, 3)).astype("float32")
+    model = torchkeras.Sequential([torchkeras.Input((3,)), torchkeras.layers.Dense(3)])
+    model.compile(**arguments)
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    found = keras.saving.load_model(tmp_path / "model.keras")
+    assert not found.compiled
+    np.testing.assert_allclose(found.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)

@@ -1,12 +1,15 @@
 """torch's optimizers and schedulers behind the interface of ours."""
 
+import json
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from torchkeras import optimizers
-from torchkeras.optimizers import TorchOptimizer
+from torchkeras.optimizers import TorchOptimizer, torch_config
 
 CLASSES = [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad]
 
@@ -103,10 +106,105 @@ def test_learning_rate_reaches_all_groups(rng):
     assert late.learning_rate == 0.125
 
 
-def test_config_is_plain():
-    optimizer = TorchOptimizer(torch.optim.Adam(layer().parameters(), lr=0.1))
-    config = optimizer.get_config()
-    assert config["lr"] == 0.1 and config["torch_class"] == "Adam" and config["name"].startswith("adam")
+SCHEDULERS = {
+    "StepLR": {"step_size": 2},
+    "MultiStepLR": {"milestones": [1, 3, 3]},
+    "ConstantLR": {"total_iters": 2},
+    "LinearLR": {"total_iters": 4},
+    "ExponentialLR": {"gamma": 0.9},
+    "CosineAnnealingLR": {"T_max": 5},
+    "CosineAnnealingWarmRestarts": {"T_0": 2, "T_mult": 2},
+    "OneCycleLR": {"max_lr": 1.0, "total_steps": 20},
+    "PolynomialLR": {"total_iters": 6, "power": 2.0},
+}
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_configs_make_the_same_optimizer_again(name, steps, rng):
+    """Class, groups, hyperparameters and the scheduler's state, through JSON; the tensors come as arrays."""
+    mine, other = layer(), layer()
+    groups = [{"params": [mine.bias], "lr": 0.5}, {"params": [mine.weight], "betas": (0.7, 0.8)}]
+    make = getattr(torch.optim.lr_scheduler, name)
+    optimizer = TorchOptimizer(torch.optim.Adam(groups, lr=0.1), lambda inner: make(inner, **SCHEDULERS[name]))
+    optimizer.build(mine.parameters())
+    for _ in range(steps):
+        optimizer.apply(gradients(rng, mine), list(mine.parameters()))
+    again = optimizers.deserialize(json.loads(json.dumps(optimizers.serialize(optimizer))))
+    assert again.get_config() == optimizer.get_config()
+    store = {}
+    optimizer.save_own_variables(store)
+    again.build(other.parameters())
+    again.load_own_variables(store)
+    other.load_state_dict(mine.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(4):
+            rates = [[group["lr"] for group in o.optimizer.param_groups] for o in (optimizer, again)]
+            assert rates[0] == pytest.approx(rates[1])
+            grads = gradients(rng, mine)
+            optimizer.apply([g.clone() for g in grads], list(mine.parameters()))
+            again.apply(grads, list(other.parameters()))
+    for a, b in zip(mine.parameters(), other.parameters()):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Adadelta", "Adafactor", "Adam", "AdamW", "Adagrad", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop"],
+)
+def test_every_optimizer_of_torchs_goes_on_from_its_state(name, rng):
+    cls = getattr(torch.optim, name)
+    mine, other = layer(), layer()
+    optimizer = TorchOptimizer(lambda parameters: cls(parameters, lr=0.05))
+    for _ in range(3):
+        optimizer.apply(gradients(rng, mine), list(mine.parameters()))
+    again = TorchOptimizer.from_config(optimizer.get_config())
+    store = {}
+    optimizer.save_own_variables(store)
+    again.build(other.parameters())
+    again.load_own_variables(store)
+    other.load_state_dict(mine.state_dict())
+    for _ in range(2):
+        grads = gradients(rng, mine)
+        optimizer.apply([g.clone() for g in grads], list(mine.parameters()))
+        again.apply(grads, list(other.parameters()))
+    for a, b in zip(mine.parameters(), other.parameters()):
+        torch.testing.assert_close(a, b)
+
+
+class Halved(torch.optim.SGD):
+    """A class of the user's."""
+
+
+def test_a_users_class_is_a_custom_object(rng):
+    optimizer = TorchOptimizer(Halved)
+    data = optimizers.serialize(optimizer)
+    with pytest.raises(ValueError, match="custom_objects.*Halved"):
+        optimizers.deserialize(data)
+    again = optimizers.deserialize(data, custom_objects={"Halved": Halved})
+    again.build(layer().parameters())
+    assert type(again.optimizer) is Halved
+
+
+REFUSED = {
+    "function": (lambda: TorchOptimizer(lambda p: torch.optim.SGD(p)).get_config(), "a function makes it"),
+    "class": (lambda: torch_config.optimizer_class("Module"), "Unknown torch optimizer 'Module'"),
+    "no optimizer": (lambda: torch_config.optimizer_class("lr_scheduler"), "Unknown torch optimizer"),
+    "scheduler": (lambda: torch_config.make_scheduler({"class_name": "os"}, None), "Unknown torch scheduler 'os'"),
+    "parameters": (
+        lambda: torch_config.DescribedOptimizer("SGD", {}, [{"parameters": [2]}])([1, 2]),
+        r"name the parameters \[2\]; there are 2",
+    ),
+    "interval": (lambda: TorchOptimizer(torch.optim.SGD, interval="step"), "interval must be"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    call, said = REFUSED[case]
+    with pytest.raises(ValueError, match=said):
+        call()
 
 
 def test_parameters_replaced_before_the_first_step(rng):

@@ -155,8 +155,22 @@ def test_a_torch_loss_takes_sample_weights_where_it_does_not_reduce(data):
     errors = ((model.predict(x, verbose=0).astype("float64") - y) ** 2).mean(1)
     np.testing.assert_allclose(found, (errors * weights).mean(), rtol=1e-5)
     model.compile("sgd", nn.MSELoss())
+    again = model.evaluate(x, y, sample_weight=weights, batch_size=ROWS, verbose=0)
+    np.testing.assert_allclose(again, found, rtol=1e-6)
+
+
+class OwnLoss(nn.Module):
+    def forward(self, y_pred, y_true):
+        return (y_pred - y_true).abs().mean()
+
+
+def test_a_torch_loss_of_the_users_takes_no_sample_weights(data):
+    x, _, y = data
+    model = make()
+    model.compile("sgd", OwnLoss())
+    model.evaluate(x, y, verbose=0)
     with pytest.raises(ValueError, match="reduction='none'"):
-        model.evaluate(x, y, sample_weight=weights, verbose=0)
+        model.evaluate(x, y, sample_weight=np.ones(ROWS), verbose=0)
 
 
 def test_torchmetrics_in_compile(data):
@@ -271,29 +285,6 @@ def test_jit_compile_is_one_graph_and_the_ragged_batch_is_not_compiled(data, mon
     for name in wanted:
         np.testing.assert_allclose(found[name], wanted[name], rtol=1e-5)
     same(compiled, [torch.as_tensor(w) for w in plain.get_weights()])
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"loss": nn.MSELoss()},
-        {"loss": F.mse_loss},
-        {"loss": "mse", "optimizer": torch.optim.Adam},
-        {"loss": "mse", "optimizer": sgd},
-    ],
-)
-def test_models_with_torchs_own_are_saved_without_them(arguments, data, tmp_path):
-    x, _, y = data
-    model = make()
-    model.compile(**arguments)
-    model.fit(x, y, verbose=0)
-    with pytest.warns(UserWarning, match=r"Call compile\(\) again after loading"):
-        model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
-    assert not loaded.compiled
-    loaded.compile(**arguments)
-    loaded.fit(x, y, verbose=0)
 
 
 def test_a_torch_optimizer_of_all_parameters_leaves_frozen_ones_alone(data):

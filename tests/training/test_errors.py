@@ -46,6 +46,10 @@ def test_an_uncompiled_model(method, data):
     assert model.predict(data[0], verbose=0).shape == (ROWS, 3)
 
 
+def own_mean(y_true, y_pred):
+    return y_true.mean() + y_pred.mean()
+
+
 # (arguments of compile, what the error names)
 UNKNOWN = {
     "optimizer": ({"optimizer": "adamm", "loss": "mse"}, ["optimizer 'adamm'", "Adam", "RMSprop", "SGD"]),
@@ -100,6 +104,37 @@ MISFITS = {
     "no samples": ({"loss": "mse"}, lambda x, y: (x[:0], y[:0]), ["at least one sample"]),
     "too many targets": ({"loss": "mse"}, lambda x, y: (x, [y, y]), ["1 output", "2"]),
 }  # fmt: skip
+
+
+# (what compile takes beside the optimizer, the parts that the error names)
+NAMED = {
+    "loss": ({"loss": "mse"}, ["loss 'mse'", "output 'scores'", "target"]),
+    "metric": ({"loss": own_mean, "metrics": [keras.metrics.CosineSimilarity(name="cosine")]}, ["'cosine'", "'scores'"]),
+    "torch loss": ({"loss": torch.nn.MSELoss()}, ["loss 'MSELoss'", "output 'scores'"]),
+    "own loss": ({"loss": lambda y, p: (y - p) ** 2}, ["output 'scores'", "size"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NAMED)
+@pytest.mark.parametrize("form", ["array", "dict"])
+def test_shapes_that_do_not_fit_name_loss_and_output(form, case, data):
+    compiled, named = NAMED[case]
+    model = make(**compiled)
+    x, y = data[0], data[1][:, :2]
+    with pytest.raises(ValueError) as caught:
+        model.fit(x, {"scores": y} if form == "dict" else y, verbose=0)
+    for part in named:
+        assert part in str(caught.value)
+    if case != "own loss":
+        assert "(12, 2)" in str(caught.value) and "(12, 3)" in str(caught.value)
+
+
+def test_of_several_outputs_the_one_that_does_not_fit_is_named(data):
+    model = two_outputs()
+    model.compile(loss={"a": "mse", "b": "mae"})
+    x, y = data
+    with pytest.raises(ValueError, match=r"'mse'.*'a'.*\(12, 2\).*\(12, 3\)"):
+        model.fit(x, [y[:, :2], y[:, :1]], verbose=0)
 
 
 @pytest.mark.parametrize("case", MISFITS)

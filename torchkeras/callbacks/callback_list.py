@@ -7,6 +7,7 @@ from typing import Any
 
 from torchkeras.callbacks.callback import Callback
 from torchkeras.callbacks.history import History
+from torchkeras.callbacks.optimizer_epochs import OptimizerEpochs
 from torchkeras.callbacks.progbar_logger import ProgbarLogger
 from torchkeras.core import tree
 from torchkeras.training.logs import Logs
@@ -40,6 +41,8 @@ class CallbackList(Callback):
         if self._history is None and add_history:
             self._history = History()
             self.callbacks.append(self._history)
+        if add_history and OptimizerEpochs.is_wanted(model):
+            self.callbacks.append(OptimizerEpochs())
         if self._find(ProgbarLogger) is None and add_progbar:
             self.callbacks.append(ProgbarLogger())
         self.set_model(model)

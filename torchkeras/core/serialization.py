@@ -139,8 +139,16 @@ def _serialize_object(obj: Any) -> dict[str, Any]:
     if hasattr(obj, "get_compile_config"):
         compiled = obj.get_compile_config()
         if compiled is not None:
-            config["compile_config"] = serialize_keras_object(compiled)
+            compiled = serialize_keras_object(compiled)
+            # Keras reads the former, and could not read what names something of ours.
+            config["torch_compile_config" if _names_ours(compiled) else "compile_config"] = compiled
     return config
+
+
+def _names_ours(config: Any) -> bool:
+    if isinstance(config, dict):
+        return str(config.get("module")).startswith("torchkeras.") or any(map(_names_ours, config.values()))
+    return isinstance(config, (list, tuple)) and any(map(_names_ours, config))
 
 
 def registered_class(obj: Any) -> type:
@@ -250,7 +258,7 @@ def _build_object(config: dict, custom_objects: Any, safe_mode: bool | None) -> 
         build = config.get("build_config")
         if build and hasattr(instance, "build_from_config") and not getattr(instance, "built", False):
             instance.build_from_config(deserialize_keras_object(build))
-        compiled = config.get("compile_config")
+        compiled = config.get("compile_config") or config.get("torch_compile_config")
         if compiled and hasattr(instance, "compile_from_config"):
             instance.compile_from_config(compiled)
     return instance

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torchkeras.core.registry import register_public
 from torchkeras.core.serialization import make_deserialize, make_get, make_serialize
 from torchkeras.losses.binary import binary_crossentropy, binary_focal_crossentropy
@@ -26,6 +28,7 @@ from torchkeras.losses.regression import (
 from torchkeras.losses.sequence import ctc
 from torchkeras.losses.similarity import circle
 from torchkeras.losses.sparse import sparse_categorical_crossentropy
+from torchkeras.losses.torch_loss import TorchLoss, is_torch_loss
 
 # The last names of each row are those of Keras 1 and 2.
 _FUNCTIONS = {
@@ -55,6 +58,19 @@ _FUNCTIONS = {
 for _function, _aliases in _FUNCTIONS.items():
     register_public(_function, "keras.losses", aliases=_aliases)
 
-get = make_get("keras.losses", kind="loss", base=Loss)
+_get = make_get("keras.losses", kind="loss", base=Loss)
+
+
+def get(identifier: Any) -> Any:
+    """The loss of a name, a config, a class, a callable or an instance; `None` stays `None`.
+
+    A torch loss, module or function, becomes a `Loss`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return TorchLoss(identifier) if is_torch_loss(identifier) else _get(identifier)
+
+
 serialize = make_serialize("loss")
 deserialize = make_deserialize("keras.losses", "name")

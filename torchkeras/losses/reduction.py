@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.masks import get_mask
 from torchkeras.core.tensors import convert_to_tensor
 from torchkeras.distributed import share
 from torchkeras.losses.shapes import check_broadcast, match_ranks
@@ -96,3 +97,21 @@ def reduce_weighted(
     values, weight = match_ranks(values, weight)
     check_broadcast("the loss values", values, "sample_weight", weight)
     return reduce_values(values * weight, weight, reduction)
+
+
+def batch_weight(reduction: str | None, y_pred: Any, sample_weight: Any = None) -> torch.Tensor | None:
+    """What a batch counts when the mean losses of several are put together as that of all their rows.
+
+    Returns:
+        What a mean under a mask, or by sample weights, was divided by; `None` for other losses: batches count alike.
+    """
+    mask = get_mask(y_pred)
+    by_weight = reduction == "mean_with_sample_weight"
+    if by_weight and sample_weight is not None:
+        weight = convert_to_tensor(sample_weight, torch.float32, y_pred.device)
+        weight = apply_mask(weight, mask, torch.float32, reduction)  # type: ignore[assignment]
+    elif mask is not None and (by_weight or reduction in BATCH_MEANS):
+        weight = mask
+    else:
+        return None
+    return share.over_ranks(weight.sum())[0]

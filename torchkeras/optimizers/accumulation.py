@@ -20,10 +20,10 @@ def add_gradients(plan: Plan, grads: list, done: Any, weight: Any, weights: Any)
     Args:
         done: the steps since the last update.
         weight: of these gradients; `None`: all weigh alike.
-        weights: the sum of those before, where it is known.
+        weights: the sum of those before; `None`: they weighed as these do.
 
     Returns:
-        The sum of the weights, these included.
+        The sum of the weights, these included; `None` without weights.
     """
     if weight is None:
         torch._foreach_add_(plan.accumulators, grads)

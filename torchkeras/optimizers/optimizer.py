@@ -46,7 +46,8 @@ class Optimizer(Configurable):
         ema_momentum: share of the old average in the new one.
         ema_overwrite_frequency: put the averages in the weights' place every so many steps; `None`: when `fit` ends.
         loss_scale_factor: number that the loss is multiplied by, and the gradients are divided by.
-        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients.
+        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients. Where `compile`'s
+            loss is a mean under a mask, its batches count by their valid entries.
         name: default: made of the class's.
     """
 

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from torchkeras.core import naming
+from torchkeras.core.registry import register_public
 from torchkeras.core.tensors import convert_to_numpy
 from torchkeras.core.variable import Variable
+from torchkeras.optimizers import torch_config
 from torchkeras.optimizers.slots import assign
 
 
@@ -19,9 +21,15 @@ class TorchOptimizer:
     """A `torch.optim.Optimizer` where a Keras one is expected.
 
     Args:
-        optimizer: an instance, a class, or a function from a list of parameters to an instance.
-        scheduler: an object with `step()`, or a function from the torch optimizer to one; stepped after each update.
+        optimizer: an instance, a class, or a function from a list of parameters to an instance. The parameters of a
+            model have a `path` (`"dense/kernel"`), by which the function may put them into groups.
+        scheduler: an object with `step()`, or a function from the torch optimizer to one.
+        interval: when the scheduler steps: after each `"batch"`, or after each `"epoch"` of `fit`.
+        monitor: the metric that is handed to a scheduler that takes one (`ReduceLROnPlateau`) after an epoch.
         name: default: made of the class's name.
+
+    Raises:
+        ValueError: an argument is none of these.
     """
 
     built = False
@@ -29,7 +37,18 @@ class TorchOptimizer:
     loss_scale_factor = None
     gradient_accumulation_steps = None
 
-    def __init__(self, optimizer: Any, scheduler: Any = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        optimizer: Any,
+        scheduler: Any = None,
+        interval: str = "batch",
+        monitor: str = "val_loss",
+        name: str | None = None,
+    ) -> None:
+        if interval not in ("batch", "epoch"):
+            raise ValueError(f"interval must be 'batch' or 'epoch'; received {interval!r}.")
+        self.interval = interval
+        self.monitor = monitor
         self.optimizer: torch.optim.Optimizer | None = None
         self._make: Callable[[list], torch.optim.Optimizer] | None = None
         self.scheduler = scheduler
@@ -80,10 +99,14 @@ class TorchOptimizer:
         groups = self.optimizer.param_groups if self.optimizer is not None else []
         return [p for group in groups for p in group["params"]]
 
+    def _known(self) -> list[Any]:
+        """The parameters in the order in which they are known by number."""
+        return self._trainable_variables if self.built else self._parameters()
+
     def _state(self) -> list[tuple[str, torch.Tensor]]:
         """The tensors of torch's state with their names, in the order of the parameters."""
         found = []
-        for i, parameter in enumerate(self._parameters()):
+        for i, parameter in enumerate(self._known()):
             state = self.optimizer.state.get(parameter, {})
             found += [(f"{i}/{key}", value) for key, value in sorted(state.items()) if isinstance(value, torch.Tensor)]
         return found
@@ -142,10 +165,28 @@ class TorchOptimizer:
                 variable.grad = grad
         with self._hiding_others(variables):
             self.optimizer.step()
-        if self.scheduler is not None:
+        if self.scheduler is not None and self.interval == "batch":
             self.scheduler.step()
         with torch.no_grad():
             self._iterations.add_(1)
+
+    def end_epoch(self, logs: dict[str, Any]) -> None:
+        """Step a scheduler that goes by epochs; `fit` calls this with the epoch's metrics.
+
+        Raises:
+            ValueError: the scheduler needs a metric that the logs do not have.
+        """
+        if self.scheduler is None or self.interval != "epoch":
+            return
+        if not isinstance(self.scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            self.scheduler.step()
+        elif self.monitor in logs:
+            self.scheduler.step(float(logs[self.monitor]))
+        else:
+            raise ValueError(
+                f"{type(self.scheduler).__name__} goes by {self.monitor!r}, which this epoch did not give; there are "
+                f"{sorted(logs)}. Set TorchOptimizer(monitor=...)."
+            )
 
     def _hiding_others(self, variables: list) -> Any:
         """torch updates every parameter that has a gradient: those of this step alone may have one meanwhile."""
@@ -201,7 +242,7 @@ class TorchOptimizer:
         """
         if self.optimizer is None:
             raise ValueError(f"The optimizer {self.name!r} must be built before its state can be loaded.")
-        parameters = self._parameters()
+        parameters = self._known()
         found: dict[int, dict[str, torch.Tensor]] = {}
         for key in store.keys():
             if key.startswith("state."):
@@ -210,8 +251,11 @@ class TorchOptimizer:
                 if position >= len(parameters):
                     raise ValueError(f"{key!r} belongs to no parameter: the optimizer has {len(parameters)}.")
                 shape, parameter = tuple(store[key].shape), parameters[position]
-                if shape not in ((), tuple(parameter.shape)):
-                    raise ValueError(f"{key!r} must have the shape {tuple(parameter.shape)} or (); it has {shape}.")
+                if not _fits(shape, tuple(parameter.shape)):
+                    raise ValueError(
+                        f"{key!r} must have the shape {tuple(parameter.shape)}, or 1 in place of sizes, or (); it has "
+                        f"{shape}."
+                    )
                 found.setdefault(position, {})[name] = self._placed(store[key], parameter, shape)
         for position, state in found.items():
             self.optimizer.state[parameters[position]].update(state)
@@ -231,11 +275,54 @@ class TorchOptimizer:
         return tensor.to(device=parameter.device, dtype=parameter.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """The name, torch's class and its plain defaults. What made the optimizer is code and not in it."""
-        defaults = self.optimizer.defaults if self.optimizer is not None else {}
-        plain = {k: v for k, v in defaults.items() if isinstance(v, (bool, int, float, str, tuple, type(None)))}
-        kind = type(self.optimizer).__name__ if self.optimizer is not None else getattr(self._make, "__name__", "")
-        return {"name": self.name, "torch_class": kind, **plain}
+        """torch's class, hyperparameters by group, and the scheduler's state, as plain values.
+
+        Raises:
+            ValueError: a function is to make it and was not called yet, or something in it is no plain value.
+        """
+        try:
+            return {"name": self.name, "interval": self.interval, "monitor": self.monitor, **self._described()}
+        except ValueError as error:
+            raise ValueError(f"The torch optimizer {self.name!r} can't be described: {error}.") from error
+
+    def _described(self) -> dict[str, Any]:
+        scheduler = self.scheduler
+        if isinstance(scheduler, _LateScheduler):
+            scheduler = scheduler.config
+        elif scheduler is not None:
+            scheduler = torch_config.describe_scheduler(scheduler)
+        if self.optimizer is not None:
+            return {**torch_config.describe(self.optimizer, self._known()), "scheduler": scheduler}
+        if isinstance(self._make, torch_config.DescribedOptimizer):
+            return {**self._make.config, "scheduler": scheduler}
+        if isinstance(self._make, type):
+            return {"torch_class": self._make.__name__, "defaults": {}, "groups": None, "scheduler": scheduler}
+        raise ValueError("a function makes it when it is built")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TorchOptimizer:
+        config = dict(config)
+        name, defaults, groups = (config.pop(key) for key in ("torch_class", "defaults", "groups"))
+        scheduler = config.pop("scheduler")
+        make = (
+            torch_config.optimizer_class(name)
+            if groups is None
+            else torch_config.DescribedOptimizer(name, defaults, groups)
+        )
+        return cls(make, scheduler=None if scheduler is None else _LateScheduler(scheduler), **config)
+
+
+class _LateScheduler:
+    """Makes a scheduler as it was described."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def __call__(self, optimizer: torch.optim.Optimizer) -> Any:
+        return torch_config.make_scheduler(self.config, optimizer)
+
+
+register_public(TorchOptimizer, "torchkeras.optimizers")
 
 
 @contextmanager
@@ -248,6 +335,11 @@ def _without_gradients(parameters: list) -> Iterator[None]:
     finally:
         for parameter, grad in zip(parameters, kept):
             parameter.grad = grad
+
+
+def _fits(shape: tuple, whole: tuple) -> bool:
+    """Whether state of the shape can belong to a parameter: some optimizers keep rows or columns alone."""
+    return shape == () or (len(shape) == len(whole) and all(a in (1, b) for a, b in zip(shape, whole)))
 
 
 def _describe(tensor: Any) -> str:

@@ -281,7 +281,7 @@ def assemble(
 ) -> Any:
     """A model of the config with the reader's weights."""
     if not compile and isinstance(config, dict):
-        config["compile_config"] = None
+        config["compile_config"] = config["torch_compile_config"] = None
     model = build(config, custom_objects, safe_mode, f"{name}: {CONFIG}", reader.total_bytes)
     load_state(model, reader, fresh=True)
     if assets is not None:

@@ -79,12 +79,15 @@ def build(config: Any, custom_objects: Any, safe_mode: bool | None, name: str, w
 
 def _made(config: dict[str, Any], custom_objects: Any, safe_mode: bool | None) -> Any:
     """The object, built all through before it is compiled: an optimizer's state goes by the model's weights."""
-    made = deserialize_keras_object({**config, "compile_config": None}, custom_objects, safe_mode)
+    made = deserialize_keras_object(
+        {**config, "compile_config": None, "torch_compile_config": None}, custom_objects, safe_mode
+    )
     shapes = (config.get("build_config") or {}).get("input_shape")
     if isinstance(made, Layer) and shapes is not None and _has_unbuilt_layers(made):
         _build_by_run(made, shapes)
-    if config.get("compile_config") and hasattr(made, "compile_from_config"):
-        made.compile_from_config(config["compile_config"])
+    compiled = config.get("compile_config") or config.get("torch_compile_config")
+    if compiled and hasattr(made, "compile_from_config"):
+        made.compile_from_config(compiled)
     return made
 
 

@@ -2,66 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from torchkeras import losses
 from torchkeras.core import tree
-from torchkeras.core.tensors import convert_to_tensor
-from torchkeras.distributed import share
 from torchkeras.losses import Loss
-from torchkeras.losses.reduction import reduce_weighted
+from torchkeras.losses.reduction import batch_weight
 
 
-class TorchLoss(Loss):
-    """A torch loss module or function as a Keras loss: torch takes the prediction first, Keras the target."""
+class Crossentropy(Loss):
+    """`"crossentropy"`: binary, categorical or sparse, as the first targets and outputs are."""
 
     keras_module = None
 
-    def __init__(self, function: Callable, name: str | None = None) -> None:
-        default = getattr(function, "__name__", type(function).__name__)
-        super().__init__(name=name or default, reduction="sum_over_batch_size")
-        self.function = function
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self._made: Loss | None = None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
-        y_true = y_true if isinstance(y_true, torch.Tensor) else convert_to_tensor(y_true, device=y_pred.device)
-        value = self.function(y_pred, _as_target(self.function, y_true, y_pred))
-        if getattr(self.function, "reduction", None) == "sum":
-            value = share.summed(value)
-        if sample_weight is None:
-            return value if value.dim() == 0 else value.mean()
-        if value.dim() == 0:
-            raise ValueError(
-                f"A torch loss that reduces by itself can't be weighted by sample; {self.name} returned a scalar and "
-                f"sample_weight was given. Make it with reduction='none'."
-            )
-        weight = convert_to_tensor(sample_weight, value.dtype, value.device)
-        if value.dim() > weight.dim():
-            value = value.flatten(weight.dim()).mean(-1)
-        return reduce_weighted(value, weight, dtype=value.dtype)
+        if self._made is None:
+            kind = {"binary": "binary", "sparse": "sparse_categorical", "categorical": "categorical"}
+            function = losses.get(f"{kind[kind_by_shape(y_true, y_pred)]}_crossentropy")
+            self._made = losses.LossFunctionWrapper(function, name=self.name)
+        return self._made(y_true, y_pred, sample_weight)
 
 
-def _as_target(function: Any, y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
-    """Class indices as torch wants them: int64 without a last axis of 1."""
-    if isinstance(function, (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss)) or getattr(function, "__name__", "") in (
-        "cross_entropy",
-        "nll_loss",
-    ):
-        if not y_true.is_floating_point():
-            return (
-                y_true.squeeze(-1).long() if y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1 else y_true.long()
-            )
-    return y_true
+CROSSENTROPY = ("crossentropy", "ce")
+
+
+def kind_by_shape(y_true: torch.Tensor, y_pred: torch.Tensor) -> str:
+    """What labels there are: `"binary"`, `"sparse"` (class numbers) or `"categorical"` (one-hot)."""
+    if y_pred.dim() == 0 or y_pred.shape[-1] == 1:
+        return "binary"
+    return "sparse" if y_true.dim() < y_pred.dim() or y_true.shape[-1] == 1 else "categorical"
 
 
 def get_loss(identifier: Any) -> Any:
     """A callable `(y_true, y_pred, sample_weight)` of what `compile(loss=...)` takes; `None` stays `None`."""
     if identifier is None or isinstance(identifier, Loss):
         return identifier
-    if isinstance(identifier, torch.nn.Module) or getattr(identifier, "__module__", "") == "torch.nn.functional":
-        return TorchLoss(identifier)
+    if isinstance(identifier, str) and identifier.lower() in CROSSENTROPY:
+        return Crossentropy(identifier)
     function = losses.get(identifier)
     if isinstance(function, Loss):
         return function
@@ -94,6 +77,7 @@ class CompileLoss:
         self._single = None if tree.is_nested(self._made) or loss_weights is not None else self._made
         self._rows: list[tuple[int, Any, float, str]] | None = None
         self.last_parts: list[tuple[str, torch.Tensor]] = []
+        self.accumulating: Any = None  # an optimizer that must know how much a batch weighs among others
 
     @property
     def reduction(self) -> str | None:
@@ -108,7 +92,12 @@ class CompileLoss:
             ValueError: targets, outputs and losses do not go together.
         """
         if self._single is not None and isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
-            return self._single(y_true, y_pred, sample_weight)
+            if self.accumulating is not None and torch.is_grad_enabled():
+                self.accumulating.batch_weight = batch_weight(self._single.reduction, y_pred, sample_weight)
+            try:
+                return self._single(y_true, y_pred, sample_weight)
+            except (ValueError, RuntimeError) as error:
+                raise_with_names(error, "loss", self._single, _output_names(y_pred, self.output_names)[0])
         if self._rows is None:
             self._rows = self._assign(y_pred)
         truths, preds = _leaves(y_true, y_pred, self.output_names), tree.flatten(y_pred)
@@ -125,7 +114,10 @@ class CompileLoss:
                 continue
             if truths[index] is None:
                 raise ValueError(f"{name!r} can't be computed: y has no targets for that output.")
-            part = function(truths[index], preds[index], weights[index])
+            try:
+                part = function(truths[index], preds[index], weights[index])
+            except (ValueError, RuntimeError) as error:
+                raise_with_names(error, "loss", function, _output_names(y_pred, self.output_names)[index])
             self.last_parts.append((name, part))
             part = part * factor if factor != 1.0 else part
             total = part if total is None else total + part
@@ -145,6 +137,16 @@ class CompileLoss:
             (i, function, 1.0 if factor is None else float(factor), labels[i])
             for i, (function, factor) in enumerate(zip(functions, factors))
         ]
+
+
+def raise_with_names(error: Exception, what: str, part: Any, output: str) -> NoReturn:
+    """Say which loss or metric of which output an error of shapes is about; other errors go on as they are."""
+    if isinstance(error, RuntimeError) and "size" not in str(error):
+        raise error
+    raise ValueError(
+        f"The {what} {getattr(part, 'name', part)!r} can't compare the output {output!r} (y_pred) with the target of "
+        f"that name (y_true). {error}"
+    ) from error
 
 
 def is_named(y_pred: Any, known: list[str] | None) -> bool:

@@ -13,8 +13,17 @@ from torchkeras.core import tree
 from torchkeras.core.naming import snake_case
 from torchkeras.core.variable import Variable
 from torchkeras.distributed import share
+from torchkeras.losses.torch_loss import is_torch_loss
 from torchkeras.metrics import Metric
-from torchkeras.training.compile_loss import _leaves, _output_names, _weights, is_named
+from torchkeras.training.compile_loss import (
+    CROSSENTROPY,
+    _leaves,
+    _output_names,
+    _weights,
+    is_named,
+    kind_by_shape,
+    raise_with_names,
+)
 
 
 class TorchMetric(Metric):
@@ -69,23 +78,23 @@ class TorchMetric(Metric):
         return []
 
 
-def _is_torchmetric(value: Any) -> bool:
+def is_torchmetric(value: Any) -> bool:
+    """Whether it is a metric of the package torchmetrics."""
     return any(cls.__module__.startswith("torchmetrics") for cls in type(value).__mro__)
 
 
 _ACCURACY = ("accuracy", "acc")
-_CROSSENTROPY = ("crossentropy", "ce")
 
 
 def get_metric(identifier: Any, y_true: Any, y_pred: Any) -> Metric | None:
     """A metric of what `compile(metrics=...)` takes; "accuracy" and "crossentropy" go by the shapes of the data."""
     if identifier is None or isinstance(identifier, Metric):
         return identifier
-    if _is_torchmetric(identifier):
+    if is_torchmetric(identifier):
         return TorchMetric(identifier)
-    if isinstance(identifier, str) and identifier.lower() in _ACCURACY + _CROSSENTROPY:
+    if isinstance(identifier, str) and identifier.lower() in _ACCURACY + CROSSENTROPY:
         return _by_shape(identifier.lower(), y_true, y_pred, identifier)
-    found = metrics.get(identifier)
+    found = losses.get(identifier) if is_torch_loss(identifier) else metrics.get(identifier)
     if isinstance(found, type):
         found = found()
     if isinstance(found, Metric):
@@ -103,24 +112,9 @@ def _name_of(function: Any) -> str:
 
 
 def _by_shape(kind: str, y_true: torch.Tensor, y_pred: torch.Tensor, name: str) -> Metric:
-    binary = y_pred.dim() == 0 or y_pred.shape[-1] == 1
-    sparse = y_true.dim() < y_pred.dim() or (y_true.shape[-1] == 1 and y_pred.shape[-1] > 1)
-    if kind in _ACCURACY:
-        function = (
-            metrics.binary_accuracy
-            if binary
-            else metrics.sparse_categorical_accuracy
-            if sparse
-            else metrics.categorical_accuracy
-        )
-    else:
-        function = (
-            metrics.binary_crossentropy
-            if binary
-            else metrics.sparse_categorical_crossentropy
-            if sparse
-            else metrics.categorical_crossentropy
-        )
+    labels = {"binary": "binary", "sparse": "sparse_categorical", "categorical": "categorical"}
+    measure = "accuracy" if kind in _ACCURACY else "crossentropy"
+    function = getattr(metrics, f"{labels[kind_by_shape(y_true, y_pred)]}_{measure}")
     return metrics.MeanMetricWrapper(function, name=name)
 
 
@@ -142,9 +136,9 @@ class CompileMetrics:
     def _check_names(self) -> None:
         """Unknown names are found at compile(), not in the first step."""
         for identifier in tree.flatten([self.plain, self.weighted]):
-            if isinstance(identifier, Metric) or _is_torchmetric(identifier):
+            if isinstance(identifier, Metric) or is_torchmetric(identifier):
                 continue
-            if not isinstance(identifier, str) or identifier.lower() not in _ACCURACY + _CROSSENTROPY:
+            if not isinstance(identifier, str) or identifier.lower() not in _ACCURACY + CROSSENTROPY:
                 metrics.get(identifier)
         if self.output_names is not None:
             _per_output(self.plain, self.output_names)
@@ -185,18 +179,28 @@ class CompileMetrics:
         if not self.built:
             self.build(y_true, y_pred)
         if isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
-            for _, metric, weighted, _ in self._rows:
-                metric.update_state(y_true, y_pred, sample_weight) if weighted else metric.update_state(y_true, y_pred)
+            metric: Any = None
+            try:
+                for _, metric, weighted, _ in self._rows:
+                    if weighted:
+                        metric.update_state(y_true, y_pred, sample_weight)
+                    else:
+                        metric.update_state(y_true, y_pred)
+            except (ValueError, RuntimeError) as error:
+                raise_with_names(error, "metric", metric, _output_names(y_pred, self.output_names)[0])
             return
         preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
         weights = _weights(sample_weight, y_pred, len(preds), self.output_names)
         for i, metric, weighted, _ in self._rows:
             if truths[i] is None:
                 continue
-            if weighted:
-                metric.update_state(truths[i], preds[i], weights[i])
-            else:
-                metric.update_state(truths[i], preds[i])
+            try:
+                if weighted:
+                    metric.update_state(truths[i], preds[i], weights[i])
+                else:
+                    metric.update_state(truths[i], preds[i])
+            except (ValueError, RuntimeError) as error:
+                raise_with_names(error, "metric", metric, _output_names(y_pred, self.output_names)[i])
 
     def results(self) -> dict[str, Any]:
         """The value of each metric by its name in the logs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from torchkeras import optimizers
 from torchkeras.core import tree
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.losses.torch_loss import TorchLoss, is_torch_loss
 from torchkeras.metrics import Mean
 from torchkeras.training.compile_loss import CompileLoss
-from torchkeras.training.compile_metrics import CompileMetrics
+from torchkeras.training.compile_metrics import CompileMetrics, TorchMetric, is_torchmetric
 
 
 class LossTracker(Mean):
@@ -64,11 +66,12 @@ class Compiled:
             raise ValueError(f"jit_compile must be True, False or 'auto'; received {jit_compile!r}.")
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(f"steps_per_execution must be an integer of at least 1; received {steps_per_execution!r}.")
-        self.optimizer = optimizers.get(optimizer)
-        if scale_loss and isinstance(self.optimizer, optimizers.Optimizer):
-            if not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
-                self.optimizer = optimizers.LossScaleOptimizer(self.optimizer, name="loss_scale_optimizer")
+        made = optimizers.get(optimizer)
+        if scale_loss and isinstance(made, optimizers.Optimizer):
+            if not isinstance(made, optimizers.LossScaleOptimizer):
+                made = optimizers.LossScaleOptimizer(made, name="loss_scale_optimizer")
         self.loss = CompileLoss(loss, loss_weights, output_names) if loss is not None else None
+        self.optimizer = made
         self.metrics = CompileMetrics(metrics, weighted_metrics, output_names)
         self.loss_tracker = LossTracker(name="loss")
         self.part_trackers: dict[str, LossTracker] = {}
@@ -101,27 +104,78 @@ class Compiled:
                 tracker.to(part.device)
             tracker.add(part, rows)
 
-    def foreign(self) -> list[str]:
-        """The names of what is torch's own and has no config."""
-        given = tree.flatten([self.config[name] for name in ("loss", "metrics", "weighted_metrics")])
-        names = [
-            getattr(one, "__name__", type(one).__name__)
-            for one in given
-            if isinstance(one, torch.nn.Module) or str(getattr(one, "__module__", "")).startswith("torch.")
-        ]
-        if isinstance(self.optimizer, optimizers.TorchOptimizer):
-            names.append(self.optimizer.name)
-        return names
+    @property
+    def optimizer(self) -> Any:
+        return self._optimizer
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of `compile()`, JSON-ready."""
-        config = {**self.config, "optimizer": self.optimizer}
-        return {name: serialize_keras_object(value) for name, value in config.items()}
+    @optimizer.setter
+    def optimizer(self, optimizer: Any) -> None:
+        self._optimizer = optimizer
+        if self.loss is not None:
+            accumulates = isinstance(optimizer, optimizers.Optimizer) and optimizer.gradient_accumulation_steps
+            self.loss.accumulating = optimizer if accumulates else None
+
+    def get_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile()`, JSON-ready.
+
+        Metrics that no file can describe are left out, with a warning; for a loss or an optimizer there is `None`.
+        """
+        given = {**self.config, "optimizer": self.optimizer}
+        config: dict[str, Any] = {}
+        left_out: list[str] = []
+        for name, value in given.items():
+            try:
+                if name in ("metrics", "weighted_metrics"):
+                    value = _without_gaps(tree.map_structure(lambda one: _described(one, left_out), value))
+                elif name == "loss":
+                    value = tree.map_structure(_described, value)
+                config[name] = serialize_keras_object(value)
+            except ValueError as error:
+                warnings.warn(f"{error} Call compile() again after loading.", stacklevel=6)
+                return None
+        if left_out:
+            warnings.warn(
+                f"No file can describe the metrics {', '.join(left_out)}: the model is described without them. Give "
+                "them to compile() again after loading.",
+                stacklevel=6,
+            )
+        return config
 
     @staticmethod
     def arguments(config: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `compile()` that `get_config` described."""
         return {name: deserialize_keras_object(value) for name, value in config.items()}
+
+
+def _described(part: Any, left_out: list[str] | None = None) -> Any:
+    """The part, or what stands for it in files if it is torch's own.
+
+    Args:
+        left_out: takes the names of parts that no file can describe, for which there is `None`; else an error.
+    """
+    if isinstance(part, TorchMetric) or is_torchmetric(part):
+        left_out.append(type(getattr(part, "metric", part)).__name__)  # type: ignore[union-attr]
+        return None
+    if not is_torch_loss(part):
+        return part
+    try:
+        loss = TorchLoss(part)
+        loss.get_config()
+        return loss
+    except ValueError:
+        if left_out is None:
+            raise
+        left_out.append(loss.name)
+        return None
+
+
+def _without_gaps(value: Any) -> Any:
+    """Lists and dicts without the entries that are `None`."""
+    if isinstance(value, dict):
+        return {key: _without_gaps(one) for key, one in value.items() if one is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_gaps(one) for one in value if one is not None]
+    return value
 
 
 class TrainableSnapshot:

@@ -138,14 +138,6 @@ class Trainer:
             return None
         if type(self).compile is not Trainer.compile:
             return None
-        foreign = compiled.foreign()
-        if foreign:
-            warnings.warn(
-                f"What compile() was given holds {', '.join(foreign)} of torch's, which no file can describe: the "
-                f"model is described without it. Call compile() again after loading.",
-                stacklevel=3,
-            )
-            return None
         return compiled.get_config()
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
