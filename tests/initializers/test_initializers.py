@@ -158,18 +158,6 @@ def test_get_takes(given):
     torch.testing.assert_close(values, torch.full((2, 3), 3.0))
 
 
-@pytest.mark.parametrize("name", ["xavier_uniform_", "kaiming_normal_", "orthogonal_", "ones_", "trunc_normal_"])
-def test_get_takes_functions_of_torch_nn_init(name, seed):
-    function = getattr(torch.nn.init, name)
-    expected = torch.empty(4, 5)
-    torch.manual_seed(seed)
-    function(expected)
-    torch.manual_seed(seed)
-    assert torch.equal(initializers.get(function)((4, 5), dtype="float32"), expected)
-    with pytest.raises(ValueError, match=name):
-        initializers.serialize(initializers.get(function))
-
-
 def test_get_of_none_an_instance_and_a_class():
     assert initializers.get(None) is None
     instance = initializers.HeNormal()

@@ -109,7 +109,7 @@ MISFITS = {
 # (what compile takes beside the optimizer, the parts that the error names)
 NAMED = {
     "loss": ({"loss": "mse"}, ["loss 'mse'", "output 'scores'", "target"]),
-    "metric": ({"loss": own_mean, "metrics": [keras.metrics.CosineSimilarity(name="cosine")]}, ["'cosine'", "'scores'"]),
+    "metric": ({"loss": own_mean, "metrics": [keras.metrics.CosineSimilarity(name="cos")]}, ["'cos'", "'scores'"]),
     "torch loss": ({"loss": torch.nn.MSELoss()}, ["loss 'MSELoss'", "output 'scores'"]),
     "own loss": ({"loss": lambda y, p: (y - p) ** 2}, ["output 'scores'", "size"]),
 }  # fmt: skip

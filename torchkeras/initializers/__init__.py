@@ -10,9 +10,9 @@ from torchkeras.initializers.initializer import Ones as Ones
 from torchkeras.initializers.initializer import Ones as ones
 from torchkeras.initializers.initializer import Zeros as Zeros
 from torchkeras.initializers.initializer import Zeros as zeros
-from torchkeras.initializers.initializer import deserialize as deserialize
-from torchkeras.initializers.initializer import get as get
-from torchkeras.initializers.initializer import serialize as serialize
+from torchkeras.initializers.identifiers import deserialize as deserialize
+from torchkeras.initializers.identifiers import get as get
+from torchkeras.initializers.identifiers import serialize as serialize
 from torchkeras.initializers.random import GlorotNormal as GlorotNormal
 from torchkeras.initializers.random import GlorotNormal as glorot_normal
 from torchkeras.initializers.random import GlorotUniform as GlorotUniform

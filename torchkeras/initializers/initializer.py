@@ -1,24 +1,16 @@
-"""The base of initializers, those without randomness, and `get`."""
+"""The base of initializers, and those without randomness."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import Any, Self
 
-import numpy as np
 import torch
 
 from torchkeras.core import registry
 from torchkeras.core.configurable import Configurable
 from torchkeras.core.devices import current_device
 from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.serialization import (
-    deserialize_keras_object,
-    make_deserialize,
-    make_get,
-    serialize_keras_object,
-)
+from torchkeras.core.serialization import deserialize_keras_object
 from torchkeras.core.tensors import convert_to_tensor
 
 
@@ -111,67 +103,6 @@ class Identity(Initializer):
 
 
 IdentityInitializer = Identity
-
-
-class TorchInitializer(Initializer):
-    """A function of `torch.nn.init` (or like it), which fills a tensor in place, as an initializer."""
-
-    keras_module = None
-
-    def __init__(self, function: Callable) -> None:
-        self.function = function
-
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
-        value = torch.empty(tuple(shape), **place(dtype))
-        with torch.no_grad():
-            returned = self.function(value)
-        return value if returned is None else returned
-
-    def get_config(self) -> dict[str, Any]:
-        raise ValueError(
-            f"{getattr(self.function, '__name__', self.function)!r} fills a torch tensor and can't be written into a "
-            f"config; use the Keras initializer of the same kind, or an Initializer class of your own."
-        )
-
-
-# ---------------------------------------------------------------------------- get, serialize, deserialize
-
-_get = make_get("keras.initializers", "initializer", Initializer)
-
-
-def get(identifier: Any) -> Callable | None:
-    """The initializer of a name, a config, a class, an instance or a callable `(shape, dtype)`; `None` stays `None`.
-
-    An array or tensor gives its values. A function that fills a tensor in place, as those of `torch.nn.init` do, is
-    taken too.
-    """
-    if identifier is None or isinstance(identifier, Initializer):
-        return identifier
-    if isinstance(identifier, (torch.Tensor, np.ndarray, np.generic)):
-        return GivenValues(identifier)
-    if callable(identifier) and not inspect.isclass(identifier) and _takes_a_tensor(identifier):
-        return TorchInitializer(identifier)
-    return _get(identifier)
-
-
-def _takes_a_tensor(function: Callable) -> bool:
-    """Whether a function is of `torch.nn.init`'s kind, not Keras's: those are always called with a `dtype`."""
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return False
-    kinds = {p.kind for p in parameters.values()}
-    if inspect.Parameter.VAR_KEYWORD in kinds or not parameters:
-        return False
-    return "dtype" not in parameters and "shape" not in parameters
-
-
-def serialize(initializer: Any) -> Any:
-    """A JSON-ready description of the initializer."""
-    return serialize_keras_object(initializer)
-
-
-deserialize = make_deserialize("keras.initializers")
 
 for _cls, _aliases in {Zeros: ("zero",), Ones: ("one",), Identity: ("IdentityInitializer",)}.items():
     registry.register_public(_cls, "keras.initializers", aliases=_aliases)
