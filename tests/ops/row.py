@@ -69,6 +69,7 @@ class Row:
         dtypes: types to which all drawn floats are cast in turn, beside the drawn one, to compare the result's type.
         gradient: whether the gradient is held against finite differences; a reason if not.
         symbolic: whether it is called on KerasTensors; a reason if not.
+        unknown: whether their first size may be unknown; a reason if not.
         compiled: whether `torch.compile(fullgraph=True)` must take it; a reason if not.
         keras: whether Keras on torch computes the same; a reason and, in `reference`, what does instead, if not.
         rtol, atol: for the comparison with Keras.
@@ -80,6 +81,7 @@ class Row:
     dtypes: tuple[str, ...] = ()
     gradient: bool | str = True
     symbolic: bool | str = True
+    unknown: bool | str = True
     compiled: bool | str = True
     keras: bool | str = True
     reference: Callable[..., Any] | None = None

@@ -21,8 +21,8 @@ def well(*shape):
 
 ROWS = [
     *(
-        Row(name, inputs, config, dtypes=TYPES, gradient=gradient, rtol=1e-4, symbolic=symbolic)
-        for shape, symbolic in (((2, 3, 3), True), ((4, 4), "of unknown size a matrix isn't square"))
+        Row(name, inputs, config, dtypes=TYPES, gradient=gradient, rtol=1e-4, unknown=unknown)
+        for shape, unknown in (((2, 3, 3), True), ((4, 4), "of unknown size a matrix isn't square"))
         for name, inputs, config, gradient in (
             ("cholesky", (positive_definite(*shape),), {}, SYMMETRIC),
             ("cholesky", (positive_definite(*shape),), {"upper": True}, SYMMETRIC),

@@ -1,0 +1,72 @@
+"""Colour spaces."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.op import op
+from torchkeras.ops.image.layout import channel_axis, computed
+
+op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
+
+
+@op(name="RGBToGrayscale")
+def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
+    """`0.2989 R + 0.5870 G + 0.1140 B` as the one channel; images of one channel stay as they are."""
+    axis = channel_axis(images, data_format)
+    if images.shape[axis] == 1:
+        return images
+    if images.shape[axis] != 3:
+        raise ValueError(
+            "Invalid channel size: expected 3 (RGB) or 1 (Grayscale). "
+            f"Received input with shape: images.shape={tuple(images.shape)}"
+        )
+    red, green, blue = computed(images).split(1, axis)
+    return (0.2989 * red).add_(green, alpha=0.5870).add_(blue, alpha=0.1140).to(images.dtype)
+
+
+@op(name="RGBToHSV")
+def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
+    """Hue, saturation and value, each in [0, 1], of floats in [0, 1]."""
+    axis = _color_axis(images, data_format)
+    red, green, blue = images.unbind(axis)
+    value = images.amax(axis)
+    chroma = value - images.amin(axis)
+    divisor = torch.where(chroma > 0, chroma, 1)
+    hue = torch.where(
+        red == value,
+        (green - blue) / divisor,
+        torch.where(green == value, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+    )
+    saturation = torch.where(value > 0, chroma / torch.where(value > 0, value, 1), 0)
+    return torch.stack([(hue / 6).remainder(1), saturation, value], axis)
+
+
+@op(name="HSVToRGB")
+def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
+    """Red, green and blue of hue, saturation and value, floats in [0, 1]."""
+    axis = _color_axis(images, data_format)
+    hue, saturation, value = images.unbind(axis)
+    chroma, turns = value * saturation, 6 * hue
+
+    def channel(peak: int) -> Tensor:
+        k = (turns + peak).remainder(6)
+        return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+
+    return torch.stack([channel(5), channel(3), channel(1)], axis)
+
+
+def _color_axis(images: Any, data_format: str | None) -> int:
+    axis = channel_axis(images, data_format)
+    if not images.is_floating_point():
+        raise ValueError(f"Invalid images dtype: expected float dtype. Received: images.dtype={images.dtype}")
+    if images.shape[axis] != 3:
+        raise ValueError(
+            f"Input images must have 3 channels, but received images with {images.shape[axis]} channels. "
+            f"Received: images.shape={tuple(images.shape)}."
+        )
+    return axis

@@ -1,0 +1,110 @@
+"""Patches of images and volumes."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.core import registry
+from torchkeras.core.op import op
+from torchkeras.ops.nn.windows import standardize_data_format
+
+op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
+
+
+@op
+def extract_patches(
+    images: Tensor,
+    size: int | tuple[int, ...],
+    strides: int | tuple[int, ...] | None = None,
+    dilation_rate: int | tuple[int, ...] = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
+    """The pixels of each window, in its row-major order and channels innermost, as the channels of one pixel.
+
+    Args:
+        images: one or a batch; of volumes if `size` has three numbers.
+        size: of a window along each spatial axis; an integer means a square.
+        strides: from one window to the next; default: `size`.
+        dilation_rate: pixels from one to the next within a window.
+        padding: `"valid"`, or `"same"` with zeros around, so that `ceil(size / stride)` windows fit.
+
+    Raises:
+        TypeError: `size` is neither an integer nor a tuple.
+        ValueError: it has not two or three numbers, another argument not as many, or images not axes to fit.
+    """
+    rank = _spatial_rank(size)
+    if images.dim() not in (rank + 1, rank + 2):
+        raise ValueError(
+            f"Invalid images rank: expected rank {rank + 1} (single) or {rank + 2} (batch) with size={size}. "
+            f"Received input with shape: images.shape={tuple(images.shape)}"
+        )
+    sizes = _numbers(size, rank, "size")
+    steps = sizes if strides is None else _numbers(strides, rank, "strides")
+    rates = _numbers(dilation_rate, rank, "dilation_rate")
+    last = standardize_data_format(data_format) == "channels_last"
+    single = images.dim() == rank + 1
+    x = images.unsqueeze(0) if single else images
+    x = x if last else x.movedim(1, -1)
+    spans = [(n - 1) * rate + 1 for n, rate in zip(sizes, rates)]
+    if padding == "same":
+        x = F.pad(x, _around(x.shape[1:-1], spans, steps))
+    elif padding != "valid":
+        raise ValueError(f'`padding` must be "valid" or "same". Received: padding={padding!r}.')
+    for axis, (span, step, rate) in enumerate(zip(spans, steps, rates), start=1):
+        x = x.unfold(axis, span, step)[..., ::rate]
+    x = x.movedim(rank + 1, -1).flatten(rank + 1)
+    x = x if last else x.movedim(-1, 1)
+    return x.squeeze(0) if single else x
+
+
+def extract_patches_3d(
+    volumes: Any,
+    size: int | tuple[int, int, int],
+    strides: int | tuple[int, int, int] | None = None,
+    dilation_rate: int | tuple[int, int, int] = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Any:
+    """`extract_patches` of volumes.
+
+    Raises:
+        TypeError: `size` is neither an integer nor a tuple of three.
+    """
+    if not isinstance(size, int) and (not isinstance(size, (tuple, list)) or len(size) != 3):
+        raise TypeError(f"Invalid `size` argument. Expected an int or a tuple of length 3. Received: size={size}.")
+    sizes = (size, size, size) if isinstance(size, int) else tuple(size)
+    return extract_patches(volumes, sizes, strides, dilation_rate, padding, data_format)
+
+
+registry.register_public(extract_patches_3d, "keras.ops.image", "extract_patches_3d")
+
+
+def _spatial_rank(size: Any) -> int:
+    if isinstance(size, int):
+        return 2
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"Invalid `size` argument. Expected an int or a tuple. Received: size={size!r}.")
+    if len(size) not in (2, 3):
+        raise ValueError(f"Invalid `size` argument. Expected a tuple of length 2 or 3. Received: size={size}.")
+    return len(size)
+
+
+def _numbers(value: Any, rank: int, name: str) -> tuple[int, ...]:
+    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(values) != rank:
+        raise ValueError(f"`{name}` must be an integer or have {rank} numbers, as `size`. Received: {name}={value}.")
+    return values
+
+
+def _around(shape: Any, spans: list[int], steps: tuple[int, ...]) -> list[int]:
+    """Zeros before and after each axis, last axis first, as `F.pad` takes them; none at the channels."""
+    widths = [0, 0]
+    for size, span, step in reversed(list(zip(shape, spans, steps))):
+        total = max((-(-size // step) - 1) * step + span - size, 0)
+        widths += [total // 2, total - total // 2]
+    return widths

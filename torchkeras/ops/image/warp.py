@@ -1,0 +1,183 @@
+"""Images seen at other coordinates."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.op import op
+from torchkeras.core.random import torch_generator
+from torchkeras.ops.image.filters import gaussian_blurred
+from torchkeras.ops.image.layout import channel_axis, computed
+from torchkeras.ops.image.sampling import ORDERS, require_fill_mode, require_interpolation, sample
+
+op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
+
+
+@op
+def map_coordinates(
+    inputs: Tensor, coordinates: Tensor, order: int, fill_mode: str = "constant", fill_value: float = 0
+) -> Tensor:
+    """The values of `inputs` at coordinates, in its type.
+
+    Args:
+        coordinates: `(rank of inputs, ...)`.
+        order: 0 for the nearest value, 1 for linear interpolation.
+        fill_mode: beyond the borders, `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+
+    Raises:
+        NotImplementedError: another `order`.
+    """
+    if coordinates.dim() and coordinates.shape[0] != inputs.dim():
+        raise ValueError(
+            "First dim of `coordinates` must be the same as the rank of `inputs`. "
+            f"Received inputs with shape {tuple(inputs.shape)} and coordinates with shape {tuple(coordinates.shape)}."
+        )
+    if coordinates.dim() < 2:
+        raise ValueError(
+            "Invalid coordinates rank: expected at least rank 2. "
+            f"Received input with shape: coordinates.shape={tuple(coordinates.shape)}"
+        )
+    require_fill_mode(fill_mode)
+    if order not in (0, 1):
+        raise NotImplementedError(f"map_coordinates: `order` must be 0 or 1. Received: order={order}.")
+    axes = list(computed(coordinates).flatten(1).unsqueeze(1))
+    result = sample(inputs.reshape(1, -1, 1), inputs.shape, axes, order, fill_mode, fill_value)
+    return result.reshape(coordinates.shape[1:])
+
+
+@op
+def affine_transform(
+    images: Tensor,
+    transform: Tensor,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: float = 0,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images whose pixel `(x, y)` is taken from `(a0 x + a1 y + a2, b0 x + b1 y + b2)`.
+
+    Args:
+        transform: `[a0, a1, a2, b0, b1, b2, c0, c1]` for all images, or a row an image. `c0` and `c1`, which make a
+            projective transform in Keras on TensorFlow alone, are not used.
+        interpolation: `"nearest"` or `"bilinear"`.
+        fill_mode: beyond the borders, `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+    """
+    axis = channel_axis(images, data_format)
+    require_interpolation(interpolation)
+    require_fill_mode(fill_mode)
+    if transform.dim() not in (1, 2):
+        raise ValueError(
+            "Invalid transform rank: expected rank 1 (single transform) or rank 2 (batch of transforms). "
+            f"Received input with shape: transform.shape={tuple(transform.shape)}"
+        )
+    x, y = _grid(images, axis)
+    a0, a1, a2, b0, b1, b2, _, _ = computed(transform).to(x.dtype).reshape(-1, 8, 1, 1).unbind(1)
+    return _warped(images, axis, b0 * x + b1 * y + b2, a0 * x + a1 * y + a2, interpolation, fill_mode, fill_value)
+
+
+@op
+def perspective_transform(
+    images: Tensor,
+    start_points: Tensor,
+    end_points: Tensor,
+    interpolation: str = "bilinear",
+    fill_value: float = 0,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images in the perspective that moves four points `(x, y)` from where they start to where they end.
+
+    Args:
+        start_points, end_points: `(4, 2)` for all images, or `(N, 4, 2)`.
+        interpolation: `"nearest"` or `"bilinear"`.
+        fill_value: of what lies beyond the borders.
+    """
+    axis = channel_axis(images, data_format)
+    require_interpolation(interpolation)
+    for name, points in (("start_points", start_points), ("end_points", end_points)):
+        if points.dim() not in (2, 3) or points.shape[-2:] != (4, 2):
+            raise ValueError(
+                f"Invalid {name} shape: expected (4,2) for a single image or (N,4,2) for a batch. "
+                f"Received shape: {tuple(points.shape)}"
+            )
+    if start_points.shape != end_points.shape:
+        raise ValueError(
+            "start_points and end_points must have the same shape. "
+            f"Received: {tuple(start_points.shape)} and {tuple(end_points.shape)}."
+        )
+    x, y = _grid(images, axis)
+    a0, a1, a2, b0, b1, b2, c0, c1 = _homography(end_points.to(x.dtype), start_points.to(x.dtype))
+    depth = c0 * x + c1 * y + 1
+    rows, columns = (b0 * x + b1 * y + b2) / depth, (a0 * x + a1 * y + a2) / depth
+    return _warped(images, axis, rows, columns, interpolation, "constant", fill_value)
+
+
+def _homography(points: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+    """The eight numbers, `(N, 1, 1)` each, of the projective map that takes four points to their targets."""
+    points, targets = points.reshape(-1, 4, 2), targets.reshape(-1, 4, 2)
+    one = torch.cat([points, torch.ones_like(points[..., :1])], -1)
+    none = torch.zeros_like(one)
+    left = torch.cat([torch.cat([one, none], -1), torch.cat([none, one], -1)], 1)  # rows of x, then of y
+    goals = targets.mT.reshape(-1, 8, 1)
+    matrix = torch.cat([left, -goals * torch.cat([points, points], 1)], -1)
+    return torch.linalg.solve(matrix, goals).reshape(-1, 8, 1, 1).unbind(1)
+
+
+@op
+def elastic_transform(
+    images: Tensor,
+    alpha: float = 20.0,
+    sigma: float = 5.0,
+    interpolation: str = "bilinear",
+    fill_mode: str = "reflect",
+    fill_value: float = 0.0,
+    seed: Any = None,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images distorted by a smooth random field (Simard et al. 2003).
+
+    Args:
+        alpha: how far pixels are moved.
+        sigma: of the Gaussian that smooths the field, in pixels.
+        interpolation: `"nearest"` or `"bilinear"`.
+        fill_mode: beyond the borders, `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+        seed: an integer, a `SeedGenerator`, or `None` for the global one.
+    """
+    axis = channel_axis(images, data_format)
+    require_interpolation(interpolation)
+    require_fill_mode(fill_mode)
+    x, y = _grid(images, axis)
+    count = len(images) if images.dim() == 4 else 1
+    generator = torch_generator(seed, x.device)
+    shape = (count, *x.shape)
+    draws = [torch.randn(shape, generator=generator, dtype=x.dtype, device=x.device) for _ in range(2)]
+    width = int(6 * sigma) | 1
+    moved_x, moved_y = gaussian_blurred(torch.stack(draws) * (alpha * sigma), (width, width), (sigma, sigma))
+    return _warped(images, axis, y + moved_y, x + moved_x, interpolation, fill_mode, fill_value)
+
+
+def _grid(images: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """The coordinates `(H, W)` of the pixels, across and down, in float32 or the images' wider type."""
+    height, width = images.shape[-3:-1] if axis == -1 else images.shape[-2:]
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    down = torch.arange(height, dtype=dtype, device=images.device)
+    across = torch.arange(width, dtype=dtype, device=images.device)
+    return across.expand(height, width), down[:, None].expand(height, width)
+
+
+def _warped(
+    images: Tensor, axis: int, rows: Tensor, columns: Tensor, interpolation: str, fill_mode: str, fill_value: float
+) -> Tensor:
+    """Images with each pixel taken from the place that `rows` and `columns`, `(N or 1, H, W)`, say."""
+    batch = images if images.dim() == 4 else images.unsqueeze(0)
+    batch = batch if axis == -1 else batch.movedim(1, -1)
+    count, height, width, channels = batch.shape
+    coordinates = [rows.flatten(1), columns.flatten(1)]
+    values = batch.reshape(count, height * width, channels)
+    result = sample(values, (height, width), coordinates, ORDERS[interpolation], fill_mode, fill_value)
+    result = result.reshape(count, height, width, channels)
+    result = result if axis == -1 else result.movedim(-1, 1)
+    return result if images.dim() == 4 else result.squeeze(0)
