@@ -1,14 +1,46 @@
-"""Tensors made anew."""
+"""Tensors made anew, and what takes its form from a tensor."""
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from torchkeras.core.devices import current_device
 from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
+from torchkeras.core.tensors import convert_to_tensor
+
+
+def zeros(shape: Any, dtype: Any = None) -> Tensor:
+    """Zeros, by default of `floatx()`."""
+    return torch.zeros(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
+
+
+def ones(shape: Any, dtype: Any = None) -> Tensor:
+    """Ones, by default of `floatx()`."""
+    return torch.ones(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
+
+
+def empty(shape: Any, dtype: Any = None) -> Tensor:
+    """Whatever lies in memory, by default as `floatx()`."""
+    return torch.empty(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
+
+
+def _sizes(shape: Any) -> Any:
+    return shape if isinstance(shape, (tuple, list)) else (shape,)
+
+
+@op(call=("fill_value",), spec=lambda fill_value, shape, dtype: KerasTensor(shape, dtype))
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """`fill_value`, a number or what broadcasts to `shape`, by default as `floatx()`."""
+    if isinstance(fill_value, (bool, int, float)):
+        return torch.full(_sizes(shape), fill_value, dtype=torch_dtype(dtype), device=current_device())
+    return convert_to_tensor(fill_value, torch_dtype(dtype)).expand(_sizes(shape)).clone()
 
 
 @op(elementwise=True)
@@ -21,3 +53,124 @@ def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
 def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
     """Ones in the form of `x`."""
     return torch.ones_like(x, dtype=None if dtype is None else torch_dtype(dtype))
+
+
+@op(elementwise=True)
+def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
+    """Whatever lies in memory, in the form of `x`."""
+    return torch.empty_like(x, dtype=None if dtype is None else torch_dtype(dtype))
+
+
+@op(elementwise=True, call=("fill_value",))
+def full_like(x: Tensor, fill_value: Any, dtype: Any = None) -> Tensor:
+    """`fill_value`, a number or what broadcasts to it, in the form of `x`."""
+    wanted = x.dtype if dtype is None else torch_dtype(dtype)
+    if isinstance(fill_value, (bool, int, float)):
+        return torch.full_like(x, fill_value, dtype=wanted)
+    return convert_to_tensor(fill_value, wanted, x.device).expand(x.shape).clone()
+
+
+@op(call=("x",))
+def array(x: Any, dtype: Any = None) -> Tensor:
+    """`x` as a tensor."""
+    return convert_to_tensor(x, dtype)
+
+
+def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on the diagonal `k` above the main one, zeros elsewhere: `(N, M)`, `M` being `N` by default.
+
+    Raises:
+        TypeError: a size is not an integer.
+    """
+    sizes = _integer(N, "N"), _integer(N if M is None else M, "M")
+    if k == 0:
+        return torch.eye(*sizes, dtype=torch_dtype(dtype), device=current_device())
+    result = zeros(sizes, dtype)
+    result.diagonal(k).fill_(1)
+    return result
+
+
+def identity(n: int, dtype: Any = None) -> Tensor:
+    """The identity matrix `(n, n)`."""
+    return eye(n, dtype=dtype)
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on the diagonal `k` above the main one and below it: `(N, M)`, `M` being `N` by default."""
+    return ones((N, N if M is None else M), dtype).tril(k)
+
+
+@op
+def tril(x: Tensor, k: int = 0) -> Tensor:
+    """The lower triangles of matrices, up to the diagonal `k` above the main one."""
+    return torch.tril(x, k)
+
+
+@op
+def triu(x: Tensor, k: int = 0) -> Tensor:
+    """The upper triangles of matrices, from the diagonal `k` above the main one."""
+    return torch.triu(x, k)
+
+
+def _diag_spec(x: KerasTensor, k: int) -> Any:
+    if len(x.shape) == 2 and None in x.shape:  # the lesser of two sizes, of which one is not known
+        return KerasTensor((None,), x.dtype)
+    return infer(diag, (x,), {"k": k})
+
+
+@op(spec=_diag_spec)
+def diag(x: Tensor, k: int = 0) -> Tensor:
+    """A matrix with the vector `x` on the diagonal `k`; of a matrix, that diagonal."""
+    return torch.diag(x, k)
+
+
+@op
+def diagflat(x: Tensor, k: int = 0) -> Tensor:
+    """A matrix with the flattened `x` on the diagonal `k`."""
+    return torch.diagflat(x, k)
+
+
+@op(dtype="narrow")
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """The first `N` powers (default: as many as elements) of a vector's elements, falling unless `increasing`.
+
+    Raises:
+        TypeError: `N` is no integer.
+        ValueError: `N` is negative, or `x` is no vector.
+    """
+    if N is not None and not isinstance(N, int):
+        raise TypeError(f"vander() takes N, the number of powers, as an integer; received {N!r}.")
+    if N is not None and N < 0:
+        raise ValueError(f"vander() takes N, the number of powers, of at least 0; received {N}.")
+    if x.dim() != 1:
+        raise ValueError(f"vander() takes a vector; received x of shape {tuple(x.shape)}.")
+    exponents = torch.arange(len(x) if N is None else N, device=x.device)
+    return torch.pow(x.unsqueeze(-1), exponents if increasing else exponents.flip(0)).to(x.dtype)
+
+
+@op
+def view(x: Tensor, dtype: Any = None) -> Tensor:
+    """The same memory read as another type; the last axis grows or shrinks by the ratio of the sizes."""
+    return x if dtype is None else x.view(torch_dtype(dtype))
+
+
+@op
+def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Tensor]:
+    """For each vector, its elements along its own axis of a grid (`"xy"`: the first two axes change places).
+
+    Raises:
+        ValueError: `indexing` is neither `"xy"` nor `"ij"`.
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid() takes indexing='xy' or 'ij'; received {indexing!r}.")
+    axes = list(range(len(x)))
+    if indexing == "xy":
+        axes[:2] = axes[1::-1]
+    rank = len(x)
+    return list(torch.broadcast_tensors(*[v.reshape((-1,) + (1,) * (rank - 1 - a)) for v, a in zip(x, axes)]))
+
+
+def _integer(size: Any, name: str) -> int:
+    if isinstance(size, float) or not hasattr(size, "__index__"):
+        raise TypeError(f"{name} must be an integer (or an integer tensor); received {size!r}.")
+    return operator.index(size)

@@ -1,0 +1,114 @@
+"""Evenly spaced numbers, on a line or on a logarithmic scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.devices import current_device
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.infer import infer_elementwise
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.core.promotion import common, common_dtype
+from torchkeras.core.tensors import convert_to_tensor
+
+
+@op(call=("start", "stop", "step"))
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Tensor:
+    """Numbers from `start` up to but without `stop`, `step` (1) apart; one number alone is `stop`, after 0."""
+    if stop is None:
+        start, stop = 0, start
+    step = 1 if step is None else step
+    wanted = _type_of(start, stop, step) if dtype is None else torch_dtype(dtype)
+    return torch.arange(start, stop, step, dtype=wanted, device=current_device())
+
+
+def _type_of(*numbers: Any) -> torch.dtype:
+    if all(number.__class__ is int for number in numbers):
+        return torch.int32
+    known = [number if isinstance(number, (int, float)) else convert_to_tensor(number) for number in numbers]
+    return common_dtype(known, narrow=True)
+
+
+def _spaced_spec(
+    start: Any, stop: Any, num: int = 50, axis: int = 0, dtype: Any = None, retstep: bool = False, **_: Any
+) -> Any:
+    ends = infer_elementwise(lambda *ends: common(ends, floating=True, narrow=True)[0], (start, stop), {})
+    shape = list(ends.shape)
+    shape.insert(axis % (len(shape) + 1), num)
+    values = KerasTensor(shape, dtype or ends.dtype)
+    return (values, ends) if retstep else values
+
+
+@op(call=("start", "stop"), spec=_spaced_spec)
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """`num` evenly spaced numbers from `start` to `stop` along a new axis; with `retstep` their distance as well.
+
+    Args:
+        start, stop: numbers, or tensors that broadcast.
+        endpoint: whether `stop` is the last one, or the one that would come next.
+    """
+    values, step = _line(start, stop, num, endpoint, dtype, axis)
+    return (values, step) if retstep else values
+
+
+@op(call=("start", "stop"), spec=_spaced_spec)
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: Any = None, axis: int = 0
+) -> Tensor:
+    """`base ** linspace(start, stop)`."""
+    exponents, _ = _line(start, stop, num, endpoint, None, axis)
+    values = torch.pow(base, exponents)
+    return values if dtype is None else values.to(torch_dtype(dtype))
+
+
+@op(call=("start", "stop"), spec=_spaced_spec)
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Tensor:
+    """`num` numbers from `start` to `stop`, each the same multiple of the one before; both have the same sign.
+
+    Raises:
+        ValueError: one of two Python numbers is 0.
+    """
+    if _are_numbers(start, stop):
+        if not start * stop:
+            raise ValueError(f"geomspace() can't start or stop at 0; received start={start}, stop={stop}.")
+        sign: Any = math.copysign(1, start)
+        logarithms: Any = math.log(abs(start)), math.log(abs(stop))
+    else:
+        ends = torch.broadcast_tensors(*common((start, stop), floating=True, narrow=True))
+        sign = torch.sign(ends[0]).unsqueeze(axis)
+        logarithms = [torch.log(torch.abs(end)) for end in ends]
+    values = sign * torch.exp(_line(*logarithms, num, endpoint, None, axis)[0])
+    return values if dtype is None else values.to(torch_dtype(dtype))
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(value, (int, float)) for value in values)
+
+
+def _line(start: Any, stop: Any, num: int, endpoint: bool, dtype: Any, axis: int) -> tuple[Tensor, Any]:
+    """Evenly spaced numbers and their distance (NaN where there is but one)."""
+    parts = num - 1 if endpoint else num
+    numbers = _are_numbers(start, stop)
+    if not numbers:
+        start, stop = common((start, stop), floating=True, narrow=True)
+    step = (stop - start) / parts if parts > 0 else (stop - start) * math.nan
+    last = stop if endpoint else stop - step
+    if numbers:
+        values = torch.linspace(start, last, num, dtype=torch_dtype(dtype), device=current_device())
+        return values, step
+    weights = torch.linspace(0, 1, num, dtype=start.dtype, device=start.device)
+    values = torch.lerp(start.unsqueeze(-1), last.unsqueeze(-1), weights).movedim(-1, axis)
+    return (values if dtype is None else values.to(torch_dtype(dtype))), step

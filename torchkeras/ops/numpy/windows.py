@@ -1,0 +1,45 @@
+"""Windows of signals: `x` is the length, the result is `(x,)`."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.devices import current_device
+
+
+def bartlett(x: Any) -> Tensor:
+    """A triangle whose ends are 0."""
+    return torch.bartlett_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
+
+
+def blackman(x: Any) -> Tensor:
+    """A sum of three cosines."""
+    return torch.blackman_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
+
+
+def hamming(x: Any) -> Tensor:
+    """A raised cosine whose ends are 0.08."""
+    return torch.hamming_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
+
+
+def hanning(x: Any) -> Tensor:
+    """A raised cosine whose ends are 0."""
+    return torch.hann_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
+
+
+def kaiser(x: Any, beta: Any) -> Tensor:
+    """Kaiser's window: the greater `beta`, the narrower."""
+    return torch.kaiser_window(
+        _length(x), periodic=False, beta=float(beta), dtype=torch.float32, device=current_device()
+    )
+
+
+def _length(x: Any) -> int:
+    try:
+        return operator.index(x)
+    except TypeError:
+        raise TypeError(f"A window's length must be an integer (no symbolic tensor); received {x!r}.") from None
