@@ -1,4 +1,4 @@
-"""Reductions."""
+"""Reductions: sums, products, extremes and truth along axes."""
 
 from __future__ import annotations
 
@@ -9,92 +9,138 @@ from torch import Tensor
 
 from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.op import op
-from torchkeras.core.promotion import FLOATS
+from torchkeras.ops.numpy.axes import over, positive_axis, tuple_of
 
-
-def _axes(x: Tensor, axis: Any) -> Any:
-    return tuple(range(x.dim())) if axis is None else axis
+# Keras sums and multiplies small integers in 32 bits, where torch takes 64.
+SUMMED = {
+    torch.bool: torch.int32,
+    torch.int8: torch.int32,
+    torch.int16: torch.int32,
+    torch.int32: torch.int32,
+    torch.uint8: torch.int32,
+    torch.uint16: torch.int32,
+    torch.uint32: torch.int64,
+}
 
 
 @op
 def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The sum along `axis` (default all)."""
-    if x.dtype in FLOATS:
-        return torch.sum(x, axis, keepdim=keepdims)
-    dtype = torch.int32 if x.dtype in (torch.bool, torch.int8, torch.int16, torch.uint8) else x.dtype
+    dtype = SUMMED.get(x.dtype)
+    x, axis, keepdims = over(x, axis, keepdims)
     return torch.sum(x, axis, keepdim=keepdims, dtype=dtype)
 
 
-@op(dtype="float")
-def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean along `axis` (default all)."""
-    return torch.mean(x, _axes(x, axis), keepdim=keepdims)
+@op(dtype="narrow")
+def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
+    """The product along `axis` (default all)."""
+    return product(x, axis, keepdims, SUMMED.get(x.dtype) if dtype is None else torch_dtype(dtype))
+
+
+def product(x: Tensor, axis: Any, keepdims: bool, dtype: torch.dtype | None) -> Tensor:
+    """The product along axes, which torch takes one at a time."""
+    if axis is None:
+        result = torch.prod(x, dtype=dtype)
+        return result.reshape([1] * x.dim()) if keepdims else result
+    if isinstance(axis, int):
+        return torch.prod(x, axis, keepdim=keepdims, dtype=dtype)
+    x = x if dtype is None else x.to(dtype)
+    for one in sorted((positive_axis(a, x.dim()) for a in tuple_of(axis)), reverse=True):
+        x = torch.prod(x, one, keepdim=keepdims, dtype=dtype)
+    return x
 
 
 @op
 def max(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
-    """The greatest value along `axis` (default all), `initial` at the least."""
-    result = torch.amax(x, _axes(x, axis), keepdim=keepdims)
-    return result if initial is None else torch.clamp(result, min=initial)
+    """The greatest value along `axis` (default all), `initial` at the least.
+
+    Raises:
+        ValueError: nothing to choose from, and no `initial`.
+    """
+    if not x.numel():
+        return _of_nothing(x, axis, keepdims, initial)
+    x, axis, keepdims = over(x, axis, keepdims)
+    result = torch.amax(x, axis, keepdim=keepdims)
+    return result if initial is None else torch.maximum(result, _like(initial, result))
 
 
 @op
 def min(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
-    """The least value along `axis` (default all), `initial` at the most."""
-    result = torch.amin(x, _axes(x, axis), keepdim=keepdims)
-    return result if initial is None else torch.clamp(result, max=initial)
+    """The least value along `axis` (default all), `initial` at the most.
+
+    Raises:
+        ValueError: nothing to choose from, and no `initial`.
+    """
+    if not x.numel():
+        return _of_nothing(x, axis, keepdims, initial)
+    x, axis, keepdims = over(x, axis, keepdims)
+    result = torch.amin(x, axis, keepdim=keepdims)
+    return result if initial is None else torch.minimum(result, _like(initial, result))
+
+
+def _like(value: Any, x: Tensor) -> Tensor:
+    return torch.as_tensor(value, dtype=x.dtype, device=x.device)
+
+
+def _of_nothing(x: Tensor, axis: Any, keepdims: bool, initial: Any) -> Tensor:
+    x, axis, keepdims = over(x, axis, keepdims)
+    result = torch.sum(x, axis, keepdim=keepdims).to(x.dtype)  # of the right shape; its values are zeros
+    if initial is None and result.numel():
+        raise ValueError(f"An extreme needs at least one value, or `initial`; received the shape {tuple(x.shape)}.")
+    return result if initial is None else result + _like(initial, result)
 
 
 @op
-def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
-    """The product along `axis` (default all)."""
-    x = x if dtype is None else x.to(torch_dtype(dtype))
-    if axis is None:
-        result = torch.prod(x)
-        return result.reshape([1] * x.dim()) if keepdims else result
-    for one in sorted((axis,) if isinstance(axis, int) else axis, key=lambda a: a % x.dim(), reverse=True):
-        x = torch.prod(x, one, keepdim=keepdims)
-    return x
+def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The greatest value along `axis` (default all)."""
+    x, axis, keepdims = over(x, axis, keepdims)
+    return torch.amax(x, axis, keepdim=keepdims)
 
 
-@op(dtype="float")
-def var(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The variance along `axis` (default all)."""
-    return torch.var(x, _axes(x, axis), keepdim=keepdims, correction=0)
+@op
+def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The least value along `axis` (default all)."""
+    x, axis, keepdims = over(x, axis, keepdims)
+    return torch.amin(x, axis, keepdim=keepdims)
 
 
-@op(dtype="float")
-def std(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The standard deviation along `axis` (default all)."""
-    return torch.std(x, _axes(x, axis), keepdim=keepdims, correction=0)
+@op
+def ptp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The greatest value less the least, along `axis` (default all)."""
+    x, axis, keepdims = over(x, axis, keepdims)
+    return torch.amax(x, axis, keepdim=keepdims) - torch.amin(x, axis, keepdim=keepdims)
 
 
 @op
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the greatest value along `axis` (default: of the flattened tensor)."""
+    """The index of the greatest value along `axis` (default: of the flattened tensor), int32."""
+    x = x.byte() if x.dtype is torch.bool else x
     return torch.argmax(x, axis, keepdim=keepdims).to(torch.int32)
 
 
 @op
 def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the least value along `axis` (default: of the flattened tensor)."""
+    """The index of the least value along `axis` (default: of the flattened tensor), int32."""
+    x = x.byte() if x.dtype is torch.bool else x
     return torch.argmin(x, axis, keepdim=keepdims).to(torch.int32)
 
 
 @op
 def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether any value along `axis` is true."""
-    return torch.any(x, _axes(x, axis), keepdim=keepdims)
+    """Whether any value along `axis` is true (not 0)."""
+    x, axis, keepdims = over(x.bool() if x.dtype is torch.uint8 else x, axis, keepdims)  # or torch answers in uint8
+    return torch.any(x, axis, keepdim=keepdims)
 
 
 @op
 def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether all values along `axis` are true."""
-    return torch.all(x, _axes(x, axis), keepdim=keepdims)
+    """Whether all values along `axis` are true (not 0)."""
+    x, axis, keepdims = over(x.bool() if x.dtype is torch.uint8 else x, axis, keepdims)  # or torch answers in uint8
+    return torch.all(x, axis, keepdim=keepdims)
 
 
 @op
-def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """The running sum along `axis` (default: of the flattened tensor)."""
-    x = x if dtype is None else x.to(torch_dtype(dtype))
-    return torch.cumsum(x.flatten() if axis is None else x, 0 if axis is None else axis, dtype=x.dtype)
+def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
+    """How many values along `axis` are not 0, int32."""
+    x, axis, _ = over(x, axis, False)
+    return torch.count_nonzero(x, axis).to(torch.int32)

@@ -1,73 +1,35 @@
-"""Shape ops and products."""
+"""The same values under another shape: axes merged, added, dropped, moved."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from torchkeras.core.infer import broadcast_shapes
+from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
+from torchkeras.ops.numpy.axes import positive_axis, tuple_of
 
 
-@op
+def _reshaped(x: KerasTensor, newshape: Any) -> KerasTensor:
+    sizes = tuple(None if size == -1 else size for size in tuple_of(newshape))
+    if None not in x.shape:
+        total, known = math.prod(x.shape), math.prod(size for size in sizes if size is not None)
+        fits = total == known if None not in sizes else known and total % known == 0
+        if not fits:
+            raise ValueError(f"reshape() keeps the number of values; received the shape {x.shape} for {newshape}.")
+        if sizes.count(None) == 1:
+            sizes = tuple(total // known if size is None else size for size in sizes)
+    return KerasTensor(sizes, x.dtype)
+
+
+@op(spec=_reshaped)
 def reshape(x: Tensor, newshape: Any) -> Tensor:
     """The same values in another shape; one size may be -1."""
-    return torch.reshape(x, tuple(newshape) if not isinstance(newshape, int) else (newshape,))
-
-
-@op
-def transpose(x: Tensor, axes: Any = None) -> Tensor:
-    """The axes in another order, default reversed."""
-    return torch.permute(x, tuple(axes) if axes is not None else tuple(reversed(range(x.dim()))))
-
-
-@op
-def squeeze(x: Tensor, axis: Any = None) -> Tensor:
-    """Without the axes of size 1 (or those named)."""
-    return torch.squeeze(x) if axis is None else torch.squeeze(x, axis)
-
-
-@op
-def expand_dims(x: Tensor, axis: Any) -> Tensor:
-    """With new axes of size 1 at the places `axis` of the result."""
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    rank = x.dim() + len(axes)
-    for one in sorted(a % rank for a in axes):
-        x = torch.unsqueeze(x, one)
-    return x
-
-
-@op
-def broadcast_to(x: Tensor, shape: Any) -> Tensor:
-    """Repeated along axes of size 1 up to `shape`."""
-    return torch.broadcast_to(x, tuple(shape))
-
-
-@op
-def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
-    """Each element repeated along `axis` (default: of the flattened tensor)."""
-    repeats = repeats if isinstance(repeats, int) else torch.as_tensor(repeats)
-    return torch.repeat_interleave(x, repeats, dim=axis)
-
-
-@op
-def tile(x: Tensor, repeats: Any) -> Tensor:
-    """The whole tensor repeated along each axis."""
-    return torch.tile(x, (repeats,) if isinstance(repeats, int) else tuple(repeats))
-
-
-@op
-def flip(x: Tensor, axis: Any = None) -> Tensor:
-    """In reversed order along `axis` (default all)."""
-    axes = tuple(range(x.dim())) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    return torch.flip(x, axes)
-
-
-@op
-def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
-    """With two axes exchanged."""
-    return torch.swapaxes(x, axis1, axis2)
+    return torch.reshape(x, tuple_of(newshape))
 
 
 @op
@@ -76,83 +38,78 @@ def ravel(x: Tensor) -> Tensor:
     return torch.flatten(x)
 
 
-@op(dtype="common")
-def concatenate(xs: list[Tensor], axis: int = 0) -> Tensor:
-    """The tensors one behind the other along `axis`."""
-    return torch.cat(xs, dim=axis)
-
-
-@op(dtype="common")
-def stack(x: list[Tensor], axis: int = 0) -> Tensor:
-    """The tensors along a new axis."""
-    return torch.stack(x, dim=axis)
+@op
+def transpose(x: Tensor, axes: Any = None) -> Tensor:
+    """The axes in another order, default reversed."""
+    return torch.permute(x, tuple(axes) if axes is not None else tuple(range(x.dim() - 1, -1, -1)))
 
 
 @op
-def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Parts along `axis`: so many equal ones, or cut at the given indices."""
-    if isinstance(indices_or_sections, int):
-        if x.shape[axis] % indices_or_sections:
-            raise ValueError(
-                f"split(): axis {axis} of size {x.shape[axis]} does not make {indices_or_sections} equal parts."
-            )
-        return list(torch.split(x, x.shape[axis] // indices_or_sections, dim=axis))
-    return list(torch.tensor_split(x, list(indices_or_sections), dim=axis))
+def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
+    """With the axes `source` at the places `destination`."""
+    return torch.movedim(x, source, destination)
 
 
 @op
-def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
-    """The elements at `indices` along `axis` (default: of the flattened tensor)."""
+def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
+    """With two axes exchanged."""
+    return torch.swapaxes(x, axis1, axis2)
+
+
+def _squeezed(x: KerasTensor, axis: Any = None) -> KerasTensor:
+    rank = len(x.shape)
     if axis is None:
-        x, axis = x.flatten(), 0
-    axis %= x.dim()
-    size = x.shape[axis]
-    flat = indices.flatten().long()
-    flat = torch.where(flat < 0, flat + size, flat)
-    return torch.index_select(x, axis, flat).reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+        return KerasTensor([size for size in x.shape if size != 1], x.dtype)
+    axes = {positive_axis(one, rank) for one in tuple_of(axis)}
+    if any(x.shape[one] != 1 for one in axes):
+        raise ValueError(f"squeeze() drops axes of size 1; received axis={axis} for the shape {x.shape}.")
+    return KerasTensor([size for i, size in enumerate(x.shape) if i not in axes], x.dtype)
 
 
-@op(call=("key",))
-def get_item(x: Tensor, key: Any) -> Tensor:
-    """`x[key]`."""
-    return x[_index(key)]
+@op(spec=_squeezed)
+def squeeze(x: Tensor, axis: Any = None) -> Tensor:
+    """Without the axes of size 1, or those of them that `axis` names."""
+    return torch.squeeze(x) if axis is None else torch.squeeze(x, tuple_of(axis))
 
 
-@op(dtype="common")
-def matmul(x1: Tensor, x2: Tensor) -> Tensor:
-    """The matrix product over the last two axes."""
-    return torch.matmul(x1, x2)
+@op
+def expand_dims(x: Tensor, axis: Any) -> Tensor:
+    """With new axes of size 1 at the places `axis` of the result.
+
+    Raises:
+        ValueError: the result has no such axis.
+    """
+    axes = tuple_of(axis)
+    rank = x.dim() + len(axes)
+    for one in sorted(positive_axis(a, rank) for a in axes):
+        x = torch.unsqueeze(x, one)
+    return x
 
 
-@op(dtype="common")
-def dot(x1: Tensor, x2: Tensor) -> Tensor:
-    """The product along the last axis of `x1` and the last but one of `x2`."""
-    if x1.dim() == 0 or x2.dim() == 0:
-        return x1 * x2
-    return torch.tensordot(x1, x2, dims=([-1], [max(x2.dim() - 2, 0)]))
+def _broadcast(x: KerasTensor, shape: Any) -> KerasTensor:
+    if broadcast_shapes(x.shape, tuple_of(shape)) != tuple_of(shape):
+        raise ValueError(f"broadcast_to() repeats axes of size 1; received the shape {x.shape} for {shape}.")
+    return KerasTensor(tuple_of(shape), x.dtype)
 
 
-@op(dtype="common")
-def einsum(subscripts: str, *operands: Tensor) -> Tensor:
-    """Einstein's sum."""
-    return torch.einsum(subscripts, *operands)
+@op(spec=_broadcast)
+def broadcast_to(x: Tensor, shape: Any) -> Tensor:
+    """Repeated along axes of size 1, and new axes in front, up to `shape`; a view."""
+    return torch.broadcast_to(x, tuple_of(shape))
 
 
-@op(call=("constant_values",))
-def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
-    """With values put before and after along each axis."""
-    widths = [pad_width] * x.dim() if isinstance(pad_width[0], int) else list(pad_width)
-    flat = [size for before, after in reversed(widths) for size in (before, after)]
-    if mode == "constant":
-        return torch.nn.functional.pad(x, flat, value=constant_values or 0)
-    return torch.nn.functional.pad(x, flat, mode={"symmetric": "replicate"}.get(mode, mode))
+@op(spec=lambda x: KerasTensor((), "int32"))
+def size(x: Tensor) -> Tensor:
+    """The number of values."""
+    return torch.tensor(x.numel(), device=x.device)
+
+
+@op(spec=lambda x: KerasTensor((len(x.shape),), x.dtype))
+def ndim(x: Tensor) -> int:
+    """The number of axes."""
+    return x.dim()
 
 
 def shape(x: Any) -> tuple:
     """The shape, `None` where a symbolic tensor leaves a size open."""
     return tuple(x.shape)
-
-
-def _index(key: Any) -> Any:
-    """An index as torch takes it; a config holds slices as they are."""
-    return tuple(key) if isinstance(key, list) else key

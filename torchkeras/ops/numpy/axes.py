@@ -1,0 +1,53 @@
+"""Axes as NumPy means them, in the terms of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+
+def over(x: Tensor, axis: Any, keepdims: bool) -> tuple[Tensor, Any, bool]:
+    """What a reduction of torch is to be called with: `None` is all axes, and `()`, which is all for torch, is none."""
+    if axis is None:
+        return x, tuple(range(x.dim())), keepdims
+    if axis == () or axis == []:
+        return x.unsqueeze(0), 0, False
+    return x, axis, keepdims
+
+
+def tuple_of(sizes: Any) -> tuple:
+    """Sizes or axes given as a number, a sequence, an array or a tensor."""
+    if isinstance(sizes, int):
+        return (sizes,)
+    sizes = sizes.tolist() if hasattr(sizes, "tolist") else sizes
+    return tuple(sizes) if isinstance(sizes, (list, tuple)) else (sizes,)
+
+
+def positive_axis(axis: int, rank: int) -> int:
+    """The axis counted from the front.
+
+    Raises:
+        ValueError: there is no such axis.
+    """
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis must be in [{-rank}, {rank}) for a tensor of {rank} dimensions; received {axis}.")
+    return axis % rank
+
+
+def last(x: Tensor, axis: Any) -> Tensor:
+    """The axes of a reduction (`None`: all) made one, at the end."""
+    if axis is None:
+        return x.reshape(-1)
+    if isinstance(axis, int):
+        return x.movedim(axis, -1)
+    axes = sorted(positive_axis(one, x.dim()) for one in axis)
+    if not axes:
+        return x.unsqueeze(-1)
+    return x.movedim(axes, tuple(range(-len(axes), 0))).flatten(-len(axes))
+
+
+def kept(shape: tuple, axis: Any) -> tuple:
+    """A shape in which the axes of a reduction have size 1."""
+    axes = range(len(shape)) if axis is None else [positive_axis(one, len(shape)) for one in tuple_of(axis)]
+    return tuple(1 if i in axes else size for i, size in enumerate(shape))

@@ -1,0 +1,152 @@
+"""Counts: how many there are of each value, or between two of them; which values there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.core.promotion import common_dtype
+
+
+def _counted(x: KerasTensor, weights: Any = None, minlength: int = 0, sparse: bool = False) -> KerasTensor:
+    return KerasTensor((*x.shape[:-1], None), "int32" if weights is None else weights.dtype)
+
+
+@op(keep=("weights",), spec=_counted)
+def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, sparse: bool = False) -> Tensor:
+    """How often each number 0, 1, ... is in `x` `(n,)` or in each row of `x` `(batch, n)`, or the sum of its weights.
+
+    Raises:
+        ValueError: `sparse=True`, which torch has no tensors for.
+    """
+    if sparse:
+        raise ValueError("bincount() gives dense tensors; received sparse=True.")
+    if x.dim() > 1:
+        length = int(x.max()) + 1 if x.numel() else 0
+        rows = torch.arange(x.shape[0], device=x.device).unsqueeze(1)
+        length = length if length > minlength else minlength
+        flat = None if weights is None else weights.reshape(-1)
+        return bincount((x + rows * length).reshape(-1), flat, x.shape[0] * length).reshape(x.shape[0], length)
+    if weights is None:
+        return torch.bincount(x, minlength=minlength).to(torch.int32)
+    return torch.bincount(x, weights, minlength).to(common_dtype((x, weights), narrow=True))
+
+
+@op(dtype="float")
+def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:
+    """How many values of `x` `(n,)` are in each of `bins` equal parts of `range`, and the `bins + 1` edges of these.
+
+    Args:
+        range: the lowest and the highest edge (default: the least and the greatest value).
+
+    Raises:
+        TypeError, ValueError: `bins` is no positive integer, `range` no rising pair, `x` no vector.
+    """
+    if not isinstance(bins, int) or isinstance(bins, bool):
+        raise TypeError(f"bins must be an integer; received {bins!r}.")
+    if bins <= 0:
+        raise ValueError(f"bins must be positive; received {bins}.")
+    if range is not None and (len(range) != 2 or range[1] < range[0]):
+        raise ValueError(f"range must be a pair, the lesser number first; received {range}.")
+    if x.dim() != 1:
+        raise ValueError(f"histogram() takes a vector; received the shape {tuple(x.shape)}.")
+    if range is not None:
+        low, high = x.new_tensor(range[0]), x.new_tensor(range[1])
+    else:
+        low, high = torch.aminmax(x) if x.numel() else (x.new_tensor(0.0), x.new_tensor(1.0))
+    half = (low == high) * 0.5  # one value alone is in the middle of a range of size 1
+    low, high = low - half, high + half
+    edges = torch.lerp(low, high, torch.linspace(0, 1, bins + 1, dtype=x.dtype, device=x.device))
+    inside = (x >= low) & (x <= high)
+    places = torch.bucketize(x, edges[1:-1], right=True)
+    return torch.zeros_like(edges[1:]).scatter_add(0, places, inside.to(x.dtype)), edges
+
+
+@op(dtype="common", spec=lambda x, bins: KerasTensor(x.shape, "int32"))
+def digitize(x: Tensor, bins: Tensor) -> Tensor:
+    """For each value the number of the rising `bins` `(n,)` that are not above it, int32."""
+    if x.dtype is torch.bool:  # for which torch has no search
+        x, bins = x.byte(), bins.byte()
+    return torch.bucketize(x, bins, right=True, out_int32=True)
+
+
+@op(dtype="common", name="SearchSorted", spec=lambda s, values, side: KerasTensor(values.shape, "int32"))
+def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") -> Tensor:
+    """Where in the rising `sorted_sequence` `(n,)` each value belongs, int32: before those equal to it, or behind
+    (`side="right"`).
+
+    Raises:
+        ValueError: the sequence has more than one axis.
+    """
+    if sorted_sequence.dim() != 1:
+        raise ValueError(f"sorted_sequence must be a vector; received the shape {tuple(sorted_sequence.shape)}.")
+    return torch.searchsorted(sorted_sequence, values, side=side, out_int32=True)
+
+
+def _found(
+    x: KerasTensor,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    values = (size,) if axis is None else (*x.shape[:axis], size, *x.shape[axis:][1:])
+    inverse = x.shape if axis is None else (x.shape[axis],)
+    found = [KerasTensor(values, x.dtype)]
+    found += [KerasTensor((size,), "int32")] * return_index
+    found += [KerasTensor(inverse, "int32")] * return_inverse
+    found += [KerasTensor((size,), "int32")] * return_counts
+    return tuple(found) if len(found) > 1 else found[0]
+
+
+@op(spec=_found)
+def unique(
+    x: Tensor,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    """The values of `x`, or its parts along `axis`, each once.
+
+    Args:
+        return_index: also where each is first.
+        return_inverse: also, for each value of `x`, its index in the result.
+        return_counts: also how often each is there.
+        size: how many to give, the rest cut off, or filled up with `fill_value` (default 0; indices with 1, counts
+            with 0, as Keras has it).
+    """
+    values, inverse, counts = torch.unique(x, sorted, True, True, dim=axis)
+    dim = 0 if axis is None else axis
+    n = values.shape[dim]
+    found = [values]
+    if return_index:
+        places = torch.arange(inverse.numel(), device=x.device)
+        found.append(places.new_full((n,), places.numel()).scatter_reduce(0, inverse.reshape(-1), places, "amin"))
+    if return_counts:
+        found.append(counts)
+    if size is not None:
+        fills = [0 if fill_value is None else fill_value] + [1] * return_index + [0] * return_counts
+        found = [_sized(t, size, dim if t is values else 0, fill) for t, fill in zip(found, fills)]
+    if return_inverse:
+        found.insert(1 + return_index, inverse)
+    return tuple(found) if len(found) > 1 else found[0]
+
+
+def _sized(x: Tensor, size: int, axis: int, fill: Any) -> Tensor:
+    if x.shape[axis] >= size:
+        return x.narrow(axis, 0, size)
+    shape = list(x.shape)
+    shape[axis] = size - shape[axis]
+    rest = torch.as_tensor(fill, dtype=x.dtype, device=x.device).expand(shape)
+    return torch.cat((x, rest), axis)

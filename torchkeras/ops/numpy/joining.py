@@ -1,0 +1,160 @@
+"""Several tensors made one, and one made several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.ops.numpy.axes import positive_axis, tuple_of
+
+
+def sizes_shared(xs: Any, free: int | None) -> list[KerasTensor]:
+    """Tensors of one shape but for the axis `free`: a size that one leaves open is known from the others.
+
+    Raises:
+        ValueError: shapes that are known differ in another axis.
+    """
+    shapes = [tuple(x.shape) for x in xs]
+    rank = len(shapes[0])
+    free = None if free is None else positive_axis(free, rank)
+    known: list[int | None] = []
+    for axis in range(rank):
+        found = {shape[axis] if len(shape) == rank else -1 for shape in shapes} - {None}
+        if axis != free and len(found) > 1 or any(len(shape) != rank for shape in shapes):
+            raise ValueError(f"Shapes must be equal but for the axis joined; received {shapes}.")
+        known.append(found.pop() if found and axis != free else None)
+    return [
+        KerasTensor([s if s is not None else k for s, k in zip(shape, known)], x.dtype) for x, shape in zip(xs, shapes)
+    ]
+
+
+def _joined(function: Callable, axis_of: Callable[[int, Any], int | None]) -> Callable:
+    """The inference of a function that joins tensors along the axis that `axis_of` their rank and the config is."""
+
+    def spec(xs: Any, **config: Any) -> Any:
+        free = axis_of(len(xs[0].shape), config.get("axis"))
+        return infer(function, (sizes_shared(xs, free),), config)
+
+    return spec
+
+
+def _checked(axis: int | None) -> int:
+    if axis is None:
+        raise ValueError("concatenate() needs an axis; received axis=None. Flatten the tensors first.")
+    return axis
+
+
+@op(dtype="common", spec=lambda xs, axis: _joined(concatenate, lambda rank, a: _checked(a))(xs, axis=axis))
+def concatenate(xs: list[Tensor], axis: int = 0) -> Tensor:
+    """The tensors one behind the other along `axis`."""
+    return torch.cat(xs, dim=_checked(axis))
+
+
+@op(dtype="common", spec=lambda x, axis: _joined(stack, lambda rank, a: None)(x, axis=axis))
+def stack(x: list[Tensor], axis: int = 0) -> Tensor:
+    """The tensors along a new axis."""
+    return torch.stack(x, dim=axis)
+
+
+@op(dtype="common", spec=lambda xs: _joined(hstack, lambda rank, a: 0 if rank == 1 else 1)(xs))
+def hstack(xs: list[Tensor]) -> Tensor:
+    """The tensors one behind the other along the second axis, vectors along the first."""
+    return torch.hstack(xs)
+
+
+@op(dtype="common", spec=lambda xs: _joined(vstack, lambda rank, a: None if rank == 1 else 0)(xs))
+def vstack(xs: list[Tensor]) -> Tensor:
+    """The tensors one behind the other along the first axis, vectors as rows."""
+    return torch.vstack(xs)
+
+
+@op(dtype="common", spec=lambda xs: _joined(dstack, lambda rank, a: 2 if rank > 2 else None)(xs))
+def dstack(xs: list[Tensor]) -> Tensor:
+    """The tensors one behind the other along the third axis, which matrices get."""
+    return torch.dstack(xs)
+
+
+def _appended(x1: Any, x2: Any, axis: int | None = None) -> Any:
+    given = (x1, x2) if axis is None else sizes_shared((x1, x2), axis)
+    return infer(append, tuple(given), {"axis": axis})
+
+
+@op(dtype="common", spec=_appended)
+def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Tensor:
+    """`x2` behind `x1` along `axis` (default: both flattened)."""
+    if axis is None:
+        return torch.cat((x1.reshape(-1), x2.reshape(-1)))
+    return torch.cat((x1, x2), axis)
+
+
+def _parts(x: KerasTensor, sections: Any, axis: int) -> list[KerasTensor]:
+    """The inference of `split`, where the size of the axis may be open."""
+    axis = positive_axis(axis, len(x.shape))
+    size = x.shape[axis]
+    if size is not None:
+        return infer(split, (x, sections, axis), {})
+    if isinstance(sections, int):
+        sizes: list[int | None] = [None] * sections
+    else:
+        cuts = [0, *tuple_of(sections)]
+        sizes = [end - start for start, end in zip(cuts, cuts[1:])] + [None]
+    return [KerasTensor((*x.shape[:axis], part, *x.shape[axis + 1 :]), x.dtype) for part in sizes]
+
+
+@op(spec=lambda x, indices_or_sections, axis: _parts(x, indices_or_sections, axis))
+def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """Parts along `axis`: so many equal ones, or cut at the given indices.
+
+    Raises:
+        ValueError: the axis does not make so many equal parts.
+    """
+    if isinstance(indices_or_sections, int):
+        size = x.shape[axis]
+        if size % indices_or_sections:
+            raise ValueError(
+                f"split() makes equal parts: axis {axis} of size {size} does not make {indices_or_sections}."
+            )
+        return list(torch.split(x, size // indices_or_sections, axis))
+    return list(torch.tensor_split(x, tuple_of(indices_or_sections), axis))
+
+
+@op
+def array_split(x: Tensor, indices_or_sections: int, axis: int = 0) -> list[Tensor]:
+    """So many parts along `axis`, the first ones larger by one where they can't be equal.
+
+    Raises:
+        TypeError, ValueError: the number of parts is no integer, or not positive.
+    """
+    if not isinstance(indices_or_sections, int):
+        raise TypeError(f"indices_or_sections must be an integer; received {indices_or_sections!r}.")
+    if indices_or_sections <= 0:
+        raise ValueError(f"indices_or_sections must be positive; received {indices_or_sections}.")
+    return list(torch.tensor_split(x, indices_or_sections, axis))
+
+
+@op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 0 if len(x.shape) == 1 else 1))
+def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+    """Parts along the second axis, of vectors along the first; see `split`."""
+    return list(torch.hsplit(x, _sections(indices_or_sections)))
+
+
+@op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 0))
+def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+    """Parts along the first axis; see `split`."""
+    return list(torch.vsplit(x, _sections(indices_or_sections)))
+
+
+@op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 2))
+def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+    """Parts along the third axis; see `split`."""
+    return list(torch.dsplit(x, _sections(indices_or_sections)))
+
+
+def _sections(indices_or_sections: Any) -> Any:
+    return indices_or_sections if isinstance(indices_or_sections, int) else tuple_of(indices_or_sections)

@@ -1,0 +1,200 @@
+"""Products of matrices and vectors, and sums of products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.infer import broadcast_shapes, infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.core.promotion import FLOATS, common
+from torchkeras.ops.numpy.axes import positive_axis, tuple_of
+
+
+def multiplied(function: Callable[..., Tensor], *xs: Tensor, small: bool = False) -> Tensor:
+    """The product of tensors of one type.
+
+    Integers are multiplied in float64, exact up to 2**53, for which there are fast kernels on all devices. With `small`
+    the product of int8 is int32, as Keras has it.
+    """
+    dtype = xs[0].dtype
+    if dtype in FLOATS:
+        return function(*xs)
+    result = function(*(x.double() for x in xs))
+    if dtype is torch.bool:
+        return result.bool()
+    return result.to(torch.int64).to(torch.int32 if small and dtype is torch.int8 else dtype)
+
+
+def _agreeing(x1: Any, axes1: Any, x2: Any, axes2: Any) -> tuple[KerasTensor, KerasTensor]:
+    """Two tensors over whose axes is summed: a size that one leaves open is the other's."""
+    shape1, shape2 = list(x1.shape), list(x2.shape)
+    for one, two in zip(axes1, axes2):
+        size = shape1[one] if shape1[one] is not None else shape2[two]
+        shape1[one] = size
+        shape2[two] = size if shape2[two] is None else shape2[two]
+    return KerasTensor(shape1, x1.dtype), KerasTensor(shape2, x2.dtype)
+
+
+def _matmul_spec(x1: Any, x2: Any) -> KerasTensor:
+    if not x1.shape or not x2.shape:
+        raise ValueError(f"matmul() takes vectors, matrices or stacks of them; received {x1.shape} and {x2.shape}.")
+    batch = broadcast_shapes(tuple(x1.shape[:-2]), tuple(x2.shape[:-2]))
+    cores = KerasTensor(x1.shape[-2:], x1.dtype), KerasTensor(x2.shape[-2:], x2.dtype)
+    core = infer(matmul, _agreeing(cores[0], [-1], cores[1], [-2 if len(x2.shape) > 1 else -1]), {})
+    return KerasTensor((*batch, *core.shape), core.dtype)
+
+
+@op(dtype="narrow", spec=_matmul_spec)
+def matmul(x1: Tensor, x2: Tensor) -> Tensor:
+    """The matrix product over the last two axes; the others broadcast."""
+    return torch.matmul(x1, x2) if x1.dtype in FLOATS else multiplied(torch.matmul, x1, x2, small=True)
+
+
+def _dot_spec(x1: Any, x2: Any) -> Any:
+    if x1.shape and x2.shape:
+        x1, x2 = _agreeing(x1, [-1], x2, [-2 if len(x2.shape) > 1 else -1])
+    return infer(dot, (x1, x2), {})
+
+
+@op(dtype="narrow", spec=_dot_spec)
+def dot(x1: Tensor, x2: Tensor) -> Tensor:
+    """The sum of products along the last axis of `x1` and the last but one of `x2`, of all pairs of the others."""
+    return multiplied(_dot, x1, x2)
+
+
+def _dot(x1: Tensor, x2: Tensor) -> Tensor:
+    if x1.dim() == 0 or x2.dim() == 0:
+        return x1 * x2
+    if x2.dim() <= 2:
+        return torch.matmul(x1, x2)
+    return torch.tensordot(x1, x2, dims=([-1], [-2]))
+
+
+def _inner_spec(x1: Any, x2: Any) -> Any:
+    if x1.shape and x2.shape:
+        x1, x2 = _agreeing(x1, [-1], x2, [-1])
+    return infer(inner, (x1, x2), {})
+
+
+@op(dtype="narrow", spec=_inner_spec)
+def inner(x1: Tensor, x2: Tensor) -> Tensor:
+    """The sum of products along the last axes, of all pairs of the others."""
+    return multiplied(torch.inner, x1, x2)
+
+
+@op(dtype="common")
+def outer(x1: Tensor, x2: Tensor) -> Tensor:
+    """The product of each value of `x1` with each of `x2`, both flattened."""
+    return torch.outer(x1.reshape(-1), x2.reshape(-1))
+
+
+@op(dtype="common")
+def kron(x1: Tensor, x2: Tensor) -> Tensor:
+    """Kronecker's product: `x2` in the place of each value of `x1`, times it."""
+    return torch.kron(x1, x2)
+
+
+@op(dtype="narrow", spec=lambda x1, x2: infer(vdot, (KerasTensor((1,), x1.dtype), KerasTensor((1,), x2.dtype)), {}))
+def vdot(x1: Tensor, x2: Tensor) -> Tensor:
+    """The sum of products of all values, those of `x1` conjugated."""
+    return multiplied(torch.vdot, x1.reshape(-1), x2.reshape(-1))
+
+
+def _summed_axes(axes: Any, rank: int) -> tuple[list[int], list[int]]:
+    """The axes of `tensordot` of each tensor; a number is the last ones of the first and the first of the second."""
+    if isinstance(axes, int):
+        return list(range(rank - axes, rank)), list(range(axes))
+    first, second = axes
+    return list(tuple_of(first)), list(tuple_of(second))
+
+
+def _tensordot_spec(x1: Any, x2: Any, axes: Any) -> Any:
+    first, second = _summed_axes(axes, len(x1.shape))
+    return infer(tensordot, _agreeing(x1, first, x2, second), {"axes": axes})
+
+
+@op(dtype="narrow", spec=_tensordot_spec)
+def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
+    """The sum of products over `axes`: so many last ones of `x1` and first ones of `x2`, or a list for each."""
+    dims = _summed_axes(axes, x1.dim())
+    return multiplied(lambda a, b: torch.tensordot(a, b, dims=dims), x1, x2)
+
+
+def _cross_spec(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+    axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    shapes = [list(x1.shape), list(x2.shape)]
+    sizes = [shape.pop(a) for shape, a in zip(shapes, (axisa, axisb))]
+    result = list(broadcast_shapes(*map(tuple, shapes)))
+    if any(size not in (2, 3, None) for size in sizes):
+        raise ValueError(f"cross() takes vectors of 2 or 3 numbers; received shapes {x1.shape} and {x2.shape}.")
+    if sizes != [2, 2]:
+        result.insert(positive_axis(axisc, len(result) + 1), 3)
+    vectors = [KerasTensor((3,), x.dtype) for x in (x1, x2)]
+    return KerasTensor(result, infer(cross, tuple(vectors), {}).dtype)
+
+
+@op(dtype="narrow", spec=_cross_spec)
+def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
+    """The cross product of vectors of 2 or 3 numbers on the axes `axisa` and `axisb`; it has the axis `axisc`.
+
+    Of vectors of 2 numbers it is one number, the third of the vectors with 0 for it. `axis` stands for all three axes.
+
+    Raises:
+        ValueError: vectors of another length.
+    """
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    x1, x2 = x1.movedim(axisa, -1), x2.movedim(axisb, -1)
+    sizes = x1.shape[-1], x2.shape[-1]
+    if not {*sizes} <= {2, 3}:
+        raise ValueError(f"cross() takes vectors of 2 or 3 numbers; received {sizes[0]} and {sizes[1]}.")
+    if sizes == (2, 2):
+        return x1[..., 0] * x2[..., 1] - x1[..., 1] * x2[..., 0]
+    x1, x2 = (x if x.shape[-1] == 3 else torch.nn.functional.pad(x, (0, 1)) for x in (x1, x2))
+    return torch.linalg.cross(*torch.broadcast_tensors(x1, x2), dim=-1).movedim(-1, axisc)
+
+
+def _correlate_spec(x1: Any, x2: Any, mode: str = "valid") -> Any:
+    known = infer(correlate, tuple(KerasTensor((1,), x.dtype) for x in (x1, x2)), {"mode": mode})
+    if len(x1.shape) == len(x2.shape) == 1 and None in (*x1.shape, *x2.shape):
+        return KerasTensor((None,), known.dtype)
+    return infer(correlate, (x1, x2), {"mode": mode})
+
+
+@op(dtype="narrow_float", spec=_correlate_spec)
+def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
+    """The sums of products of `x1` and of `x2` shifted along it: `"valid"`, `"same"` or `"full"` as in NumPy.
+
+    Raises:
+        ValueError: the tensors are no vectors, or there is no such mode.
+    """
+    if x1.dim() != 1 or x2.dim() != 1:
+        raise ValueError(f"correlate() takes vectors; received shapes {tuple(x1.shape)} and {tuple(x2.shape)}.")
+    n1, n2 = x1.shape[0], x2.shape[0]
+    if n1 >= n2:
+        first = {"valid": 0, "same": -(n2 // 2), "full": 1 - n2}
+    else:
+        first = {"valid": n1 - n2, "same": n1 // 2 + 1 - n2, "full": 1 - n2}
+    if mode not in first:
+        raise ValueError(f"mode must be one of {list(first)}; received {mode!r}.")
+    length = {"valid": abs(n1 - n2) + 1, "same": max(n1, n2), "full": n1 + n2 - 1}[mode]
+    start = first[mode]  # of the shifts of x2; beyond the ends of x1 there are zeros
+    padded = torch.nn.functional.pad(x1, (-start, start + length - 1 + n2 - n1))
+    return torch.nn.functional.conv1d(padded.reshape(1, 1, -1), x2.conj().reshape(1, 1, -1)).reshape(-1)
+
+
+def _slogdet_spec(x: Any) -> Any:
+    if len(x.shape) < 2 or len({*x.shape[-2:]} - {None}) > 1:
+        raise ValueError(f"slogdet() takes square matrices (..., n, n); received the shape {x.shape}.")
+    return infer(slogdet, (KerasTensor((*x.shape[:-2], 1, 1), x.dtype),), {})
+
+
+@op(dtype="float", spec=_slogdet_spec)
+def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The sign of the determinant of matrices `(..., n, n)`, and the logarithm of its absolute value."""
+    return tuple(torch.linalg.slogdet(x))

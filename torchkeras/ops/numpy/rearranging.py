@@ -1,0 +1,146 @@
+"""Values turned round, shifted, repeated, padded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.ops.numpy.axes import positive_axis, tuple_of
+
+
+@op
+def flip(x: Tensor, axis: Any = None) -> Tensor:
+    """In reversed order along `axis` (default all)."""
+    return torch.flip(x, tuple(range(x.dim())) if axis is None else tuple_of(axis))
+
+
+@op
+def fliplr(x: Tensor) -> Tensor:
+    """In reversed order along the second axis."""
+    return torch.fliplr(x)
+
+
+@op
+def flipud(x: Tensor) -> Tensor:
+    """In reversed order along the first axis."""
+    return torch.flipud(x)
+
+
+@op
+def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
+    """Shifted along `axis` (default: as one flat sequence); what leaves at the end comes in at the start."""
+    return torch.roll(x, shift, axis)
+
+
+@op
+def rot90(array: Tensor, k: int = 1, axes: Any = (0, 1)) -> Tensor:
+    """Turned `k` times by 90 degrees in the plane of two axes, from the first to the second.
+
+    Raises:
+        ValueError: the axes are no two different axes of the tensor.
+    """
+    rank = array.dim()
+    first, second = axes if len(axes) == 2 else (0, 0)
+    if rank < 2 or not (-rank <= first < rank and -rank <= second < rank) or (first - second) % rank == 0:
+        raise ValueError(
+            f"rot90() turns in the plane of two different axes; received axes={axes} for a tensor of {rank} dimensions."
+        )
+    return torch.rot90(array, k, (first, second))
+
+
+def _repeated(x: KerasTensor, repeats: Any, axis: int | None = None) -> Any:
+    counts = tuple_of(repeats)
+    if len(counts) == 1:
+        return infer(repeat, (x, counts[0], axis), {})
+    if axis is None:
+        return KerasTensor((sum(counts),), x.dtype)
+    axis = positive_axis(axis, len(x.shape))
+    if x.shape[axis] not in (None, len(counts)):
+        raise ValueError(f"repeats must be one number, or one for each of {x.shape[axis]} values; received {repeats}.")
+    return KerasTensor((*x.shape[:axis], sum(counts), *x.shape[axis + 1 :]), x.dtype)
+
+
+@op(spec=_repeated)
+def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
+    """Each element repeated along `axis` (default: of the flattened tensor), as often as `repeats` says for it."""
+    if isinstance(repeats, (int, Tensor)):
+        return torch.repeat_interleave(x, repeats, axis)
+    counts = tuple_of(repeats)
+    if len(counts) == 1:
+        return torch.repeat_interleave(x, counts[0], axis)
+    return torch.repeat_interleave(x, torch.tensor(counts, device=x.device), axis, output_size=sum(counts))
+
+
+@op
+def tile(x: Tensor, repeats: Any) -> Tensor:
+    """The whole tensor repeated along each axis."""
+    return torch.tile(x, tuple_of(repeats))
+
+
+@op(call=("constant_values",))
+def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
+    """With values put before and after along each axis.
+
+    Args:
+        pad_width: how many, `(before, after)` an axis; one pair, or one number, is for all axes.
+        mode: `"constant"`, or where the values come from: `"reflect"` mirrors at the last value, `"symmetric"` behind
+            it, `"edge"` repeats it, `"wrap"` starts from the other end (as does `"circular"`; `"replicate"` is edge).
+        constant_values: the constant, default 0.
+
+    Raises:
+        ValueError: `pad_width` is not for all axes; a constant for another mode.
+        NotImplementedError: no such mode.
+    """
+    widths = _widths(pad_width, x.dim())
+    if mode != "constant":
+        if constant_values is not None:
+            raise ValueError(f"constant_values is for mode='constant'; received mode={mode!r} as well.")
+        return _padded_from_within(x, widths, mode)
+    flat = [size for pair in reversed(widths) for size in pair]
+    if isinstance(constant_values, Tensor):
+        inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), flat)
+        return torch.where(inside, torch.nn.functional.pad(x, flat), constant_values.to(x.dtype))
+    value = constant_values or 0
+    return torch.nn.functional.pad(x, flat, value=value if x.is_floating_point() or x.is_complex() else int(value))
+
+
+def _widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:
+    given = tuple_of(pad_width)
+    if all(isinstance(size, int) for size in given):
+        given = ((given[0], given[-1]),)
+    widths = [(pair[0], pair[-1]) for pair in map(tuple_of, given)]
+    if len(widths) == 1:
+        widths *= rank
+    if len(widths) != rank or any(len(tuple_of(pair)) > 2 for pair in given):
+        raise ValueError(
+            f"pad_width must be a number, a pair, or a pair for each of the {rank} axes; received {pad_width}."
+        )
+    return widths
+
+
+_SOURCES: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "reflect": lambda i, n: (n - 1) - (i % max(2 * n - 2, 1) - (n - 1)).abs(),
+    "symmetric": lambda i, n: torch.where(i % (2 * n) < n, i % (2 * n), 2 * n - 1 - i % (2 * n)),
+    "edge": lambda i, n: i.clamp(0, n - 1),
+    "wrap": lambda i, n: i % n,
+}
+_SYNONYMS = {"replicate": "edge", "circular": "wrap"}
+
+
+def _padded_from_within(x: Tensor, widths: list[tuple[int, int]], mode: str) -> Tensor:
+    mode = _SYNONYMS.get(mode, mode)
+    if mode not in _SOURCES:
+        known = ["constant", *_SOURCES, *_SYNONYMS]
+        raise NotImplementedError(f"pad() knows the modes {known}; received mode={mode!r}.")
+    for axis, (before, after) in enumerate(widths):
+        if before or after:
+            size = x.shape[axis]
+            positions = torch.arange(-before, size + after, device=x.device)
+            x = torch.index_select(x, axis, _SOURCES[mode](positions, size))
+    return x

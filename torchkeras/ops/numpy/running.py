@@ -1,0 +1,67 @@
+"""Running sums and products, differences, and the integral of samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.dtypes import result_type, torch_dtype
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+
+
+@op(dtype="narrow")
+def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """The running sum along `axis` (default: of the flattened tensor)."""
+    kind = _kind(x, dtype)
+    return torch.cumsum(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumsum(x, axis, dtype=kind)
+
+
+@op(dtype="narrow")
+def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """The running product along `axis` (default: of the flattened tensor)."""
+    kind = _kind(x, dtype)
+    return torch.cumprod(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumprod(x, axis, dtype=kind)
+
+
+@op(dtype="narrow")
+def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """As `cumsum`, NaN counting as 0."""
+    kind = _kind(x, dtype)
+    x = torch.where(torch.isnan(x), 0, x) if x.is_floating_point() else x
+    return torch.cumsum(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumsum(x, axis, dtype=kind)
+
+
+@op(dtype="narrow")
+def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """As `cumprod`, NaN counting as 1."""
+    kind = _kind(x, dtype)
+    x = torch.where(torch.isnan(x), 1, x) if x.is_floating_point() else x
+    return torch.cumprod(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumprod(x, axis, dtype=kind)
+
+
+def _kind(x: Tensor, dtype: Any) -> torch.dtype:
+    if dtype is not None:
+        return torch_dtype(result_type(dtype))
+    return torch.int32 if x.dtype is torch.bool else x.dtype
+
+
+@op
+def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
+    """The differences of neighbours along `axis`, taken `n` times."""
+    return torch.diff(a, n, axis)
+
+
+def _integrated(y: KerasTensor, x: Any = None, **config: Any) -> Any:
+    if x is not None:  # which may leave sizes open that `y` knows
+        x = KerasTensor(y.shape, x.dtype)
+    return infer(trapezoid, (y, x), config)
+
+
+@op(dtype="common_float", spec=_integrated)
+def trapezoid(y: Tensor, x: Tensor | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """The integral along `axis` by the trapezoidal rule, of samples at `x` or `dx` apart."""
+    return torch.trapezoid(y, dx=dx, dim=axis) if x is None else torch.trapezoid(y, x, dim=axis)

@@ -1,0 +1,140 @@
+"""Means, variances, quantiles, correlation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+from torchkeras.ops.numpy.axes import kept, last, over
+
+
+@op(dtype="float")
+def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The mean along `axis` (default all)."""
+    x, axis, keepdims = over(x, axis, keepdims)
+    return torch.mean(x, axis, keepdim=keepdims)
+
+
+@op(dtype="narrow_float")
+def var(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The variance along `axis` (default all), divided by the number of values."""
+    x, axis, keepdims = over(x, axis, keepdims)
+    return torch.var(x, axis, correction=0, keepdim=keepdims)
+
+
+@op(dtype="float")
+def std(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The standard deviation along `axis` (default all), divided by the number of values."""
+    x, axis, keepdims = over(x, axis, keepdims)
+    return torch.std(x, axis, correction=0, keepdim=keepdims)
+
+
+def _averaged(x: KerasTensor, weights: Any = None, axis: Any = None) -> Any:
+    if weights is not None:  # which may leave sizes open that `x` knows
+        weights = KerasTensor(x.shape, weights.dtype)
+    return infer(average, (x, axis, weights), {})
+
+
+@op(dtype="narrow_float", spec=_averaged)
+def average(x: Tensor, axis: Any = None, weights: Tensor | None = None) -> Tensor:
+    """The mean along `axis` (default all), weighted by `weights`: of the shape of `x`, or a vector along the axis.
+
+    Raises:
+        ValueError: the weights have another shape.
+    """
+    if weights is None:
+        return torch.mean(*over(x, axis, False)[:2])
+    if weights.shape != x.shape:
+        if not isinstance(axis, int) or weights.shape != x.shape[axis : axis % x.dim() + 1]:
+            raise ValueError(
+                "weights must have the shape of x, or be a vector as long as the axis that is averaged; "
+                f"received x of shape {tuple(x.shape)}, weights of shape {tuple(weights.shape)}, axis={axis}."
+            )
+        weights = weights.reshape([-1 if i == axis % x.dim() else 1 for i in range(x.dim())])
+    weighted, axes, _ = over(x * weights, axis, False)
+    return torch.sum(weighted, axes) / torch.sum(over(weights, axis, False)[0], axes)
+
+
+@op(dtype="narrow_float")
+def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The middle value along `axis` (default all), or the mean of the two in the middle."""
+    return quantiles(x, torch.full((), 0.5, device=x.device), axis, "linear", keepdims)
+
+
+@op(dtype="narrow_float", keep=("q",))
+def quantile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """The values that fractions `q` of the values along `axis` (default all) lie below; `q`'s axis comes first.
+
+    Where a quantile falls between two values, `method` says what it is: `"linear"`, `"lower"`, `"higher"`,
+    `"midpoint"` or `"nearest"`.
+    """
+    return quantiles(x, q, axis, method, keepdims)
+
+
+@op(dtype="narrow_float", keep=("q",))
+def percentile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    """As `quantile`, with `q` in percent."""
+    return quantiles(x, q / 100, axis, method, keepdims)
+
+
+_BETWEEN = {
+    "linear": lambda position: (position.floor(), position.frac()),
+    "lower": lambda position: (position.floor(), None),
+    "higher": lambda position: (position.ceil(), None),
+    "nearest": lambda position: (position.round(), None),
+    "midpoint": lambda position: (position.floor(), (position.frac() > 0) * 0.5),
+}
+
+
+def quantiles(x: Tensor, q: Tensor, axis: Any, method: str, keepdims: bool, skip_nan: bool = False) -> Tensor:
+    """Quantiles at the fractions `q` `(m,)` or `()`, of all values or of those that are not NaN.
+
+    Where there is a NaN that is not skipped, the result is NaN.
+    """
+    if method not in _BETWEEN:
+        raise ValueError(f"method must be one of {list(_BETWEEN)}; received {method!r}.")
+    if q.dim() > 1:
+        raise ValueError(f"q must be a number or a vector; received the shape {tuple(q.shape)}.")
+    shape, dtype = x.shape, x.dtype
+    exact = dtype if dtype in (torch.float32, torch.float64) else torch.float32
+    values = torch.sort(last(x, axis).to(exact), -1).values  # NaN comes last
+    if skip_nan:
+        top = torch.clamp(torch.sum(~torch.isnan(values), -1, keepdim=True) - 1, min=0)
+        position = q.to(exact) * top
+    else:
+        position = (q.to(exact) * (values.shape[-1] - 1)).expand(*values.shape[:-1], q.numel())
+    below, fraction = _BETWEEN[method](position)
+    index = below.long()
+    result = torch.gather(values, -1, index)
+    if fraction is not None:
+        above = torch.gather(values, -1, torch.clamp(index + 1, max=values.shape[-1] - 1))
+        result = torch.where(fraction > 0, torch.lerp(result, above, fraction.to(exact)), result)
+    if not skip_nan:
+        result = torch.where(torch.isnan(values[..., -1:]), torch.nan, result)
+    result = result.to(dtype)
+    if keepdims:
+        result = result.reshape(*kept(shape, axis), -1)
+    return result.movedim(-1, 0) if q.dim() else result.squeeze(-1)
+
+
+@op
+def corrcoef(x: Tensor) -> Tensor:
+    """The correlation of the rows of `x` `(variables, observations)` with each other."""
+    if x.dtype is torch.int64:  # in float64, where other integers are taken in `floatx()`
+        x = x.double()
+    elif not (x.is_floating_point() or x.is_complex()):
+        x = x.to(torch_dtype(None))
+    if x.dim() > 2:
+        raise ValueError(f"corrcoef() takes a matrix or a vector; received the shape {tuple(x.shape)}.")
+    centered = torch.atleast_2d(x) - torch.atleast_2d(x).mean(-1, keepdim=True)
+    products = centered @ centered.mH
+    lengths = torch.sqrt(torch.diagonal(products).real)
+    result = products / lengths / lengths.unsqueeze(-1)
+    result = result if result.is_complex() else torch.clamp(result, -1, 1)
+    return result if x.dim() == 2 else result.reshape(())
