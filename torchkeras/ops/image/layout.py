@@ -42,10 +42,10 @@ def computed(images: Tensor) -> Tensor:
 
 
 def rounded(result: Tensor, dtype: torch.dtype) -> Tensor:
-    """A result in the images' type: for integers rounded, and cut to their range."""
+    """A result in the images' type: for integers rounded, in place, and cut to their range."""
     if result.dtype is dtype:
         return result
     if dtype.is_floating_point or dtype is torch.bool:
         return result.to(dtype)
     limits = torch.iinfo(dtype)
-    return result.round().clamp(limits.min, limits.max).to(dtype)
+    return result.round_().clamp_(limits.min, limits.max).to(dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -49,15 +50,25 @@ def sample(
     exact = exact.to(torch.promote_types(exact.dtype, coordinates[0].dtype))
     fill = fill_value if values.is_floating_point() else int(fill_value)
     rows = exact.reshape(-1, exact.shape[-1])
-    first = torch.arange(len(values), device=values.device)[:, None] * values.shape[1]
-    axes = [_corners(c, order) for c in coordinates]
+    step, axes = 1, []
+    for coordinate, size in zip(reversed(coordinates), reversed(sizes)):
+        axes.append([_beside(place, weight, size, step, fill_mode) for place, weight in _corners(coordinate, order)])
+        step *= size
+    if len(values) > 1:  # each image's rows come after those of the images before it
+        first = torch.arange(0, len(rows), step, device=values.device)[:, None]
+        axes[0] = [(index + first, inside, weight) for index, inside, weight in axes[0]]
     total = None
     for corner in itertools.product(*axes):
-        found = _found(rows, first, sizes, [place for place, _ in corner], fill_mode, fill)
-        for _, weight in corner:
-            found = found if weight is None else found * weight.unsqueeze(-1)
+        index, inside, weight = functools.reduce(_joined, corner)
+        found = rows.index_select(0, index.flatten()).reshape(*index.shape, -1)
+        found = found if inside is None else torch.where(inside.unsqueeze(-1), found, fill)
+        found = found if weight is None else found * weight.unsqueeze(-1)
         total = found if total is None else total + found
     return rounded(total, values.dtype)  # type: ignore[arg-type]
+
+
+# The places' part of the row number, whether they lie on the grid (`None`: they do), and their weight (`None`: 1).
+Beside = tuple[Tensor, Tensor | None, Tensor | None]
 
 
 def _corners(coordinate: Tensor, order: int) -> list[tuple[Tensor, Tensor | None]]:
@@ -70,19 +81,17 @@ def _corners(coordinate: Tensor, order: int) -> list[tuple[Tensor, Tensor | None
     return [(place, 1 - upper_weight), (place + 1, upper_weight)]
 
 
-def _found(
-    rows: Tensor, first: Tensor, sizes: Sequence[int], places: Sequence[Tensor], fill_mode: str, fill: float
-) -> Tensor:
-    index: Tensor | int = 0
-    inside: Tensor | None = None
-    for place, size in zip(places, sizes):
-        if fill_mode == "constant":
-            within = (place >= 0) & (place < size)
-            inside = within if inside is None else inside & within
-        index = index * size + _folded(place, size, fill_mode)
-    index = first + index
-    found = rows.index_select(0, index.flatten()).reshape(*index.shape, -1)
-    return found if inside is None else torch.where(inside.unsqueeze(-1), found, fill)
+def _beside(place: Tensor, weight: Tensor | None, size: int, step: int, fill_mode: str) -> Beside:
+    folded = _folded(place, size, fill_mode)
+    inside = place == folded if fill_mode == "constant" else None
+    return folded if step == 1 else folded * step, inside, weight
+
+
+def _joined(first: Beside, second: Beside) -> Beside:
+    """Of one axis and another."""
+    inside = None if first[1] is None or second[1] is None else first[1] & second[1]
+    weight = None if first[2] is None or second[2] is None else first[2] * second[2]
+    return first[0] + second[0], inside, weight
 
 
 def _folded(place: Tensor, size: int, fill_mode: str) -> Tensor:

@@ -59,7 +59,7 @@ def resampled(x: Tensor, axis: int, size: int, scale: Any, translation: Any, met
     near_zero = total.abs() <= 1000 * torch.finfo(torch.float32).eps
     outside = (centres < -0.5) | (centres > length - 0.5)
     weights = torch.where(near_zero | outside, 0, weights / torch.where(near_zero, 1, total))
-    return torch.movedim(x.movedim(axis, -1) @ weights, -1, axis)
+    return torch.tensordot(x, weights, dims=([axis], [0])).movedim(-1, axis)
 
 
 def _output(images: Any, output_shape: Any, scale: Any, translation: Any, **_: Any) -> KerasTensor:

@@ -155,7 +155,8 @@ def elastic_transform(
     shape = (count, *x.shape)
     draws = [torch.randn(shape, generator=generator, dtype=x.dtype, device=x.device) for _ in range(2)]
     width = int(6 * sigma) | 1
-    moved_x, moved_y = gaussian_blurred(torch.stack(draws) * (alpha * sigma), (width, width), (sigma, sigma))
+    field = torch.stack(draws, 1) * (alpha * sigma)
+    moved_x, moved_y = gaussian_blurred(field, (width, width), (sigma, sigma)).unbind(1)
     return _warped(images, axis, y + moved_y, x + moved_x, interpolation, fill_mode, fill_value)
 
 
