@@ -80,7 +80,7 @@ def test_initializers():
         Variable(lambda shape, dtype: torch.ones(shape))
     with pytest.raises(ValueError, match="aggregation"):
         Variable([1.0], aggregation="mode")
-    with pytest.raises(ValueError, match="'/'"):
+    with pytest.raises(ValueError, match="character `/`"):
         Variable([1.0], name="a/b")
 
 

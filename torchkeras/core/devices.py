@@ -23,10 +23,19 @@ _detected: torch.device | None = None
 
 
 def parse_device(device: Any) -> torch.device:
-    """A torch device from torch's or Keras's spelling (`"gpu:0"` means `"cuda:0"`)."""
-    if isinstance(device, str):
-        device = device.lower().replace("gpu", "cuda")
-    return torch.device(device)
+    """A torch device from torch's or Keras's spelling (`"gpu:0"` means `"cuda:0"`).
+
+    Raises:
+        ValueError: neither a string nor a device.
+    """
+    if isinstance(device, torch.device):
+        return device
+    if not isinstance(device, str):
+        raise ValueError(
+            f"A device is named by a string such as 'cpu' or 'gpu:0' (or is a torch.device). "
+            f"Received: device_name='{device}'."
+        )
+    return torch.device(device.lower().replace("gpu", "cuda"))
 
 
 def set_default_device(device: Any) -> None:
@@ -49,6 +58,11 @@ def current_device() -> torch.device:
     if _detected is None:
         _detected = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return _detected
+
+
+# What `torch.compiler.assume_constant_result` sets, without importing the compiler: compiled code keeps the device that
+# it was compiled for, where it would break at the question for torch's default device.
+current_device._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from torchkeras.core import settings
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "bool": torch.bool,
     "uint8": torch.uint8,
-    "uint16": torch.uint16,
-    "uint32": torch.uint32,
+    "uint16": torch.int32,  # torch computes little in these two: the next type that holds them, as in Keras
+    "uint32": torch.int64,
     "uint64": torch.uint64,
     "int8": torch.int8,
     "int16": torch.int16,
@@ -29,7 +29,7 @@ TORCH_DTYPES: dict[str, torch.dtype] = {
     "float8_e4m3fn": torch.float8_e4m3fn,
     "float8_e5m2": torch.float8_e5m2,
 }
-_NAMES: dict[Any, str] = {dtype: name for name, dtype in TORCH_DTYPES.items()}
+_NAMES: dict[Any, str] = {getattr(torch, name): name for name in TORCH_DTYPES}
 _PYTHON = {bool: "bool", int: "int32", float: "float32", str: "string", complex: "complex64"}
 ALLOWED = frozenset(TORCH_DTYPES) | {"string", "int", "int4", "uint4"}
 
@@ -130,10 +130,10 @@ def _join(names: frozenset[str]) -> str:
 
 @lru_cache(None)
 def _result(names: tuple[str, ...], default_float: str) -> str:
-    # Keras keeps to 32-bit where only Python scalars and 64-bit integers meet floats.
-    narrowed = frozenset("int32" if name == "int" and len(set(names)) == 1 else name for name in names)
-    joined = _join(narrowed)
-    return {"int": "int32", "float": default_float}.get(joined, joined)
+    joined = _join(frozenset(names))
+    # Weak scalars alone have the bits of `floatx()` (integers at most 32), and no more of its name: as Keras has it.
+    bits = default_float[-2:]
+    return {"int": "int16" if bits == "16" else "int32", "float": f"float{bits}"}.get(joined, joined)
 
 
 _NARROWED = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -156,9 +156,12 @@ def promote(*dtypes: Any) -> str:
         "int" if dtype is int else "float" if dtype is float else standardize_dtype(dtype) for dtype in dtypes
     )
     for name in names:
-        if name.startswith("float8"):
-            raise ValueError(f"float8 has no implicit promotion; cast it first. Received: {dtypes}.")
-    return _result(names, settings.floatx())
+        if name.startswith("float8") or name not in _ABOVE and set(names) != {name}:
+            raise ValueError(
+                f"There is no implicit conversions from float8 dtypes (nor between strings and numbers): cast them "
+                f"first. Received: {dtypes}."
+            )
+    return names[0] if names[0] not in _ABOVE else _result(names, settings.floatx())
 
 
 def dtype_of_scalar(x: bool | int | float) -> Any:

@@ -13,9 +13,21 @@ from torchkeras.core import tree
 from torchkeras.core.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.state import state
+from torchkeras.core.tensors import convert_to_tensor
 
 # Sizes that stand for an unknown one: they divide evenly, survive strides, and are rarely a real size.
 _STAND_INS = (84, 168)
+
+
+class SymbolicScope:
+    """Inside, as in symbolic calls, values have no meaning and no state changes: shapes alone count."""
+
+    def __enter__(self) -> SymbolicScope:
+        self._outer = state.set("symbolic", True)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        state.set("symbolic", self._outer)
 
 
 def infer(function: Callable, args: tuple, kwargs: dict) -> Any:
@@ -38,7 +50,7 @@ def _run(function: Callable, args: tuple, kwargs: dict, size: int) -> Any:
             return torch.empty(shape, dtype=torch_dtype(value.dtype), device="meta")
         if isinstance(value, torch.Tensor) and value.device.type != "meta":
             return torch.empty_like(value, device="meta")
-        return value
+        return convert_to_tensor(value, device="meta") if isinstance(value, np.ndarray) else value
 
     args, kwargs = tree.map_structure(stand_in, (args, kwargs))
     before = state.set("symbolic", True)

@@ -31,17 +31,29 @@ def canonical(value: Any) -> Any:
     return history.operation._inbound_nodes[history.node_index].output_tensors[history.tensor_index]
 
 
+def _fixed(name: str) -> Any:
+    def refuse(self: KerasTensor, value: Any) -> None:
+        raise AttributeError(f"The `{name}` attribute of KerasTensor is immutable. Make another one instead.")
+
+    return property(lambda self: getattr(self, f"_{name}"), refuse)
+
+
 class KerasTensor:
     """A tensor of a functional model: known by shape (`None` where any size goes), type and origin.
 
     Args:
         shape: tuple of sizes and `None`.
         dtype: name of the type.
-        sparse, ragged: kept for Keras's signature; always dense here.
+        sparse, ragged: what the tensor was said to be; the tensors that flow are dense.
         name: default: numbered.
+
+    Raises:
+        ValueError: no shape, or both `sparse` and `ragged`.
     """
 
     _keras_history: History
+    # NumPy leaves `array + symbol` to the symbol.
+    __array_ufunc__ = None
 
     def __init__(
         self,
@@ -53,19 +65,19 @@ class KerasTensor:
         name: str | None = None,
         **_: Any,
     ) -> None:
-        if sparse or ragged:
-            raise ValueError("Symbolic tensors are dense here; received sparse=True or ragged=True.")
-        self.shape = standardize_shape(shape)
+        if sparse and ragged:
+            raise ValueError("A KerasTensor cannot have `sparse=True` and `ragged=True`: say one of them.")
+        self._shape = standardize_shape(shape)
         self._dtype = standardize_dtype(dtype)
-        self.sparse = sparse
-        self.ragged = ragged
+        self._sparse = bool(sparse)
+        self._ragged = bool(ragged)
         self.name = name or naming.auto_name("KerasTensor")
         self.record_history = record_history
 
-    @property
-    def dtype(self) -> str:
-        """The name of the type."""
-        return self._dtype
+    shape: tuple = _fixed("shape")
+    dtype: str = _fixed("dtype")
+    sparse: bool = _fixed("sparse")
+    ragged: bool = _fixed("ragged")
 
     @property
     def ndim(self) -> int:
@@ -81,31 +93,32 @@ class KerasTensor:
         return {"shape": list(self.shape), "dtype": self.dtype, "keras_history": _history_config(self)}
 
     def __repr__(self) -> str:
-        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, sparse={self.sparse}, name={self.name}>"
+        kind = f"sparse={self.sparse}, ragged={self.ragged}"
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, {kind}, name={self.name}>"
 
     # -- what has no meaning before there are values
 
-    def _no_values(self, what: str) -> TypeError:
-        return TypeError(
-            f"A KerasTensor is symbolic: it has a shape and a dtype, no values, so it can't be {what}. It can be "
-            f"passed to layers and to functions of torchkeras.ops; put other code into the call() of a "
-            f"layer of your own."
+    def _no_values(self, what: str) -> str:
+        return (
+            f"A KerasTensor is symbolic: it has a shape and a dtype, but doesn't have any actual numerical value. It "
+            f"cannot be {what}. It can be passed to layers and to functions of torchkeras.ops; put other code into "
+            f"the call() of a layer of your own."
         )
 
     def __array__(self, *_: Any, **__: Any) -> Any:
-        raise self._no_values("turned into a NumPy array")
+        raise ValueError(self._no_values("converted to a NumPy array"))
 
     def __bool__(self) -> bool:
-        raise self._no_values("used as a truth value")
+        raise TypeError(self._no_values("used as a boolean"))
 
     def __int__(self) -> int:
-        raise self._no_values("turned into an integer")
+        raise ValueError(self._no_values("converted to an int"))
 
     def __float__(self) -> float:
-        raise self._no_values("turned into a float")
+        raise ValueError(self._no_values("converted to a float"))
 
     def __iter__(self) -> Any:
-        raise self._no_values("iterated over")
+        raise NotImplementedError(self._no_values("iterated over"))
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -132,8 +145,11 @@ class KerasTensor:
 
     # -- operators: defined once, by the ops that bear their names, at the end of this file
 
-    def reshape(self, *shape: Any) -> Any:
-        sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (list, tuple)) else shape
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return _op("round")(self, ndigits or 0)
+
+    def reshape(self, *newshape: Any) -> Any:
+        sizes = newshape[0] if len(newshape) == 1 and isinstance(newshape[0], (list, tuple)) else newshape
         return _op("reshape")(self, sizes)
 
     def squeeze(self, axis: Any = None) -> Any:
@@ -170,8 +186,7 @@ _BINARY = {
     "or": "logical_or",
     "xor": "logical_xor",
 }
-_COMPARE = {
-    "eq": "equal",
+_COMPARE = {  # `==` stays identity, as in Keras: symbols are looked for in lists and dicts
     "ne": "not_equal",
     "lt": "less",
     "le": "less_equal",

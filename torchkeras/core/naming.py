@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class _Names(threading.local):
@@ -55,25 +53,47 @@ def check_name(name: object) -> str:
         ValueError: not a string, or holding a slash.
     """
     if not isinstance(name, str) or "/" in name:
-        raise ValueError(f"name must be a string without '/'; received {name!r} (of type {type(name).__name__}).")
+        raise ValueError(
+            f"Argument `name` must be a string and cannot contain character `/`. "
+            f"Received: {name!r} (of type {type(name).__name__})."
+        )
     return name
 
 
-@contextmanager
-def name_scope(name: str, caller: object = None, **_: object) -> Iterator[None]:
+class name_scope:
     """Put `name` before the paths of the variables made inside.
 
-    A scope opened again by the `caller` that opened the innermost one adds nothing.
+    Args:
+        caller: a scope opened again by the caller that opened the innermost one adds nothing.
+        deduplicate: whether that is so.
+        override_parent: a path that takes the place of the open scopes.
+
+    Raises:
+        ValueError: a name that is no string, or holds a slash.
     """
-    check_name(name)
-    if caller is not None and _names.scopes and _names.scopes[-1][1] is caller:
-        yield
-        return
-    _names.scopes.append((name, caller))
-    try:
-        yield
-    finally:
-        _names.scopes.pop()
+
+    def __init__(
+        self, name: str, caller: object = None, deduplicate: bool = True, override_parent: str | None = None
+    ) -> None:
+        self.name = check_name(name)
+        self.caller = caller
+        self.deduplicate = deduplicate
+        self.override_parent = override_parent
+        self._outer: list | None = None
+
+    def __enter__(self) -> name_scope:
+        scopes = _names.scopes
+        self._outer = scopes
+        if self.override_parent is not None:
+            scopes = [(part, None) for part in self.override_parent.strip("/").split("/") if part]
+        elif self.deduplicate and self.caller is not None and scopes and scopes[-1][1] is self.caller:
+            return self
+        _names.scopes = [*scopes, (self.name, self.caller)]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._outer is not None:
+            _names.scopes, self._outer = self._outer, None
 
 
 def current_path() -> str:

@@ -20,7 +20,7 @@ from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.infer import infer, infer_elementwise
 from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.operation import Operation
-from torchkeras.core.promotion import FLOATS, NARROW, common, float_tensor, tensor, with_scalar
+from torchkeras.core.promotion import FLOATS, NARROW, common, device_of, float_tensor, tensor, with_scalar
 from torchkeras.core.serialization import deserialize_keras_object
 
 OPS: dict[str, OpDef] = {}
@@ -67,6 +67,9 @@ class OpDef:
         self.config = [n for n in parameters if n not in self.arguments and n != self.keywords]
         self.defaults = {n: p.default for n, p in parameters.items() if n in self.config and p.default is not p.empty}
         self.lists = [n for n in self.tensors if "list[" in str(parameters[n].annotation)]
+        # How many arguments stand before all config: so many may be given by position.
+        self.leading = next((i for i, n in enumerate(parameters) if n not in self.arguments), len(self.parameters))
+        self.dispatcher: Callable = function
         self.positions = [i for i, n in enumerate(parameters) if n in self.tensors]
         self.operation_class = type(class_name, (FunctionOperation,), {"definition": self, "keras_module": None})
         registry.register_public(self.operation_class, file_module)
@@ -101,11 +104,11 @@ class OpDef:
                 continue
             name = self.parameters[position]
             if name in self.keep:
-                result[position] = tensor(value)
-            elif name in self.lists and isinstance(value, (list, tuple)):
+                result[position] = tensor(value, device_of(values))
+            elif name in self.lists:
                 result[position] = list(value)
                 places += [(position, index) for index in range(len(value))]
-                found += value
+                found += result[position]
             else:
                 places.append((position, None))
                 found.append(value)
@@ -117,10 +120,9 @@ class OpDef:
         return result
 
     def _promoted(self, values: Any) -> list[Tensor]:
-        if self.dtype == "keep":
-            return [tensor(value) for value in values]
-        if self.dtype == "float":
-            return [float_tensor(value) for value in values]
+        if self.dtype in ("keep", "float"):
+            device = device_of(values)
+            return [tensor(x, device) if self.dtype == "keep" else float_tensor(x, device) for x in values]
         return common(values, self.floating, self.narrow)
 
     def symbolic(self, values: tuple, keywords: dict[str, Any]) -> Any:
@@ -196,22 +198,24 @@ class FunctionOperation(Operation):
             before = definition.parameters[: definition.parameters.index(definition.variadic)]
             leading = [name for name in before if name in self.config]
             named = {name: value for name, value in self.config.items() if name not in leading}
-            return definition.eager((*(self.config[name] for name in leading), *inputs), named | kwargs)
-        given = dict(zip(definition.arguments, inputs)) | self.config | kwargs
-        bound = definition.signature.bind(**given)
-        bound.apply_defaults()
-        return definition.eager(bound.args, bound.kwargs)
+            return definition.dispatcher(*(self.config[name] for name in leading), *inputs, **named, **kwargs)
+        if len(inputs) <= definition.leading:
+            return definition.dispatcher(*inputs, **self.config, **kwargs)
+        return definition.dispatcher(**dict(zip(definition.arguments, inputs)), **self.config, **kwargs)
 
     def compute_output_spec(self, *inputs: Any, **kwargs: Any) -> Any:
         definition = self.definition
-        if definition.spec is not None:
-            return definition.spec(*inputs, **self.config, **kwargs)
         describe = infer_elementwise if definition.elementwise else infer
         try:
+            if definition.spec is not None:
+                return definition.spec(*inputs, **self.config, **kwargs)
             return describe(self.call, inputs, kwargs)
         except (RuntimeError, IndexError) as error:  # torch's, from the run on `meta`
             shapes = [getattr(x, "shape", x) for x in inputs]
             raise ValueError(f"ops.{definition.name}() can't take inputs of shapes {shapes}: {error}") from error
+
+    def __reduce__(self) -> Any:
+        return _without_state, registry.public_name(type(self)), self.__dict__
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, **self.config}
@@ -219,6 +223,11 @@ class FunctionOperation(Operation):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**deserialize_keras_object(config))
+
+
+def _without_state(module: str, class_name: str) -> Any:
+    cls = registry.lookup(module, class_name)
+    return cls.__new__(cls)
 
 
 _SOURCE = """
@@ -392,4 +401,5 @@ def op(
     definition = OpDef(function, class_name, file_module, spec, dtype, elementwise, scalar, call, keep)
     if module.startswith("keras.ops"):
         OPS[f"{module}.{function.__name__}".removeprefix("keras.ops.")] = definition
-    return registry.register_public(_dispatcher(definition), module, function.__name__)
+    definition.dispatcher = _dispatcher(definition)
+    return registry.register_public(definition.dispatcher, module, function.__name__)

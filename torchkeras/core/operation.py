@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from torchkeras.core import naming
@@ -49,10 +50,14 @@ def _single(tensors: list) -> Any:
 
 
 class Operation(Graphed, Configurable):
-    """A computation that takes tensors or KerasTensors; subclasses define `call` and `compute_output_spec`."""
+    """A computation that takes tensors or KerasTensors; subclasses define `call` and `compute_output_spec`.
+
+    Without a `compute_output_spec`, shapes are found by running `call` on tensors without values.
+    """
 
     keras_module = None
     _config_base = True
+    quantization_mode: Any = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
@@ -61,6 +66,8 @@ class Operation(Graphed, Configurable):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
             return self.symbolic_call(*args, **kwargs)
+        if self.quantization_mode is not None:
+            return self.quantized_call(*args, **kwargs)
         return self.call(*args, **kwargs)
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
@@ -70,10 +77,32 @@ class Operation(Graphed, Configurable):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define call().")
 
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define quantized_call() to be called when quantized.")
+
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         return infer(self.call, args, kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        config.setdefault("name", self.name)
+        """The constructor's arguments, and the name where the constructor takes one.
+
+        Raises:
+            NotImplementedError: an argument has no form in a file; the class must then say its config itself.
+        """
+        if type(self).get_config is Operation.get_config:
+            for parameter in inspect.signature(type(self).__init__).parameters.values():
+                if parameter.kind is parameter.VAR_POSITIONAL:
+                    raise self._no_config(f"it takes any number of them as *{parameter.name}.")
+        try:
+            config = super().get_config()
+        except TypeError as error:
+            raise self._no_config(str(error)) from error
+        if "name" in config:
+            config["name"] = self.name
         return config
+
+    def _no_config(self, reason: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"The config of {type(self).__name__} {self.name!r} can't be told from its constructor's arguments: "
+            f"{reason} Define get_config()."
+        )

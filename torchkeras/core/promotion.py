@@ -21,14 +21,19 @@ FLOATS = frozenset(
 NARROW = frozenset(TORCH_DTYPES.values()) - {torch.int64, torch.uint64, torch.float64, torch.complex128}
 
 
-def tensor(x: Any) -> Tensor:
+def device_of(xs: Sequence[Any]) -> torch.device | None:
+    """The device of the first tensor among arguments, which the others are put on."""
+    return next((x.device for x in xs if isinstance(x, Tensor)), None)
+
+
+def tensor(x: Any, device: torch.device | None = None) -> Tensor:
     """`x` as a tensor."""
-    return x if isinstance(x, Tensor) else convert_to_tensor(x)
+    return x if isinstance(x, Tensor) else convert_to_tensor(x, None, device)
 
 
-def float_tensor(x: Any) -> Tensor:
+def float_tensor(x: Any, device: torch.device | None = None) -> Tensor:
     """`x` as a tensor of floats: integers become `floatx()`."""
-    x = tensor(x)
+    x = tensor(x, device)
     return x if x.dtype in FLOATS else x.to(torch_dtype(None))
 
 
@@ -45,9 +50,9 @@ def common(xs: Sequence[Any], floating: bool = False, narrow: bool = False) -> l
 
     The type is a float one if `floating`; if `narrow`, one of 64 bits becomes that of 32.
     """
-    xs = [x if isinstance(x, (Tensor, bool, int, float)) else convert_to_tensor(x) for x in xs]
+    device = device_of(xs)
+    xs = [x if isinstance(x, (Tensor, bool, int, float)) else convert_to_tensor(x, None, device) for x in xs]
     dtype = common_dtype(xs, floating, narrow)
-    device = next((x.device for x in xs if isinstance(x, Tensor)), None)
     return [x.to(dtype) if isinstance(x, Tensor) else convert_to_tensor(x, dtype, device) for x in xs]
 
 

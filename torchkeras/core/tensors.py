@@ -9,7 +9,11 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.devices import current_device
-from torchkeras.core.dtypes import standardize_dtype, torch_dtype
+from torchkeras.core.dtypes import dtype_of_scalar, result_type, standardize_dtype, torch_dtype
+
+# Numbers that torch's tracing leaves open.
+_SYMBOLIC_NUMBERS = (torch.SymInt, torch.SymFloat)
+_STACKED = (torch.Tensor, *_SYMBOLIC_NUMBERS)
 
 
 def is_tensor(x: Any) -> bool:
@@ -21,10 +25,10 @@ def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Te
     """A tensor of `x` with the given type (a name or a torch type).
 
     Without a type, Python floats (and NumPy's float64 scalars) become `floatx()` and Python ints `int32`; arrays keep
-    theirs. A tensor stays on its device unless told otherwise.
+    theirs, but in lists 64 bits become 32. A tensor stays on its device unless told otherwise.
 
     Raises:
-        TypeError: `x` holds something that has no tensor form.
+        ValueError: `x` holds something that has no tensor form.
     """
     wanted = None if dtype is None else torch_dtype(dtype)
     if isinstance(x, torch.Tensor):
@@ -36,15 +40,21 @@ def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Te
         wanted = _default_type(x)
     if isinstance(x, (bool, int, float, complex)):
         return torch.tensor(x, dtype=wanted, device=place)
-    if isinstance(x, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in _leaves(x)):
+    if isinstance(x, _SYMBOLIC_NUMBERS):
+        return torch.scalar_tensor(x, dtype=wanted, device=place)
+    if isinstance(x, (list, tuple)) and any(isinstance(item, _STACKED) for item in _leaves(x)):
         return _stack(x, place).to(wanted) if wanted is not None else _stack(x, place)
+    if isinstance(x, (list, tuple)) and torch.compiler.is_compiling():  # which can't look into NumPy's arrays
+        return torch.tensor(x, dtype=wanted, device=place)
     array = np.asarray(x)
     if array.dtype == object or array.dtype.kind in "USMm":
-        raise TypeError(f"A tensor can't be made of an array of dtype {array.dtype}; convert it to numbers first.")
+        raise ValueError(f"A tensor can't be made of values of dtype {array.dtype}: {x!r}. Convert them to numbers.")
     if array.dtype.name == "bfloat16":  # ml_dtypes' type, unknown to torch.from_numpy
         return torch.from_numpy(array.astype("float32")).to(device=place, dtype=wanted or torch.bfloat16)
     if any(step < 0 for step in array.strides) or not array.flags.writeable or not array.dtype.isnative:
         array = np.array(array, dtype=array.dtype.newbyteorder("="))
+    if wanted is None and array.dtype.kind == "u":
+        wanted = torch_dtype(array.dtype.name)
     return torch.as_tensor(array, dtype=wanted, device=place)
 
 
@@ -55,17 +65,33 @@ def _default_type(x: Any) -> torch.dtype | None:
         return torch.int32 if -(2**31) <= x < 2**31 else torch.int64
     if isinstance(x, float):  # NumPy's float64 scalars too
         return torch_dtype(settings.floatx())
+    if isinstance(x, torch.SymInt):
+        return torch.int64
+    if isinstance(x, torch.SymFloat):
+        return torch_dtype(settings.floatx())
     if isinstance(x, (list, tuple)):
-        leaves = _leaves(x)
-        if any(isinstance(leaf, torch.Tensor) for leaf in leaves):
-            return None
-        if any(isinstance(leaf, float) for leaf in leaves) or not leaves:
-            return torch_dtype(settings.floatx())
-        if all(isinstance(leaf, bool) for leaf in leaves):
-            return torch.bool
-        if all(isinstance(leaf, int) for leaf in leaves):
-            return torch.int32 if all(-(2**31) <= leaf < 2**31 for leaf in leaves) else torch.int64
+        return _type_of_leaves(_leaves(x))
     return None
+
+
+def _type_of_leaves(leaves: list) -> torch.dtype | None:
+    kinds = {_kind(leaf) for leaf in leaves}
+    if None in kinds:
+        return None
+    found = torch_dtype(result_type(*kinds) if kinds else settings.floatx())
+    if found == torch.int32 and any(isinstance(leaf, int) and not -(2**31) <= leaf < 2**31 for leaf in leaves):
+        return torch.int64
+    return found
+
+
+def _kind(leaf: Any) -> Any:
+    """What stands for a value of a list in `result_type`; `None` where its own type is for torch or NumPy to find."""
+    if isinstance(leaf, (bool, int, float)):
+        return dtype_of_scalar(leaf)
+    if isinstance(leaf, complex):
+        return "complex64"
+    name = getattr(leaf, "dtype", None)
+    return name.name if isinstance(name, np.dtype) and name.kind in "biufc" else None
 
 
 def _leaves(x: Any) -> list:
