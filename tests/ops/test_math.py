@@ -1,0 +1,146 @@
+"""Fourier transforms, segments, rankings and linear algebra: shapes with unknown sizes, errors, edge cases."""
+
+import keras
+import numpy as np
+import pytest
+import torch
+
+import torchkeras
+from torchkeras import ops
+from torchkeras.core import tree
+
+# An op, the shapes of its inputs (a list: parts of one input), config. The shapes of the outputs must be Keras's.
+SHAPES = [
+    ("fft", [[(None, 8), (None, 8)]], {}),
+    ("fft2", [[(None, None, 4, 8), (None, None, 4, 8)]], {}),
+    ("rfft", [(None, None)], {}),
+    ("rfft", [(None, None)], {"fft_length": 7}),
+    ("irfft", [[(None, None), (None, None)]], {}),
+    ("irfft", [[(None, None), (None, None)]], {"fft_length": 9}),
+    ("extract_sequences", [(None, None)], {"sequence_length": 300, "sequence_stride": 7}),
+    ("stft", [(None, None)], {"sequence_length": 300, "sequence_stride": 100, "fft_length": 512}),
+    ("stft", [(None, 40)], {"sequence_length": 8, "sequence_stride": 4, "fft_length": 16, "center": False}),
+    ("istft", [[(None, None, 9), (None, None, 9)]], {"sequence_length": 8, "sequence_stride": 4, "fft_length": 16}),
+    (
+        "istft",
+        [[(None, None, 9), (None, None, 9)]],
+        {"sequence_length": 8, "sequence_stride": 4, "fft_length": 16, "length": 20},
+    ),
+    ("segment_sum", [(None, 3), (None,)], {}),
+    ("segment_max", [(None, 3), (None,)], {"num_segments": 4}),
+    ("top_k", [(None, 5)], {"k": 2}),
+    ("cdist", [(None, 4, 3), (None, 2, 3)], {}),
+    ("cdist", [(None, 3), (2, 3)], {}),
+    ("inv", [(None, None, None)], {}),
+    ("det", [(None, 3, 3)], {}),
+    ("lu_factor", [(None, 4, 3)], {}),
+    ("qr", [(None, 4, 3)], {"mode": "complete"}),
+    ("svd", [(None, 4, 3)], {}),
+    ("lstsq", [(None, 3), (None,)], {}),
+    ("norm", [(None, None, 3)], {"ord": 1, "axis": (1, 2), "keepdims": True}),
+    ("matrix_rank", [(None, 4, 3)], {}),
+]
+
+
+def symbols(make, shapes):
+    return [[make(part) for part in shape] if isinstance(shape, list) else make(shape) for shape in shapes]
+
+
+@pytest.mark.parametrize("name, shapes, config", SHAPES)
+def test_unknown_sizes_are_keras(name, shapes, config):
+    ours = getattr(ops, name)(*symbols(torchkeras.KerasTensor, shapes), **config)
+    theirs = getattr(keras.ops, name)(*symbols(keras.KerasTensor, shapes), **config)
+    assert [t.shape for t in tree.flatten(ours)] == [t.shape for t in keras.tree.flatten(theirs)]
+
+
+def test_jvp_of_symbolic_tensors():
+    x = torchkeras.KerasTensor((None, 3))
+    outputs, tangents, norms = ops.jvp(lambda x: (ops.sin(x), ops.mean(x, axis=-1)), [x], [x], has_aux=True)
+    assert (outputs.shape, tangents.shape, norms.shape) == ((None, 3), (None, 3), (None,))
+
+
+def test_jvp_is_the_directional_derivative(rng):
+    x, y, dx, dy = (torch.from_numpy(rng.normal(size=(3, 2))) for _ in range(4))
+    outputs, tangents = ops.jvp(lambda x, y: torch.sin(x) * y, (x, y), (dx, dy))
+    torch.testing.assert_close(outputs, torch.sin(x) * y)
+    torch.testing.assert_close(tangents, torch.cos(x) * y * dx + torch.sin(x) * dy)
+
+
+def f(*shape):
+    return torch.ones(shape)
+
+
+FRAMES = {"sequence_length": 8, "sequence_stride": 4, "fft_length": 16}
+# An op, its arguments, config, words of the message. The type must be that of Keras's error.
+ERRORS = [
+    ("fft", ((f(2, 3),),), {}, "tuple of two tensors"),
+    ("fft", ((f(2, 3), f(2, 4)),), {}, "same shape"),
+    ("fft", ((f(2, 3).int(), f(2, 3).int()),), {}, "not of type float"),
+    ("stft", (f(40).int(),), FRAMES, "float32"),
+    ("stft", (f(40),), FRAMES | {"fft_length": 4}, "fft_length"),
+    ("stft", (f(40),), FRAMES | {"window": "triangle"}, "hamming"),
+    ("stft", (f(40),), FRAMES | {"window": np.ones(7)}, "sequence_length"),
+    ("istft", ((f(3, 9), f(3, 9)),), FRAMES | {"sequence_stride": 0}, "positive integer"),
+    ("view_as_complex", (f(3),), {}, "size 2"),
+    ("segment_sum", (f(3, 2), torch.zeros(2, dtype=torch.int32)), {}, "leading dimension"),
+    ("segment_max", (f(3, 2), torch.zeros(3, 2, dtype=torch.int32)), {}, "1-D"),
+    ("cdist", (f(2, 3), f(2, 4)), {}, "must match"),
+    ("cdist", (f(3), f(2, 3)), {}, "rank >= 2"),
+    ("cholesky", (-torch.eye(3),), {}, "positive"),
+    ("cholesky", (f(3, 4),), {}, "square"),
+    ("det", (f(3),), {}, "rank >= 2"),
+    ("inv", (f(3, 3),), {}, "singular"),
+    ("qr", (f(3, 3),), {"mode": "raw"}, "reduced"),
+    ("solve", (torch.eye(3), f(4, 2)), {}, "Incompatible"),
+    ("solve_triangular", (f(3, 4), f(3)), {}, "square"),
+    ("norm", (f(3, 4),), {"ord": "nuc", "axis": 1}, "dim"),
+    ("norm", (f(3, 4),), {"axis": 2}, "range"),
+]
+
+
+@pytest.mark.parametrize("name, arguments, config, words", ERRORS)
+def test_errors_are_of_keras_type(name, arguments, config, words):
+    with pytest.raises(Exception) as theirs:
+        getattr(keras.ops, name)(*arguments, **config)
+    with pytest.raises(theirs.type, match=words):
+        getattr(ops, name)(*arguments, **config)
+
+
+SYMBOLIC_ERRORS = [
+    ("fft", ([(2, None), (2, None)],), {}, "fully-defined"),
+    ("fft2", ([(3,), (3,)],), {}, "rank >= 2"),
+    ("extract_sequences", ((),), {"sequence_length": 3, "sequence_stride": 1}, "rank >= 1"),
+    ("cholesky", ((2, 3),), {}, "square"),
+    ("qr", ((None, None, 3),), {}, "fully-defined"),
+    ("qr", ((3,),), {}, "rank >= 2"),
+    ("solve", ((None, 3, 3), (None, 4, 2)), {}, "Incompatible"),
+]
+
+
+@pytest.mark.parametrize("name, shapes, config, words", SYMBOLIC_ERRORS)
+def test_errors_come_with_the_graph(name, shapes, config, words):
+    with pytest.raises(ValueError, match=words):
+        getattr(ops, name)(*symbols(torchkeras.KerasTensor, shapes), **config)
+
+
+@pytest.mark.parametrize("name, empty", [("sum", 0.0), ("prod", 1.0), ("max", -np.inf), ("min", np.inf)])
+def test_rows_of_no_segment_are_left_out(name, empty, rng):
+    data = torch.from_numpy(rng.normal(size=(3, 2)))
+    result = getattr(ops, f"segment_{name}")(data, torch.tensor([1, -1, 5]), 3)
+    torch.testing.assert_close(result[1], data[0])
+    assert (result[[0, 2]] == empty).all()
+
+
+def test_distances_of_a_point_to_itself_have_a_gradient(rng):
+    x = torch.from_numpy(rng.normal(size=(4, 3))).requires_grad_()
+    ops.cdist(x, x).sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_istft_undoes_stft(center, rng):
+    x = torch.from_numpy(rng.normal(size=(2, 64)))
+    config = FRAMES | {"fft_length": 8, "center": center}
+    again = ops.istft(ops.stft(x, **config), **config)
+    inside = slice(8, 56)  # where the windows overlap in full
+    torch.testing.assert_close(again[:, inside], x[:, inside])
