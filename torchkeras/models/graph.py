@@ -88,17 +88,35 @@ class Graph:
             )
             source = args[0].index if simple else -1
             self.steps.append(Step(node.operation, source, targets[0], None if simple else template, targets, drop))
+        self._run_steps = _joined(self.steps)
         # A list or tuple of one is taken apart, as in Keras.
         self._single_output = len(self.outputs) == 1 and (
             isinstance(self.outputs_struct, KerasTensor)
             or isinstance(self.outputs_struct, (list, tuple))
             and self.outputs_struct[0] is self.outputs[0]
         )
+        self._row = self._as_row()
+
+    def _as_row(self) -> list[Any] | None:
+        """The operations, where each takes the one output of that before it and nothing else; else `None`."""
+        if len(self.inputs) != 1 or not self._single_output:
+            return None
+        place = 0
+        for step in self._run_steps:
+            if step.template is not None or step.source != place:
+                return None
+            place = step.target
+        return [step.operation for step in self._run_steps] if self.output_places == [place] else None
 
     def run(self, inputs: list) -> Any:
         """The outputs for a flat list of input tensors."""
+        if self._row is not None:
+            (value,) = inputs
+            for operation in self._row:
+                value = operation(value)
+            return value
         slots = inputs + [None] * (self.size - len(inputs))
-        for operation, source, target, template, targets, drop in self.steps:
+        for operation, source, target, template, targets, drop in self._run_steps:
             if template is None:
                 slots[target] = operation(slots[source])
             else:
@@ -127,6 +145,23 @@ class Graph:
             for place, value in zip(step.targets, tree.flatten(visit(step.operation, args, kwargs))):
                 slots[place] = value
         return tree.pack_sequence_as(self.outputs_struct, [slots[place] for place in self.output_places])
+
+
+def _joined(steps: list[Step]) -> list[Step]:
+    """The steps, with neighbours in one where the second says that it can do both and nobody else needs the first's."""
+    joined: list[Step] = []
+    for step in steps:
+        before = joined[-1] if joined else None
+        join = getattr(step.operation, "joined_behind", None)
+        both = None
+        if join and before and step.template is None is before.template:
+            if step.source == before.target and step.source in step.drop:
+                both = join(before.operation)
+        if both is None:
+            joined.append(step)
+        else:
+            joined[-1] = step._replace(operation=both, source=before.source, drop=before.drop + step.drop)
+    return joined
 
 
 def _telling(node: Node) -> dict[str, Any]:

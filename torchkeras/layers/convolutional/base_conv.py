@@ -10,6 +10,7 @@ from torch import Tensor
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.convolutional.border import ConvolutionWithBorder, with_border
 from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.spatial import (
     Sides,
@@ -108,9 +109,9 @@ class WindowLayer(Layer):
             return x, [before for before, _ in sides]
         return F.pad(x, pad_argument(sides)), 0
 
-    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-        """Convolve `(N, C, *spatial)` with a kernel in torch's order of dimensions."""
-        x, padding = self._pad(x, kernel.shape[2:])
+    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int, border: Any = None) -> Tensor:
+        """Convolve `(N, C, *spatial)` with a kernel in torch's order of dimensions; `border` instead of the padding."""
+        x, padding = self._pad(x, kernel.shape[2:]) if border is None else (x, border)
         convolve = F.conv2d if self._view.rank == 2 else F.conv3d
         return convolve(x, kernel, bias, self._steps, padding, self._dilation, groups)
 
@@ -202,12 +203,16 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
         view, kernel = self._view, self.adapted_weight() if self.lora_enabled else self.kernel
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
-        outputs = self._convolve(view.enter(inputs), view.kernel(kernel), self.bias, self.groups)
+        outputs = self._convolve(view.enter(inputs), view.kernel(kernel), self.bias, self.groups, border)
         return self._activate(view.leave(outputs))
+
+    def joined_behind(self, before: Any) -> ConvolutionWithBorder | None:
+        """`before` and this layer in one call, or `None`; a functional model asks."""
+        return with_border(before, self) if type(self).call is BaseConv.call else None
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self._output_shape(input_shape, self.filters)
