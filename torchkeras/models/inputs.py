@@ -45,7 +45,11 @@ def _is_ready(x: torch.Tensor, entry: tuple, sizes: bool) -> bool:
     shape = x.shape
     if x.dtype is not dtype or len(shape) != rank:
         return False
-    return not sizes or all(shape[axis] == size for axis, size in fixed)
+    if sizes:
+        for axis, size in fixed:
+            if shape[axis] != size:
+                return False
+    return True
 
 
 def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:

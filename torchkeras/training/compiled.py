@@ -30,9 +30,8 @@ class LossTracker(Mean):
             ValueError: the loss is not one number.
         """
         try:
-            with torch.no_grad():
-                self.total.add_(loss.detach().to(self.total), alpha=rows)
-                self.count.add_(rows)
+            self.total.add_(loss.detach().to(self.total), alpha=rows)
+            self.count.add_(rows)
         except RuntimeError:
             if loss.dim() == 0:
                 raise

@@ -431,13 +431,14 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     parts: list = []
     shares: list = []
     # Each of several processes has a part of the outputs; they are gathered at the end unless somebody looks at once.
-    sharded = getattr(source, "is_sharded", not process.is_joined())
+    alone = not process.is_joined()
+    sharded = getattr(source, "is_sharded", alone)
     at_once = not sharded and process.broadcast_object(watched and not only_bar)
     with evaluating(model), torch.inference_mode(_is_all_library(model)):
         for index, data in enumerate(source.epoch()):
             if watched:
                 callbacks.on_predict_batch_begin(index)
-            outputs, share = step.predict_step(model, data)
+            outputs, share = (model.predict_step(data), None) if alone else step.predict_step(model, data)
             if at_once:
                 outputs = collectives.gather_rows([outputs], [share])
             parts.append(outputs)

@@ -76,11 +76,11 @@ class TrainStep:
             compiled.track_parts(rows)
         if self.weights:
             self._backward(optimizer.scale_loss(loss), share)
-            with torch.no_grad():
+        with torch.no_grad():
+            if self.weights:
                 gradients = [w.grad for w in self.weights] if share is None else self.forward.gradients()
                 optimizer.apply(gradients, self.weights)
-        if compiled.metrics or not self._plain_loss:
-            with torch.no_grad():
+            if compiled.metrics or not self._plain_loss:
                 _update_metrics(model, x, y, y_pred, sample_weight, share)
 
     def _backward(self, loss: torch.Tensor, share: Any) -> None:

@@ -195,20 +195,21 @@ class Layer(StatefulModule, Graphed, Configurable):
         spec = self._call_spec
         x = args[0] if args else None
         plain = isinstance(x, torch.Tensor) and len(args) == 1
-        if not plain or kwargs:
-            if kwargs and "training" in kwargs and not spec.has_training:
-                kwargs = dict(kwargs)
-                told = kwargs.pop("training")
-            else:
-                told = kwargs.get("training") if kwargs else None
-            args, kwargs = arguments.convert(self, args, kwargs)
-            x = args[0] if args else next(iter(kwargs.values()), None)
-        else:
-            told = None
+        told = None
+        if kwargs:
+            told = kwargs.get("training")
+            if not spec.has_training and "training" in kwargs:
+                kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+        # Whether there is one tensor and nothing else that could be an array or carry a mask.
+        alone = plain and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
+        if alone:
             wanted = own["_input_type"]
             if wanted is not None and x.dtype is not wanted and x.is_floating_point():
                 x = arguments.cast_float(x, wanted)
                 args = (x,)
+        else:
+            args, kwargs = arguments.convert(self, args, kwargs)
+            x = args[0] if args else next(iter(kwargs.values()), None)
         if not own["built"]:
             return self._first_call(args, kwargs, told)
         input_spec = own["input_spec"]
@@ -224,7 +225,7 @@ class Layer(StatefulModule, Graphed, Configurable):
                 kwargs = {**kwargs, "training": training}
             else:
                 kwargs = arguments.with_training(spec, args, kwargs, training)
-        if spec.masks:
+        if spec.masks and (not alone or getattr(x, "_keras_mask", None) is not None):
             kwargs = arguments.with_masks(spec, args, kwargs)
         if own["_modules"] or own["_autocast_type"] is not state.autocast:
             outputs = self._call_in_scope(args, kwargs, told)
