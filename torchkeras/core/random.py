@@ -29,6 +29,7 @@ def set_random_seed(seed: int) -> None:
 
 _GLOBAL: dict[str, SeedGenerator] = {}
 _BITS = 0xFFFFFFFF
+_ONE = torch.tensor([0, 1], dtype=torch.int32, device="cpu")
 
 
 def make_default_seed() -> int:
@@ -51,9 +52,9 @@ class SeedGenerator(Configurable):
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         if kwargs:
-            raise ValueError(f"Unknown arguments of SeedGenerator: {sorted(kwargs)}.")
-        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise ValueError(f"seed must be a non-negative integer or None; received {seed!r}.")
+            raise ValueError(f"Unrecognized keyword arguments: {kwargs}. SeedGenerator takes `seed` and `name`.")
+        if seed is not None and not isinstance(seed, (int, np.integer)):
+            raise ValueError(f"Argument `seed` must be an integer (or None). Received: seed={seed!r}.")
         self.name = name or naming.auto_name("SeedGenerator")
         self._initial_seed = seed
         start = make_default_seed() if seed is None else int(seed)
@@ -77,9 +78,11 @@ class SeedGenerator(Configurable):
         return [self.state]
 
     def next(self, ordered: bool = True) -> torch.Tensor:
-        """The current state as a tensor of two integers; the state moves on."""
+        """The current state as a tensor of two integers; the state moves on, by one or (not `ordered`) anywhere."""
         current = self.state.value.detach().clone()
-        self.state.assign(current + torch.tensor([0, 1], dtype=torch.int32))
+        # Keras's walk, wrapping at 32 bits: the numbers drawn without a seed are then Keras's, too.
+        step = current + _ONE if ordered else (current + 1) * 5387 % 933199
+        self.state.assign(step)
         return current
 
     def get_config(self) -> dict[str, Any]:
@@ -101,11 +104,14 @@ def draw_seed(seed: Any) -> torch.Tensor:
     """
     if isinstance(seed, SeedGenerator):
         return seed.next()
-    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+    if isinstance(seed, (int, np.integer)):
         return torch.from_numpy(np.array([int(seed) & _BITS, 0], dtype="uint32").view("int32"))
     if seed is None:
         return global_seed_generator().next(ordered=False)
-    raise ValueError(f"seed must be an integer, a SeedGenerator or None; received {seed!r}.")
+    raise ValueError(
+        f"Argument `seed` must be either an integer or an instance of `SeedGenerator` (or None). "
+        f"Received: seed={seed!r} (of type {type(seed).__name__})."
+    )
 
 
 def torch_generator(seed: Any, device: Any = "cpu") -> torch.Generator | None:

@@ -1,8 +1,11 @@
 """Random tensors and seeds."""
 
 from torchkeras.core.random import SeedGenerator as SeedGenerator
+from torchkeras.random.distributions import beta as beta
+from torchkeras.random.distributions import binomial as binomial
 from torchkeras.random.distributions import categorical as categorical
 from torchkeras.random.distributions import dropout as dropout
+from torchkeras.random.distributions import gamma as gamma
 from torchkeras.random.distributions import normal as normal
 from torchkeras.random.distributions import randint as randint
 from torchkeras.random.distributions import shuffle as shuffle

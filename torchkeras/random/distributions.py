@@ -31,7 +31,10 @@ def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = N
         ValueError: `dtype` is not a float type.
     """
     if not is_float(dtype):
-        raise ValueError(f"uniform() makes floats; received dtype={dtype!r}. Use randint() for integers.")
+        raise ValueError(
+            f"`keras.random.uniform` requires a floating point `dtype`. Received: dtype={dtype!r}. "
+            f"Use randint() for integers."
+        )
     shape = tuple(shape)
     drawn = torch.rand(shape or (1,), dtype=torch_dtype(standardize_dtype(dtype)), **_generator(seed))
     drawn = (maxval - minval) * drawn + minval
@@ -45,7 +48,9 @@ def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: An
         ValueError: `dtype` is not an integer type.
     """
     if "int" not in standardize_dtype(dtype):
-        raise ValueError(f"randint() makes integers; received dtype={dtype!r}. Use uniform() for floats.")
+        raise ValueError(
+            f"`keras.random.randint` requires an integer `dtype`. Received: dtype={dtype!r}. Use uniform() for floats."
+        )
     return torch.randint(minval, maxval, tuple(shape), dtype=torch_dtype(dtype), **_generator(seed))
 
 
@@ -59,9 +64,44 @@ def truncated_normal(
     return drawn.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
 
 
+def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> torch.Tensor:
+    """Values of the Gamma distribution of shape `alpha` (a number, or a tensor that broadcasts) and scale 1."""
+    alpha = _parameter(alpha, shape)
+    return torch._standard_gamma(alpha, generator=torch_generator(seed, alpha.device)).to(torch_dtype(dtype))
+
+
+def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> torch.Tensor:
+    """Values of the Beta distribution; `alpha` and `beta` are numbers, or tensors that broadcast to `shape`."""
+    both = torch.stack([_parameter(alpha, shape), _parameter(beta, shape)], dim=-1)
+    drawn = torch._sample_dirichlet(both, generator=torch_generator(seed, both.device))
+    return drawn[..., 0].to(torch_dtype(dtype))
+
+
+def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> torch.Tensor:
+    """How many of `counts` independent trials succeed with `probabilities`: numbers, or tensors that broadcast."""
+    counts, probabilities = _parameter(counts, shape), _parameter(probabilities, shape)
+    common = torch.promote_types(counts.dtype, probabilities.dtype)
+    generator = torch_generator(seed, counts.device)
+    return torch.binomial(counts.to(common), probabilities.to(common), generator=generator).to(torch_dtype(dtype))
+
+
+def _parameter(value: Any, shape: Any) -> torch.Tensor:
+    """A distribution's parameter in a type that torch draws in."""
+    value = convert_to_tensor(value)
+    return torch.broadcast_to(value if value.dtype == torch.float64 else value.float(), tuple(shape))
+
+
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> torch.Tensor:
-    """Draws of class indices by logits of shape `(batch, classes)`; the result has shape `(batch, num_samples)`."""
+    """Draws of class indices by logits of shape `(batch, classes)`; the result has shape `(batch, num_samples)`.
+
+    Raises:
+        ValueError: the logits have another rank than two.
+    """
     logits = convert_to_tensor(logits)
+    if logits.dim() != 2:
+        raise ValueError(
+            f"categorical() takes logits of shape (batch_size, num_classes); received shape {tuple(logits.shape)}."
+        )
     generator = torch_generator(seed, logits.device)
     probabilities = torch.softmax(logits, -1)
     return torch.multinomial(probabilities, num_samples, replacement=True, generator=generator).to(torch_dtype(dtype))
@@ -74,7 +114,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
         return inputs
     if rate == 1.0:
         return torch.zeros_like(inputs)
-    if seed is None and noise_shape is None:
+    if seed is None and noise_shape is None and inputs.is_floating_point():
         return torch.nn.functional.dropout(inputs, rate, training=True)
     shape = inputs.shape if noise_shape is None else [
         inputs.shape[i] if size is None else size for i, size in enumerate(noise_shape)
@@ -85,7 +125,11 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> torch.Tensor:
-    """The slices along `axis` in random order."""
+    """The elements along `axis` in random order; what lies along the axes before it has an order each, as in Keras."""
     x = convert_to_tensor(x)
-    order = torch.randperm(x.shape[axis], generator=torch_generator(seed, x.device), device=x.device)
-    return x.index_select(axis, order)
+    if not -x.dim() <= axis < x.dim():
+        raise IndexError(f"axis must be in [-{x.dim()}, {x.dim()}) for a tensor of {x.dim()} axes; received {axis}.")
+    axis %= x.dim()
+    generator = torch_generator(seed, x.device)
+    order = torch.rand(x.shape[: axis + 1], generator=generator, device=x.device).argsort(axis)
+    return torch.gather(x, axis, order.reshape(*order.shape, *[1] * (x.dim() - axis - 1)).expand(x.shape))
