@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import operator
 import os
 import platform
 import statistics
@@ -80,7 +81,8 @@ def best_microseconds(contenders: list[Callable[[], Any]], rounds: int = 15, bud
 def overhead(row: Row) -> dict[str, Any]:
     """One row: microseconds of the torch calls alone, of the op, and of Keras's op."""
     given = tensors(row.arrays(np.random.default_rng(0)))
-    ours, theirs = getattr(ops, row.op), getattr(keras.ops, row.op)
+    find = operator.attrgetter(row.op)  # also in a sub-namespace: image.resize
+    ours, theirs = find(ops), find(keras.ops)
     with Recorder() as recorder:
         ours(*given, **row.config)
     # One call is timed as a plain call; several need a loop, whose cost is taken off.
@@ -134,6 +136,9 @@ def sized(name: str, size: int) -> tuple | None:
         "repeat": (flat, 2),
         "expand_dims": (flat, 0),
         "cast": (flat, "float16"),
+        "full_like": (flat, 2.5),
+        "imag": (torch.complex(flat, flat),),
+        "ldexp": (flat, (flat * 10).to(torch.int32)),
     }
     if name in special:
         return special[name]
@@ -144,7 +149,7 @@ def sized(name: str, size: int) -> tuple | None:
         required = [n for n in definition.config if n not in definition.defaults]
         if required:
             return None
-        if "bitwise" in name or "shift" in name or name in {"gcd", "lcm", "ldexp"}:
+        if "bitwise" in name or "shift" in name or name in {"gcd", "lcm"}:
             whole = (flat * 10).to(torch.int32)
             return (whole,) * len(definition.tensors)
         return (flat,) * len(definition.tensors)

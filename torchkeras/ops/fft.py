@@ -26,19 +26,20 @@ def _check(x: Any, rank: int) -> tuple[int | None, ...]:
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise ValueError(f"Input `x` should be a tuple of two tensors - real and imaginary. Received: x={x}.")
     real, imaginary = x
-    if real.shape != imaginary.shape:
+    shape = real.shape
+    if shape != imaginary.shape:
         raise ValueError(
             "Input `x` should be a tuple of two tensors - real and imaginary. Both the real and imaginary parts should "
-            f"have the same shape. Received: {tuple(real.shape)} and {tuple(imaginary.shape)}."
+            f"have the same shape. Received: {tuple(shape)} and {tuple(imaginary.shape)}."
         )
-    if len(real.shape) < rank:
-        raise ValueError(f"Input should have rank >= {rank}. Received: input.shape = {tuple(real.shape)}.")
-    if not is_float(real.dtype) or not is_float(imaginary.dtype):
+    if len(shape) < rank:
+        raise ValueError(f"Input should have rank >= {rank}. Received: input.shape = {tuple(shape)}.")
+    if not is_float(real.dtype):  # one that is promotes the other
         raise ValueError(
-            "At least one tensor in input `x` is not of type float: cast both. "
+            "At least one tensor in input `x` is not of type float: cast it. "
             f"Received: {real.dtype} and {imaginary.dtype}."
         )
-    return tuple(real.shape)
+    return shape
 
 
 def _complex(x: list[Tensor], rank: int) -> Tensor:

@@ -15,6 +15,8 @@ def require_matrices(x: Any) -> None:
 
 def require_square(x: Any) -> None:
     """Raise a ValueError unless the argument is `(..., M, M)`."""
-    require_matrices(x)
-    if x.shape[-1] != x.shape[-2]:
-        raise ValueError(f"Expected a square matrix. Received non-square input with shape {tuple(x.shape)}.")
+    shape = x.shape
+    if len(shape) < 2:
+        require_matrices(x)
+    if shape[-1] != shape[-2]:
+        raise ValueError(f"Expected a square matrix. Received non-square input with shape {tuple(shape)}.")
