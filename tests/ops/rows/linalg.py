@@ -19,6 +19,15 @@ def well(*shape):
     return lambda rng: (rng.normal(size=shape) + 2 * shape[-1] * np.eye(shape[-1])).astype("float32")
 
 
+def product_of_sines(x, y):
+    return (x * y).sin()
+
+
+def derivative_of_sines(_, primals, tangents):
+    (x, y), (dx, dy) = primals, tangents
+    return np.sin(x * y), np.cos(x * y) * (x * dy + y * dx)
+
+
 ROWS = [
     *(
         Row(name, inputs, config, dtypes=TYPES, gradient=gradient, rtol=1e-4, unknown=unknown)
@@ -70,4 +79,11 @@ ROWS = [
     Row("norm", (floats(5),), {"ord": 0}, gradient="a count"),
     Row("norm", (positive(2, 3, 4),), {"keepdims": True}, dtypes=("bool", "int8", "int64", "float16", "float64")),
     Row("norm", (positive(3, 4),), {"ord": 1}),
+    Row(
+        "jvp",
+        (lambda _: product_of_sines, [floats(3, 2), floats(3, 2)], [floats(3, 2), floats(3, 2)]),
+        symbolic="a function is no config",
+        keras="takes tuples of tensors alone",
+        reference=derivative_of_sines,
+    ),
 ]
