@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -40,8 +41,18 @@ def relu6(x: Tensor) -> Tensor:
 
 @op
 def softmax(x: Tensor, axis: int | tuple[int, ...] | None = -1) -> Tensor:
-    """`exp(x) / sum(exp(x))` along `axis` (several as one; `None`: all)."""
-    return torch.softmax(x, axis) if isinstance(axis, int) else _over_axes(torch.softmax, x, axis)
+    """`exp(x) / sum(exp(x))` along `axis` (several as one; `None`: all); warns where there is but one value."""
+    if not isinstance(axis, int):
+        return _over_axes(torch.softmax, x, axis)
+    y = torch.softmax(x, axis)
+    if 1 in x.shape and x.shape[axis] == 1 and not torch.compiler.is_compiling():
+        warnings.warn(
+            f"You are using a softmax over axis {axis} of a tensor of shape {tuple(x.shape)}. This axis has size 1. "
+            "The softmax operation will always return the value 1, which is likely not what you intended. Did you "
+            "mean to use a sigmoid instead?",
+            stacklevel=3,
+        )
+    return y
 
 
 @op
@@ -164,13 +175,13 @@ def squareplus(x: Tensor, b: float = 4) -> Tensor:
 @op
 def sparse_plus(x: Tensor) -> Tensor:
     """0 below -1, `(x + 1)**2 / 4` up to 1, `x` above."""
-    return torch.where(x <= -1, torch.zeros_like(x), torch.where(x < 1, (x + 1) ** 2 / 4, x))
+    return torch.where(x < 1, (x + 1).clamp(min=0).square() / 4, x)
 
 
 @op
 def sparse_sigmoid(x: Tensor) -> Tensor:
     """0 below -1, `(x + 1) / 2` up to 1, 1 above."""
-    return torch.where(x <= -1, torch.zeros_like(x), torch.where(x >= 1, torch.ones_like(x), 0.5 * (x + 1)))
+    return (0.5 * x + 0.5).clamp(0, 1)
 
 
 @op

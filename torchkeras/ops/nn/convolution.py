@@ -1,0 +1,186 @@
+"""Convolutions of sequences, images and volumes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.core.infer import infer
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import OPS, op
+from torchkeras.ops.nn.windows import (
+    Sides,
+    TorchView,
+    crop_sides,
+    pad_argument,
+    same_sides,
+    standardize_data_format,
+    standardize_tuple,
+    view_of,
+)
+
+op = functools.partial(op, file_module="keras.src.ops.nn")
+
+
+def convolve(
+    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int], groups: int = 1
+) -> Tensor:
+    """A convolution of `(N, C, *spatial)` with a kernel `(out, in / groups, *window)`."""
+    function = F.conv2d if x.dim() == 4 else F.conv3d
+    if padding != "same":
+        return function(x, kernel, None, strides, 0, dilation, groups)
+    if max(strides) == 1:
+        return function(x, kernel, None, strides, "same", dilation, groups)
+    sides = [same_sides(*dims) for dims in zip(x.shape[2:], kernel.shape[2:], strides, dilation)]
+    if all(before == after for before, after in sides):
+        return function(x, kernel, None, strides, [before for before, _ in sides], dilation, groups)
+    return function(F.pad(x, pad_argument(sides)), kernel, None, strides, 0, dilation, groups)
+
+
+def convolve_transposed(
+    x: Tensor, kernel: Tensor, strides: Sequence[int], crops: Sequence[Sides], dilation: Sequence[int]
+) -> Tensor:
+    """The transposed convolution of `(N, C, *spatial)` with a kernel `(in, out, *window)`, cut by `crops`."""
+    function = F.conv_transpose2d if x.dim() == 4 else F.conv_transpose3d
+    borders = [before for before, _ in crops]
+    longer = [before - after for before, after in crops]  # what the end has beyond a border as before
+    most = [max(steps) - 1 for steps in zip(strides, dilation)]  # torch takes no more as output_padding
+    extra = [min(max(more, 0), limit) for more, limit in zip(longer, most)]
+    y = function(x, kernel, None, strides, borders, extra, 1, dilation)
+    if longer == extra:
+        return y
+    return F.pad(y, pad_argument([(0, more - given) for more, given in zip(longer, extra)]))
+
+
+def grouped_kernel(view: TorchView, kernel: Tensor) -> Tensor:
+    """A depthwise kernel `(*window, in, multiplier)` seen as torch's `(in * multiplier, 1, *window)`."""
+    return view.kernel(kernel.flatten(-2).unsqueeze(-2))
+
+
+def _checked_padding(padding: str) -> str:
+    name = padding if padding in ("valid", "same") else str(padding).lower()
+    if name not in ("valid", "same"):
+        raise ValueError(f"The `padding` argument must be 'valid' or 'same'. Received: padding={padding}")
+    return name
+
+
+def _check_kernel(inputs: Tensor, kernel: Tensor, channels: int, expected: int) -> None:
+    """Raise `ValueError` unless the kernel has the input's rank and the input as many channels as expected."""
+    if kernel.dim() != inputs.dim():
+        raise ValueError(
+            "The kernel must have as many dimensions as the inputs. "
+            f"Received: kernel.shape={tuple(kernel.shape)}, inputs.shape={tuple(inputs.shape)}"
+        )
+    if channels != expected:
+        raise ValueError(
+            "The number of input channels must match the kernel's input channels. Received: input "
+            f"channels={channels}, kernel.shape={tuple(kernel.shape)}, inputs.shape={tuple(inputs.shape)}"
+        )
+
+
+def _described(name: str, inputs: Tensor, kernel: Tensor, *args: Any, **config: Any) -> KerasTensor:
+    """As inferred; where the channels are unknown they are taken to be the kernel's."""
+    axis = -1 if standardize_data_format(config["data_format"]) == "channels_last" else 1
+    if inputs.shape[axis] is None and len(inputs.shape) == len(kernel.shape):
+        shape = list(inputs.shape)
+        shape[axis] = kernel.shape[-1 if name == "conv_transpose" else -2]
+        inputs = KerasTensor(shape, inputs.dtype)
+    return infer(OPS[name].function, (inputs, kernel, *args), config)
+
+
+@op(spec=functools.partial(_described, "conv"))
+def conv(
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> Tensor:
+    """The convolution with a kernel `(*window, in, out)`; an input of `n * in` channels makes `n` groups.
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or `(batch, channels, *spatial)` if `data_format` is channels_first.
+        padding: `"valid"`, or `"same"` for as many zeros around the input as give `ceil(size / stride)` outputs.
+    """
+    view = view_of(inputs, data_format)
+    x = view.enter(inputs)
+    channels = x.shape[1]
+    groups = max(channels // kernel.shape[-2], 1) if kernel.dim() > 1 else 1
+    _check_kernel(inputs, kernel, channels, groups * kernel.shape[-2])
+    steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
+    return view.leave(convolve(x, view.kernel(kernel), steps, _checked_padding(padding), dilation, groups))
+
+
+@op(spec=functools.partial(_described, "depthwise_conv"))
+def depthwise_conv(
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> Tensor:
+    """Each channel convolved with its own kernels of `(*window, in, multiplier)`; else as `conv`."""
+    view = view_of(inputs, data_format)
+    return view.leave(_depthwise(view, inputs, kernel, strides, padding, dilation_rate))
+
+
+@op(spec=functools.partial(_described, "separable_conv"))
+def separable_conv(
+    inputs: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> Tensor:
+    """`depthwise_conv`, then a convolution with a kernel `(*ones, in * multiplier, out)`."""
+    view = view_of(inputs, data_format)
+    x = _depthwise(view, inputs, depthwise_kernel, strides, padding, dilation_rate)
+    _check_kernel(inputs, pointwise_kernel, x.shape[1], pointwise_kernel.shape[-2])
+    one = (1,) * view.rank
+    return view.leave(convolve(x, view.kernel(pointwise_kernel), one, "valid", one))
+
+
+def _depthwise(
+    view: TorchView, inputs: Tensor, kernel: Tensor, strides: Any, padding: str, dilation_rate: Any
+) -> Tensor:
+    x = view.enter(inputs)
+    _check_kernel(inputs, kernel, x.shape[1], kernel.shape[-2])
+    steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
+    return convolve(x, grouped_kernel(view, kernel), steps, _checked_padding(padding), dilation, x.shape[1])
+
+
+@op(spec=functools.partial(_described, "conv_transpose"))
+def conv_transpose(
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> Tensor:
+    """The gradient of `conv` with respect to its input, for a kernel `(*window, out, in)`.
+
+    Args:
+        output_padding: what the result's size goes beyond the least one; the default gives `size * stride` for
+            `"same"`, and `(size - 1) * stride + max(window, stride)` for `"valid"`.
+    """
+    view = view_of(inputs, data_format)
+    x = view.enter(inputs)
+    _check_kernel(inputs, kernel, x.shape[1], kernel.shape[-1])
+    weight, padding = view.kernel(kernel), _checked_padding(padding)
+    steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
+    extras: Sequence[int | None] = (None,) * view.rank
+    if output_padding is not None:
+        extras = view.sizes(standardize_tuple(output_padding, inputs.dim() - 2, "output_padding", allow_zero=True), 0)
+    windows = [(size - 1) * rate + 1 for size, rate in zip(weight.shape[2:], dilation)]
+    crops = [crop_sides(*dims) for dims in zip(windows, steps, (padding,) * view.rank, extras)]
+    return view.leave(convolve_transposed(x, weight, steps, crops, dilation))

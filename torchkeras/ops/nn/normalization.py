@@ -1,0 +1,191 @@
+"""Means and variances, and tensors that are brought to given ones."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.core import settings
+from torchkeras.core.dtypes import promote
+from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.op import op
+
+op = functools.partial(op, file_module="keras.src.ops.nn")
+
+
+@op(dtype="float")
+def moments(
+    x: Tensor, axes: int | Sequence[int] | None, keepdims: bool = False, synchronized: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) variance along `axes`; float16 is computed in float32 and cut to what float16 holds.
+
+    The variance is the mean of squared distances from the mean, in steps that on CPU take a tenth of
+    `torch.var_mean`'s time.
+
+    Raises:
+        NotImplementedError: `synchronized`: over all ranks is what the layer BatchNormalization does.
+    """
+    if synchronized:
+        raise NotImplementedError("moments() is of one rank's tensor; received synchronized=True.")
+    y = x.float() if x.dtype is torch.float16 else x
+    mean = y.mean(axes, keepdim=True)
+    distances = y - mean
+    squares = distances.square() if distances.requires_grad else distances.square_()
+    variance = squares.mean(axes, keepdim=keepdims)
+    if not keepdims:
+        mean = mean.reshape(variance.shape)
+    if x.dtype is torch.float16:
+        most = torch.finfo(torch.float16).max
+        return mean.clamp(-most, most).half(), variance.clamp(-most, most).half()
+    return mean, variance
+
+
+def _check_vectors(x: Tensor, axis: int, **vectors: Tensor | None) -> None:
+    size = x.shape[axis]
+    for name, vector in vectors.items():
+        if vector is not None and tuple(vector.shape) not in ((size,), (None,)) and size is not None:
+            raise ValueError(
+                f"`{name}` must be a vector of length `x.shape[axis]`, ({size},). Received: {name}.shape="
+                f"{tuple(vector.shape)}, x.shape={tuple(x.shape)}, axis={axis}"
+            )
+
+
+def _describe_normalized(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    offset: Tensor | None = None,
+    scale: Tensor | None = None,
+    *,
+    axis: int,
+    epsilon: float,
+) -> KerasTensor:
+    _check_vectors(x, axis, mean=mean, variance=variance, offset=offset, scale=scale)
+    given = [t.dtype for t in (x, mean, variance, offset, scale) if t is not None]
+    return KerasTensor(x.shape, promote(*given, float))
+
+
+@op(dtype="common_float", name="BatchNorm", call=("offset", "scale"), spec=_describe_normalized)
+def batch_normalization(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    axis: int,
+    offset: Tensor | None = None,
+    scale: Tensor | None = None,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, each a vector along `axis` of `x` (arXiv:1502.03167).
+
+    Raises:
+        ValueError: a vector has another length.
+    """
+    _check_vectors(x, axis, mean=mean, variance=variance, offset=offset, scale=scale)
+    factor = torch.rsqrt(variance + epsilon)
+    factor = factor if scale is None else factor * scale
+    behind = x.dim() - 1 - axis % x.dim()
+    if behind:
+        shape = (-1, *(1,) * behind)
+        mean, factor = mean.view(shape), factor.view(shape)
+        offset = None if offset is None else offset.view(shape)
+    return (x - mean) * factor if offset is None else torch.addcmul(offset, x - mean, factor)
+
+
+def _as_x(x: Tensor, *args: Any, **kwargs: Any) -> KerasTensor:
+    return KerasTensor(x.shape, x.dtype)
+
+
+@op(name="LayerNorm", keep=("gamma", "beta"), call=("gamma", "beta"), spec=_as_x)
+def layer_normalization(
+    x: Tensor,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float | None = None,
+    **kwargs: Any,
+) -> Tensor:
+    """`x` with mean 0 and variance 1 along `axis`, times `gamma`, plus `beta` (arXiv:1607.06450).
+
+    Args:
+        epsilon: added to the variance; default `keras.config.epsilon()`.
+        kwargs: `rms_scaling=True` for the retired form `x / sqrt(variance + epsilon) * gamma`.
+    """
+    epsilon = settings.epsilon() if epsilon is None else epsilon
+    if kwargs.get("rms_scaling", False):
+        return _divided_by_deviation(x, gamma, axis, epsilon)
+    return _over_last_axes(F.layer_norm, x, axis, epsilon, gamma, beta)
+
+
+@op(name="RMSNorm", keep=("scale",), call=("scale",), spec=_as_x)
+def rms_normalization(
+    x: Tensor, scale: Tensor | None = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
+) -> Tensor:
+    """`x / sqrt(mean(x**2) + epsilon) * scale` along `axis` (arXiv:1910.07467).
+
+    Args:
+        epsilon: default `keras.config.epsilon()`.
+    """
+    return _over_last_axes(F.rms_norm, x, axis, settings.epsilon() if epsilon is None else epsilon, scale)
+
+
+def _over_last_axes(
+    function: Callable, x: Tensor, axis: int | Sequence[int], epsilon: float, *weights: Tensor | None
+) -> Tensor:
+    """A function of torch's that normalizes the last axes, along `axis`; in float32 at the least, then `x`'s type."""
+    y = x if x.dtype in _WIDE else x.float()
+    weights = tuple(None if w is None else w if w.dtype is y.dtype else w.to(y.dtype) for w in weights)
+    if axis == -1:
+        y = function(y, y.shape[-1:], *weights, epsilon)
+    else:
+        axes = sorted(one % x.dim() for one in ((axis,) if isinstance(axis, int) else axis))
+        last = tuple(range(-len(axes), 0))
+        y = y.movedim(axes, last)
+        y = function(y, y.shape[last[0] :], *weights, epsilon).movedim(last, axes)
+    return y if y.dtype is x.dtype else y.to(x.dtype)
+
+
+_WIDE = (torch.float32, torch.float64)
+
+
+def _divided_by_deviation(x: Tensor, gamma: Tensor | None, axis: int | Sequence[int], epsilon: float) -> Tensor:
+    warnings.warn(
+        "You passed `rms_scaling=True`, which is deprecated: it divides by the standard deviation. Use "
+        "`rms_normalization` instead.",
+        stacklevel=4,
+    )
+    y = x if x.dtype in _WIDE else x.float()
+    y = y * torch.rsqrt(torch.var(y, axis, correction=0, keepdim=True) + epsilon)
+    if gamma is not None:
+        axes = [one % x.dim() for one in ((axis,) if isinstance(axis, int) else axis)]
+        y = y * gamma.to(y.dtype).reshape([size if i in axes else 1 for i, size in enumerate(x.shape)])
+    return y.to(x.dtype)
+
+
+def unit_length(x: Tensor, axis: int | Sequence[int] | None, epsilon: float) -> Tensor:
+    """`x` divided by its length along `axis`, or by `epsilon` where that is shorter."""
+    largest = min(1.0 / epsilon, torch.finfo(x.dtype).max)
+    return x * torch.rsqrt(x.square().sum(axis, keepdim=True)).clamp(max=largest)
+
+
+@op(dtype="float")
+def normalize(x: Tensor, axis: int | Sequence[int] | None = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
+    """`x` divided by its norm of the given order along `axis`, or by `epsilon` where that is less.
+
+    Along two axes an order other than 2 is that of a matrix norm.
+
+    Raises:
+        ValueError: the order is no positive integer.
+    """
+    if not isinstance(order, int) or order < 1:
+        raise ValueError(f"Argument `order` must be an int >= 1. Received: order={order}")
+    epsilon = settings.epsilon() if epsilon is None else epsilon
+    x = x if x.dim() else x.reshape(1)
+    if order == 2:
+        return unit_length(x, axis, epsilon)
+    return x / torch.linalg.norm(x, order, axis, keepdim=True).clamp(min=epsilon)

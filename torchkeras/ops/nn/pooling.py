@@ -1,0 +1,97 @@
+"""The greatest value or the mean of windows over sequences, images and volumes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.core.op import op
+from torchkeras.ops.nn.windows import Sides, TorchView, pad_argument, same_sides, standardize_tuple, view_of
+
+op = functools.partial(op, file_module="keras.src.ops.nn")
+
+Pool = Callable[[Tensor, Sequence[int], Sequence[int], Sequence[Sides]], Tensor]
+
+
+def max_windows(x: Tensor, window: Sequence[int], strides: Sequence[int], sides: Sequence[Sides]) -> Tensor:
+    """The greatest value of each window of `(N, C, *spatial)`; beyond a border of `sides` nothing counts.
+
+    There is no padded copy where the border is uneven: with strides `ceil_mode` allows for just that end; without them
+    the border is the longer one on both ends, and the first output is left out.
+    """
+    pool = F.max_pool2d if x.dim() == 4 else F.max_pool3d
+    uneven = [before != after for before, after in sides]
+    shifted = [one and stride == 1 for one, stride in zip(uneven, strides)]
+    border = [side[shift] for side, shift in zip(sides, shifted)]
+    y = pool(x, window, strides, border, ceil_mode=any(uneven))
+    for dim, shift in enumerate(shifted, start=2):
+        if shift:
+            y = y.narrow(dim, 1, y.shape[dim] - 1)
+    return y
+
+
+def mean_windows(x: Tensor, window: Sequence[int], strides: Sequence[int], sides: Sequence[Sides]) -> Tensor:
+    """The mean of each window of `(N, C, *spatial)`, as Keras on torch has it.
+
+    Beyond an even border nothing counts; an uneven one repeats the border's values.
+    """
+    pool = F.avg_pool2d if x.dim() == 4 else F.avg_pool3d
+    if all(before == after for before, after in sides):
+        return pool(x, window, strides, [before for before, _ in sides], count_include_pad=False)
+    return pool(F.pad(x, pad_argument(sides), mode="replicate"), window, strides)
+
+
+@op
+def max_pool(
+    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+) -> Tensor:
+    """The greatest value of each window of `pool_size`, moved by `strides` (default: `pool_size`).
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or `(batch, channels, *spatial)` if `data_format` is channels_first.
+        padding: `"valid"`, or `"same"` for a border that gives `ceil(size / stride)` outputs.
+    """
+    return _pooled(max_windows, inputs, pool_size, strides, padding, data_format)
+
+
+@op
+def average_pool(
+    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+) -> Tensor:
+    """The mean of each window; arguments as in `max_pool`."""
+    return _pooled(mean_windows, inputs, pool_size, strides, padding, data_format)
+
+
+def _pooled(pool: Pool, inputs: Tensor, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Tensor:
+    view = view_of(inputs, data_format)
+    x, window = view.enter(inputs), view.steps(pool_size, "pool_size")
+    steps = window if strides is None else view.steps(strides, "strides")
+    if padding == "valid":
+        return view.leave(pool(x, window, steps, ((0, 0),) * view.rank))
+    if padding != "same":
+        raise ValueError(f"The `padding` argument must be 'valid' or 'same'. Received: padding={padding}")
+    return view.leave(pool(x, window, steps, [same_sides(*dims) for dims in zip(x.shape[2:], window, steps)]))
+
+
+@op
+def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
+    """The greatest value of each of `output_size` windows along the spatial dimensions; inputs as in `max_pool`."""
+    view = view_of(inputs, data_format)
+    pool = F.adaptive_max_pool2d if view.rank == 2 else F.adaptive_max_pool3d
+    return view.leave(pool(view.enter(inputs), _lengths(view, inputs, output_size)))
+
+
+@op
+def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
+    """The mean of each of `output_size` windows along the spatial dimensions; inputs as in `max_pool`."""
+    view = view_of(inputs, data_format)
+    pool = F.adaptive_avg_pool2d if view.rank == 2 else F.adaptive_avg_pool3d
+    return view.leave(pool(view.enter(inputs), _lengths(view, inputs, output_size)))
+
+
+def _lengths(view: TorchView, inputs: Tensor, output_size: Any) -> tuple[int, ...]:
+    return view.sizes(standardize_tuple(output_size, inputs.dim() - 2, "output_size", allow_zero=True))
