@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 
@@ -31,8 +32,13 @@ def positive_axis(axis: int, rank: int) -> int:
         ValueError: there is no such axis.
     """
     if not -rank <= axis < rank:
-        raise ValueError(f"axis must be in [{-rank}, {rank}) for a tensor of {rank} dimensions; received {axis}.")
+        raise ValueError(f"axis {axis} is out of bounds: a tensor of {rank} dimensions has those in [{-rank}, {rank}).")
     return axis % rank
+
+
+def shape_of(x: Any) -> tuple:
+    """The shape of a tensor, symbolic or not, of an array, of a number."""
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
 def last(x: Tensor, axis: Any) -> Tensor:

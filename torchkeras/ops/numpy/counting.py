@@ -10,6 +10,7 @@ from torch import Tensor
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
 from torchkeras.core.promotion import common_dtype
+from torchkeras.ops.numpy.axes import shape_of
 
 
 def _counted(x: KerasTensor, weights: Any = None, minlength: int = 0, sparse: bool = False) -> KerasTensor:
@@ -49,11 +50,11 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Ten
     if not isinstance(bins, int) or isinstance(bins, bool):
         raise TypeError(f"bins must be an integer; received {bins!r}.")
     if bins <= 0:
-        raise ValueError(f"bins must be positive; received {bins}.")
+        raise ValueError(f"Argument `bins` should be a non-negative integer, and not 0; received {bins}.")
     if range is not None and (len(range) != 2 or range[1] < range[0]):
-        raise ValueError(f"range must be a pair, the lesser number first; received {range}.")
+        raise ValueError(f"Argument `range` must be a tuple of two elements, the lesser first; received {range}.")
     if x.dim() != 1:
-        raise ValueError(f"histogram() takes a vector; received the shape {tuple(x.shape)}.")
+        raise ValueError(f"Input tensor must be 1-dimensional; received the shape {tuple(x.shape)}.")
     if range is not None:
         low, high = x.new_tensor(range[0]), x.new_tensor(range[1])
     else:
@@ -66,15 +67,34 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Ten
     return torch.zeros_like(edges[1:]).scatter_add(0, places, inside.to(x.dtype)), edges
 
 
-@op(dtype="common", spec=lambda x, bins: KerasTensor(x.shape, "int32"))
+def _digitized(x: Any, bins: Any) -> KerasTensor:
+    _check_bins(shape_of(bins))
+    return KerasTensor(shape_of(x), "int32")
+
+
+def _check_bins(shape: tuple) -> None:
+    if len(shape) != 1:
+        raise ValueError(f"bins must be a vector; received the shape {tuple(shape)}.")
+
+
+@op(dtype="common", spec=_digitized)
 def digitize(x: Tensor, bins: Tensor) -> Tensor:
-    """For each value the number of the rising `bins` `(n,)` that are not above it, int32."""
+    """For each value the number of the rising `bins` `(n,)` that are not above it, int32.
+
+    Raises:
+        ValueError: the bins have more than one axis.
+    """
+    _check_bins(bins.shape)
     if x.dtype is torch.bool:  # for which torch has no search
         x, bins = x.byte(), bins.byte()
     return torch.bucketize(x, bins, right=True, out_int32=True)
 
 
-@op(dtype="common", name="SearchSorted", spec=lambda s, values, side: KerasTensor(values.shape, "int32"))
+def _place(sorted_sequence: Any, values: Any, side: str = "left") -> KerasTensor:
+    return KerasTensor(shape_of(values), "int32")
+
+
+@op(dtype="common", name="SearchSorted", spec=_place)
 def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") -> Tensor:
     """Where in the rising `sorted_sequence` `(n,)` each value belongs, int32: before those equal to it, or behind
     (`side="right"`).

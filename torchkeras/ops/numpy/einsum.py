@@ -10,32 +10,36 @@ from torch import Tensor
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
+from torchkeras.ops.numpy.axes import shape_of
 from torchkeras.ops.numpy.products import multiplied
 
 
-def _spec(*operands: Any, subscripts: str, **_: Any) -> Any:
-    """A size that one operand leaves open is known from the others that have it under the same letter."""
-    terms = subscripts.replace(" ", "").split("->")[0].split(",")
-    labels = [_labels(term, len(x.shape)) for term, x in zip(terms, operands)]
-    known: dict[Any, int] = {}
+def _spec(*operands: Any, subscripts: str, **_: Any) -> KerasTensor:
+    terms, arrow, output = subscripts.replace(" ", "").partition("->")
+    labels = [_labels(term, len(shape_of(x))) for term, x in zip(terms.split(","), operands)]
+    sizes: dict[Any, int | None] = {}
     for names, x in zip(labels, operands):
-        known |= {name: size for name, size in zip(names, x.shape) if size is not None and size != 1}
-    filled = [
-        KerasTensor([known.get(name) if size is None else size for name, size in zip(names, x.shape)], x.dtype)
-        for names, x in zip(labels, operands)
-    ]
-    return infer(einsum, (subscripts, *filled), {})
+        for name, size in dict(zip(names, shape_of(x))).items():
+            before = sizes.get(name, 1)
+            if None not in (before, size) and 1 not in (before, size) and before != size:
+                raise ValueError(f"einsum({subscripts!r}): sizes of {name!r} must agree; received {before} and {size}.")
+            sizes[name] = before if size == 1 or before not in (1, None) else size
+    under_dots = sorted(name for name in sizes if isinstance(name, int))
+    if arrow:
+        result = _labels(output, len(under_dots) + len(output.replace("...", "")), len(under_dots))
+    else:
+        result = [*under_dots, *sorted(name for name in set(terms) - set(",.") if terms.count(name) == 1)]
+    ones = [KerasTensor([1] * len(shape_of(x)), x.dtype) if hasattr(x, "dtype") else x for x in operands]
+    return KerasTensor([sizes[name] for name in result], infer(einsum, (subscripts, *ones), {}).dtype)
 
 
-def _labels(term: str, rank: int) -> list:
+def _labels(term: str, rank: int, under_dots: int | None = None) -> list:
     """A label for each axis: the letter, or for those under `...` the place, counted from the last of them."""
-    if "..." not in term:
-        if len(term) != rank:
-            raise ValueError(f"einsum(): {term!r} names {len(term)} axes of a tensor of {rank}.")
-        return list(term)
-    before, after = term.split("...")
-    count = rank - len(before) - len(after)
-    return [*before, *range(-count, 0), *after]
+    before, dots, after = term.partition("...")
+    count = rank - len(before) - len(after) if under_dots is None else under_dots
+    if count < 0 or not dots and under_dots is None and count:
+        raise ValueError(f"einsum(): {term!r} does not name the axes of a tensor of {rank} dimensions.")
+    return [*before, *(range(-count, 0) if dots else ()), *after]
 
 
 @op(dtype="common", spec=_spec)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.infer import broadcast_shapes, infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
@@ -21,14 +20,14 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     """The elements at `indices` along `axis` (default: of the flattened tensor); negative ones count from the end."""
     if axis is None:
         x, axis = x.reshape(-1), 0
-    elif axis < 0:
-        axis += x.dim()
+    else:
+        axis = positive_axis(axis, x.dim())
     size = x.shape[axis]
     flat = indices if indices.dim() == 1 else indices.reshape(-1)
     flat = flat if flat.dtype is torch.int64 or flat.dtype is torch.int32 else flat.long()
     flat = torch.where(flat < 0, flat + size, flat)
     picked = torch.index_select(x, axis, flat)
-    return picked if indices.dim() == 1 else picked.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    return picked if indices.dim() == 1 else picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
 def _taken_along(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
@@ -89,8 +88,8 @@ def _expanded(key: Any, rank: int) -> list | None:
     if any(isinstance(end, Tensor) for one in keys if isinstance(one, slice) for end in (one.start, one.stop)):
         return None
     named = sum(1 for one in keys if one is not None and one is not ...)
-    if named > rank:
-        raise ValueError(f"An index may name {rank} axes; received {key}.")
+    if named > rank or keys.count(...) > 1:
+        raise ValueError(f"An index may name {rank} axes and have one ...; received {key}.")
     if ... in keys:
         place = keys.index(...)
         keys[place : place + 1] = [slice(None)] * (rank - named)
@@ -169,9 +168,11 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
     """The diagonals of the matrices over two axes, as the last axis.
 
     Raises:
-        ValueError: the tensor has no such axis.
+        ValueError: the tensor has no such axis, or they are the same.
     """
     first, second = positive_axis(axis1, x.dim()), positive_axis(axis2, x.dim())
+    if first == second:
+        raise ValueError(f"axis1 and axis2 must be different axes; received {axis1} and {axis2}.")
     return torch.diagonal(x, offset, first, second)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,47 +33,58 @@ def sizes_shared(xs: Any, free: int | None) -> list[KerasTensor]:
     ]
 
 
-def _joined(function: Callable, axis_of: Callable[[int, Any], int | None]) -> Callable:
-    """The inference of a function that joins tensors along the axis that `axis_of` their rank and the config is."""
-
-    def spec(xs: Any, **config: Any) -> Any:
-        free = axis_of(len(xs[0].shape), config.get("axis"))
-        return infer(function, (sizes_shared(xs, free),), config)
-
-    return spec
-
-
 def _checked(axis: int | None) -> int:
     if axis is None:
         raise ValueError("concatenate() needs an axis; received axis=None. Flatten the tensors first.")
     return axis
 
 
-@op(dtype="common", spec=lambda xs, axis: _joined(concatenate, lambda rank, a: _checked(a))(xs, axis=axis))
+def _concatenated(xs: Any, axis: int = 0) -> KerasTensor:
+    result = infer(concatenate, (sizes_shared(xs, _checked(axis)), axis), {})
+    return KerasTensor(result.shape, result.dtype, sparse=all(getattr(x, "sparse", False) for x in xs))
+
+
+@op(dtype="common", spec=_concatenated)
 def concatenate(xs: list[Tensor], axis: int = 0) -> Tensor:
     """The tensors one behind the other along `axis`."""
     return torch.cat(xs, dim=_checked(axis))
 
 
-@op(dtype="common", spec=lambda x, axis: _joined(stack, lambda rank, a: None)(x, axis=axis))
+def _stacked(x: Any, axis: int = 0) -> Any:
+    return infer(stack, (sizes_shared(x, None), axis), {})
+
+
+@op(dtype="common", spec=_stacked)
 def stack(x: list[Tensor], axis: int = 0) -> Tensor:
     """The tensors along a new axis."""
     return torch.stack(x, dim=axis)
 
 
-@op(dtype="common", spec=lambda xs: _joined(hstack, lambda rank, a: 0 if rank == 1 else 1)(xs))
+def _hstacked(xs: Any) -> Any:
+    return infer(hstack, (sizes_shared(xs, min(len(xs[0].shape) - 1, 1)),), {})
+
+
+@op(dtype="common", spec=_hstacked)
 def hstack(xs: list[Tensor]) -> Tensor:
     """The tensors one behind the other along the second axis, vectors along the first."""
     return torch.hstack(xs)
 
 
-@op(dtype="common", spec=lambda xs: _joined(vstack, lambda rank, a: None if rank == 1 else 0)(xs))
+def _vstacked(xs: Any) -> Any:
+    return infer(vstack, (sizes_shared(xs, 0 if len(xs[0].shape) > 1 else None),), {})
+
+
+@op(dtype="common", spec=_vstacked)
 def vstack(xs: list[Tensor]) -> Tensor:
     """The tensors one behind the other along the first axis, vectors as rows."""
     return torch.vstack(xs)
 
 
-@op(dtype="common", spec=lambda xs: _joined(dstack, lambda rank, a: 2 if rank > 2 else None)(xs))
+def _dstacked(xs: Any) -> Any:
+    return infer(dstack, (sizes_shared(xs, 2 if len(xs[0].shape) > 2 else None),), {})
+
+
+@op(dtype="common", spec=_dstacked)
 def dstack(xs: list[Tensor]) -> Tensor:
     """The tensors one behind the other along the third axis, which matrices get."""
     return torch.dstack(xs)
@@ -115,12 +125,12 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
         ValueError: the axis does not make so many equal parts.
     """
     if isinstance(indices_or_sections, int):
-        size = x.shape[axis]
+        size = x.shape[positive_axis(axis, x.dim())]
         if size % indices_or_sections:
             raise ValueError(
                 f"split() makes equal parts: axis {axis} of size {size} does not make {indices_or_sections}."
             )
-        return list(torch.split(x, size // indices_or_sections, axis))
+        return list(torch.tensor_split(x, indices_or_sections, axis))
     return list(torch.tensor_split(x, tuple_of(indices_or_sections), axis))
 
 

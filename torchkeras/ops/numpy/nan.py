@@ -53,13 +53,13 @@ def nanmin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def nanargmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the greatest value along `axis` (default: of the flattened tensor), int32; -1 where there is none."""
+    """The index of the greatest value along `axis` (default: of the flattened tensor), int32; -1 if there is none."""
     return _index(torch.argmax, x, axis, keepdims, -torch.inf)
 
 
 @op
 def nanargmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the least value along `axis` (default: of the flattened tensor), int32; -1 where there is none."""
+    """The index of the least value along `axis` (default: of the flattened tensor), int32; -1 if there is none."""
     return _index(torch.argmin, x, axis, keepdims, torch.inf)
 
 

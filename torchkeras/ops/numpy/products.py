@@ -11,8 +11,8 @@ from torch import Tensor
 from torchkeras.core.infer import broadcast_shapes, infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
-from torchkeras.core.promotion import FLOATS, common
-from torchkeras.ops.numpy.axes import positive_axis, tuple_of
+from torchkeras.core.promotion import FLOATS
+from torchkeras.ops.numpy.axes import positive_axis, shape_of, tuple_of
 
 
 def multiplied(function: Callable[..., Tensor], *xs: Tensor, small: bool = False) -> Tensor:
@@ -46,7 +46,8 @@ def _matmul_spec(x1: Any, x2: Any) -> KerasTensor:
     batch = broadcast_shapes(tuple(x1.shape[:-2]), tuple(x2.shape[:-2]))
     cores = KerasTensor(x1.shape[-2:], x1.dtype), KerasTensor(x2.shape[-2:], x2.dtype)
     core = infer(matmul, _agreeing(cores[0], [-1], cores[1], [-2 if len(x2.shape) > 1 else -1]), {})
-    return KerasTensor((*batch, *core.shape), core.dtype)
+    sparse = getattr(x1, "sparse", False) and getattr(x2, "sparse", False)
+    return KerasTensor((*batch, *core.shape), core.dtype, sparse=sparse)
 
 
 @op(dtype="narrow", spec=_matmul_spec)
@@ -56,7 +57,7 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def _dot_spec(x1: Any, x2: Any) -> Any:
-    if x1.shape and x2.shape:
+    if shape_of(x1) and shape_of(x2):
         x1, x2 = _agreeing(x1, [-1], x2, [-2 if len(x2.shape) > 1 else -1])
     return infer(dot, (x1, x2), {})
 
@@ -76,7 +77,7 @@ def _dot(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def _inner_spec(x1: Any, x2: Any) -> Any:
-    if x1.shape and x2.shape:
+    if shape_of(x1) and shape_of(x2):
         x1, x2 = _agreeing(x1, [-1], x2, [-1])
     return infer(inner, (x1, x2), {})
 
@@ -99,7 +100,11 @@ def kron(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.kron(x1, x2)
 
 
-@op(dtype="narrow", spec=lambda x1, x2: infer(vdot, (KerasTensor((1,), x1.dtype), KerasTensor((1,), x2.dtype)), {}))
+def _vdot_spec(x1: Any, x2: Any) -> Any:
+    return infer(vdot, (KerasTensor((1,), x1.dtype), KerasTensor((1,), x2.dtype)), {})
+
+
+@op(dtype="narrow", spec=_vdot_spec)
 def vdot(x1: Tensor, x2: Tensor) -> Tensor:
     """The sum of products of all values, those of `x1` conjugated."""
     return multiplied(torch.vdot, x1.reshape(-1), x2.reshape(-1))

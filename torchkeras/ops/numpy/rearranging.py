@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,8 @@ def flipud(x: Tensor) -> Tensor:
 @op
 def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
     """Shifted along `axis` (default: as one flat sequence); what leaves at the end comes in at the start."""
+    if isinstance(shift, int) and isinstance(axis, (list, tuple)):
+        shift = (shift,) * len(axis)
     return torch.roll(x, shift, axis)
 
 
@@ -58,12 +61,11 @@ def _repeated(x: KerasTensor, repeats: Any, axis: int | None = None) -> Any:
     counts = tuple_of(repeats)
     if len(counts) == 1:
         return infer(repeat, (x, counts[0], axis), {})
-    if axis is None:
-        return KerasTensor((sum(counts),), x.dtype)
-    axis = positive_axis(axis, len(x.shape))
-    if x.shape[axis] not in (None, len(counts)):
-        raise ValueError(f"repeats must be one number, or one for each of {x.shape[axis]} values; received {repeats}.")
-    return KerasTensor((*x.shape[:axis], sum(counts), *x.shape[axis + 1 :]), x.dtype)
+    shape = x.shape if axis is not None else (None if None in x.shape else math.prod(x.shape),)
+    axis = 0 if axis is None else positive_axis(axis, len(x.shape))
+    if shape[axis] not in (None, len(counts)):
+        raise ValueError(f"repeats must be one number, or one for each of {shape[axis]} values; received {repeats}.")
+    return KerasTensor((*shape[:axis], None if shape[axis] is None else sum(counts), *shape[axis + 1 :]), x.dtype)
 
 
 @op(spec=_repeated)
@@ -100,7 +102,9 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
     widths = _widths(pad_width, x.dim())
     if mode != "constant":
         if constant_values is not None:
-            raise ValueError(f"constant_values is for mode='constant'; received mode={mode!r} as well.")
+            raise ValueError(
+                f"Argument `constant_values` can only be provided when `mode == 'constant'`; received mode={mode!r}."
+            )
         return _padded_from_within(x, widths, mode)
     flat = [size for pair in reversed(widths) for size in pair]
     if isinstance(constant_values, Tensor):

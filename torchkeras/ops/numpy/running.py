@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,20 +12,21 @@ from torchkeras.core.dtypes import result_type, torch_dtype
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
+from torchkeras.ops.numpy.axes import positive_axis
 
 
 @op(dtype="narrow")
 def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """The running sum along `axis` (default: of the flattened tensor)."""
     kind = _kind(x, dtype)
-    return torch.cumsum(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumsum(x, axis, dtype=kind)
+    return _along(torch.cumsum, x, axis, kind)
 
 
 @op(dtype="narrow")
 def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """The running product along `axis` (default: of the flattened tensor)."""
     kind = _kind(x, dtype)
-    return torch.cumprod(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumprod(x, axis, dtype=kind)
+    return _along(torch.cumprod, x, axis, kind)
 
 
 @op(dtype="narrow")
@@ -32,7 +34,7 @@ def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """As `cumsum`, NaN counting as 0."""
     kind = _kind(x, dtype)
     x = torch.where(torch.isnan(x), 0, x) if x.is_floating_point() else x
-    return torch.cumsum(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumsum(x, axis, dtype=kind)
+    return _along(torch.cumsum, x, axis, kind)
 
 
 @op(dtype="narrow")
@@ -40,7 +42,15 @@ def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """As `cumprod`, NaN counting as 1."""
     kind = _kind(x, dtype)
     x = torch.where(torch.isnan(x), 1, x) if x.is_floating_point() else x
-    return torch.cumprod(x.reshape(-1), 0, dtype=kind) if axis is None else torch.cumprod(x, axis, dtype=kind)
+    return _along(torch.cumprod, x, axis, kind)
+
+
+def _along(function: Callable[..., Tensor], x: Tensor, axis: Any, kind: torch.dtype) -> Tensor:
+    if axis is None:
+        return function(x.reshape(-1), 0, dtype=kind)
+    if not isinstance(axis, int):
+        (axis,) = axis
+    return function(x, positive_axis(axis, x.dim()) if x.dim() else axis, dtype=kind)
 
 
 def _kind(x: Tensor, dtype: Any) -> torch.dtype:

@@ -14,7 +14,15 @@ from torchkeras.core.op import op
 from torchkeras.ops.numpy.axes import positive_axis, tuple_of
 
 
+def _check_sizes(newshape: tuple) -> None:
+    if any(size is not None and size < -1 for size in newshape):
+        raise ValueError(f"Sizes are each a non-negative integer, or -1; received newshape={newshape}.")
+    if newshape.count(-1) > 1:
+        raise ValueError(f"A shape has at most one unknown dimension (-1); received newshape={newshape}.")
+
+
 def _reshaped(x: KerasTensor, newshape: Any) -> KerasTensor:
+    _check_sizes(tuple_of(newshape))
     sizes = tuple(None if size == -1 else size for size in tuple_of(newshape))
     if None not in x.shape:
         total, known = math.prod(x.shape), math.prod(size for size in sizes if size is not None)
@@ -28,8 +36,17 @@ def _reshaped(x: KerasTensor, newshape: Any) -> KerasTensor:
 
 @op(spec=_reshaped)
 def reshape(x: Tensor, newshape: Any) -> Tensor:
-    """The same values in another shape; one size may be -1."""
-    return torch.reshape(x, tuple_of(newshape))
+    """The same values in another shape; one size may be -1.
+
+    Raises:
+        ValueError: a size below -1, or more than one of -1.
+    """
+    sizes = tuple_of(newshape)
+    try:
+        return torch.reshape(x, sizes)
+    except RuntimeError:
+        _check_sizes(sizes)
+        raise
 
 
 @op
@@ -38,7 +55,20 @@ def ravel(x: Tensor) -> Tensor:
     return torch.flatten(x)
 
 
-@op
+def _transposed(x: KerasTensor, axes: Any = None) -> KerasTensor:
+    rank = len(x.shape)
+    if axes is None:
+        return KerasTensor(x.shape[::-1], x.dtype)
+    if len(axes) != rank:
+        raise ValueError(f"axes must be a list of the same length as the input shape {x.shape}; received axes={axes}.")
+    if not all(isinstance(axis, int) and -rank <= axis < rank for axis in axes):
+        raise ValueError(f"Each axis in `axes` must be an integer in [{-rank}, {rank}); received axes={axes}.")
+    if len({axis % rank for axis in axes}) != rank:
+        raise ValueError(f"axes must be a valid permutation of the {rank} axes; received axes={axes}.")
+    return KerasTensor([x.shape[axis] for axis in axes], x.dtype)
+
+
+@op(spec=_transposed)
 def transpose(x: Tensor, axes: Any = None) -> Tensor:
     """The axes in another order, default reversed."""
     return torch.permute(x, tuple(axes) if axes is not None else tuple(range(x.dim() - 1, -1, -1)))

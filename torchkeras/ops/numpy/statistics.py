@@ -11,7 +11,7 @@ from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
-from torchkeras.ops.numpy.axes import kept, last, over
+from torchkeras.ops.numpy.axes import kept, last, over, shape_of
 
 
 @op(dtype="float")
@@ -37,8 +37,15 @@ def std(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 def _averaged(x: KerasTensor, weights: Any = None, axis: Any = None) -> Any:
     if weights is not None:  # which may leave sizes open that `x` knows
+        wanted = x.shape[axis : axis % len(x.shape) + 1] if isinstance(axis, int) else x.shape
+        if not any(_agree(shape_of(weights), shape) for shape in (wanted, x.shape)):
+            raise ValueError(f"weights must have the shape {x.shape} or {wanted}; received {shape_of(weights)}.")
         weights = KerasTensor(x.shape, weights.dtype)
     return infer(average, (x, axis, weights), {})
+
+
+def _agree(one: tuple, other: tuple) -> bool:
+    return len(one) == len(other) and all(a == b or None in (a, b) for a, b in zip(one, other))
 
 
 @op(dtype="narrow_float", spec=_averaged)
