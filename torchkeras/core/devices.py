@@ -49,10 +49,12 @@ def current_device() -> torch.device:
     global _detected
     if _devices.scopes:
         return _devices.scopes[-1]
-    ambient = torch.get_default_device()
-    # Shapes are inferred under `meta`; weights that a layer makes meanwhile are real.
-    if ambient.type != "cpu" and not state.symbolic:
-        return ambient
+    # Shapes are inferred under `meta`; weights that a layer makes meanwhile are real. A default device of torch's is a
+    # mode: to see that there is none costs a thirtieth of the question for it.
+    if torch._C._len_torch_function_stack() and not state.symbolic:
+        ambient = torch.get_default_device()
+        if ambient.type != "cpu":
+            return ambient
     if _default is not None:
         return _default
     if _detected is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from torchkeras.core.infer import infer_elementwise
 from torchkeras.core.op import op
 from torchkeras.core.promotion import FLOATS, float_tensor
 
@@ -144,7 +145,8 @@ def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.heaviside(x1, x2)
 
 
-@op(dtype="narrow_float", elementwise=True, keep=("x2",))
+# Keras looks at the exponents' type where there are values, not before.
+@op(dtype="narrow_float", keep=("x2",), spec=lambda x1, x2: infer_elementwise(hypot, (x1, x2), {}))
 def ldexp(x1: Tensor, x2: Tensor) -> Tensor:
     """`x1 * 2**x2`.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.devices import current_device
-from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
@@ -151,7 +151,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 @op
 def view(x: Tensor, dtype: Any = None) -> Tensor:
     """The same memory read as another type; the last axis grows or shrinks by the ratio of the sizes."""
-    return x if dtype is None else x.view(torch_dtype(dtype))
+    return x if dtype is None else x.view(getattr(torch, standardize_dtype(dtype)))
 
 
 @op
@@ -163,14 +163,18 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Tensor]:
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid() takes indexing='xy' or 'ij'; received {indexing!r}.")
-    axes = list(range(len(x)))
-    if indexing == "xy":
-        axes[:2] = axes[1::-1]
-    rank = len(x)
-    return list(torch.broadcast_tensors(*[v.reshape((-1,) + (1,) * (rank - 1 - a)) for v, a in zip(x, axes)]))
+    swapped = indexing == "xy" and len(x) > 1
+    views, after = [], len(x)
+    for vector in (x[1], x[0], *x[2:]) if swapped else x:
+        after -= 1
+        views.append(vector.reshape(-1, *(1,) * after))
+    grids = list(torch.broadcast_tensors(*views))
+    if swapped:
+        grids[0], grids[1] = grids[1], grids[0]
+    return grids
 
 
 def _integer(size: Any, name: str) -> int:
     if isinstance(size, float) or not hasattr(size, "__index__"):
-        raise TypeError(f"{name} must be an integer (or an integer tensor); received {size!r}.")
+        raise TypeError(f"`{name}` must be an integer (or an integer tensor); received {size!r}.")
     return operator.index(size)

@@ -146,6 +146,6 @@ def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None)
         ValueError: just one of `x1` and `x2` is given.
     """
     if (x1 is None) is not (x2 is None):
-        raise ValueError("where() takes both x1 and x2, or neither; received one of them.")
+        raise ValueError("`x1` and `x2` either both should be `None` or both be given; where() received one of them.")
     condition = condition if condition.dtype is torch.bool else condition.bool()
     return torch.where(condition, x1, x2) if x1 is not None else torch.nonzero(condition).T

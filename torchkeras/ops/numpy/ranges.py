@@ -85,17 +85,18 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         if not start * stop:
             raise ValueError(f"geomspace() can't start or stop at 0; received start={start}, stop={stop}.")
         sign: Any = math.copysign(1, start)
-        logarithms: Any = math.log(abs(start)), math.log(abs(stop))
+        first: Any = math.log(abs(start))
+        last: Any = math.log(abs(stop))
     else:
-        ends = torch.broadcast_tensors(*common((start, stop), floating=True, narrow=True))
-        sign = torch.sign(ends[0]).unsqueeze(axis)
-        logarithms = [torch.log(torch.abs(end)) for end in ends]
-    values = sign * torch.exp(_line(*logarithms, num, endpoint, None, axis)[0])
+        start, stop = torch.broadcast_tensors(*common((start, stop), floating=True, narrow=True))
+        sign = torch.sign(start).unsqueeze(axis)
+        first, last = torch.log(torch.abs(start)), torch.log(torch.abs(stop))
+    values = sign * torch.exp(_line(first, last, num, endpoint, None, axis)[0])
     return values if dtype is None else values.to(torch_dtype(dtype))
 
 
-def _are_numbers(*values: Any) -> bool:
-    return all(isinstance(value, (int, float)) for value in values)
+def _are_numbers(start: Any, stop: Any) -> bool:
+    return isinstance(start, (int, float)) and isinstance(stop, (int, float))
 
 
 def _line(start: Any, stop: Any, num: int, endpoint: bool, dtype: Any, axis: int) -> tuple[Tensor, Any]:

@@ -40,6 +40,6 @@ def kaiser(x: Any, beta: Any) -> Tensor:
 
 def _length(x: Any) -> int:
     try:
-        return operator.index(x)
+        return int(x) if isinstance(x, Tensor) else operator.index(x)
     except TypeError:
         raise TypeError(f"A window's length must be an integer (no symbolic tensor); received {x!r}.") from None
