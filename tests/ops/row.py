@@ -72,6 +72,7 @@ class Row:
         unknown: whether their first size may be unknown; a reason if not.
         compiled: whether `torch.compile(fullgraph=True)` must take it; a reason if not.
         keras: whether Keras on torch computes the same; a reason and, in `reference`, what does instead, if not.
+        reads: whether Keras can run our graph of the op; a reason if not.
         rtol, atol: for the comparison with Keras.
     """
 
@@ -85,6 +86,7 @@ class Row:
     compiled: bool | str = True
     keras: bool | str = True
     reference: Callable[..., Any] | None = None
+    reads: bool | str = True
     rtol: float = 1e-5
     atol: float = 1e-5
 

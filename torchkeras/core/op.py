@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, Literal, Self, TypeVar, overload
 
 import torch
 from torch import Tensor
 
-from torchkeras.core import registry
+from torchkeras.core import registry, settings
 from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.infer import infer, infer_elementwise
 from torchkeras.core.keras_tensor import any_symbolic
@@ -27,6 +28,7 @@ OPS: dict[str, OpDef] = {}
 Rule = Literal["keep", "float", "common", "common_float", "narrow", "narrow_float"]
 F = TypeVar("F", bound=Callable[..., Any])
 _NUMBERS = (bool, int, float)
+_BAD_AXIS = re.compile(r"Dimension out of range \(expected to be in range of (\[.*?\]), but got (-?\d+)\)")
 
 
 class OpDef:
@@ -57,6 +59,7 @@ class OpDef:
         self.elementwise = elementwise
         self.scalar = scalar
         self.keep = keep
+        self.call = call
         self.signature = inspect.signature(function)
         parameters = self.signature.parameters
         self.parameters = list(parameters)
@@ -146,7 +149,7 @@ class OpDef:
                 inputs.append(given[name])
             elif given[name] is not self.signature.parameters[name].default:
                 calls[name] = given[name]
-        while inputs and inputs[-1] is None:
+        while inputs and inputs[-1] is None and self.arguments[len(inputs) - 1] not in self.call:
             inputs.pop()
         return operation(*inputs, **calls)
 
@@ -191,6 +194,8 @@ class FunctionOperation(Operation):
         self.config = self.definition.defaults | given
         if self.config.get("dtype") is not None:
             self.config["dtype"] = standardize_dtype(self.config["dtype"])
+        if self.config.get("data_format", "") is None:  # a graph keeps the setting under which it was made
+            self.config["data_format"] = settings.image_data_format()
 
     def call(self, *inputs: Any, **kwargs: Any) -> Any:
         definition = self.definition
@@ -212,7 +217,8 @@ class FunctionOperation(Operation):
             return describe(self.call, inputs, kwargs)
         except (RuntimeError, IndexError) as error:  # torch's, from the run on `meta`
             shapes = [getattr(x, "shape", x) for x in inputs]
-            raise ValueError(f"ops.{definition.name}() can't take inputs of shapes {shapes}: {error}") from error
+            words = _BAD_AXIS.sub(r"axis \2 is out of bounds, it must be in \1", str(error))
+            raise ValueError(f"ops.{definition.name}() can't take inputs of shapes {shapes}: {words}") from error
 
     def __reduce__(self) -> Any:
         return _without_state, registry.public_name(type(self)), self.__dict__
@@ -377,7 +383,8 @@ def op(
             `"narrow_float"` are these two with 64 bits made 32, where Keras does that.
         elementwise: the output's shape is the inputs' broadcast shape, so that unknown sizes are exact.
         scalar: the second argument may arrive as a Python number; the first has then the type that results.
-        call: names of parameters that are no tensors, yet belong to the call in Keras's files, not to the config.
+        call: names of parameters that are no tensors, yet belong to the call in Keras's files, not to the config; and
+            of tensors that are said there even if they are None.
         keep: names of tensors that the rule of promotion leaves out: conditions, indices.
         name: the class name in Keras's files (default: CamelCase of the function's).
         module: Keras's module of the function.
