@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_square_
+from torchkeras.optimizers.rules import descend_, descend_by_ratio_, lerp_square_
 
 
 class Adagrad(Optimizer):
@@ -40,7 +40,7 @@ class Adagrad(Optimizer):
         torch._foreach_addcmul_(sums, grads, grads)
         scales = torch._foreach_add(sums, self.epsilon)
         torch._foreach_sqrt_(scales)
-        descend_(batch.parameters, torch._foreach_div(grads, scales), lr)
+        descend_by_ratio_(batch.parameters, grads, scales, lr)
 
 
 class Adadelta(Optimizer):

@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, is_number, lerp_, lerp_square_, root, sqrt
+from torchkeras.optimizers.rules import descend_by_ratio_, is_number, lerp_, lerp_square_, root, sqrt
 
 
 class Adam(Optimizer):
@@ -47,15 +47,18 @@ class Adam(Optimizer):
         return [*groups, {"velocity_hat": 0.0}] if self.amsgrad else groups
 
     def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        counted = not isinstance(step, torch.Tensor)  # a rate on a device is float32 for the kernel
-        fused = batch.fusible and is_number(lr) and (counted or grads[0].dtype == torch.float32)
-        decay = self.weight_decay if fused and counted and batch.all_decay else None
+        fused = self.can_skip(batch, lr) if isinstance(step, torch.Tensor) else batch.fusible and is_number(lr)
+        decay = self.weight_decay if fused and batch.all_decay and not isinstance(step, torch.Tensor) else None
         if decay is None:
-            self.shrink(batch, lr)
+            self.shrink(batch, lr if self._wanted is None or not fused else lr * self._wanted)
         if fused:
             self._fused(batch, grads, lr, step, decay or 0.0)
         else:
             self.update_many(batch, grads, lr, step)
+
+    def can_skip(self, batch: Batch, lr: Any) -> bool:
+        # A rate that depends on a count on a device is float32 for the kernel.
+        return batch.fusible and is_number(lr) and batch.parameters[0].dtype == torch.float32
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
@@ -64,8 +67,8 @@ class Adam(Optimizer):
         if self.amsgrad:
             torch._foreach_maximum_(batch.slots["velocity_hat"], velocities)
             velocities = batch.slots["velocity_hat"]
-        directions = torch._foreach_div(momentums, root(velocities, self.epsilon))
-        descend_(batch.parameters, directions, corrected_rate(lr, self.beta_1, self.beta_2, step))
+        rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
+        descend_by_ratio_(batch.parameters, momentums, root(velocities, self.epsilon), rate)
 
     def _fused(self, batch: Batch, grads: list, lr: float, step: Any, decay: float) -> None:
         """torch's kernel with its own bias correction switched off: it happens in the rate, as in Keras."""
@@ -85,6 +88,7 @@ class Adam(Optimizer):
             eps=self.epsilon,
             amsgrad=self.amsgrad,
             maximize=False,
+            found_inf=None if self._wanted is None else (~self._wanted).float(),
         )
 
     def _infinity(self, device: torch.device) -> torch.Tensor:

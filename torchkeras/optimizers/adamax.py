@@ -11,7 +11,7 @@ from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.variable import Variable
 from torchkeras.optimizers.batch import Batch, Plan
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_, root
+from torchkeras.optimizers.rules import descend_by_ratio_, lerp_, lerp_square_, root
 
 
 class Adamax(Optimizer):
@@ -43,8 +43,8 @@ class Adamax(Optimizer):
         lerp_(momentums, grads, 1 - self.beta_1)
         torch._foreach_mul_(norms, self.beta_2)
         torch._foreach_maximum_(norms, torch._foreach_abs(grads))
-        directions = torch._foreach_div(momentums, torch._foreach_add(norms, self.epsilon))
-        descend_(batch.parameters, directions, lr / (1 - self.beta_1**step))
+        rate = lr / (1 - self.beta_1**step)
+        descend_by_ratio_(batch.parameters, momentums, torch._foreach_add(norms, self.epsilon), rate)
 
 
 class Nadam(Optimizer):
@@ -91,8 +91,6 @@ class Nadam(Optimizer):
         momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
-        directions = torch._foreach_mul(momentums, u_next / (1 - product * u_next))
-        torch._foreach_add_(directions, torch._foreach_mul(grads, (1 - u) / (1 - product)))
-        scales = root(torch._foreach_div(velocities, 1 - self.beta_2**step), self.epsilon)
-        torch._foreach_div_(directions, scales)
-        descend_(batch.parameters, directions, lr)
+        scales = root(velocities, self.epsilon, 1 - self.beta_2**step)
+        descend_by_ratio_(batch.parameters, momentums, scales, lr * u_next / (1 - product * u_next))
+        descend_by_ratio_(batch.parameters, grads, scales, lr * (1 - u) / (1 - product))

@@ -42,8 +42,7 @@ class Lamb(Optimizer):
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
         directions = torch._foreach_div(momentums, 1 - self.beta_1**step)
-        scales = root(torch._foreach_div(velocities, 1 - self.beta_2**step), self.epsilon)
-        torch._foreach_div_(directions, scales)
+        torch._foreach_div_(directions, root(velocities, self.epsilon, 1 - self.beta_2**step))
         weights, lengths = torch._foreach_norm(batch.parameters), torch._foreach_norm(directions)
         ratios = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in zip(weights, lengths)]
         torch._foreach_mul_(directions, ratios)

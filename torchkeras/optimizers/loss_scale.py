@@ -10,7 +10,6 @@ import torch
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
-from torchkeras.optimizers.undo import Undo
 
 _INNER_ARGUMENTS = {
     "weight_decay": None,
@@ -23,6 +22,10 @@ _INNER_ARGUMENTS = {
     "loss_scale_factor": None,
     "gradient_accumulation_steps": None,
 }
+
+
+_HOSTS = ("cpu",)
+"""Devices whose values Python reads without waiting."""
 
 
 class LossScaleOptimizer(Optimizer):
@@ -78,7 +81,7 @@ class LossScaleOptimizer(Optimizer):
         """Keep scale and counts on the device, which alone knows whether the gradients are finite."""
         for number in (self.step_counter, self.dynamic_scale):
             number.data = number.data.to(device)
-        if isinstance(self.inner_optimizer, Optimizer):
+        if isinstance(self.inner_optimizer, Optimizer) and device.type not in _HOSTS:
             self.inner_optimizer.count_on(device)
 
     @property
@@ -108,20 +111,19 @@ class LossScaleOptimizer(Optimizer):
             changing = self._trainable_variables if variables is None else variables
             if changing and changing[0].device != self.dynamic_scale.device:
                 self._move(changing[0].device)
+            grads = self._unscaled(grads, changing)
             finite = self.check_finite(grads)
-            self._apply_if(finite, self._unscaled(grads, changing), changing)
+            self._apply_if(finite, grads, changing)
             self._adapt_scale(finite)
 
     def _apply_if(self, finite: torch.Tensor, grads: list, variables: list) -> None:
-        """The inner optimizer's step, taken back where gradients are not finite; without waiting to know it."""
+        """The inner optimizer's step if the gradients are finite; on a device without waiting to know it."""
         inner = self.inner_optimizer
-        if not isinstance(inner, Optimizer):  # torch's own can't take steps back
-            if finite:
-                inner.apply(grads, variables)
-            return
-        undo = Undo([*variables, *inner._state()])
-        inner.apply(grads, variables)
-        undo.unless(finite)
+        on_host = self.dynamic_scale.device.type in _HOSTS and not torch.compiler.is_compiling()
+        if not on_host and isinstance(inner, Optimizer):
+            inner.apply_if(finite, grads, variables)
+        elif finite:  # known here already, or waited for by torch's own optimizers, which can't be undone
+            inner.apply(grads, variables)
 
     def _adapt_scale(self, finite: torch.Tensor) -> None:
         """Double the scale after enough finite steps in a row, halve it after another one."""
@@ -145,11 +147,11 @@ class LossScaleOptimizer(Optimizer):
 
     def check_finite(self, grads: Sequence) -> torch.Tensor:
         """Whether all numbers of all gradients are finite: a tensor, which nobody waits for here."""
-        present = [torch.as_tensor(g) for g in grads if g is not None]
-        # The greatest absolute value is NaN or infinite if any number is.
-        largest = clipping.norms_of(present, torch.inf) if present else [torch.zeros(())]
-        device = self.dynamic_scale.device if self.built else largest[0].device
-        finite = [torch.isfinite(torch.stack(part)).all().to(device) for part in _by_device(largest)]
+        present = [_wide(torch.as_tensor(g)) for g in grads if g is not None]
+        # The sum of the absolute values is NaN or infinite if any number is, and takes no square that overflows.
+        sums = clipping.norms_of(present, 1) if present else [torch.zeros(())]
+        device = self.dynamic_scale.device if self.built else sums[0].device
+        finite = [torch.isfinite(torch.stack(part)).all().to(device) for part in _by_device(sums)]
         return finite[0] if len(finite) == 1 else torch.stack(finite).all()
 
     def scale_loss(self, loss: Any) -> Any:

@@ -12,7 +12,7 @@ from torchkeras.optimizers import planning
 from torchkeras.optimizers.adam import corrected_rate
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_, root
+from torchkeras.optimizers.rules import descend_, descend_by_ratio_, lerp_, lerp_square_, root
 
 
 class Muon(Optimizer):
@@ -128,8 +128,8 @@ class Muon(Optimizer):
         momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
         lerp_(momentums, grads, 1 - self.adam_beta_1)
         lerp_square_(velocities, grads, 1 - self.adam_beta_2)
-        directions = torch._foreach_div(momentums, root(velocities, self.epsilon))
-        descend_(batch.parameters, directions, corrected_rate(lr, self.adam_beta_1, self.adam_beta_2, step))
+        rate = corrected_rate(lr, self.adam_beta_1, self.adam_beta_2, step)
+        descend_by_ratio_(batch.parameters, momentums, root(velocities, self.epsilon), rate)
 
     def _muon(self, batch: Batch, grads: list, lr: Any) -> None:
         momentums = batch.slots["momentum"]
@@ -138,8 +138,11 @@ class Muon(Optimizer):
         ahead = torch._foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
         directions: list[Any] = [None] * len(grads)
         for places in _by_shape(ahead):  # one iteration for all matrices of a shape
-            matrices = self.zeropower_via_newtonschulz5(torch.stack([ahead[i] for i in places]), self.ns_steps)
-            for i, matrix in zip(places, matrices.unbind()):
+            # A batch of one is slower than a matrix.
+            alone = len(places) == 1
+            matrices = ahead[places[0]] if alone else torch.stack([ahead[i] for i in places])
+            matrices = self.zeropower_via_newtonschulz5(matrices, self.ns_steps)
+            for i, matrix in zip(places, [matrices] if alone else matrices.unbind()):
                 directions[i] = self.lr_adjust(matrix)
         descend_(batch.parameters, directions, lr)
 
@@ -160,8 +163,16 @@ class Muon(Optimizer):
         x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
         for _ in range(steps):
             square = x @ x.mT
-            x = self.muon_a * x + (self.muon_b * square + self.muon_c * square @ square) @ x
+            x = multiply_add(x, multiply_add(square, square, square, self.muon_b, self.muon_c), x, self.muon_a)
         return x.mT if tall else x
+
+
+def multiply_add(
+    added: torch.Tensor, a: torch.Tensor, b: torch.Tensor, beta: float, alpha: float = 1.0
+) -> torch.Tensor:
+    """`beta * added + alpha * a @ b`, of matrices or batches of them."""
+    kernel = torch.addmm if a.dim() == 2 else torch.baddbmm if a.dim() == 3 else None
+    return kernel(added, a, b, beta=beta, alpha=alpha) if kernel else beta * added + alpha * (a @ b)
 
 
 def _by_shape(matrices: list) -> list[list[int]]:

@@ -82,6 +82,7 @@ class Optimizer(Configurable):
         self._undecayed: set[int] = set()
         self._undecayed_names: re.Pattern | None = None
         self._counts_on_device = False
+        self._wanted: torch.Tensor | None = None
         self._accumulated_weight: Any = None
         self.batch_weight: Any = None
         self.built = False
@@ -242,6 +243,9 @@ class Optimizer(Configurable):
         self._trainable_variables = variables
         self._index = {id(v): i for i, v in enumerate(variables)}
         self._reset_plans()
+        rule = type(self).can_skip is not Optimizer.can_skip and not self._uses_update_step
+        special = any(getattr(v, "constraint", None) is not None or planning.is_overwritten(v) for v in variables)
+        self._skips_alone = rule and not special
 
     def _get_variable_index(self, variable: Any) -> int:
         return self._index[id(variable)]
@@ -341,7 +345,24 @@ class Optimizer(Configurable):
                 plan, grads = self._prepare(grads, variables)
             if grads:
                 self._apply_plan(plan, grads)
-            self._iterations.add_(1)
+            self._iterations.add_(1 if self._wanted is None else self._wanted)
+
+    def apply_if(self, wanted: torch.Tensor, grads: Sequence, variables: list) -> None:
+        """`apply` if a flag, a boolean tensor, is true; it is not waited for. Needs `count_on` its device."""
+        if self._skips_alone and not self.use_ema and not self.gradient_accumulation_steps:
+            self._wanted = wanted
+            try:
+                self.apply(grads, variables)
+            finally:
+                self._wanted = None
+            return
+        undo = Undo([*variables, *self._state()])
+        self.apply(grads, variables)
+        undo.unless(wanted)
+
+    def can_skip(self, batch: Batch, lr: Any) -> bool:
+        """Whether the rule leaves a batch as it is where `self._wanted` is false; a rule that does overrides this."""
+        return False
 
     def _is_whole(self, variables: list | None) -> bool:
         """Whether these are all the variables that the optimizer was built with, in that order."""
@@ -412,6 +433,9 @@ class Optimizer(Configurable):
             mine = grads if len(plan.batches) == 1 else [grads[i] for i in batch.positions]
             if plan.sharded and not self.elementwise:
                 mine = plan.whole(mine, batch.parameters)
+            undo = None
+            if self._wanted is not None and not self.can_skip(batch, lr):
+                undo = Undo([*batch.parameters, *(slot for row in batch.slots.values() for slot in row)])
             if self._uses_update_step:
                 self.shrink(batch, lr)
                 rate = self.learning_rate
@@ -419,6 +443,8 @@ class Optimizer(Configurable):
                     self.update_step(grad, self._trainable_variables[index], rate)
             else:
                 self.decay_and_update(batch, mine, lr, step)
+            if undo is not None:
+                undo.unless(self._wanted)  # type: ignore[arg-type]
 
     def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         """Weight decay, then the rule; a rule whose kernel does both overrides this."""

@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_
+from torchkeras.optimizers.rules import descend_by_ratio_, lerp_, lerp_square_
 
 
 class RMSprop(Optimizer):
@@ -55,12 +55,10 @@ class RMSprop(Optimizer):
             lerp_(means, grads, 1 - self.rho)
             torch._foreach_addcmul_(scales, means, means, value=-1)
         torch._foreach_sqrt_(scales)
-        directions = torch._foreach_div(grads, scales)
         if self.momentum <= 0:
-            descend_(batch.parameters, directions, lr)
+            descend_by_ratio_(batch.parameters, grads, scales, lr)
             return
         momentums = batch.slots["momentum"]
-        torch._foreach_mul_(directions, lr)
         torch._foreach_mul_(momentums, self.momentum)
-        torch._foreach_add_(momentums, directions)
+        descend_by_ratio_(momentums, grads, scales, -lr)
         torch._foreach_sub_(batch.parameters, momentums)

@@ -24,9 +24,11 @@ def lerp_square_(averages: list, values: list, share: float) -> None:
     torch._foreach_addcmul_(averages, values, values, value=share)
 
 
-def root(values: list, epsilon: float) -> list:
-    """`sqrt(v) + epsilon` of each."""
+def root(values: list, epsilon: float, scale: Any = None) -> list:
+    """`sqrt(v / scale) + epsilon` of each. The scale is a number or a tensor without dimensions."""
     roots = torch._foreach_sqrt(values)
+    if scale is not None:
+        torch._foreach_div_(roots, sqrt(scale))
     torch._foreach_add_(roots, epsilon)
     return list(roots)
 
@@ -37,6 +39,14 @@ def descend_(parameters: list, directions: list, lr: Any) -> None:
         torch._foreach_mul_(directions, lr.to(device=parameters[0].device, dtype=parameters[0].dtype))
         lr = 1.0
     torch._foreach_add_(parameters, directions, alpha=-lr)
+
+
+def descend_by_ratio_(parameters: list, numerators: list, denominators: list, lr: Any) -> None:
+    """`p -= lr * n / d`. `lr` is a number or a tensor without dimensions."""
+    if isinstance(lr, torch.Tensor):
+        descend_(parameters, list(torch._foreach_div(numerators, denominators)), lr)
+    else:
+        torch._foreach_addcdiv_(parameters, numerators, denominators, value=-lr)
 
 
 def is_number(value: Any) -> bool:

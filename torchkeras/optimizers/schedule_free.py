@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_, lerp_square_, smaller, sqrt
+from torchkeras.optimizers.rules import descend_by_ratio_, lerp_, lerp_square_, root, smaller
 
 
 class ScheduleFreeAdamW(Optimizer):
@@ -59,9 +59,6 @@ class ScheduleFreeAdamW(Optimizer):
         averages = torch._foreach_sub(parameters, torch._foreach_mul(fast, 1 - self.beta_1))
         torch._foreach_div_(averages, self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
-        scales = torch._foreach_sqrt(velocities)
-        torch._foreach_div_(scales, sqrt(1 - self.beta_2**step))
-        torch._foreach_add_(scales, self.epsilon)
-        descend_(fast, torch._foreach_div(grads, scales), lr)
+        descend_by_ratio_(fast, grads, root(velocities, self.epsilon, 1 - self.beta_2**step), lr)
         lerp_(averages, fast, 1.0 / step)
         torch._foreach_copy_(parameters, torch._foreach_lerp(fast, averages, self.beta_1))

@@ -41,21 +41,25 @@ class SGD(Optimizer):
         """The momentum of each variable."""
         return self._slots.get("momentum", [])
 
+    def can_skip(self, batch: Batch, lr: Any) -> bool:
+        return batch.fusible and is_number(lr) and batch.parameters[0].dtype == torch.float32
+
+    def shrink(self, batch: Batch, lr: Any) -> None:
+        super().shrink(batch, lr * self._wanted if self._wanted is not None and self.can_skip(batch, lr) else lr)
+
     def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         if self.momentum or not (batch.fusible and batch.all_decay and is_number(lr)):
             super().decay_and_update(batch, grads, lr, step)
         else:  # without momentum, decay and L2 gradient are one and the same
-            _fused(batch.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
+            self._fused(batch.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        parameters = batch.parameters
+        parameters, momentums = batch.parameters, batch.slots.get("momentum", [])
+        if batch.fusible and is_number(lr):
+            self._update_fused(parameters, grads, momentums, lr)
+            return
         if not self.momentum:
             descend_(parameters, torch._foreach_mul(grads, 1.0) if not is_number(lr) else grads, lr)
-            return
-        momentums = batch.slots["momentum"]
-        if batch.fusible and is_number(lr) and not self.nesterov:
-            # torch's `buf = momentum * buf + (1 - dampening) * g; w -= lr * buf` becomes Keras's rule.
-            _fused(parameters, grads, momentums, -1.0, momentum=self.momentum, dampening=1.0 + lr)
             return
         changes = torch._foreach_mul(grads, lr)
         torch._foreach_mul_(momentums, self.momentum)
@@ -66,25 +70,38 @@ class SGD(Optimizer):
         else:
             torch._foreach_add_(parameters, momentums)
 
+    def _update_fused(self, parameters: list, grads: list, momentums: list, lr: float) -> None:
+        if not self.momentum:
+            self._fused(parameters, grads, [], lr)
+        elif self.nesterov:
+            # Of gradients times `-lr` torch's momentum is Keras's, and it steps ahead by `g + momentum * m`.
+            changes = list(torch._foreach_mul(grads, -lr))
+            self._fused(parameters, changes, momentums, -1.0, momentum=self.momentum, nesterov=True)
+        else:
+            # torch's `buf = momentum * buf + (1 - dampening) * g; w -= lr * buf` becomes Keras's rule.
+            self._fused(parameters, grads, momentums, -1.0, momentum=self.momentum, dampening=1.0 + lr)
 
-def _fused(
-    parameters: list,
-    grads: list,
-    momentums: list,
-    lr: float,
-    momentum: float = 0.0,
-    dampening: float = 0.0,
-    weight_decay: float = 0.0,
-) -> None:
-    torch._fused_sgd_(
-        parameters,
-        grads,
-        momentums,
-        lr=lr,
-        momentum=momentum,
-        dampening=dampening,
-        weight_decay=weight_decay,
-        nesterov=False,
-        maximize=False,
-        is_first_step=False,
-    )
+    def _fused(
+        self,
+        parameters: list,
+        grads: list,
+        momentums: list,
+        lr: float,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        torch._fused_sgd_(
+            parameters,
+            grads,
+            momentums,
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=False,
+            is_first_step=False,
+            found_inf=None if self._wanted is None else (~self._wanted).float(),
+        )
