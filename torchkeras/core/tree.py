@@ -6,7 +6,18 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-_NESTS = (list, tuple, dict, deque)
+_NESTS: tuple[type, ...] = (list, tuple, dict, deque)
+# Types of the library that are nests and stay themselves when rebuilt.
+_KEPT: set[type] = set()
+
+
+def register_nest(cls: type) -> type:
+    """Count a subclass of list, dict or set as a nest, rebuilt as what it is."""
+    global _NESTS
+    _KEPT.add(cls)
+    if not issubclass(cls, _NESTS):
+        _NESTS += (cls,)
+    return cls
 
 
 class _MapToNone:
@@ -48,6 +59,8 @@ def _like(structure: Any, values: list) -> Any:
     if isinstance(structure, dict):
         found = dict(zip(_keys(structure), values))
         ordered = [(key, found[key]) for key in structure]
+        if type(structure) in _KEPT:
+            return type(structure)(ordered)
         if isinstance(structure, defaultdict):
             return type(structure)(structure.default_factory, ordered)
         return OrderedDict(ordered) if isinstance(structure, OrderedDict) else dict(ordered)
@@ -55,6 +68,8 @@ def _like(structure: Any, values: list) -> Any:
         return type(structure)(*values)
     if isinstance(structure, deque):
         return deque(values, maxlen=structure.maxlen)
+    if type(structure) in _KEPT:
+        return type(structure)(values)
     return tuple(values) if isinstance(structure, tuple) else list(values)
 
 
@@ -84,7 +99,7 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple, Any]]:
 
 
 def map_structure(func: Callable, *structures: Any, none_is_leaf: bool = True) -> Any:
-    """Apply `func` to the leaves that lie at the same places of the structures.
+    """Apply `func` to the leaves of the first structure and what lies at the same places of the others.
 
     Raises:
         TypeError: `func` is not callable.
@@ -94,9 +109,6 @@ def map_structure(func: Callable, *structures: Any, none_is_leaf: bool = True) -
         raise TypeError(f"func must be callable; received {func!r}.")
     if not structures:
         raise ValueError("map_structure needs at least one structure; received none.")
-    first = structures[0]
-    for other in structures[1:]:
-        assert_same_structure(first, other)
     if not none_is_leaf:
         return _map(lambda *leaves: None if all(x is None for x in leaves) else func(*leaves), structures)
     return _map(func, structures)
@@ -108,26 +120,31 @@ def _map(func: Callable, structures: tuple) -> Any:
         return func(*structures)
     if len(structures) == 1:
         return _like(first, [_map(func, (value,)) for _, value in _items(first)])
-    columns = [[value for _, value in _items(structure)] for structure in structures]
-    return _like(first, [_map(func, row) for row in zip(*columns)])
+    for structure in structures[1:]:
+        _check_branch(first, structure)
+    return _like(first, [_map(func, row) for row in zip(*(_values(first, structure) for structure in structures))])
+
+
+def _values(first: Any, structure: Any) -> list:
+    """What lies in `structure`, in the order of `first`."""
+    return [structure[key] for key in _keys(first)] if isinstance(first, dict) else list(structure)
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable, *structures: Any) -> Any:
     """Like `map_structure`, but only as deep as `shallow_structure` goes."""
     if not is_nested(shallow_structure):
         return func(*structures)
-    _check_branch(shallow_structure, *structures)
+    for structure in structures:
+        _check_branch(shallow_structure, structure)
     keys = [key for key, _ in _items(shallow_structure)]
     values = [map_structure_up_to(shallow_structure[k], func, *(s[k] for s in structures)) for k in keys]
     return _like(shallow_structure, values)
 
 
 def map_shape_structure(func: Callable, structure: Any) -> Any:
-    """Apply `func` to the shapes (tuples or lists of ints and None) in a structure."""
-    if is_shape_tuple(structure):
-        return func(tuple(structure))
-    if not is_nested(structure):
-        raise ValueError(f"A nested structure of shapes is needed; received {structure!r}.")
+    """Apply `func` to the shapes (tuples or lists of ints and None) in a structure, and to what is no shape."""
+    if is_shape_tuple(structure) or not is_nested(structure):
+        return func(structure)
     return _like(structure, [map_shape_structure(func, value) for _, value in _items(structure)])
 
 
@@ -137,13 +154,35 @@ def is_shape_tuple(value: Any) -> bool:
 
 
 def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
-    """Raise `ValueError` where two structures differ in nesting, length or keys."""
-    if is_nested(a) != is_nested(b):
-        raise ValueError(f"The structures differ in nesting: one has {a!r} where the other has {b!r}.")
+    """Raise `ValueError` where two structures differ in nesting, type, length or keys.
+
+    All plain dicts (ordered or not, with a default or not) are of one type.
+    """
+    if is_nested(b) and not is_nested(a):
+        raise ValueError(f"The structures don't have the same nested form: one has the leaf {a!r} for {b!r}.")
+    _check_branch(a, b)
     if is_nested(a):
-        _check_branch(a, b)
-        for (_, left), (_, right) in zip(_items(a), _items(b)):
+        for left, right in zip(_values(a, a), _values(a, b)):
             assert_same_structure(left, right)
+
+
+def _check_branch(a: Any, b: Any) -> None:
+    """Raise `ValueError` where `b` is not of the form of the branch `a`, whatever lies deeper; a leaf fits all."""
+    if not is_nested(a):
+        return
+    if _type(a) is not _type(b):
+        kind = "namedtuple " if _is_namedtuple(a) else ""
+        raise ValueError(f"The structures differ: expected {kind}{type(a)} ({a!r}), received {type(b)} ({b!r}).")
+    if len(a) != len(b):
+        raise ValueError(f"Node arity mismatch: the structures differ in length, expected {a!r}, received {b!r}.")
+    if isinstance(a, dict) and set(a) != set(b):
+        raise ValueError(
+            f"Node context mismatch: dictionary key mismatch, expected the keys {list(a)}, received {list(b)}."
+        )
+
+
+def _type(structure: Any) -> type:
+    return dict if type(structure) in (OrderedDict, defaultdict) else type(structure)
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
@@ -152,20 +191,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
     right = {path for path, _ in flatten_with_path(b)}
     if left != right:
         only = [sorted(map(str, one - other)) for one, other in ((left, right), (right, left))]
-        raise ValueError(f"The structures differ in paths: only in the first {only[0]}, only in the second {only[1]}.")
-
-
-def _check_branch(first: Any, *others: Any) -> None:
-    for other in others:
-        same_kind = isinstance(other, dict) == isinstance(first, dict) and is_nested(other)
-        if same_kind and not isinstance(first, dict):
-            same_kind = _is_namedtuple(first) == _is_namedtuple(other) and (
-                isinstance(first, list) == isinstance(other, list)
-            )
-        if not same_kind or len(first) != len(other):
-            raise ValueError(f"The structures differ: {first!r} against {other!r}.")
-        if isinstance(first, dict) and set(first) != set(other):
-            raise ValueError(f"The structures differ in keys: {list(first)} against {list(other)}.")
+        raise ValueError(f"The structures don't have the same paths: only the first {only[0]}, the second {only[1]}.")
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Iterable) -> Any:
@@ -177,7 +203,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable) -> Any:
     leaves = list(flat_sequence)
     wanted = len(flatten(structure))
     if len(leaves) != wanted:
-        raise ValueError(f"The structure takes {wanted} leaves; received {len(leaves)}: structure {structure!r}.")
+        raise ValueError(f"Received {len(leaves)} leaves where the structure holds {wanted}: {structure!r}.")
     rest = iter(leaves)
     return _fill(structure, rest)
 
@@ -192,7 +218,12 @@ def traverse(func: Callable, structure: Any, top_down: bool = True) -> Any:
     """Rebuild a structure: where `func` returns something else than `None`, that takes the branch's place.
 
     `func` returns `MAP_TO_NONE` to put `None`. With `top_down` a replaced branch is not entered.
+
+    Raises:
+        TypeError: `func` is not callable.
     """
+    if not callable(func):
+        raise TypeError(f"func must be callable; received {func!r}.")
     if top_down:
         result = func(structure)
         if result is not None:

@@ -175,8 +175,11 @@ def _telling(node: Node) -> dict[str, Any]:
 def _filled(value: Any, slots: list) -> Any:
     if type(value) is Slot:
         return slots[value.index]
-    if type(value) is tuple or type(value) is list:
-        return type(value)([_filled(item, slots) for item in value])
+    if isinstance(value, (list, tuple)):
+        filled = [_filled(item, slots) for item in value]
+        if isinstance(value, list):
+            return filled
+        return type(value)(*filled) if hasattr(value, "_fields") else tuple(filled)
     if isinstance(value, dict):
         return {key: _filled(item, slots) for key, item in value.items()}
     return value

@@ -1,13 +1,15 @@
-"""Lists and dicts that know their layers: set as attributes, what they hold is part of the module."""
+"""Lists, dicts and sets that know their layers: set as attributes, what they hold is part of the module."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
+from torchkeras.core import tree
 from torchkeras.core.variable import Variable
 
 
@@ -24,14 +26,13 @@ class Container(nn.Module):
         self._modules.clear()
         self._parameters.clear()
         self._buffers.clear()
-        pairs = self.source.items() if isinstance(self.source, dict) else enumerate(self.source)
-        for key, value in pairs:
+        for key, value in _pairs(self.source):
             self._take(str(key).replace(".", "_"), value)
 
     _changed = sync
 
     def _take(self, key: str, value: Any) -> None:
-        if isinstance(value, (TrackedList, TrackedDict)):
+        if isinstance(value, _Tracked):
             if value._container is not None:
                 self._modules[key] = value._container
         elif type(value) is tuple:
@@ -49,12 +50,18 @@ class Container(nn.Module):
         raise TypeError("A list of layers can't be called.")
 
 
+def _pairs(source: Any) -> Any:
+    if isinstance(source, set):  # in an order that another run has, too
+        return enumerate(sorted(source, key=lambda value: str(getattr(value, "name", value))))
+    return source.items() if isinstance(source, dict) else enumerate(source)
+
+
 def _owned_elsewhere(owner: nn.Module, value: Any) -> bool:
     return any(value is own for own in (*owner._parameters.values(), *owner._buffers.values()))
 
 
 class _Tracked:
-    """What tracked lists and dicts share: after each change the shadow is brought up to date."""
+    """What tracked lists, dicts and sets share: after each change the shadow is brought up to date."""
 
     _container: Container | None = None
     _owner: Any = None
@@ -94,7 +101,7 @@ class _Tracked:
 def attach_all(values: Any, owner: nn.Module, parent: Any) -> None:
     """Make lists and dicts among the values, and in tuples among them, report to `parent`."""
     for value in values:
-        if isinstance(value, (TrackedList, TrackedDict)):
+        if isinstance(value, _Tracked):
             if value._owner is None:
                 value._attach(owner, "", parent)
         elif type(value) is tuple:
@@ -110,7 +117,7 @@ def _hand_over(owner: nn.Module, container: Container) -> None:
 
 
 def _holds_state(value: Any) -> bool:
-    if isinstance(value, (TrackedList, TrackedDict)):
+    if isinstance(value, _Tracked):
         return value._container is not None
     if type(value) is tuple:
         return any(_holds_state(item) for item in value)
@@ -130,6 +137,7 @@ def _after(method: Callable) -> Callable:
     return changing
 
 
+@tree.register_nest
 class TrackedList(_Tracked, list):
     """A list set as a layer's attribute."""
 
@@ -142,6 +150,7 @@ class TrackedList(_Tracked, list):
         return _remake, (TrackedList,), self.__dict__ or None, iter(self)
 
 
+@tree.register_nest
 class TrackedDict(_Tracked, dict):
     """A dict set as a layer's attribute."""
 
@@ -153,30 +162,64 @@ class TrackedDict(_Tracked, dict):
         return _remake, (TrackedDict,), self.__dict__ or None, None, iter(self.items())
 
 
+@tree.register_nest
+class TrackedOrderedDict(_Tracked, OrderedDict):
+    """An ordered dict set as a layer's attribute."""
+
+    for _method in ("__setitem__", "__delitem__", "update", "pop", "popitem", "setdefault", "clear", "__ior__",
+                    "move_to_end"):  # fmt: skip
+        locals()[_method] = _after(getattr(OrderedDict, _method))
+    del _method
+
+    def __reduce__(self) -> Any:
+        return _remake, (TrackedOrderedDict,), self.__dict__ or None, None, iter(self.items())
+
+
+@tree.register_nest
+class TrackedSet(_Tracked, set):
+    """A set set as a layer's attribute."""
+
+    for _method in ("add", "remove", "discard", "pop", "clear", "update", "difference_update", "intersection_update",
+                    "symmetric_difference_update", "__ior__", "__iand__", "__isub__", "__ixor__"):  # fmt: skip
+        locals()[_method] = _after(getattr(set, _method))
+    del _method
+
+    def __reduce__(self) -> Any:
+        return _remake, (TrackedSet, list(self)), self.__dict__ or None
+
+
 def _is_whole(module: Any) -> bool:
     """Whether a module has its state: one that is being copied or unpickled gets it last."""
     return module is None or "_modules" in module.__dict__
 
 
-def _remake(cls: type) -> Any:
-    return cls()
+def _remake(cls: type, *args: Any) -> Any:
+    return cls(*args)
 
 
 def _wrap_nested(tracked: Any) -> None:
+    if isinstance(tracked, set):
+        return
     pairs = dict.items(tracked) if isinstance(tracked, dict) else enumerate(tracked)
     for key, value in list(pairs):
-        if type(value) in (list, dict, tuple):
+        if type(value) in _PLAIN:
             base = dict if isinstance(tracked, dict) else list
             base.__setitem__(tracked, key, wrap(value))
 
 
+_PLAIN = (list, dict, tuple, set, OrderedDict)
+
+
 def wrap(value: Any) -> Any:
-    """A tracked copy of a plain list or dict, also of those in a tuple; all else as it is."""
+    """A tracked copy of a plain list, dict or set, also of those in a tuple; all else as it is."""
     if type(value) is list:
         return TrackedList(wrap(item) for item in value)
-    if type(value) is dict:
-        return TrackedDict((key, wrap(item)) for key, item in value.items())
-    if type(value) is tuple and any(type(item) in (list, dict, tuple) for item in value):
+    if type(value) in (dict, OrderedDict):
+        tracked = TrackedDict if type(value) is dict else TrackedOrderedDict
+        return tracked((key, wrap(item)) for key, item in value.items())
+    if type(value) is set:
+        return TrackedSet(value)
+    if type(value) is tuple and any(type(item) in _PLAIN for item in value):
         return tuple(wrap(item) for item in value)
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from torchkeras.core.random import SeedGenerator
 from torchkeras.core.sharded import dtensors, is_sharded
 from torchkeras.core.state import state
 from torchkeras.core.variable import BufferVariable, Variable, VariableInfo, as_variable
-from torchkeras.layers.base.containers import Container, TrackedDict, TrackedList, attach_all, holds_layers, wrap
+from torchkeras.layers.base.containers import Container, attach_all, holds_layers, wrap
 
 
 class StatefulModule(nn.Module):
@@ -109,7 +110,7 @@ class StatefulModule(nn.Module):
             super().__setattr__(name, value)
         elif isinstance(getattr(type(self), name, None), property):
             object.__setattr__(self, name, value)
-        elif type(value) in (list, dict) and "_modules" in self.__dict__ and name not in _INTERNAL:
+        elif type(value) in (list, dict, set, OrderedDict) and "_modules" in self.__dict__ and name not in _INTERNAL:
             self._set_container(name, wrap(value))
         elif type(value) is tuple and holds_layers(value):
             self._drop(name)
@@ -143,7 +144,7 @@ class StatefulModule(nn.Module):
         for place in (self.__dict__, self._held, self._modules, self._parameters, self._buffers, self._infos):
             place.pop(name, None)
 
-    def _set_container(self, name: str, value: TrackedList | TrackedDict) -> None:
+    def _set_container(self, name: str, value: Any) -> None:
         self._drop(name)
         self._held[name] = value
         value._attach(self, name)
