@@ -44,21 +44,28 @@ def softmax(x: Tensor, axis: int | tuple[int, ...] | None = -1) -> Tensor:
     """`exp(x) / sum(exp(x))` along `axis` (several as one; `None`: all); warns where there is but one value."""
     if not isinstance(axis, int):
         return _over_axes(torch.softmax, x, axis)
-    y = torch.softmax(x, axis)
-    if 1 in x.shape and x.shape[axis] == 1 and not torch.compiler.is_compiling():
+    if _size(x, axis) == 1 and not torch.compiler.is_compiling():
         warnings.warn(
             f"You are using a softmax over axis {axis} of a tensor of shape {tuple(x.shape)}. This axis has size 1. "
             "The softmax operation will always return the value 1, which is likely not what you intended. Did you "
             "mean to use a sigmoid instead?",
             stacklevel=3,
         )
-    return y
+    return torch.softmax(x, axis)
 
 
 @op
 def log_softmax(x: Tensor, axis: int | tuple[int, ...] | None = -1) -> Tensor:
     """`log(softmax(x))` along `axis` (several as one; `None`: all)."""
-    return torch.log_softmax(x, axis) if isinstance(axis, int) else _over_axes(torch.log_softmax, x, axis)
+    if not isinstance(axis, int):
+        return _over_axes(torch.log_softmax, x, axis)
+    _size(x, axis)
+    return torch.log_softmax(x, axis)
+
+
+def _size(x: Tensor, axis: int) -> int:
+    """The size of an axis of softmax, which on `meta` would take any number for one."""
+    return x.size(axis) if x.dim() else 0
 
 
 def _over_axes(function: Callable, x: Tensor, axes: Sequence[int] | None) -> Tensor:
@@ -192,9 +199,9 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     need not sum to one. Models trained with it need the same here.
     """
     ordered = torch.sort(x, dim=axis, descending=True).values
-    shape = [1] * x.dim()
-    shape[axis] = -1
-    ranks = torch.arange(1, x.shape[axis] + 1, device=x.device, dtype=x.dtype).reshape(shape)
+    ranks = torch.arange(1, x.size(axis) + 1, device=x.device, dtype=x.dtype)
+    if axis != -1:
+        ranks = ranks.view(-1, *(1,) * (x.dim() - 1 - axis % x.dim()))
     sums = torch.cumsum(ordered, dim=axis)
     support = ordered - (sums - 1) / ranks > 0
     threshold = (torch.where(support, sums, 0).sum(dim=axis, keepdim=True) - 1) / support.sum(dim=axis, keepdim=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from typing import Any
 
@@ -37,16 +36,12 @@ def attend(
         flash: `True` for the flash kernel or an error, `False` for any other.
     """
     query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-    grouped = query.shape[1] != key.shape[1]
-    with contextlib.nullcontext() if flash is None else _kernels(flash):
-        outputs = F.scaled_dot_product_attention(
-            query, key, value, bias, dropout, causal, scale=scale, enable_gqa=grouped
-        )
-    return outputs.transpose(1, 2)
-
-
-def _kernels(flash: bool) -> Any:
-    return sdpa_kernel([SDPBackend.FLASH_ATTENTION] if flash else _WITHOUT_FLASH)
+    grouped = query.size(1) != key.size(1)
+    arguments = (query, key, value, bias, dropout, causal)
+    if flash is None:
+        return F.scaled_dot_product_attention(*arguments, scale=scale, enable_gqa=grouped).transpose(1, 2)
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION] if flash else _WITHOUT_FLASH):
+        return F.scaled_dot_product_attention(*arguments, scale=scale, enable_gqa=grouped).transpose(1, 2)
 
 
 def as_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:

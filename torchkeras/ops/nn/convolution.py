@@ -30,7 +30,7 @@ def convolve(
     x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int], groups: int = 1
 ) -> Tensor:
     """A convolution of `(N, C, *spatial)` with a kernel `(out, in / groups, *window)`."""
-    function = F.conv2d if x.dim() == 4 else F.conv3d
+    function = F.conv2d if len(strides) == 2 else F.conv3d
     if padding != "same":
         return function(x, kernel, None, strides, 0, dilation, groups)
     if max(strides) == 1:
@@ -62,7 +62,9 @@ def grouped_kernel(view: TorchView, kernel: Tensor) -> Tensor:
 
 
 def _checked_padding(padding: str) -> str:
-    name = padding if padding in ("valid", "same") else str(padding).lower()
+    if padding in ("valid", "same"):
+        return padding
+    name = str(padding).lower()
     if name not in ("valid", "same"):
         raise ValueError(f"The `padding` argument must be 'valid' or 'same'. Received: padding={padding}")
     return name
@@ -109,9 +111,10 @@ def conv(
     """
     view = view_of(inputs, data_format)
     x = view.enter(inputs)
-    channels = x.shape[1]
-    groups = max(channels // kernel.shape[-2], 1) if kernel.dim() > 1 else 1
-    _check_kernel(inputs, kernel, channels, groups * kernel.shape[-2])
+    channels, groups = x.size(1), 1
+    if kernel.dim() != inputs.dim() or channels != kernel.size(-2):
+        groups = max(channels // kernel.size(-2), 1)
+        _check_kernel(inputs, kernel, channels, groups * kernel.size(-2))
     steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
     return view.leave(convolve(x, view.kernel(kernel), steps, _checked_padding(padding), dilation, groups))
 

@@ -44,9 +44,8 @@ def ctc_loss(
         mask_index: the class of the blank.
 
     Raises:
-        ValueError: the batches differ.
+        RuntimeError: the batches differ.
     """
-    _check_batch(target, output, target_length, output_length)
     log_prob = F.log_softmax(output.float(), -1).transpose(0, 1)
     return F.ctc_loss(log_prob, target.long(), output_length.long(), target_length.long(), mask_index, "none")
 

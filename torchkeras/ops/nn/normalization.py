@@ -84,9 +84,8 @@ def batch_normalization(
     """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, each a vector along `axis` of `x` (arXiv:1502.03167).
 
     Raises:
-        ValueError: a vector has another length.
+        RuntimeError: a vector has another length.
     """
-    _check_vectors(x, axis, mean=mean, variance=variance, offset=offset, scale=scale)
     factor = torch.rsqrt(variance + epsilon)
     factor = factor if scale is None else factor * scale
     behind = x.dim() - 1 - axis % x.dim()
@@ -117,7 +116,7 @@ def layer_normalization(
         kwargs: `rms_scaling=True` for the retired form `x / sqrt(variance + epsilon) * gamma`.
     """
     epsilon = settings.epsilon() if epsilon is None else epsilon
-    if kwargs.get("rms_scaling", False):
+    if kwargs and kwargs.get("rms_scaling", False):
         return _divided_by_deviation(x, gamma, axis, epsilon)
     return _over_last_axes(F.layer_norm, x, axis, epsilon, gamma, beta)
 
@@ -139,7 +138,9 @@ def _over_last_axes(
 ) -> Tensor:
     """A function of torch's that normalizes the last axes, along `axis`; in float32 at the least, then `x`'s type."""
     y = x if x.dtype in _WIDE else x.float()
-    weights = tuple(None if w is None else w if w.dtype is y.dtype else w.to(y.dtype) for w in weights)
+    for w in weights:
+        if w is not None and w.dtype is not y.dtype:
+            weights = tuple(None if w is None else w.to(y.dtype) for w in weights)
     if axis == -1:
         y = function(y, y.shape[-1:], *weights, epsilon)
     else:

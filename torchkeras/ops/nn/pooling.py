@@ -14,16 +14,20 @@ from torchkeras.ops.nn.windows import Sides, TorchView, pad_argument, same_sides
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
-Pool = Callable[[Tensor, Sequence[int], Sequence[int], Sequence[Sides]], Tensor]
+Pool = Callable[..., Tensor]
 
 
-def max_windows(x: Tensor, window: Sequence[int], strides: Sequence[int], sides: Sequence[Sides]) -> Tensor:
+def max_windows(
+    x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], sides: Sequence[Sides] | None = None
+) -> Tensor:
     """The greatest value of each window of `(N, C, *spatial)`; beyond a border of `sides` nothing counts.
 
     There is no padded copy where the border is uneven: with strides `ceil_mode` allows for just that end; without them
     the border is the longer one on both ends, and the first output is left out.
     """
-    pool = F.max_pool2d if x.dim() == 4 else F.max_pool3d
+    pool = F.max_pool2d if len(window) == 2 else F.max_pool3d
+    if sides is None:
+        return pool(x, window, strides)
     uneven = [before != after for before, after in sides]
     shifted = [one and stride == 1 for one, stride in zip(uneven, strides)]
     border = [side[shift] for side, shift in zip(sides, shifted)]
@@ -34,12 +38,16 @@ def max_windows(x: Tensor, window: Sequence[int], strides: Sequence[int], sides:
     return y
 
 
-def mean_windows(x: Tensor, window: Sequence[int], strides: Sequence[int], sides: Sequence[Sides]) -> Tensor:
+def mean_windows(
+    x: Tensor, window: tuple[int, ...], strides: tuple[int, ...], sides: Sequence[Sides] | None = None
+) -> Tensor:
     """The mean of each window of `(N, C, *spatial)`, as Keras on torch has it.
 
     Beyond an even border nothing counts; an uneven one repeats the border's values.
     """
-    pool = F.avg_pool2d if x.dim() == 4 else F.avg_pool3d
+    pool = F.avg_pool2d if len(window) == 2 else F.avg_pool3d
+    if sides is None:
+        return pool(x, window, strides)
     if all(before == after for before, after in sides):
         return pool(x, window, strides, [before for before, _ in sides], count_include_pad=False)
     return pool(F.pad(x, pad_argument(sides), mode="replicate"), window, strides)
@@ -71,7 +79,7 @@ def _pooled(pool: Pool, inputs: Tensor, pool_size: Any, strides: Any, padding: s
     x, window = view.enter(inputs), view.steps(pool_size, "pool_size")
     steps = window if strides is None else view.steps(strides, "strides")
     if padding == "valid":
-        return view.leave(pool(x, window, steps, ((0, 0),) * view.rank))
+        return view.leave(pool(x, window, steps))
     if padding != "same":
         raise ValueError(f"The `padding` argument must be 'valid' or 'same'. Received: padding={padding}")
     return view.leave(pool(x, window, steps, [same_sides(*dims) for dims in zip(x.shape[2:], window, steps)]))

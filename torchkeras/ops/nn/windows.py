@@ -92,20 +92,21 @@ class TorchView:
         self.to_keras = (0, *range(2, last + 1), 1) if channels_last else None
         self.kernel_order = (last, self.rank, *range(self.rank))
         self.height_axis = 1 if channels_last else 2
+        self.small = {n: self.sizes((n,) * rank) for n in range(1, 9)}
 
     def enter(self, x: Tensor) -> Tensor:
         if self.lift:
             x = x.unsqueeze(self.height_axis)
-        return x.permute(self.to_torch) if self.to_torch else x
+        return x.permute(*self.to_torch) if self.to_torch else x
 
     def leave(self, y: Tensor) -> Tensor:
         if self.to_keras:
-            y = y.permute(self.to_keras)
+            y = y.permute(*self.to_keras)
         return y.squeeze(self.height_axis) if self.lift else y
 
     def kernel(self, kernel: Tensor) -> Tensor:
         """`(*window, in, out)` seen as `(out, in, *window)`."""
-        return (kernel.unsqueeze(0) if self.lift else kernel).permute(self.kernel_order)
+        return (kernel.unsqueeze(0) if self.lift else kernel).permute(*self.kernel_order)
 
     def sizes(self, values: Sequence[int], fill: int = 1) -> tuple[int, ...]:
         """One number a torch dimension: windows, strides, dilations (`fill` 1), or paddings (`fill` 0)."""
@@ -113,8 +114,8 @@ class TorchView:
 
     def steps(self, value: Any, name: str) -> tuple[int, ...]:
         """An integer, or one a spatial dimension, as `sizes`. Raises `ValueError` on another number or sign."""
-        if value.__class__ is int and value > 0:
-            return (1, value) if self.lift else (value,) * self.rank
+        if value.__class__ is int and value in self.small:
+            return self.small[value]
         return self.sizes(standardize_tuple(value, 1 if self.lift else self.rank, name))
 
 
