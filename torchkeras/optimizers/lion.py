@@ -30,7 +30,10 @@ class Lion(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         if not 0 < beta_1 <= 1:
-            raise ValueError(f"Argument `beta_1` must be in (0, 1]: at 0 no momentum is left. Received: {beta_1=}.")
+            raise ValueError(
+                f"Argument `beta_1` must be in the [0, 1] range. Otherwise, the optimizer degenerates to SignSGD. "
+                f"Received: beta_1={beta_1}."
+            )
         self.beta_1 = beta_1
         self.beta_2 = beta_2
 

@@ -71,11 +71,14 @@ class LossScaleOptimizer(Optimizer):
         variables = list(variables)
         self.step_counter = self._add_number("step_counter", 0, torch.int32)
         self.dynamic_scale = self._add_number("dynamic_scale", self.initial_scale, torch.float32)
-        self._overwritten = {id(v) for v in variables if planning.is_overwritten(v)}
         self.inner_optimizer.build(variables)
         super().build(variables)
         if variables:
             self._move(variables[0].device)
+
+    def _bind(self, variables: list) -> None:
+        super()._bind(variables)
+        self._overwritten = {id(v) for v in variables if planning.is_overwritten(v)}
 
     def _move(self, device: torch.device) -> None:
         """Keep scale and counts on the device, which alone knows whether the gradients are finite."""

@@ -202,5 +202,6 @@ def _check_inner(optimizer: Any, place: str) -> None:
         raise ValueError(f"{place} the optimizer must be an Optimizer. Received: {optimizer!r}")
     if isinstance(optimizer, (LossScaleOptimizer, MultiOptimizer)):
         raise ValueError(
-            f"{type(optimizer).__name__} cannot be used inside an MultiOptimizer. {place} there must be another."
+            f"{place} the optimizer cannot be {type(optimizer).__name__}. {type(optimizer).__name__} cannot be used "
+            "inside an MultiOptimizer."
         )
