@@ -21,6 +21,8 @@ from torchkeras import saving as saving
 from torchkeras import tree as tree
 from torchkeras import utils as utils
 from torchkeras.core.devices import device as device
+from torchkeras.core.infer import SymbolicScope as SymbolicScope
+from torchkeras.models.function import Function as Function
 from torchkeras.core.keras_tensor import KerasTensor as KerasTensor
 from torchkeras.core.naming import name_scope as name_scope
 from torchkeras.core.operation import Operation as Operation

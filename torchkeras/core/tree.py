@@ -175,7 +175,8 @@ def _check_branch(a: Any, b: Any) -> None:
         raise ValueError(f"The structures differ: expected {kind}{type(a)} ({a!r}), received {type(b)} ({b!r}).")
     if len(a) != len(b):
         raise ValueError(f"Node arity mismatch: the structures differ in length, expected {a!r}, received {b!r}.")
-    if isinstance(a, dict) and set(a) != set(b):
+    ordered = type(a) in _KEPT and isinstance(a, OrderedDict)
+    if isinstance(a, dict) and (list(a) != list(b) if ordered else set(a) != set(b)):
         raise ValueError(
             f"Node context mismatch: dictionary key mismatch, expected the keys {list(a)}, received {list(b)}."
         )

@@ -32,6 +32,7 @@ class Graph:
 
     Args:
         inputs, outputs: nests of KerasTensors.
+        takes_apart: whether outputs that are a list or tuple of one come without it.
 
     Raises:
         ValueError: an output can't be computed from the inputs.
@@ -40,7 +41,7 @@ class Graph:
     # What a model that takes one tensor notes of it.
     entry: tuple | None = None
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(self, inputs: Any, outputs: Any, takes_apart: bool = True) -> None:
         outputs = tree.map_structure(canonical, outputs)
         self.inputs_struct = inputs
         self.outputs_struct = outputs
@@ -51,16 +52,16 @@ class Graph:
                 if not isinstance(tensor, KerasTensor):
                     raise ValueError(f"All `{kind}` values must be KerasTensors; received {tensor!r}.")
             if not tensors:
-                raise ValueError(f"`{kind}` cannot be empty: a model needs KerasTensors there.")
+                raise ValueError(f"`{kind}` argument cannot be empty: KerasTensors are needed there.")
         self.nodes, self.operations = _ordered(self.inputs, self.outputs)
-        self._plan()
+        self._plan(takes_apart)
 
     @property
     def chain(self) -> list[Any]:
         """The operations in an order in which they can run."""
         return list({id(node.operation): node.operation for node in self.nodes}.values())
 
-    def _plan(self) -> None:
+    def _plan(self, takes_apart: bool) -> None:
         places = {id(tensor): i for i, tensor in enumerate(self.inputs)}
         produced: list[tuple[Node, tuple, tuple]] = []
         for node in self.nodes:
@@ -89,10 +90,10 @@ class Graph:
             source = args[0].index if simple else -1
             self.steps.append(Step(node.operation, source, targets[0], None if simple else template, targets, drop))
         self._run_steps = _joined(self.steps)
-        # A list or tuple of one is taken apart, as in Keras.
         self._single_output = len(self.outputs) == 1 and (
             isinstance(self.outputs_struct, KerasTensor)
-            or isinstance(self.outputs_struct, (list, tuple))
+            or takes_apart
+            and isinstance(self.outputs_struct, (list, tuple))
             and self.outputs_struct[0] is self.outputs[0]
         )
         self._row = self._as_row()
@@ -203,8 +204,9 @@ def _ordered(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[lis
             depths[id(parent)] = max(depths.get(id(parent), 0), depth + 1)
     operations = {id(node.operation): node.operation for node in nodes}
     for tensor in inputs:  # an input that reaches no output belongs to the model all the same
-        operation = tensor._keras_history.operation  # type: ignore[attr-defined]
-        if id(operation) not in operations:
+        history = getattr(tensor, "_keras_history", None)
+        operation = None if history is None else history.operation
+        if operation is not None and id(operation) not in operations and _node_of(tensor).is_input:
             operations[id(operation)] = operation
             operation_depth[id(operation)] = 0
             found[id(operation)] = -1
@@ -219,7 +221,7 @@ def _discover(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[li
     done: set[int] = set()
     met: dict[int, int] = {}
     for output in outputs:
-        stack = [(_node_of(output), False)]
+        stack = [] if _is_outside(output, given) else [(_node_of(output), False)]
         while stack:  # an explicit stack: models may be deeper than Python's recursion
             node, ready = stack.pop()
             if ready:
@@ -234,21 +236,28 @@ def _discover(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[li
             if all(id(t) in given for t in node.output_tensors):
                 continue
             for tensor in reversed(node.input_tensors):
-                stack.append((_node_of(tensor), False))
+                if not _is_outside(tensor, given):
+                    stack.append((_node_of(tensor), False))
     for node in nodes:
         if node.is_input and not all(id(t) in given for t in node.output_tensors):
+            needed = node.output_tensors[0]
             raise ValueError(
-                f"The model's outputs need the symbolic input {node.output_tensors[0].name!r} of "
-                f"{node.operation.name!r}, which is not among its inputs: {[t.name for t in inputs]}. "
+                f"Output {[t.name for t in outputs]} is not connected to `inputs` alone: it also needs the symbolic "
+                f"input {needed.name!r} of {node.operation.name!r}, which is not among {[t.name for t in inputs]}. "
                 f"Add it to `inputs`."
             )
     return nodes, met
+
+
+def _is_outside(tensor: KerasTensor, given: set[int]) -> bool:
+    """Whether what made the tensor lies outside of the graph: the tensor is given, and not by an input layer."""
+    return id(tensor) in given and (not hasattr(tensor, "_keras_history") or not _node_of(tensor).is_input)
 
 
 def _node_of(tensor: KerasTensor) -> Node:
     history = getattr(tensor, "_keras_history", None)
     if history is None:
         raise ValueError(
-            f"{tensor!r} was made by no layer or op, so no model can compute it. Start from torchkeras.Input."
+            f"Output is not connected to `inputs`: {tensor!r} was made by no layer or op. Start from torchkeras.Input."
         )
     return history.operation._inbound_nodes[history.node_index]
