@@ -25,9 +25,11 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed-test  ## speed against a torch loop and against Keras; writes benchmarks/results/
+bench: $(VENV)/installed-test  ## speed against torch and against Keras; writes benchmarks/results/
 	$(BIN)/python benchmarks/speed.py $(ARGS)
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/optimizers.py
+	$(BIN)/python benchmarks/metrics.py
 
 stress: $(VENV)/installed-test  ## the suite again and again, with new random inputs each time
 	for round in 1 2 3 4 5; do $(RUN) $(ARGS) || exit 1; done
