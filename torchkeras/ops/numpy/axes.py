@@ -7,14 +7,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+NO_AXES: tuple = ((), [])
+
+
+def over_nothing(x: Tensor) -> tuple[Tensor, int, bool]:
+    """What a reduction of torch is to be called with for no axes, which are all of them for torch."""
+    return x.unsqueeze(0), 0, False
+
 
 def over(x: Tensor, axis: Any, keepdims: bool) -> tuple[Tensor, Any, bool]:
-    """What a reduction of torch is to be called with: `None` is all axes, and `()`, which is all for torch, is none."""
+    """What a reduction of torch that knows no `None` is to be called with."""
     if axis is None:
         return x, tuple(range(x.dim())), keepdims
-    if axis == () or axis == []:
-        return x.unsqueeze(0), 0, False
-    return x, axis, keepdims
+    return over_nothing(x) if axis in NO_AXES else (x, axis, keepdims)
 
 
 def tuple_of(sizes: Any) -> tuple:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
+from torchkeras.core.promotion import FLOATS
 from torchkeras.ops.numpy.axes import shape_of
 from torchkeras.ops.numpy.products import multiplied
 
@@ -48,4 +49,6 @@ def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
 
     Keywords (`optimize`) are for Keras's other backends.
     """
+    if operands[0].dtype in FLOATS:
+        return torch.einsum(subscripts, *operands)
     return multiplied(lambda *xs: torch.einsum(subscripts, *xs), *operands, small=True)

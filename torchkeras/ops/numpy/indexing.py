@@ -149,7 +149,9 @@ def select(condlist: list[Tensor], choicelist: list[Tensor], default: Any = 0) -
         raise ValueError(f"select() needs conditions and choices; received {len(condlist)} and {len(choicelist)}.")
     result = default
     for condition, choice in reversed(list(zip(condlist, choicelist))):
-        choice, result = common((choice, result))
+        weak = choice.is_floating_point() and isinstance(result, (int, float))
+        if not weak and (not isinstance(result, Tensor) or result.dtype is not choice.dtype):
+            choice, result = common((choice, result))
         result = torch.where(condition, choice, result)
     return result
 

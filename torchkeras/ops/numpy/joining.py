@@ -125,7 +125,7 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
         ValueError: the axis does not make so many equal parts.
     """
     if isinstance(indices_or_sections, int):
-        size = x.shape[positive_axis(axis, x.dim())]
+        size = x.shape[axis]
         if size % indices_or_sections:
             raise ValueError(
                 f"split() makes equal parts: axis {axis} of size {size} does not make {indices_or_sections}."

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.op import op
-from torchkeras.ops.numpy.axes import over
+from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing
 from torchkeras.ops.numpy.reduction import SUMMED, product
 from torchkeras.ops.numpy.statistics import quantiles
 
@@ -16,9 +16,9 @@ from torchkeras.ops.numpy.statistics import quantiles
 @op
 def nansum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The sum along `axis` (default all)."""
-    dtype = SUMMED.get(x.dtype)
-    x, axis, keepdims = over(x, axis, keepdims)
-    return torch.nansum(x, axis, keepdim=keepdims, dtype=dtype)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    return torch.nansum(x, axis, keepdim=keepdims, dtype=SUMMED.get(x.dtype))
 
 
 @op(dtype="narrow")
@@ -75,14 +75,16 @@ def _index(find: Any, x: Tensor, axis: int | None, keepdims: bool, worst: float)
 @op(dtype="narrow_float")
 def nanmean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean along `axis` (default all)."""
-    x, axis, keepdims = over(x, axis, keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
     return torch.nanmean(x, axis, keepdim=keepdims)
 
 
 @op(dtype="narrow_float")
 def nanvar(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The variance along `axis` (default all), divided by the number of values."""
-    x, axis, keepdims = over(x, axis, keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
     return torch.nanmean(torch.square(x - torch.nanmean(x, axis, keepdim=True)), axis, keepdim=keepdims)
 
 

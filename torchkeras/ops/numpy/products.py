@@ -65,7 +65,7 @@ def _dot_spec(x1: Any, x2: Any) -> Any:
 @op(dtype="narrow", spec=_dot_spec)
 def dot(x1: Tensor, x2: Tensor) -> Tensor:
     """The sum of products along the last axis of `x1` and the last but one of `x2`, of all pairs of the others."""
-    return multiplied(_dot, x1, x2)
+    return _dot(x1, x2) if x1.dtype in FLOATS else multiplied(_dot, x1, x2)
 
 
 def _dot(x1: Tensor, x2: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def _inner_spec(x1: Any, x2: Any) -> Any:
 @op(dtype="narrow", spec=_inner_spec)
 def inner(x1: Tensor, x2: Tensor) -> Tensor:
     """The sum of products along the last axes, of all pairs of the others."""
-    return multiplied(torch.inner, x1, x2)
+    return torch.inner(x1, x2) if x1.dtype in FLOATS else multiplied(torch.inner, x1, x2)
 
 
 @op(dtype="common")
@@ -126,7 +126,9 @@ def _tensordot_spec(x1: Any, x2: Any, axes: Any) -> Any:
 @op(dtype="narrow", spec=_tensordot_spec)
 def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
     """The sum of products over `axes`: so many last ones of `x1` and first ones of `x2`, or a list for each."""
-    dims = _summed_axes(axes, x1.dim())
+    dims = axes if isinstance(axes, int) else _summed_axes(axes, x1.dim())
+    if x1.dtype in FLOATS:
+        return torch.tensordot(x1, x2, dims=dims)
     return multiplied(lambda a, b: torch.tensordot(a, b, dims=dims), x1, x2)
 
 
@@ -154,14 +156,19 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
     """
     if axis is not None:
         axisa = axisb = axisc = axis
-    x1, x2 = x1.movedim(axisa, -1), x2.movedim(axisb, -1)
+    x1 = x1 if axisa == -1 else x1.movedim(axisa, -1)
+    x2 = x2 if axisb == -1 else x2.movedim(axisb, -1)
     sizes = x1.shape[-1], x2.shape[-1]
     if not {*sizes} <= {2, 3}:
         raise ValueError(f"cross() takes vectors of 2 or 3 numbers; received {sizes[0]} and {sizes[1]}.")
     if sizes == (2, 2):
         return x1[..., 0] * x2[..., 1] - x1[..., 1] * x2[..., 0]
-    x1, x2 = (x if x.shape[-1] == 3 else torch.nn.functional.pad(x, (0, 1)) for x in (x1, x2))
-    return torch.linalg.cross(*torch.broadcast_tensors(x1, x2), dim=-1).movedim(-1, axisc)
+    if sizes != (3, 3):
+        x1, x2 = (x if x.shape[-1] == 3 else torch.nn.functional.pad(x, (0, 1)) for x in (x1, x2))
+    if x1.dim() != x2.dim():  # other sizes broadcast in the product itself
+        x1, x2 = torch.broadcast_tensors(x1, x2)
+    result = torch.linalg.cross(x1, x2, dim=-1)
+    return result if axisc == -1 else result.movedim(-1, axisc)
 
 
 def _correlate_spec(x1: Any, x2: Any, mode: str = "valid") -> Any:

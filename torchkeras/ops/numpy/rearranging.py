@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -99,14 +100,17 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
         ValueError: `pad_width` is not for all axes; a constant for another mode.
         NotImplementedError: no such mode.
     """
-    widths = _widths(pad_width, x.dim())
+    try:
+        widths = _widths(pad_width, x.dim())
+    except TypeError:  # a list is not hashable
+        widths = _widths.__wrapped__(pad_width, x.dim())
     if mode != "constant":
         if constant_values is not None:
             raise ValueError(
                 f"Argument `constant_values` can only be provided when `mode == 'constant'`; received mode={mode!r}."
             )
         return _padded_from_within(x, widths, mode)
-    flat = [size for pair in reversed(widths) for size in pair]
+    flat = widths[::-1]
     if isinstance(constant_values, Tensor):
         inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), flat)
         return torch.where(inside, torch.nn.functional.pad(x, flat), constant_values.to(x.dtype))
@@ -114,18 +118,20 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
     return torch.nn.functional.pad(x, flat, value=value if x.is_floating_point() or x.is_complex() else int(value))
 
 
-def _widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:
+@lru_cache(1024)
+def _widths(pad_width: Any, rank: int) -> tuple[int, ...]:
+    """The widths in torch's order turned round: after, before, from the first axis on."""
     given = tuple_of(pad_width)
     if all(isinstance(size, int) for size in given):
         given = ((given[0], given[-1]),)
-    widths = [(pair[0], pair[-1]) for pair in map(tuple_of, given)]
-    if len(widths) == 1:
-        widths *= rank
-    if len(widths) != rank or any(len(tuple_of(pair)) > 2 for pair in given):
+    pairs = [tuple_of(pair) for pair in given]
+    if len(pairs) == 1:
+        pairs *= rank
+    if len(pairs) != rank or any(len(pair) not in (1, 2) for pair in pairs):
         raise ValueError(
             f"pad_width must be a number, a pair, or a pair for each of the {rank} axes; received {pad_width}."
         )
-    return widths
+    return tuple(size for pair in pairs for size in (pair[-1], pair[0]))
 
 
 _SOURCES: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -137,12 +143,12 @@ _SOURCES: dict[str, Callable[[Tensor, int], Tensor]] = {
 _SYNONYMS = {"replicate": "edge", "circular": "wrap"}
 
 
-def _padded_from_within(x: Tensor, widths: list[tuple[int, int]], mode: str) -> Tensor:
+def _padded_from_within(x: Tensor, widths: tuple[int, ...], mode: str) -> Tensor:
     mode = _SYNONYMS.get(mode, mode)
     if mode not in _SOURCES:
         known = ["constant", *_SOURCES, *_SYNONYMS]
         raise NotImplementedError(f"pad() knows the modes {known}; received mode={mode!r}.")
-    for axis, (before, after) in enumerate(widths):
+    for axis, (after, before) in enumerate(zip(widths[::2], widths[1::2])):
         if before or after:
             size = x.shape[axis]
             positions = torch.arange(-before, size + after, device=x.device)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.op import op
-from torchkeras.ops.numpy.axes import over, positive_axis, tuple_of
+from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing, positive_axis, tuple_of
 
 # Keras sums and multiplies small integers in 32 bits, where torch takes 64.
 SUMMED = {
@@ -26,9 +26,9 @@ SUMMED = {
 @op
 def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The sum along `axis` (default all)."""
-    dtype = SUMMED.get(x.dtype)
-    x, axis, keepdims = over(x, axis, keepdims)
-    return torch.sum(x, axis, keepdim=keepdims, dtype=dtype)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    return torch.sum(x, axis, keepdim=keepdims, dtype=SUMMED.get(x.dtype))
 
 
 @op(dtype="narrow")
@@ -59,8 +59,9 @@ def max(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None
     """
     if not x.numel():
         return _of_nothing(x, axis, keepdims, initial)
-    x, axis, keepdims = over(x, axis, keepdims)
-    result = torch.amax(x, axis, keepdim=keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    result = torch.amax(x, () if axis is None else axis, keepdim=keepdims)
     return result if initial is None else torch.maximum(result, _like(initial, result))
 
 
@@ -73,8 +74,9 @@ def min(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None
     """
     if not x.numel():
         return _of_nothing(x, axis, keepdims, initial)
-    x, axis, keepdims = over(x, axis, keepdims)
-    result = torch.amin(x, axis, keepdim=keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    result = torch.amin(x, () if axis is None else axis, keepdim=keepdims)
     return result if initial is None else torch.minimum(result, _like(initial, result))
 
 
@@ -93,15 +95,17 @@ def _of_nothing(x: Tensor, axis: Any, keepdims: bool, initial: Any) -> Tensor:
 @op
 def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The greatest value along `axis` (default all)."""
-    x, axis, keepdims = over(x, axis, keepdims)
-    return torch.amax(x, axis, keepdim=keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    return torch.amax(x, () if axis is None else axis, keepdim=keepdims)
 
 
 @op
 def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The least value along `axis` (default all)."""
-    x, axis, keepdims = over(x, axis, keepdims)
-    return torch.amin(x, axis, keepdim=keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    return torch.amin(x, () if axis is None else axis, keepdim=keepdims)
 
 
 @op
@@ -128,19 +132,24 @@ def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
 @op
 def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether any value along `axis` is true (not 0)."""
-    x, axis, keepdims = over(x.bool() if x.dtype is torch.uint8 else x, axis, keepdims)  # or torch answers in uint8
-    return torch.any(x, axis, keepdim=keepdims)
+    x = x.bool() if x.dtype is torch.uint8 else x  # of which torch's answer would be uint8
+    if axis is None and not keepdims:
+        return torch.any(x)
+    return torch.any(*over(x, axis, keepdims))
 
 
 @op
 def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Whether all values along `axis` are true (not 0)."""
-    x, axis, keepdims = over(x.bool() if x.dtype is torch.uint8 else x, axis, keepdims)  # or torch answers in uint8
-    return torch.all(x, axis, keepdim=keepdims)
+    x = x.bool() if x.dtype is torch.uint8 else x  # of which torch's answer would be uint8
+    if axis is None and not keepdims:
+        return torch.all(x)
+    return torch.all(*over(x, axis, keepdims))
 
 
 @op
 def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
     """How many values along `axis` are not 0, int32."""
-    x, axis, _ = over(x, axis, False)
+    if axis is not None:
+        x, axis, _ = over(x, axis, False)
     return torch.count_nonzero(x, axis).to(torch.int32)

@@ -49,6 +49,8 @@ def _along(function: Callable[..., Tensor], x: Tensor, axis: Any, kind: torch.dt
     if axis is None:
         return function(x.reshape(-1), 0, dtype=kind)
     if not isinstance(axis, int):
+        if not axis:
+            return x.to(kind)
         (axis,) = axis
     return function(x, positive_axis(axis, x.dim()) if x.dim() else axis, dtype=kind)
 

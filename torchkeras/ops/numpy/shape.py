@@ -109,6 +109,8 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
     Raises:
         ValueError: the result has no such axis.
     """
+    if axis.__class__ is int and -x.dim() - 1 <= axis <= x.dim():
+        return torch.unsqueeze(x, axis)
     axes = tuple_of(axis)
     rank = x.dim() + len(axes)
     for one in sorted(positive_axis(a, rank) for a in axes):

@@ -11,27 +11,30 @@ from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
-from torchkeras.ops.numpy.axes import kept, last, over, shape_of
+from torchkeras.ops.numpy.axes import NO_AXES, kept, last, over, over_nothing, shape_of
 
 
 @op(dtype="float")
 def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The mean along `axis` (default all)."""
-    x, axis, keepdims = over(x, axis, keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
     return torch.mean(x, axis, keepdim=keepdims)
 
 
 @op(dtype="narrow_float")
 def var(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The variance along `axis` (default all), divided by the number of values."""
-    x, axis, keepdims = over(x, axis, keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
     return torch.var(x, axis, correction=0, keepdim=keepdims)
 
 
 @op(dtype="float")
 def std(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The standard deviation along `axis` (default all), divided by the number of values."""
-    x, axis, keepdims = over(x, axis, keepdims)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
     return torch.std(x, axis, correction=0, keepdim=keepdims)
 
 
@@ -139,7 +142,8 @@ def corrcoef(x: Tensor) -> Tensor:
         x = x.to(torch_dtype(None))
     if x.dim() > 2:
         raise ValueError(f"corrcoef() takes a matrix or a vector; received the shape {tuple(x.shape)}.")
-    centered = torch.atleast_2d(x) - torch.atleast_2d(x).mean(-1, keepdim=True)
+    rows = x if x.dim() == 2 else x.reshape(1, -1)
+    centered = rows - torch.mean(rows, -1, keepdim=True)
     products = centered @ centered.mH
     lengths = torch.sqrt(torch.diagonal(products).real)
     result = products / lengths / lengths.unsqueeze(-1)
