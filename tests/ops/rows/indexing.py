@@ -32,7 +32,13 @@ ROWS = [
     *(Row("get_item", (X,), {"key": key}, TYPES) for key in KEYS),
     *(
         Row("get_item", (X,), {"key": key}, keras=BACKWARD, reference=lambda x, key: x[key])
-        for key in [slice(1, 3), slice(None, None, -1), (0, slice(None, None, -2)), (..., None, slice(3, 0, -1))]
+        for key in [
+            slice(1, 3),
+            slice(None, None, -1),
+            (0, slice(None, None, -2)),
+            (..., None, slice(3, 0, -1)),
+            slice(0, 2, -1),
+        ]
     ),
     Row(
         "nonzero",

@@ -112,17 +112,16 @@ def _read_backward(x: Tensor, key: Any) -> Tensor:
     keys = _expanded(key, x.dim())
     if keys is None:
         raise ValueError(f"A negative step goes with numbers, slices, None and ... alone; received {key}.")
-    axis = 0
+    turned: list[int] = []
+    axis = of_result = 0
     for place, one in enumerate(keys):
         if _backward(one):
             chosen = range(*one.indices(x.shape[axis]))[::-1]
-            keys[place] = slice(chosen.start, chosen.stop, chosen.step)
-            keys[place] = slice(len(chosen)) if not chosen else keys[place]
+            keys[place] = slice(chosen.start, chosen.stop, chosen.step) if chosen else slice(0)
+            turned.append(of_result)
         axis += one is not None
-    result = x[tuple(keys)]
-    kept = [one for one in keys if not isinstance(one, int)]
-    turned = [one for one in _expanded(key, x.dim()) or [] if not isinstance(one, int)]
-    return torch.flip(result, [i for i, one in enumerate(turned[: len(kept)]) if _backward(one)])
+        of_result += not isinstance(one, int)
+    return torch.flip(x[tuple(keys)], turned)
 
 
 @op(spec=lambda x: tuple(KerasTensor((None,), "int32") for _ in x.shape))
