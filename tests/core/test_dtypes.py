@@ -116,3 +116,15 @@ def test_sizes_that_tracing_leaves_open_become_tensors():
     program = torch.export.export(Sizes(), (torch.ones(4, 3),), dynamic_shapes={"x": {0: batch}}).module()
     one, two, half = program(torch.ones(6, 3))
     assert (one.item(), two.tolist(), half.item()) == (6, [6, 2], 3.0)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_types_that_numpy_has_by_ml_dtypes_go_both_ways(name, rng):
+    array = rng.uniform(-2, 2, (2, 3)).astype("float32").astype(name)  # as after `import keras`
+    made = ops.convert_to_tensor(array.T)
+    assert made.dtype is dtypes.torch_dtype(name)
+    back = ops.convert_to_numpy(made)
+    assert back.dtype.name == name
+    np.testing.assert_array_equal(back.astype("float32"), array.T.astype("float32"))
+    if name == "bfloat16":  # Keras has no way back for float8
+        assert keras.ops.convert_to_numpy(made).dtype == back.dtype

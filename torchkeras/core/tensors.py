@@ -15,6 +15,20 @@ from torchkeras.core.dtypes import dtype_of_scalar, result_type, standardize_dty
 _SYMBOLIC_NUMBERS = (torch.SymInt, torch.SymFloat)
 _STACKED = (torch.Tensor, *_SYMBOLIC_NUMBERS)
 
+try:  # NumPy then knows bfloat16 and float8 by name, as it does after importing Keras
+    import ml_dtypes
+except ImportError:
+    ml_dtypes = None
+
+# The types that NumPy has by ml_dtypes alone: the bits of an array go over as integers.
+_VIEWED = {
+    "bfloat16": ("int16", torch.bfloat16),
+    "float8_e4m3fn": ("int8", torch.float8_e4m3fn),
+    "float8_e5m2": ("int8", torch.float8_e5m2),
+}
+_WITHOUT_NUMPY = frozenset(own for _, own in _VIEWED.values())
+_SIGNED = {1: torch.int8, 2: torch.int16}
+
 
 def is_tensor(x: Any) -> bool:
     """Whether `x` is a torch tensor (a weight is one)."""
@@ -44,13 +58,14 @@ def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Te
         return torch.scalar_tensor(x, dtype=wanted, device=place)
     if isinstance(x, (list, tuple)) and any(isinstance(item, _STACKED) for item in _leaves(x)):
         return _stack(x, place).to(wanted) if wanted is not None else _stack(x, place)
-    if isinstance(x, (list, tuple)) and torch.compiler.is_compiling():  # which can't look into NumPy's arrays
-        return torch.tensor(x, dtype=wanted, device=place)
+    if isinstance(x, (list, tuple, np.ndarray)) and torch.compiler.is_compiling():  # it can't look into NumPy's arrays
+        return torch.as_tensor(x, dtype=wanted, device=place)
     array = np.asarray(x)
     if array.dtype == object or array.dtype.kind in "USMm":
         raise ValueError(f"A tensor can't be made of values of dtype {array.dtype}: {x!r}. Convert them to numbers.")
-    if array.dtype.name == "bfloat16":  # ml_dtypes' type, unknown to torch.from_numpy
-        return torch.from_numpy(array.astype("float32")).to(device=place, dtype=wanted or torch.bfloat16)
+    if array.dtype.name in _VIEWED:  # ml_dtypes' types, unknown to torch.from_numpy
+        bits, own = _VIEWED[array.dtype.name]
+        return torch.from_numpy(array.copy().view(bits)).view(own).to(device=place, dtype=wanted or own)
     if any(step < 0 for step in array.strides) or not array.flags.writeable or not array.dtype.isnative:
         array = np.array(array, dtype=array.dtype.newbyteorder("="))
     if wanted is None and array.dtype.kind == "u":
@@ -107,12 +122,15 @@ def _stack(x: Any, device: Any) -> torch.Tensor:
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
-    """A NumPy array of a tensor's values; half types without a NumPy form become float32."""
+    """A NumPy array of a tensor's values; bfloat16 and float8 become float32 where `ml_dtypes` is not installed."""
     if isinstance(x, torch.Tensor):
-        x = x.detach()
-        if x.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
-            x = x.float()
-        return x.cpu().resolve_conj().resolve_neg().numpy()
+        x = x.detach().cpu()
+        if x.dtype in _WITHOUT_NUMPY:
+            if ml_dtypes is None:
+                return x.float().numpy()
+            name = str(x.dtype).removeprefix("torch.")
+            return x.contiguous().view(_SIGNED[x.element_size()]).numpy().view(getattr(ml_dtypes, name))
+        return x.resolve_conj().resolve_neg().numpy()
     if isinstance(x, (list, tuple)) and any(isinstance(item, torch.Tensor) for item in _leaves(x)):
         return np.stack([convert_to_numpy(item) for item in x])
     return np.asarray(x)
