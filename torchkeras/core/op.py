@@ -315,9 +315,9 @@ def _ready(definition: OpDef) -> str:
     checks = [f"isinstance({name}, Tensor)" for name in required]
     if definition.scalar:  # beside a Python number a tensor keeps its type, but for integers and bool beside a float
         first, second = required
-        kept = f"{first}.dtype in FLOATS and {second}.__class__ in NUMBERS"
+        kept = f"{first}.dtype in FLOATS and type({second}) in NUMBERS"
         if not floating:
-            kept += f" or {second}.__class__ is int and {first}.dtype is not BOOL"
+            kept += f" or type({second}) is int and {first}.dtype is not BOOL"
             kept += f" and {first}.dtype in FIT" if limited else ""
         both = f"isinstance({second}, Tensor) and {first}.dtype is {second}.dtype"
         both += f" and {first}.dtype in FIT" if limited else ""

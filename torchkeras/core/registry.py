@@ -153,14 +153,6 @@ def get_registered_name(obj: Any) -> str:
         return obj.__name__
 
 
-def registered_as(obj: Any) -> str | None:
-    """The name under which `obj` was registered, else `None`."""
-    try:
-        return _custom_names.get(obj)
-    except TypeError:
-        return None
-
-
 def find_custom(name: str, custom_objects: dict[str, Any] | None = None) -> Any:
     """The user's object of that name: in the argument, the open scopes (inner first), the global registry."""
     for objects in (custom_objects or {}, *reversed(_scopes.stack), _custom_by_name):

@@ -112,14 +112,8 @@ def _serialize_value(obj: Any) -> Any:
 
 def _serialize_function(obj: Any) -> dict[str, Any]:
     public = registry.public_name(obj)
-    if public is not None:
-        return {"module": "builtins", "class_name": "function", "config": public[1], "registered_name": "function"}
-    return {
-        "module": "builtins",
-        "class_name": "function",
-        "config": obj.__name__,
-        "registered_name": registry.registered_as(obj) or "function",
-    }
+    name = public[1] if public is not None else registry.get_registered_name(obj)
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
 
 def _serialize_object(obj: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -44,7 +43,7 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
         tensor = torch.permute(tensor, order)
     if all(len(group) == 1 for group in parsed.right):
         return tensor
-    return torch.reshape(tensor, [math.prod(sizes[name] for name in group) for group in parsed.right])
+    return torch.reshape(tensor, [_product([sizes[name] for name in group]) for group in parsed.right])
 
 
 @lru_cache(1024)
@@ -103,6 +102,13 @@ def _with_rest(groups: list[list[str]], rest: list[list[str]]) -> list[list[str]
     return result
 
 
+def _product(sizes: list[int]) -> int:
+    product = 1
+    for size in sizes:  # not math.prod: torch.compile can't follow it where sizes are open
+        product *= size
+    return product
+
+
 def _sizes(groups: tuple, shape: tuple, lengths: dict[str, int], pattern: str) -> dict[str, int]:
     """The size of each named axis.
 
@@ -112,7 +118,7 @@ def _sizes(groups: tuple, shape: tuple, lengths: dict[str, int], pattern: str) -
     sizes = dict(lengths)
     for group, size in zip(groups, shape):
         unknown = [name for name in group if name not in lengths]
-        known = math.prod(lengths[name] for name in group if name in lengths)
+        known = _product([lengths[name] for name in group if name in lengths])
         if len(unknown) == 1 and known and size % known == 0:
             sizes[unknown[0]] = size // known
         elif unknown or known != size:
