@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchkeras
 import torchkeras.losses as ours
 from tests.interop.loss_cases import BITS, CLASSES, LOSSES, NUMBERS, ONE_HOT, POSITIVE, SIGNS, make_batch
 from torchkeras.core.masks import set_mask
@@ -266,3 +267,21 @@ def test_get(name):
     else:
         assert type(found).__name__ == type(expected).__name__
         assert found.get_config() == expected.get_config()
+
+
+@pytest.mark.parametrize("identifier", ["crossentropy", "ce", "CrossEntropy"])
+@pytest.mark.parametrize("kind", ["binary", "sparse", "one-hot"])
+def test_crossentropy_goes_by_the_shapes(kind, identifier, rng):
+    """What `compile` takes beside the names of losses."""
+    units = 1 if kind == "binary" else 4
+    x, weights = rng.normal(size=(10, 3)).astype("float32"), [rng.normal(size=(3, units)), rng.normal(size=units)]
+    labels = rng.integers(0, max(units, 2), size=10)
+    y = {"binary": labels[:, None], "sparse": labels, "one-hot": np.eye(4)[labels % 4]}[kind]
+    found = []
+    for lib in (keras, torchkeras):
+        model = lib.Sequential([lib.Input((3,)), lib.layers.Dense(units, "sigmoid" if units == 1 else "softmax")])
+        model.set_weights(weights)
+        model.compile("sgd", identifier)
+        found.append(model.evaluate(x, y, verbose=0, return_dict=True))
+    assert list(found[1]) == list(found[0])
+    np.testing.assert_allclose(list(found[1].values()), list(found[0].values()), rtol=1e-5)
