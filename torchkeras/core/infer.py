@@ -20,14 +20,13 @@ _STAND_INS = (84, 168)
 
 
 class SymbolicScope:
-    """Inside, as in symbolic calls, values have no meaning and no state changes: shapes alone count."""
+    """Kept for Keras's name: here code that runs for its shapes alone sees it by its tensors, which are on `meta`."""
 
     def __enter__(self) -> SymbolicScope:
-        self._outer = state.set("symbolic", True)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        state.set("symbolic", self._outer)
+        pass
 
 
 def infer(function: Callable, args: tuple, kwargs: dict) -> Any:

@@ -311,7 +311,7 @@ def _ready(definition: OpDef) -> str:
         else:
             required.append(name)
     if not definition.tensors:  # made of numbers: what is no KerasTensor needs no conversion
-        return " and ".join(f"{name}.__class__ in PLAIN" for name in definition.arguments) or "False"
+        return " and ".join(f"type({name}) in PLAIN" for name in definition.arguments) or "False"
     checks = [f"isinstance({name}, Tensor)" for name in required]
     if definition.scalar:  # beside a Python number a tensor keeps its type, but for integers and bool beside a float
         first, second = required

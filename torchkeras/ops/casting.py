@@ -40,10 +40,10 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
     """`x` in another type; what lies outside its range becomes its least or greatest value."""
     target = torch_dtype(dtype)
-    if target == torch.bool:
-        return x.bool()
     if x.dtype == torch.bool or target.is_complex:
         return x.to(target)
+    if target == torch.bool:
+        return x > 0  # its range is 0 to 1
     (low, high), (own_low, own_high) = _range(target), _range(x.dtype)
     low, high = max(low, own_low), min(high, own_high)
     if not x.dtype.is_floating_point:

@@ -27,7 +27,7 @@ def _slice_spec(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
         )
     symbolic = isinstance(start_indices, KerasTensor)
     count = start_indices.shape[0] if hasattr(start_indices, "shape") else len(start_indices)
-    if count != rank:
+    if count not in (rank, None):
         raise ValueError(
             f"slice(): the number of dimensions in `start_indices` must match the number of dimensions in `inputs`; "
             f"received inputs of shape {tuple(inputs.shape)} and start_indices={start_indices}."
