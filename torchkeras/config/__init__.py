@@ -16,6 +16,7 @@ from torchkeras.core.session import enable_interactive_logging as enable_interac
 from torchkeras.core.session import enable_traceback_filtering as enable_traceback_filtering
 from torchkeras.core.session import is_flash_attention_enabled as is_flash_attention_enabled
 from torchkeras.core.session import is_interactive_logging_enabled as is_interactive_logging_enabled
+from torchkeras.core.session import is_nnx_enabled as is_nnx_enabled
 from torchkeras.core.session import is_traceback_filtering_enabled as is_traceback_filtering_enabled
 from torchkeras.core.session import max_epochs as max_epochs
 from torchkeras.core.session import max_steps_per_epoch as max_steps_per_epoch

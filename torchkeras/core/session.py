@@ -74,6 +74,11 @@ def is_flash_attention_enabled() -> bool | None:
     return _switches.flash_attention
 
 
+def is_nnx_enabled() -> bool:
+    """Whether layers are those of JAX's NNX: never, with torch."""
+    return False
+
+
 def set_max_epochs(max_epochs: int | None) -> None:
     """Let no `fit()` run more epochs than this; `None` lifts the limit."""
     _switches.max_epochs = max_epochs

@@ -341,13 +341,13 @@ class StatelessScope:
         self._outer: Any = None
         for variable, value in state_mapping or ():
             if not isinstance(variable, Variable):
-                raise ValueError(f"state_mapping must pair variables with values; received {variable!r} as a variable.")
+                raise ValueError(f"all keys in argument `mapping` must be Variable objects; received {variable!r}.")
             if value is not None:
                 value = convert_to_tensor(value, dtype=variable.dtype)
                 if value.shape != variable.shape:
                     raise ValueError(
-                        f"A value of state_mapping must have the shape of its variable; {variable.path!r} has "
-                        f"{tuple(variable.shape)}, received {tuple(value.shape)}."
+                        f"all values in argument `mapping` must be tensors with the shape of their variable; "
+                        f"{variable.path!r} has {tuple(variable.shape)}, received {tuple(value.shape)}."
                     )
             self._values[id(variable)] = (variable, value)
 

@@ -45,14 +45,15 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
         raise ValueError(f"reduction must be None, 'add', 'max', 'min' or 'mul'; received {reduction!r}.")
     depth = indices.shape[-1]
     sizes, rest = inputs.shape[:depth], inputs.shape[depth:]
-    rows = torch.zeros(indices.shape[:-1], dtype=torch.long, device=indices.device)
-    for size, index in zip(sizes, _places(indices)):
-        rows = rows * size + torch.where(index < 0, index + size, index)
-    width = math.prod(rest)
-    flat = inputs.reshape(math.prod(sizes), width)
-    rows = rows.reshape(-1, 1).expand(-1, width)
-    updates = updates.expand(*indices.shape[:-1], *rest).reshape(-1, width)
-    return flat.scatter_reduce(0, rows, updates, _REDUCTIONS[reduction]).reshape(inputs.shape)
+    places = [torch.where(index < 0, index + size, index) for size, index in zip(sizes, _places(indices))]
+    rows = places[0]
+    for size, place in zip(sizes[1:], places[1:]):
+        rows = rows * size + place
+    flat = inputs.clone(memory_format=torch.contiguous_format).view(math.prod(sizes), *rest)
+    rows = rows.reshape(-1, *[1] * len(rest)).expand(-1, *rest)
+    updates = updates.expand(*indices.shape[:-1], *rest).reshape(rows.shape)
+    # In place on a copy: the form that makes its own copy goes over the memory twice.
+    return flat.scatter_reduce_(0, rows, updates, _REDUCTIONS[reduction]).reshape(inputs.shape)
 
 
 def _places(indices: Tensor) -> tuple[Tensor, ...]:
