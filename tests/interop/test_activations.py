@@ -65,6 +65,19 @@ def test_values_and_gradients(case, dtype, rng):
 
 
 @table
+def test_gradients_at_the_kinks_are_keras(case):
+    name, kwargs = case
+    gradients = []
+    for function in pair(name):
+        x = torch.tensor([[-3.0, -2.5, -1.0, -0.5], [0.0, 0.2, 0.3, 0.5], [1.0, 2.0, 2.5, 3.0], [4.0, 5.0, 6.0, 7.0]])
+        x.requires_grad_()
+        x_in = x[None] if isinstance(kwargs.get("axis"), (int, tuple)) else x
+        function(x_in, **kwargs).sum().backward()
+        gradients.append(x.grad)
+    torch.testing.assert_close(*gradients)
+
+
+@table
 def test_extreme_values(case):
     name, kwargs = case
     mine, theirs = pair(name)

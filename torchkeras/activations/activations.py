@@ -85,6 +85,8 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
         return torch.relu(x)
     if max_value is None and threshold == 0.0:
         return F.leaky_relu(x, negative_slope)
+    if max_value == 6 and threshold == 0.0 and negative_slope == 0.0:
+        return F.relu6(x)
     positive = torch.relu(x) if threshold == 0.0 else torch.where(x > threshold, x, 0)
     if max_value is not None:
         positive = torch.clamp(positive, 0.0, max_value)
