@@ -31,7 +31,9 @@ ROWS = [
     Row("sparse_categorical_crossentropy", (class_numbers(2), shares(2, 3)), dtypes=TYPES),
     Row("sparse_categorical_crossentropy", (class_numbers(2, 4, 1), floats(2, 4, 3)), LOGITS, dtypes=TYPES),
     Row("sparse_categorical_crossentropy", (class_numbers(2, 4), shares(2, 3, 4)), {"axis": 1}),
-    Row("sparse_categorical_crossentropy", (class_numbers(2, 1, 4), floats(2, 3, 4)), {"axis": -2, **LOGITS}, reads=LAST),
+    Row(
+        "sparse_categorical_crossentropy", (class_numbers(2, 1, 4), floats(2, 3, 4)), {"axis": -2, **LOGITS}, reads=LAST
+    ),
     Row("sparse_categorical_crossentropy", (class_numbers(5), shares(5, 70))),
     Row("sparse_categorical_crossentropy", (class_numbers(1), shares(3)), unknown="a batch of nothing"),
 ]

@@ -14,8 +14,20 @@ NUMBERS = "paths are numbers of classes"
 BEAM = {"strategy": "beam_search"}
 
 ROWS = [
-    Row("ctc_loss", (ints(2, 3, low=1, high=CLASSES), LOGITS, *LENGTHS), gradient=LOSS, compiled=SIZE, dtypes=("float16", "float64")),
-    Row("ctc_loss", (ints(2, 3, low=0, high=CLASSES - 1), LOGITS, *LENGTHS), {"mask_index": 4}, gradient=LOSS, compiled=SIZE),
+    Row(
+        "ctc_loss",
+        (ints(2, 3, low=1, high=CLASSES), LOGITS, *LENGTHS),
+        gradient=LOSS,
+        compiled=SIZE,
+        dtypes=("float16", "float64"),
+    ),
+    Row(
+        "ctc_loss",
+        (ints(2, 3, low=0, high=CLASSES - 1), LOGITS, *LENGTHS),
+        {"mask_index": 4},
+        gradient=LOSS,
+        compiled=SIZE,
+    ),
     Row("ctc_decode", (LOGITS, STEPS), gradient=NUMBERS, dtypes=("float16", "bfloat16", "float64")),
     Row("ctc_decode", (LOGITS, STEPS), {"merge_repeated": False, "mask_index": 2}, gradient=NUMBERS),
     Row("ctc_decode", (LOGITS, STEPS), {"mask_index": None}, gradient=NUMBERS),

@@ -40,7 +40,11 @@ ROWS = [
     Row("batch_normalization", (floats(2, 3, 4), floats(3), positive(3), 1, floats(3), floats(3)), dtypes=TYPES),
     Row("batch_normalization", (floats(2, 3, 5, 4), floats(4), positive(4), 3, floats(4), floats(4), 0.1)),
     Row("batch_normalization", (floats(2, 3, 5, 4), floats(3), positive(3), 1), {"scale": None}),
-    Row("batch_normalization", (floats(4, 3), floats(4), positive(4), 0, floats(4)), reads="no offset without a scale there"),
+    Row(
+        "batch_normalization",
+        (floats(4, 3), floats(4), positive(4), 0, floats(4)),
+        reads="no offset without a scale there",
+    ),
     Row("layer_normalization", (floats(2, 3, 4),), dtypes=("bool", "int32", *TYPES)),
     Row("layer_normalization", (floats(2, 3, 4), floats(4), floats(4)), {"epsilon": 0.1}, dtypes=TYPES),
     Row("layer_normalization", (floats(2, 3, 4), floats(3, 4), floats(3, 4)), {"axis": (1, 2)}),
