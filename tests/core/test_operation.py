@@ -145,3 +145,11 @@ def test_a_symbolic_scope_changes_nothing():
     for k in (torchkeras, keras):
         with k.SymbolicScope():
             torch.testing.assert_close(k.ops.add(torch.ones(2), 1), torch.full((2,), 2.0))
+
+
+def test_sources_of_a_symbol():
+    for k in (torchkeras, keras):
+        x, y, bare = k.Input((3,)), k.Input((3,)), k.KerasTensor((3,))
+        for tensor, sources in [(x, [x]), (bare, [bare]), ((x + y) * 2 - bare, [x, y, bare]), ((x + x) * y, [x, y])]:
+            found = k.utils.get_source_inputs(tensor)
+            assert [id(t) for t in found] == [id(t) for t in sources]

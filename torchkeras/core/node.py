@@ -46,3 +46,22 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node operation={self.operation.name}, index={self.index}>"
+
+
+def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
+    """The symbolic tensors from which `tensor` is computed and that nothing computes, in the order in which they meet."""
+    sources: dict[int, KerasTensor] = {}
+    seen: set[int] = set()
+    waiting = [canonical(tensor)]
+    while waiting:  # a stack of its own: models may be deeper than Python's recursion
+        current = waiting.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        history = getattr(current, "_keras_history", None)
+        node = None if history is None else history.operation._inbound_nodes[history.node_index]
+        if node is None or node.is_input:
+            sources[id(current)] = current
+        else:
+            waiting += reversed(node.input_tensors)
+    return list(sources.values())

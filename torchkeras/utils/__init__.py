@@ -2,6 +2,7 @@
 
 from torchkeras.core.dtypes import standardize_dtype as standardize_dtype
 from torchkeras.core.keras_tensor import is_keras_tensor as is_keras_tensor
+from torchkeras.core.node import get_source_inputs as get_source_inputs
 from torchkeras.core.random import set_random_seed as set_random_seed
 from torchkeras.core.registry import CustomObjectScope as CustomObjectScope
 from torchkeras.core.registry import CustomObjectScope as custom_object_scope
