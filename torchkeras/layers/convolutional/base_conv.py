@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -12,18 +13,14 @@ from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.convolutional.border import ConvolutionWithBorder, with_border
 from torchkeras.layers.core.lora import LowRankAdaptable
-from torchkeras.layers.spatial import (
+from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_padding, window_lengths, with_spatial_dims
+from torchkeras.ops.nn.convolution import convolve_within
+from torchkeras.ops.nn.windows import (
     Sides,
     TorchView,
-    channel_axis,
-    pad_argument,
     same_sides,
-    spatial_dims,
     standardize_data_format,
-    standardize_padding,
     standardize_tuple,
-    window_lengths,
-    with_spatial_dims,
 )
 
 
@@ -97,23 +94,17 @@ class WindowLayer(Layer):
             return tuple(same_sides(0, k, 1, d) for k, d in zip(sizes, self._dilation, strict=True))
         return None
 
-    def _pad(self, x: Tensor, window: tuple[int, ...]) -> tuple[Tensor, Any]:
-        """The input and the `padding` argument for torch; only uneven borders need a padded copy."""
-        if self._static_border is not None:
-            return x, self._static_border
-        sides = self._static_sides
-        if sides is None:
-            lengths, steps = x.shape[2:], self._steps
-            sides = [same_sides(*dims) for dims in zip(lengths, window, steps, self._dilation, strict=True)]
-        if all(before == after for before, after in sides):
-            return x, [before for before, _ in sides]
-        return F.pad(x, pad_argument(sides)), 0
-
     def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int, border: Any = None) -> Tensor:
         """Convolve `(N, C, *spatial)` with a kernel in torch's order of dimensions; `border` instead of the padding."""
-        x, padding = self._pad(x, kernel.shape[2:]) if border is None else (x, border)
+        border = border or self._static_border
+        if border is None:
+            sides = self._static_sides or self._sides_of(x.shape[2:], kernel.shape[2:])
+            return convolve_within(x, kernel, bias, self._steps, sides, self._dilation, groups)
         convolve = F.conv2d if self._view.rank == 2 else F.conv3d
-        return convolve(x, kernel, bias, self._steps, padding, self._dilation, groups)
+        return convolve(x, kernel, bias, self._steps, border, self._dilation, groups)
+
+    def _sides_of(self, lengths: Sequence[int], window: Sequence[int]) -> list[Sides]:
+        return [same_sides(*dims) for dims in zip(lengths, window, self._steps, self._dilation, strict=True)]
 
     def _activate(self, x: Tensor) -> Tensor:
         activation = self.activation

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.layers.convolutional.base_conv import WindowLayer
-from torchkeras.layers.spatial import pad_argument, spatial_dims, standardize_tuple, with_spatial_dims
-
-
-def crop_sides(window: int, stride: int, padding: str, output_padding: int | None) -> tuple[int, int]:
-    """What to cut before and after the full result of length `(length - 1) * stride + window`; negative means zeros."""
-    if padding == "valid":
-        extra = max(window, stride) - window if output_padding is None else output_padding
-        return 0, -extra
-    if output_padding is None:
-        total = window - stride
-        before = window - 1 - min((stride + window - 1) // 2, window - 1)
-    else:
-        total = window - window % 2 - output_padding
-        before = window - 1 - min((window + window % 2 - 1 + output_padding) // 2, window - 1)
-    return before, total - before
+from torchkeras.layers.spatial import spatial_dims, with_spatial_dims
+from torchkeras.ops.nn.convolution import convolve_transposed
+from torchkeras.ops.nn.windows import crop_sides, standardize_tuple
 
 
 class BaseConvTranspose(WindowLayer):
@@ -91,14 +78,7 @@ class BaseConvTranspose(WindowLayer):
     def call(self, inputs: Tensor) -> Tensor:
         view, kernel = self._view, self.kernel
         x = view.enter(inputs.to(kernel.dtype))
-        convolve = F.conv_transpose2d if view.rank == 2 else F.conv_transpose3d
-        shared = [max(0, min(crop)) for crop in self._crops]
-        outputs = convolve(
-            x, view.kernel(kernel), None, self._steps, shared, output_padding=0, groups=1, dilation=self._dilation
-        )
-        rest = [(n - before, n - after) for n, (before, after) in zip(shared, self._crops, strict=True)]
-        if any(side != (0, 0) for side in rest):
-            outputs = F.pad(outputs, pad_argument(rest))
+        outputs = convolve_transposed(x, view.kernel(kernel), self._steps, self._crops, self._dilation)
         if self.bias is not None:
             outputs = outputs + self.bias.view(-1, *(1,) * view.rank)
         return self._activate(view.leave(outputs))

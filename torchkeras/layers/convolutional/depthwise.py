@@ -9,12 +9,8 @@ from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.layers.convolutional.base_conv import WindowLayer
-from torchkeras.layers.spatial import TorchView, channel_axis
-
-
-def depthwise_kernel(view: TorchView, kernel: Tensor) -> Tensor:
-    """`(*window, in, multiplier)` seen as torch's grouped kernel `(in * multiplier, 1, *window)`."""
-    return view.kernel(kernel.flatten(-2).unsqueeze(-2))
+from torchkeras.layers.spatial import channel_axis
+from torchkeras.ops.nn.convolution import grouped_kernel
 
 
 class BaseDepthwiseConv(WindowLayer):
@@ -69,7 +65,7 @@ class BaseDepthwiseConv(WindowLayer):
     def call(self, inputs: Tensor) -> Tensor:
         view, kernel = self._view, self.kernel
         x = view.enter(inputs.to(kernel.dtype))
-        outputs = self._convolve(x, depthwise_kernel(view, kernel), self.bias, groups=x.shape[1])
+        outputs = self._convolve(x, grouped_kernel(view, kernel), self.bias, groups=x.shape[1])
         return self._activate(view.leave(outputs))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -156,7 +152,7 @@ class BaseSeparableConv(WindowLayer):
     def call(self, inputs: Tensor) -> Tensor:
         view, kernel = self._view, self.depthwise_kernel
         x = view.enter(inputs.to(kernel.dtype))
-        x = self._convolve(x, depthwise_kernel(view, kernel), None, groups=x.shape[1])
+        x = self._convolve(x, grouped_kernel(view, kernel), None, groups=x.shape[1])
         outputs = F.conv2d(x, view.kernel(self.pointwise_kernel), self.bias)
         return self._activate(view.leave(outputs))
 

@@ -9,13 +9,8 @@ from torch import Tensor
 
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.spatial import (
-    TorchView,
-    channel_axis,
-    standardize_data_format,
-    standardize_tuple,
-    with_spatial_dims,
-)
+from torchkeras.layers.spatial import channel_axis, with_spatial_dims
+from torchkeras.ops.nn.windows import TorchView, standardize_data_format, standardize_tuple
 
 
 class BaseAdaptivePooling(Layer):

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.spatial import channel_axis, standardize_data_format
+from torchkeras.layers.spatial import channel_axis
+from torchkeras.ops.nn.windows import standardize_data_format
 
 
 class BaseGlobalPooling(Layer):

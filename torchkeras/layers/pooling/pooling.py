@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.spatial import (
-    TorchView,
-    channel_axis,
-    pad_argument,
-    same_sides,
-    spatial_dims,
-    standardize_data_format,
-    standardize_tuple,
-    window_lengths,
-    with_spatial_dims,
-)
+from torchkeras.layers.spatial import channel_axis, spatial_dims, window_lengths, with_spatial_dims
+from torchkeras.ops.nn.pooling import max_windows, mean_windows
+from torchkeras.ops.nn.windows import TorchView, same_sides, standardize_data_format, standardize_tuple
 
 
 class BasePooling(Layer):
@@ -28,6 +19,8 @@ class BasePooling(Layer):
 
     keras_module = None
     rank: int
+    _pool: Callable[..., Tensor]
+    """Pools `(N, C, *spatial)`, given the window, its steps, and the border as `(before, after)` pairs or `None`."""
 
     def __init__(
         self, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any
@@ -41,26 +34,14 @@ class BasePooling(Layer):
         self._view = TorchView(self.rank, self.data_format)
         self._window = self._view.sizes(self.pool_size)
         self._steps = self._view.sizes(self.strides)
-        self._no_border = (0,) * self._view.rank
 
     def call(self, inputs: Tensor) -> Tensor:
         view = self._view
         x = view.enter(inputs)
-        if self.padding == "valid":
-            return view.leave(self._pool(x, self._no_border))
-        lengths = x.shape[2:]
-        sides = [same_sides(*dims) for dims in zip(lengths, self._window, self._steps, strict=True)]
-        if all(before == after for before, after in sides):
-            return view.leave(self._pool(x, [before for before, _ in sides]))
-        return view.leave(self._pool_uneven(x, sides))
-
-    def _pool(self, x: Tensor, border: Sequence[int]) -> Tensor:
-        """Pool with as much border before as after."""
-        raise NotImplementedError
-
-    def _pool_uneven(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
-        """Pool with a border that is one longer at the end."""
-        raise NotImplementedError
+        sides = None
+        if self.padding != "valid":
+            sides = [same_sides(*dims) for dims in zip(x.shape[2:], self._window, self._steps, strict=True)]
+        return view.leave(self._pool(x, self._window, self._steps, sides))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         lengths = spatial_dims(input_shape, self.data_format)
@@ -72,21 +53,7 @@ class MaxPooling(BasePooling):
     """The largest value of each window; nothing beyond the border counts."""
 
     keras_module = None
-
-    def _pool(self, x: Tensor, border: Sequence[int], uneven: bool = False) -> Tensor:
-        pool = F.max_pool2d if self._view.rank == 2 else F.max_pool3d
-        return pool(x, self._window, self._steps, border, ceil_mode=uneven)  # type: ignore[call-overload]
-
-    def _pool_uneven(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
-        # No padded copy: with strides ceil_mode allows for just that end; without them the border is the longer one on
-        # both ends, and the first output is left out.
-        shifted = [stride == 1 and before != after for stride, (before, after) in zip(self._steps, sides, strict=True)]
-        border = [side[shift] for side, shift in zip(sides, shifted, strict=True)]
-        y = self._pool(x, border, uneven=True)
-        for dim, shift in enumerate(shifted, start=2):
-            if shift:
-                y = y.narrow(dim, 1, y.shape[dim] - 1)
-        return y
+    _pool = staticmethod(max_windows)
 
 
 class AveragePooling(BasePooling):
@@ -96,13 +63,7 @@ class AveragePooling(BasePooling):
     """
 
     keras_module = None
-
-    def _pool(self, x: Tensor, border: Sequence[int]) -> Tensor:
-        pool = F.avg_pool2d if self._view.rank == 2 else F.avg_pool3d
-        return pool(x, self._window, self._steps, border, count_include_pad=False)
-
-    def _pool_uneven(self, x: Tensor, sides: list[tuple[int, int]]) -> Tensor:
-        return self._pool(F.pad(x, pad_argument(sides), mode="replicate"), self._no_border)
+    _pool = staticmethod(mean_windows)
 
 
 class MaxPooling1D(MaxPooling):

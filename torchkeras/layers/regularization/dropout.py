@@ -11,7 +11,7 @@ from torch import Tensor
 from torchkeras.core.random import SeedGenerator, torch_generator
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.spatial import standardize_data_format
+from torchkeras.ops.nn.windows import standardize_data_format
 
 
 def check_rate(name: str, value: float) -> None:

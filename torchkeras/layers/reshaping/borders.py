@@ -9,15 +9,8 @@ from torch import Tensor
 
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.spatial import (
-    channel_axis,
-    pad_argument,
-    spatial_dims,
-    standardize_data_format,
-    standardize_sides,
-    standardize_tuple,
-    with_spatial_dims,
-)
+from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_sides, with_spatial_dims
+from torchkeras.ops.nn.windows import pad_argument, standardize_data_format, standardize_tuple
 
 Shape = tuple[int | None, ...]
 

@@ -10,14 +10,8 @@ from torch import Tensor
 
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.spatial import (
-    TorchView,
-    channel_axis,
-    spatial_dims,
-    standardize_data_format,
-    standardize_tuple,
-    with_spatial_dims,
-)
+from torchkeras.layers.spatial import channel_axis, spatial_dims, with_spatial_dims
+from torchkeras.ops.nn.windows import TorchView, standardize_data_format, standardize_tuple
 
 Shape = tuple[int | None, ...]
 INTERPOLATIONS = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}

@@ -30,15 +30,27 @@ def convolve(
     x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int], groups: int = 1
 ) -> Tensor:
     """A convolution of `(N, C, *spatial)` with a kernel `(out, in / groups, *window)`."""
+    if padding == "same" and max(strides) > 1:
+        sides = [same_sides(*dims) for dims in zip(x.shape[2:], kernel.shape[2:], strides, dilation)]
+        return convolve_within(x, kernel, None, strides, sides, dilation, groups)
     function = F.conv2d if len(strides) == 2 else F.conv3d
-    if padding != "same":
-        return function(x, kernel, None, strides, 0, dilation, groups)
-    if max(strides) == 1:
-        return function(x, kernel, None, strides, "same", dilation, groups)
-    sides = [same_sides(*dims) for dims in zip(x.shape[2:], kernel.shape[2:], strides, dilation)]
+    return function(x, kernel, None, strides, "same" if padding == "same" else 0, dilation, groups)
+
+
+def convolve_within(
+    x: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    strides: Sequence[int],
+    sides: Sequence[Sides],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """The convolution with zeros of `sides` around `x`; only an uneven border needs a padded copy."""
+    function = F.conv2d if len(strides) == 2 else F.conv3d
     if all(before == after for before, after in sides):
-        return function(x, kernel, None, strides, [before for before, _ in sides], dilation, groups)
-    return function(F.pad(x, pad_argument(sides)), kernel, None, strides, 0, dilation, groups)
+        return function(x, kernel, bias, strides, [before for before, _ in sides], dilation, groups)
+    return function(F.pad(x, pad_argument(sides)), kernel, bias, strides, 0, dilation, groups)
 
 
 def convolve_transposed(
