@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.random import SeedGenerator
-from torchkeras.layers.attention.scores import all_of, causal_mask
+from torchkeras.layers.attention.masks import all_of, causal_mask
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.regularization.dropout import layer_generator
 

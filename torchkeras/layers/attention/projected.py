@@ -13,10 +13,11 @@ from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.masks import get_mask, set_mask
 from torchkeras.core.session import is_flash_attention_enabled
 from torchkeras.layers.activation.activation import Softmax
-from torchkeras.layers.attention.scores import all_of, attend, causal_mask, window_mask
+from torchkeras.layers.attention.masks import all_of, causal_mask, window_mask
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.einsum_dense import EinsumDense
 from torchkeras.layers.regularization.dropout import Dropout
+from torchkeras.ops.nn.attention import as_bias, attend
 
 Shape = tuple[int | None, ...]
 
@@ -178,7 +179,8 @@ class ProjectedAttention(Layer):
             mask = mask.unsqueeze(-3)
         flash = self._flash_attention or (False if is_flash_attention_enabled() is False else None)
         rate = self.dropout if drops else 0.0
-        outputs = attend(query, key, value, mask, self._scale, use_causal_mask, rate, flash)
+        bias = None if mask is None else as_bias(mask, query.dtype)
+        outputs = attend(query, key, value, bias, self._scale, use_causal_mask, rate, flash)
         if self.dropout > 0.0 and mask is not None:
             # Keras spells dropout out, and there a query to which all is hidden gets zeros.
             outputs = outputs.masked_fill(mask.any(-1).logical_not().transpose(1, 2).unsqueeze(-1), 0.0)

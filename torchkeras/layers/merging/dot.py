@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.layers.merging.base_merge import Merge, Shape
-from torchkeras.layers.normalization.axes import unit_length
+from torchkeras.ops.nn.normalization import unit_length
 
 
 def batch_dot(x: Tensor, y: Tensor, axes: tuple[int, int]) -> Tensor:

@@ -1,12 +1,9 @@
-"""The axes over which a normalization runs, and vectors of length one along them."""
+"""The axes over which a normalization runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-
-import torch
-from torch import Tensor
 
 
 def check_axes(axis: int | Sequence[int], input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -30,12 +27,6 @@ def axes_last(axes: Sequence[int], ndim: int) -> tuple[int, ...] | None:
     axes = [axis % ndim for axis in axes]
     order = (*(i for i in range(ndim) if i not in axes), *axes)
     return None if order == tuple(range(ndim)) else order
-
-
-def unit_length(x: Tensor, axis: int | Sequence[int], epsilon: float) -> Tensor:
-    """`x` divided by its length along `axis`, or by `epsilon` where that is shorter."""
-    largest = min(1.0 / epsilon, torch.finfo(x.dtype).max)
-    return x * torch.clamp(torch.rsqrt(x.square().sum(axis, keepdim=True)), max=largest)
 
 
 def inverse(permutation: Sequence[int]) -> tuple[int, ...]:

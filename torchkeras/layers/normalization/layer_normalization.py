@@ -12,7 +12,8 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import dtypes
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.normalization.axes import axes_last, check_axes, inverse, standardize_axis, unit_length
+from torchkeras.layers.normalization.axes import axes_last, check_axes, inverse, standardize_axis
+from torchkeras.ops.nn.normalization import unit_length
 
 
 class LayerNormalization(Layer):
