@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from torchkeras.core import settings
 from torchkeras.losses import fused
 from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_tensors, check_same_shape
+from torchkeras.ops.nn.crossentropy import binary_values
 
 
 def _smooth(y_true: torch.Tensor, label_smoothing: float) -> torch.Tensor:
@@ -20,10 +20,7 @@ def _smooth(y_true: torch.Tensor, label_smoothing: float) -> torch.Tensor:
 
 def _crossentropy(y_true: torch.Tensor, y_pred: torch.Tensor, from_logits: bool, reduction: str) -> torch.Tensor:
     check_same_shape(y_true, y_pred)
-    if from_logits:
-        return F.binary_cross_entropy_with_logits(y_pred, y_true, reduction=reduction)
-    epsilon = settings.epsilon()
-    return F.binary_cross_entropy(y_pred.clamp(epsilon, 1.0 - epsilon), y_true, reduction=reduction)
+    return binary_values(y_true, y_pred, from_logits, reduction)
 
 
 def binary_crossentropy(

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from torchkeras.core import settings
 from torchkeras.core.tensors import convert_to_tensor
 from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_tensors, check_same_shape
+from torchkeras.ops.nn.crossentropy import probabilities
 
 
 def _prepare(
@@ -34,12 +34,6 @@ def _prepare(
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]
     return y_true, y_pred
-
-
-def probabilities(y_pred: torch.Tensor, axis: int) -> torch.Tensor:
-    """Predictions made to sum to 1 along the axis and clipped by epsilon."""
-    epsilon = settings.epsilon()
-    return (y_pred / y_pred.sum(axis, keepdim=True)).clamp(epsilon, 1.0 - epsilon)
 
 
 def categorical_crossentropy(

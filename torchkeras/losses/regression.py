@@ -13,6 +13,7 @@ from torchkeras.losses import fused
 from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_pair
+from torchkeras.ops.nn.normalization import unit_length
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -56,16 +57,16 @@ def log_cosh(y_true: Any, y_pred: Any) -> torch.Tensor:
     return (error + F.softplus(-2.0 * error) - math.log(2.0)).mean(-1)
 
 
-def l2_normalize(x: torch.Tensor, axis: Any) -> torch.Tensor:
-    """`x` over its Euclidean norm along the axis; a norm below epsilon counts as epsilon."""
-    limit = min(1.0 / settings.epsilon(), torch.finfo(x.dtype).max)
-    return x * x.square().sum(axis, keepdim=True).rsqrt().clamp(max=limit)
+def cosine(y_true: Any, y_pred: Any, axis: int) -> torch.Tensor:
+    """`sum(l2_norm(y_true) * l2_norm(y_pred))` along the axis."""
+    y_true, y_pred = as_pair(y_true, y_pred)
+    epsilon = settings.epsilon()
+    return (unit_length(y_true, axis, epsilon) * unit_length(y_pred, axis, epsilon)).sum(axis)
 
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """`-sum(l2_norm(y_true) * l2_norm(y_pred))` along the axis: -1 where both point the same way."""
-    y_true, y_pred = as_pair(y_true, y_pred)
-    return -(l2_normalize(y_true, axis) * l2_normalize(y_pred, axis)).sum(axis)
+    return -cosine(y_true, y_pred, axis)
 
 
 @batch_mean(mean_squared_error)

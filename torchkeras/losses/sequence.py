@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from torchkeras.core.tensors import convert_to_tensor
 from torchkeras.losses.loss import FunctionLoss
+from torchkeras.ops.nn.ctc import sequence_values
 
 
 def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
@@ -30,10 +30,8 @@ def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
         )
     if y_pred.dtype in (torch.float16, torch.bfloat16):
         y_pred = y_pred.float()
-    log_prob = F.log_softmax(y_pred.transpose(0, 1), -1)
     steps = torch.full((y_pred.shape[0],), y_pred.shape[1], dtype=torch.int64, device=y_pred.device)
-    lengths = (y_true != 0).sum(-1)
-    return F.ctc_loss(log_prob, y_true.long(), steps, lengths, blank=0, reduction="none")
+    return sequence_values(y_true, y_pred, (y_true != 0).sum(-1), steps)
 
 
 class CTC(FunctionLoss):

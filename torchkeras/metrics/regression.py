@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.losses import fused
 from torchkeras.losses import regression as losses
-from torchkeras.losses.shapes import as_pair, check_broadcast, match_ranks
+from torchkeras.losses.shapes import check_broadcast, match_ranks
 from torchkeras.metrics.reduction import FunctionMetric, Mean
 
 
@@ -78,8 +78,7 @@ class RootMeanSquaredError(Mean):
 
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
     """`sum(l2_norm(y_true) * l2_norm(y_pred))` along the axis: 1 where both point the same way."""
-    y_true, y_pred = as_pair(y_true, y_pred)
-    return (losses.l2_normalize(y_true, axis) * losses.l2_normalize(y_pred, axis)).sum(axis)
+    return losses.cosine(y_true, y_pred, axis)
 
 
 class CosineSimilarity(FunctionMetric):

@@ -38,22 +38,24 @@ def binary_values(target: Tensor, output: Tensor, from_logits: bool, reduction: 
     return F.binary_cross_entropy(output.clamp(epsilon, 1.0 - epsilon), target, reduction=reduction)
 
 
-def rows_of_classes(target: Tensor, output: Tensor, axis: int) -> tuple[Tensor, Tensor, torch.Size]:
+def rows_of_classes(
+    target: Tensor, output: Tensor, axis: int, names: tuple[str, str] = ("target", "output")
+) -> tuple[Tensor, Tensor, torch.Size]:
     """Targets as a vector, predictions as a matrix with the classes last, and the shape of the result.
 
     Raises:
-        ValueError: the shapes do not go together.
+        ValueError: the shapes do not go together; the message calls the two by their `names`.
     """
     if output.dim() == 0:
-        raise ValueError("`output` must have an axis of classes. Received: output.shape=()")
+        raise ValueError(f"`{names[1]}` must have an axis of classes. Received: {names[1]}.shape=()")
     if target.dim() == output.dim() and target.shape[axis] == 1:
         target = target.squeeze(axis)
     rows = output if axis == -1 else output.movedim(axis, -1)
     shape = rows.shape[:-1]
     if target.shape != shape:
         raise ValueError(
-            "`target` must have the shape of `output` without the axis of classes. Received: "
-            f"target.shape={tuple(target.shape)}, output.shape={tuple(output.shape)}, axis={axis}"
+            f"`{names[0]}` must have the shape of `{names[1]}` without the axis of classes. Received: "
+            f"{names[0]}.shape={tuple(target.shape)}, {names[1]}.shape={tuple(output.shape)}, axis={axis}"
         )
     if len(shape) != 1:
         target, rows = target.reshape(-1), rows.reshape(-1, rows.shape[-1])

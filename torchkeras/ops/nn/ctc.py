@@ -31,6 +31,14 @@ def _describe_loss(
     return KerasTensor((output.shape[0],), "float32")
 
 
+def sequence_values(
+    target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, blank: int = 0
+) -> Tensor:
+    """The CTC loss of each sequence, in the type of the logits; arguments as in `ctc_loss`."""
+    log_prob = F.log_softmax(output, -1).transpose(0, 1)
+    return F.ctc_loss(log_prob, target.long(), output_length.long(), target_length.long(), blank, "none")
+
+
 @op(spec=_describe_loss, name="CTCLoss")
 def ctc_loss(
     target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, mask_index: int = 0
@@ -46,8 +54,7 @@ def ctc_loss(
     Raises:
         RuntimeError: the batches differ.
     """
-    log_prob = F.log_softmax(output.float(), -1).transpose(0, 1)
-    return F.ctc_loss(log_prob, target.long(), output_length.long(), target_length.long(), mask_index, "none")
+    return sequence_values(target, output.float(), target_length, output_length, mask_index)
 
 
 def _describe_paths(
