@@ -98,3 +98,16 @@ def test_compiled_as_one_graph(make, rng):
     compiled = torch.compile(ours, fullgraph=True, backend="eager")
     for a, b in zip(tree.flatten(compiled(x)), tree.flatten(ours(x))):
         torch.testing.assert_close(a, b)
+
+
+KEYS = [(0, 1), 1, [2, 0], (slice(None), [2, 0]), (1, None), (..., 2), slice(1, 3)]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+def test_indices_are_the_same_after_loading(key, rng, tmp_path):
+    x = torchkeras.Input(batch_shape=(3, 4))
+    model = torchkeras.Model(x, x[key])
+    value = torch.from_numpy(rng.normal(size=(3, 4)).astype("float32"))
+    torch.testing.assert_close(model(value), value[key])
+    model.save(tmp_path / "model.keras")
+    torch.testing.assert_close(torchkeras.models.load_model(tmp_path / "model.keras")(value), value[key])

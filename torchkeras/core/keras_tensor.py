@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from torchkeras.core import naming, registry
@@ -148,6 +149,9 @@ class KerasTensor:
     def __round__(self, ndigits: int | None = None) -> Any:
         return _op("round")(self, ndigits or 0)
 
+    def __getitem__(self, key: Any) -> Any:
+        return _op("get_item")(self, np.asarray(key) if isinstance(key, list) else key)
+
     def reshape(self, *newshape: Any) -> Any:
         sizes = newshape[0] if len(newshape) == 1 and isinstance(newshape[0], (list, tuple)) else newshape
         return _op("reshape")(self, sizes)
@@ -208,7 +212,6 @@ for _name, _function in (_BINARY | _COMPARE | _UNARY).items():
     setattr(KerasTensor, f"__{_name}__", _method(_function))
 for _name, _function in _BINARY.items():
     setattr(KerasTensor, f"__r{_name}__", _method(_function, swapped=True))
-KerasTensor.__getitem__ = _method("get_item")  # type: ignore[attr-defined]
 KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 

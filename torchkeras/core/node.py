@@ -49,7 +49,7 @@ class Node:
 
 
 def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
-    """The symbolic tensors from which `tensor` is computed and that nothing computes, in the order in which they meet."""
+    """The symbolic tensors from which `tensor` is computed and which nothing computes, as they are met."""
     sources: dict[int, KerasTensor] = {}
     seen: set[int] = set()
     waiting = [canonical(tensor)]

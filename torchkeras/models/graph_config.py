@@ -98,6 +98,8 @@ def _call_what_can(operation: Any, calls: list, operations: dict[str, Any]) -> b
     while calls:
         try:
             args, kwargs = _arguments(calls[0], operations)
+            if type(operation).__name__ == "GetItem" and isinstance(args[-1], list):
+                args = [args[0], tuple(args[-1])]  # JSON has no tuples; a list of indices goes as an array
         except _NotYetError:
             break
         operation(*args, **kwargs)
