@@ -10,6 +10,7 @@ import torch
 from tests.callbacks.callback_fakes import FakeModel
 from torchkeras.callbacks import BackupAndRestore, CallbackList, EarlyStopping, experimental, random_state
 from torchkeras.callbacks.backup_store import ARRAYS, STATE, WEIGHTS, BackupStore, CorruptBackup
+from torchkeras.core.tensors import convert_to_numpy
 
 
 class Killed(Exception):
@@ -67,6 +68,17 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(kill, save_freq, tmp
     assert rest == whole[len(whole) - len(rest) :] and len(rest) < len(whole)
     assert ending == [weight, best, wait]
     assert not (tmp_path / "backup").exists()
+
+
+def test_arrays_of_narrow_floats_come_back_with_their_values(tmp_path, rng):
+    narrow = {
+        str(dtype): convert_to_numpy(torch.from_numpy(rng.normal(size=(3, 2))).to(dtype))
+        for dtype in (torch.float16, torch.bfloat16, torch.float8_e5m2)
+    }
+    store = BackupStore(tmp_path)
+    _, state = store.read(store.write(lambda path: open(path, "w").close(), narrow))
+    for name, array in narrow.items():
+        np.testing.assert_array_equal(state[name].astype("float32"), array.astype("float32"))
 
 
 def test_interrupted_twice(tmp_path):

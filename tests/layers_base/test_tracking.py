@@ -50,6 +50,20 @@ held = pytest.mark.parametrize("kind", HELD)
 
 
 @held
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_get_weights_copies_and_set_weights_puts_back(kind, dtype):
+    holder = Holder(HELD[kind][0]()).to(dtype)
+    before, tensors = [w.detach().clone() for w in holder.weights], holder.weights
+    kept = holder.get_weights()
+    assert {w.dtype.name for w in kept} <= {str(dtype).removeprefix("torch.")}
+    with torch.no_grad():
+        for tensor in tensors:
+            tensor.add_(1.0)
+    holder.set_weights(kept)
+    assert all(torch.equal(old, new) for old, new in zip(before, holder.weights, strict=True))
+
+
+@held
 def test_names_and_counts(kind):
     make, names = HELD[kind]
     holder = Holder(make())

@@ -18,6 +18,7 @@ import numpy as np
 WEIGHTS, STATE, ARRAYS = "model.weights.h5", "state.json", "arrays.npz"
 _GENERATION = re.compile(r"generation-(\d{8})$")
 _WRITING = ".writing-"
+_OF_A_PACKAGE = 2  # NumPy's number for types that another package brought
 
 
 class CorruptBackup(OSError):
@@ -137,7 +138,8 @@ def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """The value with its arrays taken out, each replaced by its name."""
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         name = f"array_{len(arrays)}"
-        arrays[name] = value
+        # Types of ml_dtypes' lose their names in an .npz; as float32 the values are the same.
+        arrays[name] = value.astype("float32") if value.dtype.isbuiltin == _OF_A_PACKAGE else value
         return {"array": name}
     if isinstance(value, dict):
         return {"dict": {str(key): _without_arrays(item, arrays) for key, item in value.items()}}

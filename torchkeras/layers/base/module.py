@@ -17,6 +17,7 @@ from torchkeras.core.dtypes import is_float, standardize_dtype
 from torchkeras.core.random import SeedGenerator
 from torchkeras.core.sharded import dtensors, is_sharded
 from torchkeras.core.state import state
+from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
 from torchkeras.core.variable import BufferVariable, Variable, VariableInfo, as_variable
 from torchkeras.layers.base.containers import Container, attach_all, holds_layers, wrap
 
@@ -348,8 +349,8 @@ class StatefulModule(nn.Module):
                 _set_trainable(child, value)
 
     def get_weights(self) -> list[np.ndarray]:
-        """The values of `weights` as NumPy arrays."""
-        return [_to_numpy(tensor) for tensor in self.weights]
+        """Copies of the values of `weights` as NumPy arrays."""
+        return [_copy_of(tensor) for tensor in self.weights]
 
     def set_weights(self, weights: list) -> None:
         """Put values of the form of `get_weights()` in; nothing changes unless all fit.
@@ -430,13 +431,10 @@ _INTERNAL = frozenset(
 )
 
 
-def _to_numpy(tensor: torch.Tensor) -> np.ndarray:
+def _copy_of(tensor: torch.Tensor) -> np.ndarray:
     if isinstance(tensor, Variable):
         return tensor.numpy()
-    if hasattr(tensor, "full_tensor"):
-        tensor = tensor.full_tensor()
-    tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).cpu().numpy()
+    return np.array(convert_to_numpy(tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor))
 
 
 def assign(tensor: torch.Tensor, value: Any) -> None:
@@ -444,9 +442,9 @@ def assign(tensor: torch.Tensor, value: Any) -> None:
     if isinstance(tensor, Variable):
         tensor.assign(value)
         return
-    value = torch.as_tensor(np.asarray(value), dtype=tensor.dtype)
+    value = convert_to_tensor(value, tensor.dtype, tensor.device)
     if is_sharded(tensor):  # each rank keeps its part
-        value = dtensors().distribute_tensor(value.to(tensor.device), tensor.device_mesh, tensor.placements)
+        value = dtensors().distribute_tensor(value, tensor.device_mesh, tensor.placements)
     with torch.no_grad():
         tensor.copy_(value)
 
