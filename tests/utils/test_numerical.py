@@ -60,5 +60,5 @@ def test_normalize_of_lists_scalars_and_integers():
 
 @pytest.mark.parametrize("order", [0, -1, 1.5])
 def test_normalize_refuses_an_order(order):
-    with pytest.raises(ValueError, match="order must"):
+    with pytest.raises(ValueError, match="`order` must"):
         normalize(torch.ones(2), order=order)

@@ -6,12 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from torchkeras.core import registry, settings
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.ops.nn import normalization
+from torchkeras.ops.nn.encoding import hot_rows
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Any:
@@ -23,8 +20,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     """
     if isinstance(x, torch.Tensor):
         labels = (x.squeeze(-1) if x.dim() > 1 and x.shape[-1] == 1 else x).long()
-        rows = F.one_hot(labels.clamp(min=0), -1 if num_classes is None else num_classes)
-        return rows * (labels >= 0).unsqueeze(-1)
+        return hot_rows(labels, int(labels.max()) + 1 if num_classes is None else num_classes, -1, "int64")
     labels = np.asarray(x, dtype="int64")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
@@ -40,10 +36,4 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
     if isinstance(x, np.ndarray):
         norms = np.linalg.norm(x, order, axis, keepdims=True)
         return x / np.where(norms == 0, 1, norms)
-    if isinstance(x, KerasTensor):
-        return registry.lookup("keras.ops", "normalize")(x, axis=axis, order=order)
-    if not isinstance(order, int) or order < 1:
-        raise ValueError(f"order must be an integer of at least 1; received {order!r}.")
-    x = torch.atleast_1d(convert_to_tensor(x))
-    x = x if x.is_floating_point() else x.to(torch_dtype(None))
-    return F.normalize(x, p=order, dim=axis, eps=settings.epsilon())
+    return normalization.normalize(x, axis, order)
