@@ -78,8 +78,8 @@ def best_microseconds(contenders: list[Callable[[], Any]], rounds: int = 15, bud
     return [seconds * 1e6 for seconds in best]
 
 
-def overhead(row: Row) -> dict[str, Any]:
-    """One row: microseconds of the torch calls alone, of the op, and of Keras's op."""
+def overhead(row: Row) -> dict[str, Any] | None:
+    """One row: microseconds of the torch calls alone, of the op, and of Keras's op; None: no calls to make alone."""
     given = tensors(row.arrays(np.random.default_rng(0)))
     find = operator.attrgetter(row.op)  # also in a sub-namespace: image.resize
     ours, theirs = find(ops), find(keras.ops)
@@ -95,6 +95,10 @@ def overhead(row: Row) -> dict[str, Any]:
             for func, args, kwargs in recorder.calls:
                 func(*args, **kwargs)
 
+    try:
+        bare()
+    except RuntimeError:  # of vmap or of a forward gradient
+        return None
     config = row.config
     contenders = [bare, lambda: ours(*given, **config)]
     if row.keras is True:
@@ -224,7 +228,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     chosen = set(options.only.split(",")) if options.only else None
-    rows = [overhead(row) for row in first_rows() if chosen is None or row.op in chosen]
+    measured = {row.op: overhead(row) for row in first_rows() if chosen is None or row.op in chosen}
+    rows = [result for result in measured.values() if result is not None]
+    print(
+        "Not measured, for their torch calls belong inside a transform:", *(n for n, r in measured.items() if r is None)
+    )
     named = [name for name in sorted(OPS) if (chosen is None or name in chosen) and hasattr(ops, name)]
     sizes = [result for result in map(by_size, named) if result is not None]
     text = table(rows, sizes)

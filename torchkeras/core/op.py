@@ -13,15 +13,15 @@ import re
 from collections.abc import Callable
 from typing import Any, Literal, Self, TypeVar, overload
 
-import torch
 from torch import Tensor
 
 from torchkeras.core import registry, settings
+from torchkeras.core.dispatch import dispatcher
 from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.infer import infer, infer_elementwise
 from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.operation import Operation
-from torchkeras.core.promotion import FLOATS, NARROW, common, device_of, float_tensor, tensor, with_scalar
+from torchkeras.core.promotion import common, device_of, float_tensor, tensor, with_scalar
 from torchkeras.core.serialization import deserialize_keras_object
 
 OPS: dict[str, OpDef] = {}
@@ -236,114 +236,6 @@ def _without_state(module: str, class_name: str) -> Any:
     return cls.__new__(cls)
 
 
-_SOURCE = """
-def {name}({signature}):
-    if {ready}:
-        try:
-            return _function({values})
-        except Exception as error:
-            _explain(error, ({positional}), {{{named}}})
-            raise
-    return _general(({positional}), {{{named}}})
-"""
-
-
-def _dispatcher(definition: OpDef) -> Callable:
-    """A function of the same signature: straight to the function where the arguments fit, else `general`."""
-    parameters = definition.signature.parameters
-    signature, positional, named, values = [], [], [], []
-    star = False
-    for i, (name, p) in enumerate(parameters.items()):
-        if p.kind is p.KEYWORD_ONLY and not star:
-            signature.append("*")
-            star = True
-        star = star or p.kind is p.VAR_POSITIONAL
-        stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
-        signature.append(stars + name + (f"=_default{i}" if p.default is not p.empty else ""))
-        if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD):
-            named.append(f"**{name}" if stars else f"{name!r}: {name}")
-            values.append(stars + name if stars else f"{name}={name}")
-        else:
-            positional.append(stars + name)
-            values.append(stars + name)
-    source = _SOURCE.format(
-        name=definition.name,
-        signature=", ".join(signature),
-        ready=_ready(definition),
-        values=", ".join(values),
-        positional="".join(f"{value}, " for value in positional),
-        named=", ".join(named),
-    )
-    scope: dict[str, Any] = {f"_default{i}": p.default for i, p in enumerate(parameters.values())}
-    floats = FLOATS & NARROW if definition.narrow else FLOATS
-    scope |= {
-        "Tensor": Tensor,
-        "FLOATS": floats,
-        "FIT": floats if definition.floating else NARROW,
-        "BOOL": torch.bool,
-        "NUMBERS": frozenset((int, float)),
-        "PLAIN": frozenset((bool, int, float, type(None), Tensor)),
-        "_alike": _alike,
-        "_function": definition.function,
-    }
-    scope |= {"_general": definition.general, "_explain": definition.explain}
-    exec(compile(source, f"<op {definition.name}>", "exec"), scope)
-    return functools.update_wrapper(scope[definition.name], definition.function)
-
-
-def _ready(definition: OpDef) -> str:
-    """The condition, as source, under which the arguments need no conversion."""
-    parameters = definition.signature.parameters
-    floating, shared = definition.floating, definition.narrow or definition.dtype.startswith("common")
-    limited = floating or definition.narrow
-    tests: list[str] = []
-    required: list[str] = []
-    for name in definition.tensors:
-        p = parameters[name]
-        optional = f"{name} is None or " if p.default is None else ""
-        if name in definition.keep:
-            tests.append(f"({optional}isinstance({name}, Tensor))")
-        elif p.kind is p.VAR_POSITIONAL or name in definition.lists:
-            tests.append(f"_alike({name}, {shared})" + (f" and {name}[0].dtype in FIT" if limited else ""))
-        elif optional and (required or not shared):
-            fits = f" and {name}.dtype is {required[0]}.dtype" if shared else f" and {name}.dtype in FIT" * limited
-            tests.append(f"({optional}isinstance({name}, Tensor){fits})")
-        else:
-            required.append(name)
-    if not definition.tensors:  # made of numbers: what is no KerasTensor needs no conversion
-        return " and ".join(f"type({name}) in PLAIN" for name in definition.arguments) or "False"
-    checks = [f"isinstance({name}, Tensor)" for name in required]
-    if definition.scalar:  # beside a Python number a tensor keeps its type, but for integers and bool beside a float
-        first, second = required
-        kept = f"{first}.dtype in FLOATS and type({second}) in NUMBERS"
-        if not floating:
-            kept += f" or type({second}) is int and {first}.dtype is not BOOL"
-            kept += f" and {first}.dtype in FIT" if limited else ""
-        both = f"isinstance({second}, Tensor) and {first}.dtype is {second}.dtype"
-        both += f" and {first}.dtype in FIT" if limited else ""
-        return f"isinstance({first}, Tensor) and ({both} or {kept})"
-    if shared:
-        checks += [f"{required[0]}.dtype is {name}.dtype" for name in required[1:]]
-    if limited:
-        checks += [f"{name}.dtype in FIT" for name in (required[:1] if shared else required)]
-    return " and ".join(checks + tests) or "False"
-
-
-def _alike(xs: Any, shared: bool) -> bool:
-    """Whether `xs` is a list of tensors, of one type if `shared`."""
-    if not xs or not isinstance(xs, (list, tuple)):
-        return False
-    for x in xs:
-        if not isinstance(x, Tensor):
-            return False
-    if shared:
-        dtype = xs[0].dtype
-        for x in xs:
-            if x.dtype is not dtype:
-                return False
-    return True
-
-
 @overload
 def op(function: F) -> F: ...
 @overload
@@ -408,5 +300,5 @@ def op(
     definition = OpDef(function, class_name, file_module, spec, dtype, elementwise, scalar, call, keep)
     if module.startswith("keras.ops"):
         OPS[f"{module}.{function.__name__}".removeprefix("keras.ops.")] = definition
-    definition.dispatcher = _dispatcher(definition)
+    definition.dispatcher = dispatcher(definition)
     return registry.register_public(definition.dispatcher, module, function.__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _FLOATX = ("bfloat16", "float16", "float32", "float64")
-_LAYOUTS = ("channels_last", "channels_first")
+DATA_FORMATS = ("channels_last", "channels_first")
 
 _settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
@@ -73,16 +73,22 @@ def image_data_format() -> str:
 
 def set_image_data_format(data_format: str) -> None:
     """Set the default image layout: `"channels_last"` or `"channels_first"`."""
-    _settings["image_data_format"] = standardize_data_format(str(data_format).lower())
+    _settings["image_data_format"] = standardize_data_format(str(data_format))
 
 
 def standardize_data_format(data_format: str | None) -> str:
-    """The given layout, or the default for `None`; anything else is an error."""
+    """The data format's name in small letters; `None` means the setting. Raises `ValueError` on another."""
     if data_format is None:
         return _settings["image_data_format"]
-    if data_format not in _LAYOUTS:
-        raise ValueError(f"data_format must be one of {_LAYOUTS}; received {data_format!r}.")
-    return data_format
+    if data_format in DATA_FORMATS:
+        return data_format
+    name = str(data_format).lower()
+    if name not in DATA_FORMATS:
+        raise ValueError(
+            "The `data_format` argument must be one of ('channels_first', 'channels_last'). "
+            f"Received: data_format={data_format}"
+        )
+    return name
 
 
 def backend() -> str:

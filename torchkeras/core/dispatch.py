@@ -1,0 +1,125 @@
+"""The function that takes an op's place: made for its signature, a check of types above the op itself.
+
+It goes straight to the function where the arguments are what the function wants, else to `OpDef.general`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.promotion import FLOATS, NARROW
+
+if TYPE_CHECKING:
+    from torchkeras.core.op import OpDef
+
+_SOURCE = """
+def {name}({signature}):
+    if {ready}:
+        try:
+            return _function({values})
+        except Exception as error:
+            _explain(error, ({positional}), {{{named}}})
+            raise
+    return _general(({positional}), {{{named}}})
+"""
+
+
+def dispatcher(definition: OpDef) -> Callable:
+    """A function of the same signature: straight to the function where the arguments fit, else `general`."""
+    parameters = definition.signature.parameters
+    signature, positional, named, values = [], [], [], []
+    star = False
+    for i, (name, p) in enumerate(parameters.items()):
+        if p.kind is p.KEYWORD_ONLY and not star:
+            signature.append("*")
+            star = True
+        star = star or p.kind is p.VAR_POSITIONAL
+        stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
+        signature.append(stars + name + (f"=_default{i}" if p.default is not p.empty else ""))
+        if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD):
+            named.append(f"**{name}" if stars else f"{name!r}: {name}")
+            values.append(stars + name if stars else f"{name}={name}")
+        else:
+            positional.append(stars + name)
+            values.append(stars + name)
+    source = _SOURCE.format(
+        name=definition.name,
+        signature=", ".join(signature),
+        ready=_ready(definition),
+        values=", ".join(values),
+        positional="".join(f"{value}, " for value in positional),
+        named=", ".join(named),
+    )
+    scope: dict[str, Any] = {f"_default{i}": p.default for i, p in enumerate(parameters.values())}
+    floats = FLOATS & NARROW if definition.narrow else FLOATS
+    scope |= {
+        "Tensor": Tensor,
+        "FLOATS": floats,
+        "FIT": floats if definition.floating else NARROW,
+        "BOOL": torch.bool,
+        "NUMBERS": frozenset((int, float)),
+        "PLAIN": frozenset((bool, int, float, type(None), Tensor)),
+        "_alike": _alike,
+        "_function": definition.function,
+    }
+    scope |= {"_general": definition.general, "_explain": definition.explain}
+    exec(compile(source, f"<op {definition.name}>", "exec"), scope)
+    return functools.update_wrapper(scope[definition.name], definition.function)
+
+
+def _ready(definition: OpDef) -> str:
+    """The condition, as source, under which the arguments need no conversion."""
+    parameters = definition.signature.parameters
+    floating, shared = definition.floating, definition.narrow or definition.dtype.startswith("common")
+    limited = floating or definition.narrow
+    tests: list[str] = []
+    required: list[str] = []
+    for name in definition.tensors:
+        p = parameters[name]
+        optional = f"{name} is None or " if p.default is None else ""
+        if name in definition.keep:
+            tests.append(f"({optional}isinstance({name}, Tensor))")
+        elif p.kind is p.VAR_POSITIONAL or name in definition.lists:
+            tests.append(f"_alike({name}, {shared})" + (f" and {name}[0].dtype in FIT" if limited else ""))
+        elif optional and (required or not shared):
+            fits = f" and {name}.dtype is {required[0]}.dtype" if shared else f" and {name}.dtype in FIT" * limited
+            tests.append(f"({optional}isinstance({name}, Tensor){fits})")
+        else:
+            required.append(name)
+    if not definition.tensors:  # made of numbers: what is no KerasTensor needs no conversion
+        return " and ".join(f"type({name}) in PLAIN" for name in definition.arguments) or "False"
+    checks = [f"isinstance({name}, Tensor)" for name in required]
+    if definition.scalar:  # beside a Python number a tensor keeps its type, but for integers and bool beside a float
+        first, second = required
+        kept = f"{first}.dtype in FLOATS and type({second}) in NUMBERS"
+        if not floating:
+            kept += f" or type({second}) is int and {first}.dtype is not BOOL"
+            kept += f" and {first}.dtype in FIT" if limited else ""
+        both = f"isinstance({second}, Tensor) and {first}.dtype is {second}.dtype"
+        both += f" and {first}.dtype in FIT" if limited else ""
+        return f"isinstance({first}, Tensor) and ({both} or {kept})"
+    if shared:
+        checks += [f"{required[0]}.dtype is {name}.dtype" for name in required[1:]]
+    if limited:
+        checks += [f"{name}.dtype in FIT" for name in (required[:1] if shared else required)]
+    return " and ".join(checks + tests) or "False"
+
+
+def _alike(xs: Any, shared: bool) -> bool:
+    """Whether `xs` is a list of tensors, of one type if `shared`."""
+    if not xs or not isinstance(xs, (list, tuple)):
+        return False
+    for x in xs:
+        if not isinstance(x, Tensor):
+            return False
+    if shared:
+        dtype = xs[0].dtype
+        for x in xs:
+            if x.dtype is not dtype:
+                return False
+    return True
