@@ -9,19 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.convolutional.border import ConvolutionWithBorder, with_border
 from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_padding, window_lengths, with_spatial_dims
 from torchkeras.ops.nn.convolution import convolve_within
-from torchkeras.ops.nn.windows import (
-    Sides,
-    TorchView,
-    same_sides,
-    standardize_data_format,
-    standardize_tuple,
-)
+from torchkeras.ops.nn.windows import Sides, TorchView, same_sides, standardize_tuple
 
 
 class WindowLayer(Layer):

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.spatial import channel_axis
-from torchkeras.ops.nn.windows import standardize_data_format
 
 
 class BaseGlobalPooling(Layer):

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.spatial import channel_axis, spatial_dims, window_lengths, with_spatial_dims
 from torchkeras.ops.nn.pooling import max_windows, mean_windows
-from torchkeras.ops.nn.windows import TorchView, same_sides, standardize_data_format, standardize_tuple
+from torchkeras.ops.nn.windows import TorchView, same_sides, standardize_tuple
 
 
 class BasePooling(Layer):

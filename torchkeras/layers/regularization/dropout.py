@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.random import SeedGenerator, torch_generator
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
-from torchkeras.ops.nn.windows import standardize_data_format
 
 
 def check_rate(name: str, value: float) -> None:

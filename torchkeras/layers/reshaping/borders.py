@@ -7,10 +7,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_sides, with_spatial_dims
-from torchkeras.ops.nn.windows import pad_argument, standardize_data_format, standardize_tuple
+from torchkeras.ops.nn.windows import pad_argument, standardize_tuple
 
 Shape = tuple[int | None, ...]
 

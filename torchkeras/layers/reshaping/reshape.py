@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.spatial import product
-from torchkeras.ops.nn.windows import standardize_data_format
 
 Shape = tuple[int | None, ...]
 

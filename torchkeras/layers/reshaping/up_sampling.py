@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.spatial import channel_axis, spatial_dims, with_spatial_dims
-from torchkeras.ops.nn.windows import TorchView, standardize_data_format, standardize_tuple
+from torchkeras.ops.nn.windows import TorchView, standardize_tuple
 
 Shape = tuple[int | None, ...]
 INTERPOLATIONS = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic"}

@@ -12,13 +12,13 @@ from torch import Tensor
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import OPS, op
+from torchkeras.core.settings import standardize_data_format
 from torchkeras.ops.nn.windows import (
     Sides,
     TorchView,
     crop_sides,
     pad_argument,
     same_sides,
-    standardize_data_format,
     standardize_tuple,
     view_of,
 )

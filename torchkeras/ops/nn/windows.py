@@ -8,24 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from torchkeras.core import settings
+from torchkeras.core.settings import standardize_data_format
 
 Sides = tuple[int, int]
-_FORMATS = ("channels_last", "channels_first")
-
-
-def standardize_data_format(data_format: str | None) -> str:
-    """The data format's name in small letters; `None` means the setting. Raises `ValueError` on another."""
-    if data_format is None:
-        return settings.image_data_format()
-    if data_format in _FORMATS:
-        return data_format
-    name = str(data_format).lower()
-    if name not in _FORMATS:
-        raise ValueError(
-            "The `data_format` argument must be one of ('channels_first', 'channels_last'). "
-            f"Received: data_format={data_format}"
-        )
-    return name
 
 
 def standardize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -> tuple[int, ...]:
@@ -119,7 +104,7 @@ class TorchView:
         return self.sizes(standardize_tuple(value, 1 if self.lift else self.rank, name))
 
 
-_VIEWS = {(rank, form): TorchView(rank, form) for rank in (1, 2, 3) for form in _FORMATS}
+_VIEWS = {(rank, form): TorchView(rank, form) for rank in (1, 2, 3) for form in settings.DATA_FORMATS}
 
 
 def view_of(x: Tensor, data_format: str | None) -> TorchView:
