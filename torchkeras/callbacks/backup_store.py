@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from torchkeras.saving.atomic import sync_folder
+
 WEIGHTS, STATE, ARRAYS = "model.weights.h5", "state.json", "arrays.npz"
 _GENERATION = re.compile(r"generation-(\d{8})$")
 _WRITING = ".writing-"
@@ -67,7 +69,7 @@ class BackupStore:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        _sync(self.folder)
+        sync_folder(self.folder)
         for old in self.generations()[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)
         return place
@@ -123,15 +125,6 @@ def _checksum_of(value: Any) -> int:
 def _to_disk(file: Any) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    with suppress(OSError):  # some file systems can't
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -12,6 +12,7 @@ import torch
 from torchkeras.core import registry, settings
 from torchkeras.core.configurable import Configurable
 from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.ops.nn.normalization import unit_length
 
 
 class Regularizer(Configurable):
@@ -86,8 +87,7 @@ class OrthogonalRegularizer(Regularizer):
                 f"Inputs to OrthogonalRegularizer must have rank 2. Received: inputs.shape={tuple(x.shape)}"
             )
         vectors = x if self.mode == "rows" else x.t()
-        inverse_norms = vectors.square().sum(1, keepdim=True).rsqrt().clamp(max=1.0 / settings.epsilon())
-        vectors = vectors * inverse_norms
+        vectors = unit_length(vectors, 1, settings.epsilon())
         size = vectors.shape[0]
         cosines = (vectors @ vectors.t()) * (1.0 - torch.eye(size, dtype=x.dtype, device=x.device))
         pairs = size * (size - 1.0) / 2.0

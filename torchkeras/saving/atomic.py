@@ -44,7 +44,7 @@ def replacing(path: Any) -> Iterator[OutputFile]:
         with suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _check_target(target: Path) -> None:
@@ -97,7 +97,8 @@ def sweep(target: Path) -> None:
                 leftover.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until what was renamed in a folder is on the disk."""
     with suppress(OSError):  # some file systems can't
         descriptor = os.open(folder, os.O_RDONLY)
         try:
