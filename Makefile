@@ -30,6 +30,7 @@ bench: $(VENV)/installed-test  ## speed against torch and against Keras; writes 
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/optimizers.py
 	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/ops.py
 
 stress: $(VENV)/installed-test  ## the suite again and again, with new random inputs each time
 	for round in 1 2 3 4 5; do $(RUN) $(ARGS) || exit 1; done
