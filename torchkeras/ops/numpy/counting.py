@@ -51,8 +51,10 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Ten
         raise TypeError(f"bins must be an integer; received {bins!r}.")
     if bins <= 0:
         raise ValueError(f"Argument `bins` should be a non-negative integer, and not 0; received {bins}.")
-    if range is not None and (len(range) != 2 or range[1] < range[0]):
-        raise ValueError(f"Argument `range` must be a tuple of two elements, the lesser first; received {range}.")
+    if range is not None and len(range) != 2:
+        raise ValueError(f"Argument `range` must be a tuple of two elements; received {range}.")
+    if range is not None and range[1] < range[0]:
+        raise ValueError(f"The second element of `range` must be greater than the first; received {range}.")
     if x.dim() != 1:
         raise ValueError(f"Input tensor must be 1-dimensional; received the shape {tuple(x.shape)}.")
     if range is not None:
