@@ -58,7 +58,7 @@ def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
     """A copy of `inputs` whose block that begins at `start_indices` holds `updates`."""
     result = inputs.clone()
     if not _on_device(start_indices):
-        result[_block(start_indices, updates.shape)] = updates.to(inputs.dtype)
+        result[_block(start_indices, updates.shape)] = updates  # cast by torch
         return result
     places = [_places(start_indices[axis], inputs.shape[axis], size) for axis, size in enumerate(updates.shape)]
     grid = [torch.reshape(p, [-1 if i == axis else 1 for i in range(len(places))]) for axis, p in enumerate(places)]
@@ -67,16 +67,18 @@ def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
 
 def _on_device(starts: Any) -> bool:
     """Whether reading the indices would wait for a device (or can't be done: in a graph, on `meta`)."""
-    tensors = [starts] if isinstance(starts, Tensor) else [x for x in starts if isinstance(x, Tensor)]
-    return any(x.device.type != "cpu" or torch.compiler.is_compiling() for x in tensors)
+    for x in (starts,) if isinstance(starts, Tensor) else starts:
+        if isinstance(x, Tensor) and (not x.is_cpu or torch.compiler.is_compiling()):
+            return True
+    return False
 
 
 def _block(starts: Any, sizes: Sequence[int]) -> tuple:
-    starts = starts.tolist() if hasattr(starts, "tolist") else [int(start) for start in starts]
-    return tuple(
-        builtins.slice(start, None if size == -1 or start < 0 <= start + size else start + size)
-        for start, size in zip(starts, sizes)
-    )
+    block = []
+    for start, size in zip(starts.tolist() if hasattr(starts, "tolist") else starts, sizes):
+        start = start if start.__class__ is int else int(start)
+        block.append(builtins.slice(start, None if size == -1 or start < 0 <= start + size else start + size))
+    return tuple(block)
 
 
 def _places(start: Any, whole: int, size: int) -> Tensor:

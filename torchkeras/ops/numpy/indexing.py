@@ -14,20 +14,22 @@ from torchkeras.core.promotion import common
 from torchkeras.ops.numpy.axes import positive_axis, tuple_of
 from torchkeras.ops.numpy.reduction import SUMMED
 
+_PLACES = frozenset((torch.int32, torch.int64))  # the types that torch takes for indices
+
 
 @op(keep=("indices",))
 def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     """The elements at `indices` along `axis` (default: of the flattened tensor); negative ones count from the end."""
     if axis is None:
         x, axis = x.reshape(-1), 0
-    else:
+    elif not 0 <= axis < x.dim():
         axis = positive_axis(axis, x.dim())
-    size = x.shape[axis]
-    flat = indices if indices.dim() == 1 else indices.reshape(-1)
-    flat = flat if flat.dtype is torch.int64 or flat.dtype is torch.int32 else flat.long()
-    flat = torch.where(flat < 0, flat + size, flat)
+    shape, vector = x.shape, indices.dim() == 1
+    flat = indices if vector else indices.reshape(-1)
+    flat = flat if flat.dtype in _PLACES else flat.long()
+    flat = torch.where(flat < 0, flat + shape[axis], flat)
     picked = torch.index_select(x, axis, flat)
-    return picked if indices.dim() == 1 else picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+    return picked if vector else picked.reshape((*shape[:axis], *indices.shape, *shape[axis + 1 :]))
 
 
 def _taken_along(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
@@ -147,9 +149,12 @@ def select(condlist: list[Tensor], choicelist: list[Tensor], default: Any = 0) -
     if not condlist or not choicelist:
         raise ValueError(f"select() needs conditions and choices; received {len(condlist)} and {len(choicelist)}.")
     result = default
-    for condition, choice in reversed(list(zip(condlist, choicelist))):
-        weak = choice.is_floating_point() and isinstance(result, (int, float))
-        if not weak and (not isinstance(result, Tensor) or result.dtype is not choice.dtype):
+    for condition, choice in list(zip(condlist, choicelist))[::-1]:
+        if isinstance(result, Tensor):
+            fits = result.dtype is choice.dtype
+        else:  # a number is weak beside floats
+            fits = isinstance(result, (int, float)) and choice.is_floating_point()
+        if not fits:
             choice, result = common((choice, result))
         result = torch.where(condition, choice, result)
     return result

@@ -114,8 +114,10 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
     if isinstance(constant_values, Tensor):
         inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), flat)
         return torch.where(inside, torch.nn.functional.pad(x, flat), constant_values.to(x.dtype))
-    value = constant_values or 0
-    return torch.nn.functional.pad(x, flat, value=value if x.is_floating_point() or x.is_complex() else int(value))
+    value = constant_values or None
+    if value is not None and not (x.is_floating_point() or x.is_complex()):
+        value = int(value)
+    return torch.nn.functional.pad(x, flat, value=value)
 
 
 @lru_cache(1024)
