@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -44,15 +45,22 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
         return x.to(target)
     if target == torch.bool:
         return x > 0  # its range is 0 to 1
-    (low, high), (own_low, own_high) = _range(target), _range(x.dtype)
-    low, high = max(low, own_low), min(high, own_high)
+    low, high = _limits(x.dtype, target)
     if not x.dtype.is_floating_point:
-        return torch.clamp(x, int(low), int(high)).to(target)
+        return torch.clamp(x, low, high).to(target)
     inside = torch.clamp(x, low, high).to(target)
     if target.is_floating_point or high < 2 / torch.finfo(x.dtype).eps:
         return inside
     # The greatest integer is no float: the float next to it lies beyond.
     return torch.where(x >= high, int(high), inside)
+
+
+@lru_cache(None)
+def _limits(own: torch.dtype, target: torch.dtype) -> tuple[Any, Any]:
+    """The least and the greatest value that both types hold."""
+    (low, high), (own_low, own_high) = _range(target), _range(own)
+    low, high = max(low, own_low), min(high, own_high)
+    return (low, high) if own.is_floating_point else (int(low), int(high))
 
 
 def _range(dtype: torch.dtype) -> tuple[Any, Any]:

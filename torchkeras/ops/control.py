@@ -68,7 +68,7 @@ def _switch_spec(index: Any, branches: Sequence[Callable], *operands: Any) -> An
 @op(call=("index", "branches", "operands"), spec=_switch_spec, file_module="keras.src.ops.core")
 def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
     """`branches[index](*operands)`; an index out of range means the first or the last branch."""
-    operands = tuple(tree.map_structure(tensor, operand) for operand in operands)
+    operands = tuple([x if isinstance(x, Tensor) else tree.map_structure(tensor, x) for x in operands])
     if _no_value(index):
         return branches[0](*operands)
     if _in_graph(index):
@@ -104,15 +104,17 @@ def while_loop(cond: Callable, body: Callable, loop_vars: Any, maximum_iteration
     on tensors makes them keep shape and type, and no gradient flows through the loop.
     """
     many = isinstance(loop_vars, (list, tuple))
-    values = tuple(tree.map_structure(tensor, value) for value in (loop_vars if many else (loop_vars,)))
+    values = loop_vars if many else (loop_vars,)
+    values = tuple([x if isinstance(x, Tensor) else tree.map_structure(tensor, x) for x in values])
     turns = 0
     while maximum_iterations is None or turns < maximum_iterations:
         goes_on = cond(*values)
-        if _no_value(goes_on):
-            break
-        if _in_graph(goes_on):
-            values = _while_in_graph(cond, body, values, maximum_iterations)
-            break
+        if isinstance(goes_on, Tensor):
+            if goes_on.is_meta:
+                break
+            if torch.compiler.is_compiling():
+                values = _while_in_graph(cond, body, values, maximum_iterations)
+                break
         if not goes_on:
             break
         values = _as_tuple(body(*values), many)

@@ -20,6 +20,10 @@ class _Pattern(NamedTuple):
 
     left: tuple[tuple[str, ...], ...]
     right: tuple[tuple[str, ...], ...]
+    names: list[str]  # of the axes on the left
+    order: list[int] | None  # of these on the right, unless it is the same
+    split: bool  # whether a group on the left is no single axis
+    joined: bool  # so on the right
 
 
 @op(call=("pattern", "axes_lengths"), file_module="keras.src.ops.einops")
@@ -32,16 +36,14 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
         ValueError: the pattern is malformed, its sides name different axes, or it does not fit the shape.
     """
     parsed = _parse(pattern, tensor.dim())
-    sizes = _sizes(parsed.left, tuple(tensor.shape), axes_lengths, pattern)
-    names = [name for group in parsed.left for name in group]
-    order = [names.index(name) for group in parsed.right for name in group]
-    if len(names) != len(parsed.left):
-        tensor = torch.reshape(tensor, [sizes[name] for name in names])
-    elif () in parsed.left:
-        tensor = torch.reshape(tensor, [sizes[name] for name in names])
-    if order != sorted(order):
-        tensor = torch.permute(tensor, order)
-    if all(len(group) == 1 for group in parsed.right):
+    sizes: dict[str, int] = {}
+    if parsed.split or parsed.joined or axes_lengths:
+        sizes = _sizes(parsed.left, tuple(tensor.shape), axes_lengths, pattern)
+    if parsed.split:
+        tensor = torch.reshape(tensor, [sizes[name] for name in parsed.names])
+    if parsed.order is not None:
+        tensor = torch.permute(tensor, parsed.order)
+    if not parsed.joined:
         return tensor
     return torch.reshape(tensor, [_product([sizes[name] for name in group]) for group in parsed.right])
 
@@ -65,7 +67,11 @@ def _parse(pattern: str, rank: int) -> _Pattern:
         raise ValueError(f"rearrange(): both sides name the same axes; {sorted(only)} stand on one of {pattern!r}.")
     if len(left) != rank:
         raise ValueError(f"rearrange(): {pattern!r} describes {len(left)} axes; received a tensor of {rank}.")
-    return _Pattern(tuple(map(tuple, left)), tuple(map(tuple, right)))
+    names = [name for group in left for name in group]
+    order = [names.index(name) for group in right for name in group]
+    split, joined = (any(len(group) != 1 for group in side) for side in (left, right))
+    moved = order if order != sorted(order) else None
+    return _Pattern(tuple(map(tuple, left)), tuple(map(tuple, right)), names, moved, split, joined)
 
 
 def _groups(side: str, pattern: str) -> list[list[str]]:

@@ -24,6 +24,8 @@ def _repeated(structure: Any, size: int | None) -> Any:
 
 
 def _tensors(structure: Any) -> Any:
+    if isinstance(structure, Tensor):
+        return structure
     return tree.map_structure(lambda x: x if x is None or isinstance(x, KerasTensor) else tensor(x), structure)
 
 
@@ -76,7 +78,8 @@ def _scanned(f: Callable, carry: Any, xs: Any, length: int | None, reverse: bool
     for row in reversed(rows) if reverse else rows:
         carry, y = f(carry, row)
         outputs.append(y)
-    return carry, tree.map_structure(_stacked, *(reversed(outputs) if reverse else outputs))
+    outputs = outputs[::-1] if reverse else outputs
+    return carry, _stacked(*outputs) if isinstance(outputs[0], Tensor) else tree.map_structure(_stacked, *outputs)
 
 
 def _rows(xs: Any) -> list:

@@ -24,7 +24,7 @@ def _border(size: int | None, border: Border, names: tuple[str, str, str], sign:
         ValueError: not two are given, or one is negative.
     """
     before, after, target = border
-    if sum(value is None for value in border) != 1:
+    if border.count(None) != 1:
         raise ValueError(
             f"Must specify exactly two of {', '.join(names)}. "
             f"Received: {', '.join(f'{name}={value}' for name, value in zip(names, border))}"
@@ -44,14 +44,18 @@ def _border(size: int | None, border: Border, names: tuple[str, str, str], sign:
     return before, after, target
 
 
+_NAMES = {
+    kind: ((f"top_{kind}", f"bottom_{kind}", "target_height"), (f"left_{kind}", f"right_{kind}", "target_width"))
+    for kind in ("padding", "cropping")
+}
+
+
 def _borders(images: Any, axis: int, vertical: Border, horizontal: Border, kind: str) -> tuple[int, Border, Border]:
     sign = 1 if kind == "padding" else -1
     height = -3 if axis == -1 else -2
-    return (
-        height,
-        _border(images.shape[height], vertical, (f"top_{kind}", f"bottom_{kind}", "target_height"), sign),
-        _border(images.shape[height + 1], horizontal, (f"left_{kind}", f"right_{kind}", "target_width"), sign),
-    )
+    rows, columns = images.shape[height], images.shape[height + 1]
+    above, beside = _NAMES[kind]
+    return height, _border(rows, vertical, above, sign), _border(columns, horizontal, beside, sign)
 
 
 def _resized(images: Any, height: int, new_height: int | None, new_width: int | None) -> KerasTensor:

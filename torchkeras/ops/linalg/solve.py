@@ -74,7 +74,8 @@ def logdet(x: Tensor) -> Tensor:
 
 def _require_fit(a: Tensor, b: Tensor) -> None:
     require_square(a)
-    if b.dim() >= a.dim() and a.shape[-2] != b.shape[-2]:
+    shape, other = a.shape, b.shape
+    if len(other) >= len(shape) and shape[-2] != other[-2]:
         raise ValueError(
             "Incompatible shapes between `a` and `b`. Expected `a.shape[-2] == b.shape[-2]`. "
             f"Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}."

@@ -35,8 +35,8 @@ def attend(
         bias: added to the scores, to be broadcast to `(batch, heads, steps, sources)`.
         flash: `True` for the flash kernel or an error, `False` for any other.
     """
+    grouped = query.shape[2] != key.shape[2]
     query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-    grouped = query.size(1) != key.size(1)
     arguments = (query, key, value, bias, dropout, causal)
     if flash is None:
         return F.scaled_dot_product_attention(*arguments, scale=scale, enable_gqa=grouped).transpose(1, 2)

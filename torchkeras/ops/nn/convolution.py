@@ -58,14 +58,20 @@ def convolve_transposed(
 ) -> Tensor:
     """The transposed convolution of `(N, C, *spatial)` with a kernel `(in, out, *window)`, cut by `crops`."""
     function = F.conv_transpose2d if x.dim() == 4 else F.conv_transpose3d
+    borders, extra, rest = _ends(tuple(crops), strides, dilation)
+    y = function(x, kernel, None, strides, borders, extra, 1, dilation)
+    return y if rest is None else F.pad(y, rest)
+
+
+@functools.lru_cache(1024)
+def _ends(crops: Sequence[Sides], strides: Sequence[int], dilation: Sequence[int]) -> tuple[list, list, tuple | None]:
+    """Crops as torch takes them, border and `output_padding`, and what must be padded or cut after that."""
     borders = [before for before, _ in crops]
     longer = [before - after for before, after in crops]  # what the end has beyond a border as before
     most = [max(steps) - 1 for steps in zip(strides, dilation)]  # torch takes no more as output_padding
     extra = [min(max(more, 0), limit) for more, limit in zip(longer, most)]
-    y = function(x, kernel, None, strides, borders, extra, 1, dilation)
-    if longer == extra:
-        return y
-    return F.pad(y, pad_argument([(0, more - given) for more, given in zip(longer, extra)]))
+    rest = [(0, more - given) for more, given in zip(longer, extra)]
+    return borders, extra, None if longer == extra else pad_argument(rest)
 
 
 def grouped_kernel(view: TorchView, kernel: Tensor) -> Tensor:
@@ -123,8 +129,8 @@ def conv(
     """
     view = view_of(inputs, data_format)
     x = view.enter(inputs)
-    channels, groups = x.size(1), 1
-    if kernel.dim() != inputs.dim() or channels != kernel.size(-2):
+    channels, groups = x.shape[1], 1
+    if kernel.dim() != inputs.dim() or channels != kernel.shape[-2]:
         groups = max(channels // kernel.size(-2), 1)
         _check_kernel(inputs, kernel, channels, groups * kernel.size(-2))
     steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
@@ -196,6 +202,17 @@ def conv_transpose(
     extras: Sequence[int | None] = (None,) * view.rank
     if output_padding is not None:
         extras = view.sizes(standardize_tuple(output_padding, inputs.dim() - 2, "output_padding", allow_zero=True), 0)
-    windows = [(size - 1) * rate + 1 for size, rate in zip(weight.shape[2:], dilation)]
-    crops = [crop_sides(*dims) for dims in zip(windows, steps, (padding,) * view.rank, extras)]
+    crops = _crops(weight.shape[2:], steps, dilation, padding, extras)
     return view.leave(convolve_transposed(x, weight, steps, crops, dilation))
+
+
+@functools.lru_cache(1024)
+def _crops(
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    padding: str,
+    extras: Sequence[int | None],
+) -> tuple[Sides, ...]:
+    windows = [(size - 1) * rate + 1 for size, rate in zip(window, dilation)]
+    return tuple(crop_sides(n, step, padding, extra) for n, step, extra in zip(windows, strides, extras))

@@ -87,7 +87,7 @@ def batch_normalization(
         RuntimeError: a vector has another length.
     """
     if not (mean.requires_grad or variance.requires_grad):  # torch's kernel has no gradient for these
-        last = axis % x.dim() == x.dim() - 1  # rows of channels are what it is fastest at
+        last = axis == -1 or axis % x.dim() == x.dim() - 1  # rows of channels are what it is fastest at
         y = x.reshape(-1, x.shape[-1]) if last else x.movedim(axis, 1)
         y = torch.batch_norm(y, scale, offset, mean, variance, False, 0.0, epsilon, torch.backends.cudnn.enabled)
         return y.view(x.shape) if last else y.movedim(1, axis)
@@ -147,7 +147,7 @@ def _over_last_axes(
         if w is not None and w.dtype is not y.dtype:
             weights = tuple(None if w is None else w.to(y.dtype) for w in weights)
     if axis == -1:
-        y = function(y, y.shape[-1:], *weights, epsilon)
+        y = function(y, (y.shape[-1],), *weights, epsilon)
     else:
         axes = sorted(one % x.dim() for one in ((axis,) if isinstance(axis, int) else axis))
         last = tuple(range(-len(axes), 0))

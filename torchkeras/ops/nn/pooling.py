@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.op import op
-from torchkeras.ops.nn.windows import Sides, TorchView, pad_argument, same_sides, standardize_tuple, view_of
+from torchkeras.ops.nn.windows import Sides, pad_argument, same_sides, view_of
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
@@ -90,7 +90,7 @@ def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None 
     """The greatest value of each of `output_size` windows along the spatial dimensions; inputs as in `max_pool`."""
     view = view_of(inputs, data_format)
     pool = F.adaptive_max_pool2d if view.rank == 2 else F.adaptive_max_pool3d
-    return view.leave(pool(view.enter(inputs), _lengths(view, inputs, output_size)))
+    return view.leave(pool(view.enter(inputs), view.steps(output_size, "output_size", allow_zero=True)))
 
 
 @op
@@ -98,8 +98,4 @@ def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | N
     """The mean of each of `output_size` windows along the spatial dimensions; inputs as in `max_pool`."""
     view = view_of(inputs, data_format)
     pool = F.adaptive_avg_pool2d if view.rank == 2 else F.adaptive_avg_pool3d
-    return view.leave(pool(view.enter(inputs), _lengths(view, inputs, output_size)))
-
-
-def _lengths(view: TorchView, inputs: Tensor, output_size: Any) -> tuple[int, ...]:
-    return view.sizes(standardize_tuple(output_size, inputs.dim() - 2, "output_size", allow_zero=True))
+    return view.leave(pool(view.enter(inputs), view.steps(output_size, "output_size", allow_zero=True)))

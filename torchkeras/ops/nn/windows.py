@@ -97,11 +97,11 @@ class TorchView:
         """One number a torch dimension: windows, strides, dilations (`fill` 1), or paddings (`fill` 0)."""
         return (fill, *values) if self.lift else tuple(values)
 
-    def steps(self, value: Any, name: str) -> tuple[int, ...]:
+    def steps(self, value: Any, name: str, allow_zero: bool = False) -> tuple[int, ...]:
         """An integer, or one a spatial dimension, as `sizes`. Raises `ValueError` on another number or sign."""
         if value.__class__ is int and value in self.small:
             return self.small[value]
-        return self.sizes(standardize_tuple(value, 1 if self.lift else self.rank, name))
+        return self.sizes(standardize_tuple(value, 1 if self.lift else self.rank, name, allow_zero))
 
 
 _VIEWS = {(rank, form): TorchView(rank, form) for rank in (1, 2, 3) for form in settings.DATA_FORMATS}

@@ -159,11 +159,11 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
     x1 = x1 if axisa == -1 else x1.movedim(axisa, -1)
     x2 = x2 if axisb == -1 else x2.movedim(axisb, -1)
     sizes = x1.shape[-1], x2.shape[-1]
-    if not {*sizes} <= {2, 3}:
-        raise ValueError(f"cross() takes vectors of 2 or 3 numbers; received {sizes[0]} and {sizes[1]}.")
-    if sizes == (2, 2):
-        return x1[..., 0] * x2[..., 1] - x1[..., 1] * x2[..., 0]
     if sizes != (3, 3):
+        if not {*sizes} <= {2, 3}:
+            raise ValueError(f"cross() takes vectors of 2 or 3 numbers; received {sizes[0]} and {sizes[1]}.")
+        if sizes == (2, 2):
+            return x1[..., 0] * x2[..., 1] - x1[..., 1] * x2[..., 0]
         x1, x2 = (x if x.shape[-1] == 3 else torch.nn.functional.pad(x, (0, 1)) for x in (x1, x2))
     if x1.dim() != x2.dim():  # other sizes broadcast in the product itself
         x1, x2 = torch.broadcast_tensors(x1, x2)
