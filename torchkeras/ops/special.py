@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.op import op
+from torchkeras.ops.numpy.axes import ALL_AXES
 
 op = functools.partial(op, file_module="keras.src.ops.math")
 
@@ -40,4 +41,4 @@ def rsqrt(x: Tensor) -> Tensor:
 @op(dtype="float")
 def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """`log(sum(exp(x)))` along `axis` (default all), without overflow."""
-    return torch.logsumexp(x, tuple(range(x.dim())) if axis is None else axis, keepdim=keepdims)
+    return torch.logsumexp(x, ALL_AXES[x.dim()] if axis is None else axis, keepdim=keepdims)

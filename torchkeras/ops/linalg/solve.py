@@ -73,8 +73,9 @@ def logdet(x: Tensor) -> Tensor:
 
 
 def _require_fit(a: Tensor, b: Tensor) -> None:
-    require_square(a)
     shape, other = a.shape, b.shape
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        require_square(a)
     if len(other) >= len(shape) and shape[-2] != other[-2]:
         raise ValueError(
             "Incompatible shapes between `a` and `b`. Expected `a.shape[-2] == b.shape[-2]`. "

@@ -89,7 +89,8 @@ def batch_normalization(
     if not (mean.requires_grad or variance.requires_grad):  # torch's kernel has no gradient for these
         last = axis == -1 or axis % x.dim() == x.dim() - 1  # rows of channels are what it is fastest at
         y = x.reshape(-1, x.shape[-1]) if last else x.movedim(axis, 1)
-        y = torch.batch_norm(y, scale, offset, mean, variance, False, 0.0, epsilon, torch.backends.cudnn.enabled)
+        cudnn = x.is_cuda and torch.backends.cudnn.enabled
+        y = torch.batch_norm(y, scale, offset, mean, variance, False, 0.0, epsilon, cudnn)
         return y.view(x.shape) if last else y.movedim(1, axis)
     factor = torch.rsqrt(variance + epsilon)
     factor = factor if scale is None else factor * scale

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 NO_AXES: tuple = ((), [])
+ALL_AXES = tuple(tuple(range(rank)) for rank in range(65))  # of a tensor of each rank that torch has
 
 
 def over_nothing(x: Tensor) -> tuple[Tensor, int, bool]:
@@ -18,7 +19,7 @@ def over_nothing(x: Tensor) -> tuple[Tensor, int, bool]:
 def over(x: Tensor, axis: Any, keepdims: bool) -> tuple[Tensor, Any, bool]:
     """What a reduction of torch that knows no `None` is to be called with."""
     if axis is None:
-        return x, tuple(range(x.dim())), keepdims
+        return x, ALL_AXES[x.dim()], keepdims
     return over_nothing(x) if axis in NO_AXES else (x, axis, keepdims)
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
-from torchkeras.ops.numpy.axes import positive_axis, tuple_of
+from torchkeras.ops.numpy.axes import ALL_AXES, positive_axis, tuple_of
 
 
 @op
 def flip(x: Tensor, axis: Any = None) -> Tensor:
     """In reversed order along `axis` (default all)."""
-    return torch.flip(x, tuple(range(x.dim())) if axis is None else tuple_of(axis))
+    return torch.flip(x, ALL_AXES[x.dim()] if axis is None else tuple_of(axis))
 
 
 @op
