@@ -40,7 +40,8 @@ SIZES = (1, 1_000, 1_000_000)
 LIMIT = 0.5  # microseconds above torch
 SLOWER = 1.05  # times Keras's
 # Calls that read what a tensor is: part of an op's own cost.
-READS = {"__get__", "dim", "size", "is_floating_point", "is_complex", "numel", "__len__"}
+READS = {"dim", "size", "is_floating_point", "is_complex", "numel", "__len__"}
+VIEWS = {"real", "imag", "mH", "mT", "H", "T"}  # attributes that are calls of torch
 REDUCTIONS = set(
     "sum mean max min prod var std any all argmax argmin cumsum cumprod sort argsort median flip ravel count_nonzero "
     "nansum nanmean diff norm".split()
@@ -55,7 +56,9 @@ class Recorder(TorchFunctionMode):
         self.calls: list[tuple[Callable, tuple, dict]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if getattr(func, "__name__", "") not in READS:
+        name = getattr(func, "__name__", "")
+        view = name == "__get__" and getattr(func.__self__, "__name__", "") in VIEWS
+        if view or name not in READS and name != "__get__":
             self.calls.append((func, args, kwargs or {}))
         return func(*args, **(kwargs or {}))
 

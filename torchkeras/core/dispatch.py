@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,7 +64,7 @@ def dispatcher(definition: OpDef) -> Callable:
         "FIT": floats if definition.floating else NARROW,
         "BOOL": torch.bool,
         "NUMBERS": frozenset((int, float)),
-        "PLAIN": frozenset((bool, int, float, type(None), Tensor)),
+        "PLAIN": frozenset((bool, int, float, type(None), Tensor, FunctionType)),
         "_alike": _alike,
         "_function": definition.function,
     }
