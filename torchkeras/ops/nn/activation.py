@@ -188,7 +188,8 @@ def sparse_plus(x: Tensor) -> Tensor:
 @op
 def sparse_sigmoid(x: Tensor) -> Tensor:
     """0 below -1, `(x + 1) / 2` up to 1, 1 above."""
-    return F.hardtanh(0.5 * x + 0.5, 0.0, 1.0)  # its gradient is 0 at both ends, as Keras's; clamp's is not
+    x = x if x.is_floating_point() else x * 1.0
+    return 0.5 * F.hardtanh(x) + 0.5  # whose gradient is 0 at both ends, as Keras's; clamp's is not
 
 
 @op
