@@ -5,9 +5,11 @@ It goes straight to the function where the arguments are what the function wants
 
 from __future__ import annotations
 
+import builtins
 import functools
+import inspect
 from collections.abc import Callable
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from torchkeras.core.op import OpDef
 
 _SOURCE = """
-def {name}({signature}):
+def op({signature}):
     if {ready}:
         try:
             return _function({values})
@@ -35,13 +37,13 @@ def dispatcher(definition: OpDef) -> Callable:
     parameters = definition.signature.parameters
     signature, positional, named, values = [], [], [], []
     star = False
-    for i, (name, p) in enumerate(parameters.items()):
+    for name, p in parameters.items():
         if p.kind is p.KEYWORD_ONLY and not star:
             signature.append("*")
             star = True
         star = star or p.kind is p.VAR_POSITIONAL
         stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
-        signature.append(stars + name + (f"=_default{i}" if p.default is not p.empty else ""))
+        signature.append(stars + name + ("=None" if p.default is not p.empty else ""))
         if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD):
             named.append(f"**{name}" if stars else f"{name!r}: {name}")
             values.append(stars + name if stars else f"{name}={name}")
@@ -49,28 +51,30 @@ def dispatcher(definition: OpDef) -> Callable:
             positional.append(stars + name)
             values.append(stars + name)
     source = _SOURCE.format(
-        name=definition.name,
         signature=", ".join(signature),
         ready=_ready(definition),
         values=", ".join(values),
         positional="".join(f"{value}, " for value in positional),
         named=", ".join(named),
     )
-    scope: dict[str, Any] = {f"_default{i}": p.default for i, p in enumerate(parameters.values())}
     floats = FLOATS & NARROW if definition.narrow else FLOATS
-    scope |= {
-        "Tensor": Tensor,
-        "FLOATS": floats,
-        "FIT": floats if definition.floating else NARROW,
-        "BOOL": torch.bool,
-        "NUMBERS": frozenset((int, float)),
-        "PLAIN": frozenset((bool, int, float, type(None), Tensor, FunctionType)),
-        "_alike": _alike,
-        "_function": definition.function,
+    scope = _SCOPE | {"FLOATS": floats, "FIT": floats if definition.floating else NARROW}
+    scope |= {"_function": definition.function, "_general": definition.general, "_explain": definition.explain}
+    # A code object of its own: torch.compile counts what it compiled by code object.
+    code = _code(source).replace(co_name=definition.name, co_filename=f"<op {definition.name}>")
+    given = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+    keywords = {
+        name: given.pop(name) for name in list(given) if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
     }
-    scope |= {"_general": definition.general, "_explain": definition.explain}
-    exec(compile(source, f"<op {definition.name}>", "exec"), scope)
-    return functools.update_wrapper(scope[definition.name], definition.function)
+    function = FunctionType(code, scope, definition.name, tuple(given.values()))
+    function.__kwdefaults__ = keywords or None
+    return functools.update_wrapper(function, definition.function)
+
+
+@functools.lru_cache(None)
+def _code(source: str) -> CodeType:
+    """The code of the function that `source` defines; ops of the same form share the work."""
+    return next(part for part in compile(source, "<op>", "exec").co_consts if isinstance(part, CodeType))
 
 
 def _ready(definition: OpDef) -> str:
@@ -124,3 +128,14 @@ def _alike(xs: Any, shared: bool) -> bool:
             if x.dtype is not dtype:
                 return False
     return True
+
+
+# What the sources name, beside what each op adds.
+_SCOPE: dict[str, Any] = {
+    "__builtins__": builtins,
+    "Tensor": Tensor,
+    "BOOL": torch.bool,
+    "NUMBERS": frozenset((int, float)),
+    "PLAIN": frozenset((bool, int, float, type(None), Tensor, FunctionType)),
+    "_alike": _alike,
+}
