@@ -81,6 +81,20 @@ def best_microseconds(contenders: list[Callable[[], Any]], rounds: int = 15, bud
     return [seconds * 1e6 for seconds in best]
 
 
+def replay(calls: list[tuple[Callable, tuple, dict]]) -> Callable[[], Any]:
+    """A function that makes the calls again, one a line, as they would stand in a program."""
+    scope: dict[str, Any] = {}
+    lines = ["def bare():", "    pass"]
+    for i, (func, args, kwargs) in enumerate(calls):
+        values = {f"a{i}_{j}": value for j, value in enumerate(args)}
+        named = {f"k{i}_{name}": value for name, value in kwargs.items()}
+        scope |= {f"f{i}": func, **values, **named}
+        given = [*values, *(f"{name}=k{i}_{name}" for name in kwargs)]
+        lines.append(f"    f{i}({', '.join(given)})")
+    exec("\n".join(lines), scope)
+    return scope["bare"]
+
+
 def overhead(row: Row) -> dict[str, Any] | None:
     """One row: microseconds of the torch calls alone, of the op, and of Keras's op; None: no calls to make alone."""
     given = tensors(row.arrays(np.random.default_rng(0)))
@@ -88,15 +102,7 @@ def overhead(row: Row) -> dict[str, Any] | None:
     ours, theirs = find(ops), find(keras.ops)
     with Recorder() as recorder:
         ours(*given, **row.config)
-    # One call is timed as a plain call; several need a loop, whose cost is taken off.
-    if len(recorder.calls) == 1:
-        func, args, kwargs = recorder.calls[0]
-        bare = lambda: func(*args, **kwargs)
-    else:
-
-        def bare() -> None:
-            for func, args, kwargs in recorder.calls:
-                func(*args, **kwargs)
+    bare = replay(recorder.calls)
 
     try:
         bare()
