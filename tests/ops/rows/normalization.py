@@ -7,13 +7,14 @@ from tests.ops.row import Row, floats, positive
 TYPES = ("float16", "bfloat16", "float64")
 
 
-def far_from_zero(rng):
+def far_from_zero(*shape):
     """Values whose mean is great beside their spread: there Keras's mean of squares minus squared mean has no digit."""
-    return rng.uniform(-1, 1, (4, 50)).astype("float32") + 3000
+    return floats(*shape, low=2999, high=3001)
 
 
 def mean_and_variance(x, axis):
     x = x.astype("float64")
+    axis = tuple(axis) if isinstance(axis, list) else axis
     return x.mean(axis), x.var(axis)
 
 
@@ -35,7 +36,17 @@ ROWS = [
     Row("moments", (floats(2, 3, 4), [0, 1]), dtypes=TYPES),
     Row("moments", (floats(2, 3, 4), 1), {"keepdims": True}),
     Row("moments", (floats(2, 3, 4), [0, 1, 2])),
-    Row("moments", (far_from_zero, 1), keras="cancellation", reference=mean_and_variance),
+    Row("moments", (floats(2, 50, 60, 3), [0, 1, 2])),
+    *(
+        Row("moments", (far_from_zero(*shape), axes), keras="cancellation", reference=mean_and_variance)
+        for shape, axes in [
+            ((4, 50), 1),
+            ((50, 4), 0),
+            ((4, 50), [0, 1]),
+            ((2, 5, 4, 3), [0, 1, 2]),
+            ((2, 50, 60, 3), [0, 1, 2]),
+        ]
+    ),
     Row("batch_normalization", (floats(2, 3, 4), floats(4), positive(4), -1), dtypes=TYPES),
     Row("batch_normalization", (floats(2, 3, 4), floats(3), positive(3), 1, floats(3), floats(3)), dtypes=TYPES),
     Row("batch_normalization", (floats(2, 3, 5, 4), floats(4), positive(4), 3, floats(4), floats(4), 0.1)),

@@ -25,8 +25,7 @@ def moments(
 ) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance along `axes`; float16 is computed in float32 and cut to what float16 holds.
 
-    The variance is the mean of squared distances from the mean, in steps that on CPU take a tenth of
-    `torch.var_mean`'s time.
+    The variance is the mean of squared distances from the mean, so it does not cancel where the mean is large.
 
     Raises:
         NotImplementedError: `synchronized`: over all ranks is what the layer BatchNormalization does.
@@ -35,15 +34,24 @@ def moments(
         raise NotImplementedError("moments() is of one rank's tensor; received synchronized=True.")
     y = x.float() if x.dtype is torch.float16 else x
     mean = y.mean(axes, keepdim=True)
-    distances = y - mean
-    squares = distances.square() if distances.requires_grad else distances.square_()
-    variance = squares.mean(axes, keepdim=keepdims)
+    variance = _squared_distances(y, mean).mean(axes, keepdim=keepdims)
     if not keepdims:
         mean = mean.reshape(variance.shape)
     if x.dtype is torch.float16:
         most = torch.finfo(torch.float16).max
         return mean.clamp(-most, most).half(), variance.clamp(-most, most).half()
     return mean, variance
+
+
+def _squared_distances(x: Tensor, mean: Tensor) -> Tensor:
+    """`(x - mean)**2` in one kernel; with the means before and after, a tenth of `torch.var_mean`'s time on CPU."""
+    if x.dim() > 2 and 1 < mean.shape[-1] < 32 and mean.shape[-2] == 1 and x.numel() > 10_000:
+        # Few channels: torch is quicker over rows of pixels than over single pixels.
+        mean = mean.expand(*mean.shape[:-2], *x.shape[-2:]).contiguous()
+    return _mse_loss(x, mean.expand(x.shape), 0)  # 0: not reduced
+
+
+_mse_loss = torch._C._nn.mse_loss  # F.mse_loss without 2 microseconds of checks
 
 
 def _check_vectors(x: Tensor, axis: int, **vectors: Tensor | None) -> None:
