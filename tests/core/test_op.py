@@ -113,6 +113,30 @@ def test_a_symbolic_error_says_the_shapes():
         ops.matmul(x, y)
 
 
+SHAPES = {
+    "a vector of sizes": (lambda sizes: sizes, (None, None), (3, 4)),
+    "sizes among numbers": (lambda sizes: (2, sizes[0], -1), (2, None, None), (2, 3, 2)),
+}
+
+
+@pytest.mark.parametrize("newshape, spec, shape", SHAPES.values(), ids=SHAPES.keys())
+def test_a_symbol_among_the_config_is_an_argument_of_the_call(newshape, spec, shape, rng, tmp_path):
+    x = torchkeras.Input(batch_shape=(2, 6))
+    sizes = torchkeras.Input(batch_shape=(2,), dtype="int32")
+    y = ops.reshape(x, newshape(sizes))
+    assert y.shape == spec
+    model = torchkeras.Model([x, sizes], y)
+    model.save(tmp_path / "model.keras")
+    values = torch.tensor(rng.normal(size=(2, 6)), dtype=torch.float32)
+    for built in (model, torchkeras.saving.load_model(tmp_path / "model.keras")):
+        torch.testing.assert_close(built([values, torch.tensor([3, 4])]), values.reshape(shape))
+
+
+def test_a_symbolic_shape_needs_a_length():
+    with pytest.raises(ValueError, match="vector of known length"):
+        ops.reshape(torchkeras.KerasTensor((2, 6)), torchkeras.KerasTensor((None,), "int32"))
+
+
 def test_ops_are_pickled_by_name():
     for name, function in ((n, getattr(ops, n)) for n in OPS if hasattr(ops, n)):
         assert pickle.loads(pickle.dumps(function)) is function, name

@@ -58,7 +58,8 @@ def dispatcher(definition: OpDef) -> Callable:
         named=", ".join(named),
     )
     floats = FLOATS & NARROW if definition.narrow else FLOATS
-    scope = _SCOPE | {"FLOATS": floats, "FIT": floats if definition.floating else NARROW}
+    fit = floats if definition.floating or definition.product else NARROW
+    scope = _SCOPE | {"FLOATS": floats, "FIT": fit}
     scope |= {"_function": definition.function, "_general": definition.general, "_explain": definition.explain}
     # A code object of its own: torch.compile counts what it compiled by code object.
     code = _code(source).replace(co_name=definition.name, co_filename=f"<op {definition.name}>")
@@ -81,7 +82,7 @@ def _ready(definition: OpDef) -> str:
     """The condition, as source, under which the arguments need no conversion."""
     parameters = definition.signature.parameters
     floating, shared = definition.floating, definition.narrow or definition.dtype.startswith("common")
-    limited = floating or definition.narrow
+    limited = floating or definition.narrow or definition.product
     tests: list[str] = []
     required: list[str] = []
     for name in definition.tensors:

@@ -25,7 +25,7 @@ from torchkeras.core.promotion import common, device_of, float_tensor, tensor, w
 from torchkeras.core.serialization import deserialize_keras_object
 
 OPS: dict[str, OpDef] = {}
-Rule = Literal["keep", "float", "common", "common_float", "narrow", "narrow_float"]
+Rule = Literal["keep", "float", "common", "common_float", "common_product", "narrow", "narrow_float", "narrow_product"]
 F = TypeVar("F", bound=Callable[..., Any])
 _NUMBERS = (bool, int, float)
 _BAD_AXIS = re.compile(r"Dimension out of range \(expected to be in range of (\[.*?\]), but got (-?\d+)\)")
@@ -56,6 +56,7 @@ class OpDef:
         self.dtype = dtype
         self.floating = dtype.endswith("float")
         self.narrow = dtype.startswith("narrow")
+        self.product = dtype.endswith("product")
         self.elementwise = elementwise
         self.scalar = scalar
         self.keep = keep
@@ -126,7 +127,7 @@ class OpDef:
         if self.dtype in ("keep", "float"):
             device = device_of(values)
             return [tensor(x, device) if self.dtype == "keep" else float_tensor(x, device) for x in values]
-        return common(values, self.floating, self.narrow)
+        return common(values, self.floating, self.narrow, self.product)
 
     def symbolic(self, values: tuple, keywords: dict[str, Any]) -> Any:
         """Record the call: the tensors become the node's arguments, the rest the operation's config."""
@@ -135,11 +136,11 @@ class OpDef:
         extra = bound.arguments.get(self.keywords, {})
         given = bound.arguments | extra
         of_call = extra if self.keywords in self.arguments else {}
-        operation = self.operation_class(
-            **{name: given[name] for name in self.config}, **(extra if not of_call else {})
-        )
+        # A symbol among the config (the sizes of a reshape) is an argument of the call: it has its value then.
+        calls: dict[str, Any] = {name: given[name] for name in self.config if any_symbolic((given[name],))}
+        config = {name: given[name] for name in self.config if name not in calls}
+        operation = self.operation_class(**config, **(extra if not of_call else {}))
         inputs: list[Any] = []
-        calls: dict[str, Any] = {}
         for name in self.arguments:
             if name == self.keywords:
                 calls |= of_call
@@ -272,7 +273,8 @@ def op(
     Args:
         dtype: what the tensors' types become: `"keep"`, `"float"` (each one's integers become `floatx()`), `"common"`
             (Keras's lattice over all), `"common_float"` (that, and integers become floats); `"narrow"` and
-            `"narrow_float"` are these two with 64 bits made 32, where Keras does that.
+            `"narrow_float"` are these two with 64 bits made 32, where Keras does that; `"common_product"` and
+            `"narrow_product"` are `"common"` and `"narrow"` but for int8 alone, which becomes int32.
         elementwise: the output's shape is the inputs' broadcast shape, so that unknown sizes are exact.
         scalar: the second argument may arrive as a Python number; the first has then the type that results.
         call: names of parameters that are no tensors, yet belong to the call in Keras's files, not to the config; and

@@ -45,14 +45,17 @@ def pair(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def common(xs: Sequence[Any], floating: bool = False, narrow: bool = False) -> list[Tensor]:
+def common(xs: Sequence[Any], floating: bool = False, narrow: bool = False, product: bool = False) -> list[Tensor]:
     """Arguments in their common type, on the device of the first tensor among them.
 
-    The type is a float one if `floating`; if `narrow`, one of 64 bits becomes that of 32.
+    The type is a float one if `floating`; if `narrow`, one of 64 bits becomes that of 32; if `product`, int8 alone
+    becomes int32.
     """
     device = device_of(xs)
     xs = [x if isinstance(x, (Tensor, bool, int, float)) else convert_to_tensor(x, None, device) for x in xs]
     dtype = common_dtype(xs, floating, narrow)
+    if product and dtype is torch.int8 and all(isinstance(x, Tensor) and x.dtype is torch.int8 for x in xs):
+        dtype = torch.int32
     return [x.to(dtype) if isinstance(x, Tensor) else convert_to_tensor(x, dtype, device) for x in xs]
 
 

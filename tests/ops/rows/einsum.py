@@ -33,4 +33,11 @@ ROWS = [
         Row("einsum", ("ij,jk->ik", draw, floats(3, 4)), gradient="integers", keras="refuses", reference=np.einsum)
         for draw in (ints(2, 3), ints(2, 3, dtype="int8"), bools(2, 3))
     ),
+    Row(
+        "einsum",
+        ("ij,jk->ik", ints(2, 3, dtype="int8"), bools(3, 4)),
+        gradient="integers",
+        keras="refuses",
+        reference=np.einsum,
+    ),
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.ops.row import Row, complexes, floats, ints, positive_definite
+from tests.ops.row import Row, bools, complexes, floats, ints, positive_definite
 from tests.ops.rows.reduction import NUMBERS, TYPES
 
 INTEGERS = "integers are no variables"
@@ -48,6 +48,7 @@ ROWS = [
         for name in ("matmul", "dot", "outer", "kron")
     ),
     Row("matmul", (ints(2, 3, dtype="int8"), ints(3, 4, dtype="int8")), gradient=INTEGERS),
+    Row("matmul", (ints(2, 3, dtype="int8"), bools(3, 4)), gradient=INTEGERS),
     *(
         Row(
             "matmul",

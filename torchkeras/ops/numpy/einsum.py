@@ -43,7 +43,7 @@ def _labels(term: str, rank: int, under_dots: int | None = None) -> list:
     return [*before, *(range(-count, 0) if dots else ()), *after]
 
 
-@op(dtype="common", spec=_spec)
+@op(dtype="common_product", spec=_spec)
 def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     """The sum of products of tensors whose axes `subscripts` names, as in `"...ij,jk->...ik"`.
 
@@ -51,4 +51,4 @@ def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     """
     if operands[0].dtype in FLOATS:
         return torch.einsum(subscripts, *operands)
-    return multiplied(lambda *xs: torch.einsum(subscripts, *xs), *operands, small=True)
+    return multiplied(lambda *xs: torch.einsum(subscripts, *xs), *operands)

@@ -15,11 +15,10 @@ from torchkeras.core.promotion import FLOATS
 from torchkeras.ops.numpy.axes import positive_axis, shape_of, tuple_of
 
 
-def multiplied(function: Callable[..., Tensor], *xs: Tensor, small: bool = False) -> Tensor:
+def multiplied(function: Callable[..., Tensor], *xs: Tensor) -> Tensor:
     """The product of tensors of one type.
 
-    Integers are multiplied in float64, exact up to 2**53, for which there are fast kernels on all devices. With `small`
-    the product of int8 is int32, as Keras has it.
+    Integers are multiplied in float64, exact up to 2**53, for which there are fast kernels on all devices.
     """
     dtype = xs[0].dtype
     if dtype in FLOATS:
@@ -27,7 +26,7 @@ def multiplied(function: Callable[..., Tensor], *xs: Tensor, small: bool = False
     result = function(*(x.double() for x in xs))
     if dtype is torch.bool:
         return result.bool()
-    return result.to(torch.int64).to(torch.int32 if small and dtype is torch.int8 else dtype)
+    return result.to(torch.int64).to(dtype)
 
 
 def _agreeing(x1: Any, axes1: Any, x2: Any, axes2: Any) -> tuple[KerasTensor, KerasTensor]:
@@ -50,10 +49,10 @@ def _matmul_spec(x1: Any, x2: Any) -> KerasTensor:
     return KerasTensor((*batch, *core.shape), core.dtype, sparse=sparse)
 
 
-@op(dtype="narrow", spec=_matmul_spec)
+@op(dtype="narrow_product", spec=_matmul_spec)
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     """The matrix product over the last two axes; the others broadcast."""
-    return torch.matmul(x1, x2) if x1.dtype in FLOATS else multiplied(torch.matmul, x1, x2, small=True)
+    return torch.matmul(x1, x2) if x1.dtype in FLOATS else multiplied(torch.matmul, x1, x2)
 
 
 def _dot_spec(x1: Any, x2: Any) -> Any:

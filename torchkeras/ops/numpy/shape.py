@@ -11,37 +11,48 @@ from torch import Tensor
 from torchkeras.core.infer import broadcast_shapes
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
-from torchkeras.ops.numpy.axes import positive_axis, tuple_of
+from torchkeras.ops.numpy.axes import positive_axis, shape_of, tuple_of
 
 
 def _check_sizes(newshape: tuple) -> None:
-    if any(size is not None and size < -1 for size in newshape):
+    known = [size for size in newshape if isinstance(size, int)]
+    if any(size < -1 for size in known):
         raise ValueError(f"Sizes are each a non-negative integer, or -1; received newshape={newshape}.")
-    if newshape.count(-1) > 1:
+    if known.count(-1) > 1:
         raise ValueError(f"A shape has at most one unknown dimension (-1); received newshape={newshape}.")
 
 
-def _reshaped(x: KerasTensor, newshape: Any) -> KerasTensor:
-    _check_sizes(tuple_of(newshape))
-    sizes = tuple(None if size == -1 else size for size in tuple_of(newshape))
-    if None not in x.shape:
-        total, known = math.prod(x.shape), math.prod(size for size in sizes if size is not None)
+def _sizes(newshape: Any) -> tuple:
+    """The sizes of a shape, `None` where they are symbols."""
+    if not isinstance(newshape, KerasTensor):
+        return tuple(None if isinstance(size, KerasTensor) else size for size in tuple_of(newshape))
+    if len(newshape.shape) != 1 or newshape.shape[0] is None:
+        raise ValueError(f"A symbolic shape is a vector of known length; received newshape={newshape}.")
+    return (None,) * newshape.shape[0]
+
+
+def _reshaped(x: Any, newshape: Any) -> KerasTensor:
+    given = _sizes(newshape)
+    _check_sizes(given)
+    sizes = tuple(None if size == -1 else size for size in given)
+    shape = shape_of(x)
+    if None not in shape and None not in given:
+        total, known = math.prod(shape), math.prod(size for size in sizes if size is not None)
         fits = total == known if None not in sizes else known and total % known == 0
         if not fits:
-            raise ValueError(f"reshape() keeps the number of values; received the shape {x.shape} for {newshape}.")
-        if sizes.count(None) == 1:
-            sizes = tuple(total // known if size is None else size for size in sizes)
+            raise ValueError(f"reshape() keeps the number of values; received the shape {shape} for {newshape}.")
+        sizes = tuple(total // known if size is None else size for size in sizes)
     return KerasTensor(sizes, x.dtype)
 
 
 @op(spec=_reshaped)
 def reshape(x: Tensor, newshape: Any) -> Tensor:
-    """The same values in another shape; one size may be -1.
+    """The same values in another shape; one size may be -1, and sizes may be tensors.
 
     Raises:
         ValueError: a size below -1, or more than one of -1.
     """
-    sizes = tuple_of(newshape)
+    sizes = newshape if newshape.__class__ is tuple else tuple_of(newshape)
     try:
         return torch.reshape(x, sizes)
     except RuntimeError:
