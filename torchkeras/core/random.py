@@ -118,7 +118,5 @@ def torch_generator(seed: Any, device: Any = "cpu") -> torch.Generator | None:
     """A torch generator for one call, as Keras's torch backend seeds it; `None` (torch's own) on `meta`."""
     if str(device).startswith("meta"):
         return None
-    first, second = draw_seed(seed).tolist()
-    generator = torch.Generator(device=device)
-    generator.manual_seed((first + second) & _BITS)
-    return generator
+    total = int(seed) if isinstance(seed, (int, np.integer)) else sum(draw_seed(seed).tolist())
+    return torch.Generator(device=device).manual_seed(total & _BITS)

@@ -40,15 +40,17 @@ def gaussian_blur(
 
 def gaussian_blurred(x: Tensor, kernel_size: Any, sigma: Any) -> Tensor:
     """`(N, C, H, W)` smoothed by a Gaussian, whose sizes are given across and down."""
-    across, down = (int(size) for size in kernel_size)
+    across, down = map(int, kernel_size)
     padded = F.pad(x, [(across - 1) // 2, across // 2, (down - 1) // 2, down // 2])
-    return _filtered(padded, gaussian(across, sigma[0], x), gaussian(down, sigma[1], x))
+    weights = gaussian(across, sigma[0], x)
+    same = down == across and sigma[1] is sigma[0]  # the very same object, for a tensor's value isn't read
+    return _filtered(padded, weights, weights if same else gaussian(down, sigma[1], x))
 
 
 def gaussian(size: int, sigma: Any, like: Tensor) -> Tensor:
     """The weights of a Gaussian at `size` pixels around its centre, of sum 1."""
-    distance = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
-    return torch.softmax(-0.5 * (distance / sigma).square(), 0)
+    distance = torch.arange((1 - size) / 2, size / 2, dtype=like.dtype, device=like.device)
+    return (distance / sigma).square_().mul_(-0.5).softmax(0)
 
 
 def _filtered(x: Tensor, across: Tensor, down: Tensor) -> Tensor:

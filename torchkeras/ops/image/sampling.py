@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from torchkeras.ops.image.layout import rounded
+from torchkeras.ops.image.layout import computed, rounded
 
 FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 ORDERS = {"nearest": 0, "bilinear": 1}
@@ -32,66 +31,55 @@ def require_interpolation(interpolation: str) -> None:
         )
 
 
-def sample(
-    values: Tensor, sizes: Sequence[int], coordinates: Sequence[Tensor], order: int, fill_mode: str, fill_value: float
-) -> Tensor:
+def sample(values: Tensor, coordinates: Tensor, order: int, fill_mode: str, fill_value: float) -> Tensor:
     """Values at coordinates, by the nearest place (`order` 0; halves to the even one) or linearly between (1).
 
     Args:
-        values: `(N, places, C)`, the places of a grid of the given sizes, row by row.
-        coordinates: one `(N, points)` (or `(1, points)`) an axis of the grid.
+        values: `(N, *grid, C)`.
+        coordinates: `(axes of the grid, N or 1, points)`.
         fill_mode: what lies beyond the borders: `fill_value` (`"constant"`), the border (`"nearest"`), the grid again
             (`"wrap"`), or its mirror image with (`"reflect"`) or without (`"mirror"`) the border repeated.
 
     Returns:
         `(N, points, C)` in the type of the values.
     """
-    exact = values if values.is_floating_point() else values.float()
-    exact = exact.to(torch.promote_types(exact.dtype, coordinates[0].dtype))
-    fill = fill_value if values.is_floating_point() else int(fill_value)
-    rows = exact.reshape(-1, exact.shape[-1])
-    step, axes = 1, []
-    for coordinate, size in zip(reversed(coordinates), reversed(sizes)):
-        axes.append([_beside(place, weight, size, step, fill_mode) for place, weight in _corners(coordinate, order)])
-        step *= size
-    if len(values) > 1:  # each image's rows come after those of the images before it
-        first = torch.arange(0, len(rows), step, device=values.device)[:, None]
-        axes[0] = [(index + first, inside, weight) for index, inside, weight in axes[0]]
-    total = None
-    for corner in itertools.product(*axes):
-        index, inside, weight = functools.reduce(_joined, corner)
-        found = rows.index_select(0, index.flatten()).reshape(*index.shape, -1)
-        found = found if inside is None else torch.where(inside.unsqueeze(-1), found, fill)
-        found = found if weight is None else found * weight.unsqueeze(-1)
-        total = found if total is None else total + found
-    return rounded(total, values.dtype)  # type: ignore[arg-type]
+    dtype = values.dtype
+    exact = computed(values)
+    if exact.dtype is not coordinates.dtype:
+        exact = exact.to(torch.promote_types(exact.dtype, coordinates.dtype))
+    count, *sizes, channels = exact.shape
+    beside, weights = _corners(coordinates, order)
+    places = [_folded(place, size, fill_mode) for place, size in zip(beside, sizes)]
+    row = places[0]
+    if count > 1:  # the rows of an image follow those of the images before it
+        row = row + torch.arange(0, count * sizes[0], sizes[0], device=row.device).unsqueeze(1)
+    for place, size in zip(places[1:], sizes[1:]):
+        row = row * size + place
+    found = exact.flatten(0, -2).index_select(0, row.flatten()).view(*row.shape, channels)
+    if fill_mode == "constant":
+        outside = functools.reduce(torch.logical_or, map(torch.ne, beside, places))
+        found.masked_fill_(outside.unsqueeze(-1), fill_value if dtype.is_floating_point else int(fill_value))
+    if weights is not None:
+        found = found.mul_(functools.reduce(torch.mul, weights).unsqueeze(-1)).sum(tuple(range(len(sizes))))
+    return rounded(found, dtype)
 
 
-# The places' part of the row number, whether they lie on the grid (`None`: they do), and their weight (`None`: 1).
-Beside = tuple[Tensor, Tensor | None, Tensor | None]
+def _corners(coordinates: Tensor, order: int) -> tuple[Sequence[Tensor], Sequence[Tensor] | None]:
+    """For each axis the places beside the coordinates and their weights (`None`: 1).
 
-
-def _corners(coordinate: Tensor, order: int) -> list[tuple[Tensor, Tensor | None]]:
-    """The places beside a coordinate and their weights."""
+    Between two places each axis has a leading dimension of 2 of its own, so that the axes' numbers broadcast.
+    """
     if order == 0:
-        return [(coordinate.round().long(), None)]
-    lower = coordinate.floor()
-    upper_weight = coordinate - lower
+        return coordinates.round().long().unbind(), None
+    lower = coordinates.floor()
+    upper_weight = coordinates - lower
     place = lower.long()
-    return [(place, 1 - upper_weight), (place + 1, upper_weight)]
+    return _spread(place, place + 1), _spread(1 - upper_weight, upper_weight)
 
 
-def _beside(place: Tensor, weight: Tensor | None, size: int, step: int, fill_mode: str) -> Beside:
-    folded = _folded(place, size, fill_mode)
-    inside = place == folded if fill_mode == "constant" else None
-    return folded if step == 1 else folded * step, inside, weight
-
-
-def _joined(first: Beside, second: Beside) -> Beside:
-    """Of one axis and another."""
-    inside = None if first[1] is None or second[1] is None else first[1] & second[1]
-    weight = None if first[2] is None or second[2] is None else first[2] * second[2]
-    return first[0] + second[0], inside, weight
+def _spread(lower: Tensor, upper: Tensor) -> list[Tensor]:
+    pairs = torch.stack([lower, upper], 1).unbind()
+    return [pair[:, *[None] * after] for after, pair in zip(range(len(pairs) - 1, -1, -1), pairs)]
 
 
 def _folded(place: Tensor, size: int, fill_mode: str) -> Tensor:

@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.op import op
@@ -44,8 +45,8 @@ def map_coordinates(
     require_fill_mode(fill_mode)
     if order not in (0, 1):
         raise NotImplementedError(f"map_coordinates: `order` must be 0 or 1. Received: order={order}.")
-    axes = list(computed(coordinates).flatten(1).unsqueeze(1))
-    result = sample(inputs.reshape(1, -1, 1), inputs.shape, axes, order, fill_mode, fill_value)
+    points = computed(coordinates).flatten(1).unsqueeze(1)
+    result = sample(inputs[None, ..., None], points, order, fill_mode, fill_value)
     return result.reshape(coordinates.shape[1:])
 
 
@@ -74,9 +75,9 @@ def affine_transform(
             "Invalid transform rank: expected rank 1 (single transform) or rank 2 (batch of transforms). "
             f"Received input with shape: transform.shape={tuple(transform.shape)}"
         )
-    x, y = _grid(images, axis)
-    a0, a1, a2, b0, b1, b2, _, _ = computed(transform).to(x.dtype).reshape(-1, 8, 1, 1).unbind(1)
-    return _warped(images, axis, b0 * x + b1 * y + b2, a0 * x + a1 * y + a2, interpolation, fill_mode, fill_value)
+    across, down = _grid(images, axis)
+    rows = transform.to(across.dtype).reshape(-1, 8)[:, :6].reshape(-1, 2, 3, 1, 1).flip(1)
+    return _warped(images, axis, _mapped(rows, across, down), interpolation, fill_mode, fill_value)
 
 
 @op
@@ -108,22 +109,20 @@ def perspective_transform(
             "start_points and end_points must have the same shape. "
             f"Received: {tuple(start_points.shape)} and {tuple(end_points.shape)}."
         )
-    x, y = _grid(images, axis)
-    a0, a1, a2, b0, b1, b2, c0, c1 = _homography(end_points.to(x.dtype), start_points.to(x.dtype))
-    depth = c0 * x + c1 * y + 1
-    rows, columns = (b0 * x + b1 * y + b2) / depth, (a0 * x + a1 * y + a2) / depth
-    return _warped(images, axis, rows, columns, interpolation, "constant", fill_value)
+    across, down = _grid(images, axis)
+    rows = _homography(end_points.to(across.dtype).reshape(-1, 4, 2), start_points.to(across.dtype).reshape(-1, 4, 2))
+    mapped = _mapped(rows, across, down)
+    return _warped(images, axis, mapped[:2] / mapped[2], interpolation, "constant", fill_value)
 
 
-def _homography(points: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-    """The eight numbers, `(N, 1, 1)` each, of the projective map that takes four points to their targets."""
-    points, targets = points.reshape(-1, 4, 2), targets.reshape(-1, 4, 2)
-    one = torch.cat([points, torch.ones_like(points[..., :1])], -1)
+def _homography(points: Tensor, targets: Tensor) -> Tensor:
+    """The projective maps that take four points `(N, 4, 2)` to their targets: `(N, 3, 3, 1, 1)`, the row of y first."""
+    x, y = targets.split(1, -1)
+    one, opposite = F.pad(points, (0, 1), value=1), -points
     none = torch.zeros_like(one)
-    left = torch.cat([torch.cat([one, none], -1), torch.cat([none, one], -1)], 1)  # rows of x, then of y
-    goals = targets.mT.reshape(-1, 8, 1)
-    matrix = torch.cat([left, -goals * torch.cat([points, points], 1)], -1)
-    return torch.linalg.solve(matrix, goals).reshape(-1, 8, 1, 1).unbind(1)
+    system = torch.cat([torch.cat([one, none, y * opposite], -1), torch.cat([none, one, x * opposite], -1)], 1)
+    solution = torch.linalg.solve(system, torch.cat([y, x], 1))
+    return F.pad(solution, (0, 0, 0, 1), value=1).reshape(-1, 3, 3, 1, 1)
 
 
 @op
@@ -149,36 +148,40 @@ def elastic_transform(
     axis = channel_axis(images, data_format)
     require_interpolation(interpolation)
     require_fill_mode(fill_mode)
-    x, y = _grid(images, axis)
-    count = len(images) if images.dim() == 4 else 1
-    generator = torch_generator(seed, x.device)
-    shape = (count, *x.shape)
-    draws = [torch.randn(shape, generator=generator, dtype=x.dtype, device=x.device) for _ in range(2)]
+    across, down = _grid(images, axis)
+    shape = (len(images) if images.ndim == 4 else 1, len(down), len(across))
+    generator = torch_generator(seed, images.device)
+    draw_x, draw_y = (
+        torch.randn(shape, generator=generator, dtype=across.dtype, device=images.device) for _ in range(2)
+    )
     width = int(6 * sigma) | 1
-    field = torch.stack(draws, 1) * (alpha * sigma)
-    moved_x, moved_y = gaussian_blurred(field, (width, width), (sigma, sigma)).unbind(1)
-    return _warped(images, axis, y + moved_y, x + moved_x, interpolation, fill_mode, fill_value)
+    field = torch.stack([draw_y, draw_x], 1).mul_(alpha * sigma)
+    moved = gaussian_blurred(field, (width, width), (sigma, sigma)).transpose(0, 1)
+    moved[0].add_(down)
+    moved[1].add_(across)
+    return _warped(images, axis, moved, interpolation, fill_mode, fill_value)
 
 
 def _grid(images: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """The coordinates `(H, W)` of the pixels, across and down, in float32 or the images' wider type."""
+    """The coordinates of the pixels, across `(W,)` and down `(H, 1)`, in float32 or the images' wider type."""
     height, width = images.shape[-3:-1] if axis == -1 else images.shape[-2:]
     dtype = torch.promote_types(images.dtype, torch.float32)
-    down = torch.arange(height, dtype=dtype, device=images.device)
     across = torch.arange(width, dtype=dtype, device=images.device)
-    return across.expand(height, width), down[:, None].expand(height, width)
+    return across, torch.arange(height, dtype=dtype, device=images.device).unsqueeze(1)
+
+
+def _mapped(rows: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """What the k rows of matrices, `(N, k, 3, 1, 1)`, make of each pixel's `(x, y, 1)`: `(k, N, H, W)`."""
+    by_x, by_y, shift = rows.unbind(2)
+    return (by_x * across + by_y * down).add_(shift).transpose(0, 1)
 
 
 def _warped(
-    images: Tensor, axis: int, rows: Tensor, columns: Tensor, interpolation: str, fill_mode: str, fill_value: float
+    images: Tensor, axis: int, coordinates: Tensor, interpolation: str, fill_mode: str, fill_value: float
 ) -> Tensor:
-    """Images with each pixel taken from the place that `rows` and `columns`, `(N or 1, H, W)`, say."""
-    batch = images if images.dim() == 4 else images.unsqueeze(0)
+    """Images with each pixel taken from the row and the column that `(2, N or 1, H, W)` say."""
+    batch = images if images.ndim == 4 else images.unsqueeze(0)
     batch = batch if axis == -1 else batch.movedim(1, -1)
-    count, height, width, channels = batch.shape
-    coordinates = [rows.flatten(1), columns.flatten(1)]
-    values = batch.reshape(count, height * width, channels)
-    result = sample(values, (height, width), coordinates, ORDERS[interpolation], fill_mode, fill_value)
-    result = result.reshape(count, height, width, channels)
+    result = sample(batch, coordinates.flatten(2), ORDERS[interpolation], fill_mode, fill_value).reshape(batch.shape)
     result = result if axis == -1 else result.movedim(-1, 1)
-    return result if images.dim() == 4 else result.squeeze(0)
+    return result if images.ndim == 4 else result.squeeze(0)
