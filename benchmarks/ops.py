@@ -11,6 +11,7 @@ and 1,000,000 elements (benchmarks/op_inputs.py). All contenders take turns; wha
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import operator
 import os
@@ -61,6 +62,14 @@ class Recorder(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def keep_freed_memory() -> None:
+    """Has glibc give back less of what is freed: else a call of megabytes is slow or not by what came before it."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(-1, 1 << 30)  # of the heap's end: from 1 GiB
+        libc.mallopt(-3, 1 << 25)  # of a map of its own: from 32 MiB, the most there is
+
+
 def best_microseconds(
     contenders: list[Callable[[], Any]], rounds: int = 15, budget: float = 1.5e-3, most: float = 2.0
 ) -> list[float]:
@@ -79,8 +88,10 @@ def best_microseconds(
         counts.append(max(1, min(2000, int(budget / taken))))
         seconds += counts[-1] * taken
     best = [float("inf")] * len(contenders)
+    turns = list(enumerate(zip(contenders, counts)))
     for _ in range(min(rounds, max(2, int(most / seconds)))):
-        for i, (call, count) in enumerate(zip(contenders, counts)):
+        turns.reverse()
+        for i, (call, count) in turns:
             start = time.perf_counter()
             for _ in range(count):
                 call()
@@ -208,6 +219,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20, help="turns of each contender at each size")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     warnings.simplefilter("ignore")  # Keras's, of what torch will drop
     chosen = set(options.only.split(",")) if options.only else None
     measured = {row.op: overhead(row) for row in first_rows() if chosen is None or row.op in chosen}
