@@ -326,7 +326,8 @@ _GROUPS: list[tuple[str, Callable[[Drawn], Call]]] = [
     # Images.
     ("image.hsv_to_rgb; image.rgb_to_hsv; image.rgb_to_grayscale; image.sobel_edges",
      lambda d: call(d.images(least=2))),
-    ("image.gaussian_blur; image.elastic_transform", lambda d: call(d.images(least=3))),
+    ("image.gaussian_blur", lambda d: call(d.images(least=3), data_format="channels_last")),  # Keras's default differs
+    ("image.elastic_transform", lambda d: call(d.images(least=3))),
     ("image.affine_transform", affine),
     ("image.perspective_transform", corners),
     ("image.crop_images", lambda d: call(d.images(least=3), 1, 1, 1, 1)),
