@@ -26,6 +26,8 @@ from torchkeras.models.function import Function as Function
 from torchkeras.core.keras_tensor import KerasTensor as KerasTensor
 from torchkeras.core.naming import name_scope as name_scope
 from torchkeras.core.operation import Operation as Operation
+from torchkeras.core.remat import RematScope as RematScope
+from torchkeras.core.remat import remat as remat
 from torchkeras.core.variable import StatelessScope as StatelessScope
 from torchkeras.core.variable import Variable as Variable
 from torchkeras.dtype_policies import DTypePolicy as DTypePolicy

@@ -186,6 +186,9 @@ class FunctionOperation(Operation):
     _config_base = True
     definition: OpDef
 
+    def _follow_remat_scope(self) -> None:
+        """No scope counts: an op is mostly one kernel, which keeps no more than its inputs, as a second run would."""
+
     def __init__(self, *args: Any, name: str | None = None, **config: Any) -> None:
         super().__init__(name=name)
         given = dict(zip(self.definition.config, args)) | config

@@ -10,6 +10,7 @@ from torchkeras.core.configurable import Configurable
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.node import Node
+from torchkeras.core.rematerializable import Rematerializable
 
 
 class Graphed:
@@ -49,7 +50,7 @@ def _single(tensors: list) -> Any:
     return tensors[0] if len(tensors) == 1 else tensors
 
 
-class Operation(Graphed, Configurable):
+class Operation(Graphed, Rematerializable, Configurable):
     """A computation that takes tensors or KerasTensors; subclasses define `call` and `compute_output_spec`.
 
     Without a `compute_output_spec`, shapes are found by running `call` on tensors without values.
@@ -62,6 +63,7 @@ class Operation(Graphed, Configurable):
     def __init__(self, name: str | None = None) -> None:
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
         self._inbound_nodes: list[Node] = []
+        self._follow_remat_scope()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):

@@ -329,6 +329,9 @@ class StatelessScope:
         state_mapping: pairs `(variable, value)`.
     """
 
+    # Whether losses added inside were added before: set where a call is run again.
+    drops_losses = False
+
     def __init__(
         self,
         state_mapping: Any = None,

@@ -17,16 +17,17 @@ from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.masks import set_mask
 from torchkeras.core.operation import Graphed
+from torchkeras.core.rematerializable import Rematerializable
 from torchkeras.core.state import state
+from torchkeras.core.stateless import CallScope
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.input_spec import check_inputs, input_spec_knows
 from torchkeras.layers.base.module import StatefulModule, assign
-from torchkeras.layers.base.stateless import CallScope
 
 
-class Layer(StatefulModule, Graphed, Configurable):
+class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
     """A computation with weights: Keras's `Layer`, and a `torch.nn.Module`.
 
     Subclasses define `call(inputs, ...)` in torch or in `ops`, and make weights in `build(input_shape)`. Called on a
@@ -60,6 +61,7 @@ class Layer(StatefulModule, Graphed, Configurable):
         elif cls.build is Layer.build and cls.__module__.startswith("torchkeras.layers."):
             cls._nothing_to_build = not cls.__name__.startswith(_BUILT_ON_CALL)
         cls._own_mask_rule = cls.compute_mask is not Layer.compute_mask
+        cls._own_shape_rule = cls.compute_output_shape is not Layer.compute_output_shape
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class Layer(StatefulModule, Graphed, Configurable):
         self.dtype_policy = dtype_policies.get(dtype)
         if shape is not None:
             self._input_shape_arg = shape
+        self._follow_remat_scope()
 
     # ------------------------------------------------------------------ types
 
@@ -251,15 +254,19 @@ class Layer(StatefulModule, Graphed, Configurable):
             state.entry = self
             if StatefulModule._extra_losses_exist:
                 self._clear_losses()
-        if told is not None:
+        # What stands already is not set again: a graph being compiled takes no setting inside of a checkpoint.
+        tells = told is not None and bool(told) is not training
+        if tells:
             state.training = bool(told)
         if mine is not autocast:
             state.set("autocast", mine)
         try:
             return self.call(*args, **kwargs)
         finally:
-            state.entry = entry
-            state.training = training
+            if entry is None:
+                state.entry = None
+            if tells:
+                state.training = training
             if mine is not autocast:
                 state.set("autocast", autocast)
 
@@ -337,11 +344,12 @@ class Layer(StatefulModule, Graphed, Configurable):
     def add_loss(self, loss: Any) -> None:
         """Add a scalar tensor (or a list of them) to what training minimizes. Calls start afresh."""
         StatefulModule._extra_losses_exist = True
-        if state.symbolic:
+        scope = state.stateless
+        if state.symbolic or (scope is not None and scope.drops_losses):
             return
         for one in tree.flatten(loss):
-            if state.stateless is not None and state.stateless.collect_losses:
-                state.stateless.add_loss(one)
+            if scope is not None and scope.collect_losses:
+                scope.add_loss(one)
             self._losses.append(one)
 
     def _add_activity_loss(self, outputs: Any) -> None:

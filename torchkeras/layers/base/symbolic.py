@@ -65,15 +65,10 @@ def _first(args: tuple, kwargs: dict) -> Any:
 
 def output_spec(layer: Any, args: tuple, kwargs: dict) -> Any:
     """From the class's own `compute_output_shape` where it has one, else by a run of `call` on `meta`."""
-    if _has_shape_rule(layer):
+    if layer._own_shape_rule:
         shapes = layer.compute_output_shape(**_shape_arguments(layer, args, kwargs))
         return _tensors(shapes, layer.compute_dtype)
-    return _infer(layer, args, kwargs)
-
-
-def _has_shape_rule(layer: Any) -> bool:
-    method = type(layer).compute_output_shape
-    return getattr(method, "__module__", "").rpartition(".")[2] != "layer" or "Layer." not in method.__qualname__
+    return inferred(layer, args, kwargs)
 
 
 def _shape_arguments(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -120,11 +115,16 @@ def output_shape(layer: Any, args: tuple, kwargs: dict) -> Any:
     if set(named) == {"input"}:
         inputs, named = (named["input"],), {}
     layer._build_for(inputs, named)
-    outputs = _infer(layer, inputs, named)
+    outputs = inferred(layer, inputs, named)
     return tree.map_structure(lambda t: t.shape if isinstance(t, KerasTensor) else None, outputs)
 
 
-def _infer(layer: Any, args: tuple, kwargs: dict) -> Any:
+def inferred(layer: Any, args: tuple, kwargs: dict) -> Any:
+    """The outputs as KerasTensors by a run of `call` on `meta`.
+
+    Raises:
+        NotImplementedError: the run fails.
+    """
     try:
         return infer.infer(layer.forward, args, kwargs)
     except (RuntimeError, NotImplementedError, TypeError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torchkeras.core import tree
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
 
 
@@ -53,7 +54,7 @@ class Lambda(Layer):
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         if self._output_shape is None:
-            return self._infer_output_spec(*args, **kwargs)
+            return symbolic.inferred(self, args, kwargs)
         return super().compute_output_spec(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from torchkeras.core.variable import StatelessScope, Variable, as_variable
 
@@ -23,7 +24,8 @@ class CallScope(StatelessScope):
         for variable, value in state:
             if isinstance(variable, Variable):
                 value = torch.as_tensor(value, dtype=variable.dtype, device=variable.device)
-                copy = as_variable(value.detach().clone(), False, variable.info)
+                copy = as_variable(value.detach().clone(), isinstance(variable, nn.Parameter), variable.info)
+                copy.requires_grad_(variable.requires_grad)
                 self._copies.add(id(copy))
                 self._values[id(variable)] = (variable, copy)
 
