@@ -18,15 +18,17 @@ op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
     """`0.2989 R + 0.5870 G + 0.1140 B` as the one channel; images of one channel stay as they are."""
     axis = channel_axis(images, data_format)
-    if images.shape[axis] == 1:
+    channels = images.shape[axis]
+    if channels == 1:
         return images
-    if images.shape[axis] != 3:
+    if channels != 3:
         raise ValueError(
             "Invalid channel size: expected 3 (RGB) or 1 (Grayscale). "
             f"Received input with shape: images.shape={tuple(images.shape)}"
         )
     red, green, blue = computed(images).split(1, axis)
-    return (0.2989 * red).add_(green, alpha=0.5870).add_(blue, alpha=0.1140).to(images.dtype)
+    gray = (red * 0.2989).add_(green, alpha=0.5870).add_(blue, alpha=0.1140)
+    return gray if gray.dtype is images.dtype else gray.to(images.dtype)
 
 
 @op(name="RGBToHSV")
@@ -40,10 +42,11 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
     hue = torch.where(
         red == value,
         (green - blue) / divisor,
-        torch.where(green == value, 2 + (blue - red) / divisor, 4 + (red - green) / divisor),
+        torch.where(green == value, (blue - red).div_(divisor).add_(2), (red - green).div_(divisor).add_(4)),
     )
-    saturation = torch.where(value > 0, chroma / torch.where(value > 0, value, 1), 0)
-    return torch.stack([(hue / 6).remainder(1), saturation, value], axis)
+    positive = value > 0
+    saturation = torch.where(positive, chroma / torch.where(positive, value, 1), 0)
+    return torch.stack([hue.div_(6).remainder_(1), saturation, value], axis)
 
 
 @op(name="HSVToRGB")
@@ -51,20 +54,18 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
     """Red, green and blue of hue, saturation and value, floats in [0, 1]."""
     axis = _color_axis(images, data_format)
     hue, saturation, value = images.unbind(axis)
-    chroma, turns = value * saturation, 6 * hue
-
-    def channel(peak: int) -> Tensor:
-        k = (turns + peak).remainder(6)
-        return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
-
-    return torch.stack([channel(5), channel(3), channel(1)], axis)
+    # All three at once, along a first axis: how far each is from where it peaks, in sixths of a turn.
+    peaks = torch.arange(5, 0, -2, dtype=images.dtype, device=images.device).view(3, *[1] * hue.ndim)
+    turns = torch.add(peaks, hue, alpha=6).remainder_(6)
+    colors = turns.clamp_max_(4 - turns).clamp_(0, 1).mul_(value * -saturation).add_(value)
+    return colors.movedim(0, axis).contiguous()
 
 
 def _color_axis(images: Any, data_format: str | None) -> int:
     axis = channel_axis(images, data_format)
     if not images.is_floating_point():
         raise ValueError(f"Invalid images dtype: expected float dtype. Received: images.dtype={images.dtype}")
-    if images.shape[axis] != 3:
+    if images.size(axis) != 3:
         raise ValueError(
             f"Input images must have 3 channels, but received images with {images.shape[axis]} channels. "
             f"Received: images.shape={tuple(images.shape)}."

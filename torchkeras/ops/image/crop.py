@@ -29,8 +29,6 @@ def _border(size: int | None, border: Border, names: tuple[str, str, str], sign:
             f"Must specify exactly two of {', '.join(names)}. "
             f"Received: {', '.join(f'{name}={value}' for name, value in zip(names, border))}"
         )
-    if target is not None and target < 0:
-        raise ValueError(f"{names[2]} must be >= 0. Received: {names[2]}={target}")
     if size is not None:
         if target is None:
             target = size + sign * (before + after)  # type: ignore[operator]
@@ -38,9 +36,10 @@ def _border(size: int | None, border: Border, names: tuple[str, str, str], sign:
             before = sign * (target - size) - after  # type: ignore[operator]
         else:
             after = sign * (target - size) - before
-    for name, value in zip(names, (before, after, target)):
-        if value is not None and value < 0:
-            raise ValueError(f"{name} must be >= 0. Received: {name}={value}")
+    if size is None or before < 0 or after < 0 or target < 0:  # type: ignore[operator]
+        for name, value in zip((names[2], *names), (border[2], before, after, target)):
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must be >= 0. Received: {name}={value}")
     return before, after, target
 
 
@@ -50,38 +49,36 @@ _NAMES = {
 }
 
 
-def _borders(images: Any, axis: int, vertical: Border, horizontal: Border, kind: str) -> tuple[int, Border, Border]:
+def _borders(
+    images: Any, vertical: Border, horizontal: Border, data_format: str | None, kind: str
+) -> tuple[int, Border, Border]:
+    """The axis of the rows, and the borders above and below, to the left and to the right."""
+    height = -3 if channel_axis(images, data_format) == -1 else -2
     sign = 1 if kind == "padding" else -1
-    height = -3 if axis == -1 else -2
-    rows, columns = images.shape[height], images.shape[height + 1]
-    above, beside = _NAMES[kind]
-    return height, _border(rows, vertical, above, sign), _border(columns, horizontal, beside, sign)
+    shape, (above, beside) = images.shape, _NAMES[kind]
+    return (
+        height,
+        _border(shape[height], vertical, above, sign),
+        _border(shape[height + 1], horizontal, beside, sign),
+    )
 
 
-def _resized(images: Any, height: int, new_height: int | None, new_width: int | None) -> KerasTensor:
+def _bordered(images: Any, data_format: str | None = None, *, kind: str, **numbers: int | None) -> KerasTensor:
+    """The outcome of padding or cropping with the numbers of its config."""
+    vertical, horizontal = (tuple(numbers[name] for name in names) for names in _NAMES[kind])
+    height, rows, columns = _borders(images, vertical, horizontal, data_format, kind)
+    for side, target in (("height", rows[2]), ("width", columns[2])):
+        if kind == "cropping" and target is None:
+            raise ValueError(
+                f"When the {side} of the images is unknown, `target_{side}` must be specified. "
+                f"Received: images.shape={images.shape}"
+            )
     shape = list(images.shape)
-    shape[height], shape[height + 1] = new_height, new_width
+    shape[height], shape[height + 1] = rows[2], columns[2]
     return KerasTensor(shape, images.dtype)
 
 
-def _padded(
-    images: Any,
-    top_padding: int | None = None,
-    left_padding: int | None = None,
-    bottom_padding: int | None = None,
-    right_padding: int | None = None,
-    target_height: int | None = None,
-    target_width: int | None = None,
-    data_format: str | None = None,
-) -> KerasTensor:
-    axis = channel_axis(images, data_format)
-    vertical = (top_padding, bottom_padding, target_height)
-    horizontal = (left_padding, right_padding, target_width)
-    height, rows, columns = _borders(images, axis, vertical, horizontal, "padding")
-    return _resized(images, height, rows[2], columns[2])
-
-
-@op(spec=_padded)
+@op(spec=functools.partial(_bordered, kind="padding"))
 def pad_images(
     images: Tensor,
     top_padding: int | None = None,
@@ -93,38 +90,14 @@ def pad_images(
     data_format: str | None = None,
 ) -> Tensor:
     """Images with rows and columns of zeros around; of the two sides and the resulting size give two, either way."""
-    axis = channel_axis(images, data_format)
     vertical = (top_padding, bottom_padding, target_height)
     horizontal = (left_padding, right_padding, target_width)
-    _, rows, columns = _borders(images, axis, vertical, horizontal, "padding")
-    widths = [*columns[:2], *rows[:2]]
-    return F.pad(images, [0, 0, *widths] if axis == -1 else widths)  # type: ignore[list-item]
+    height, (top, bottom, _), (left, right, _) = _borders(images, vertical, horizontal, data_format, "padding")
+    widths = [left, right, top, bottom]
+    return F.pad(images, [0, 0, *widths] if height == -3 else widths)  # type: ignore[list-item]
 
 
-def _cropped(
-    images: Any,
-    top_cropping: int | None = None,
-    left_cropping: int | None = None,
-    bottom_cropping: int | None = None,
-    right_cropping: int | None = None,
-    target_height: int | None = None,
-    target_width: int | None = None,
-    data_format: str | None = None,
-) -> KerasTensor:
-    axis = channel_axis(images, data_format)
-    vertical = (top_cropping, bottom_cropping, target_height)
-    horizontal = (left_cropping, right_cropping, target_width)
-    height, rows, columns = _borders(images, axis, vertical, horizontal, "cropping")
-    for side, place, target in (("height", height, rows[2]), ("width", height + 1, columns[2])):
-        if images.shape[place] is None and target is None:
-            raise ValueError(
-                f"When the {side} of the images is unknown, `target_{side}` must be specified. "
-                f"Received: images.shape={images.shape}"
-            )
-    return _resized(images, height, rows[2], columns[2])
-
-
-@op(spec=_cropped)
+@op(spec=functools.partial(_bordered, kind="cropping"))
 def crop_images(
     images: Tensor,
     top_cropping: int | None = None,
@@ -136,9 +109,8 @@ def crop_images(
     data_format: str | None = None,
 ) -> Tensor:
     """Images without rows and columns at the sides; of the two sides and the resulting size give two, either way."""
-    axis = channel_axis(images, data_format)
     vertical = (top_cropping, bottom_cropping, target_height)
     horizontal = (left_cropping, right_cropping, target_width)
-    height, rows, columns = _borders(images, axis, vertical, horizontal, "cropping")
-    result = images.narrow(height, rows[0], rows[2])  # type: ignore[arg-type]
-    return result.narrow(height + 1, columns[0], columns[2])  # type: ignore[arg-type]
+    height, (top, _, rows), (left, _, columns) = _borders(images, vertical, horizontal, data_format, "cropping")
+    block = (slice(top, top + rows), slice(left, left + columns))  # type: ignore[operator]
+    return images[(..., *block, slice(None)) if height == -3 else (..., *block)]

@@ -57,7 +57,7 @@ def _filtered(x: Tensor, across: Tensor, down: Tensor) -> Tensor:
     """Each channel of `(N, C, H, W)` weighted along both axes, without borders."""
     channels = x.shape[1]
     x = x.contiguous(memory_format=torch.channels_last)  # in which torch filters channels several times faster
-    if len(across) * len(down) <= _SMALL:
+    if across.numel() * down.numel() <= _SMALL:
         return F.conv2d(x, torch.outer(down, across).expand(channels, 1, -1, -1), groups=channels)
     x = F.conv2d(x, across.expand(channels, 1, 1, -1), groups=channels)
     return F.conv2d(x, down[:, None].expand(channels, 1, -1, 1), groups=channels)
@@ -69,20 +69,19 @@ def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
 
     Integers keep their type, in which negative numbers may not fit.
     """
-    if images.dim() != 4:
+    if images.ndim != 4:
         raise ValueError(
             f"Invalid images rank: expected rank 4 (batch of images). Received: images.shape={tuple(images.shape)}"
         )
     axis = channel_axis(images, data_format)
     x = computed(to_nchw(images, axis)).contiguous(memory_format=torch.channels_last)
     difference = torch.arange(-1, 2, dtype=x.dtype, device=x.device)
-    smooth = 2 - difference.abs()
-    kernels = torch.stack([torch.outer(difference, smooth), torch.outer(smooth, difference)])
+    down = torch.outer(difference, 2 - difference.abs())
     channels = x.shape[1]
-    edges = F.conv2d(x, kernels.repeat(channels, 1, 1).unsqueeze(1), padding=1, groups=channels)
-    result = edges.unflatten(1, (channels, 2)).movedim(2, -1)
-    result = result.movedim(1, 3) if axis == -1 else result
-    return result if images.is_floating_point() else result.int().to(images.dtype)
+    kernels = torch.stack([down, down.mT]).expand(channels, 2, 3, 3).reshape(-1, 1, 3, 3)
+    edges = F.conv2d(x, kernels, padding=1, groups=channels).unflatten(1, (channels, 2))
+    result = edges.movedim((1, 2), (3, 4)) if axis == -1 else edges.movedim(2, -1)
+    return result if x is images or images.is_floating_point() else result.int().to(images.dtype)
 
 
 @op(dtype="common_float", name="SSIM")
@@ -105,13 +104,25 @@ def ssim(
     """
     axis = channel_axis(image1, data_format, "image1")
     channel_axis(image2, data_format, "image2")
-    first, second = torch.broadcast_tensors(to_nchw(image1, axis), to_nchw(image2, axis))
+    first, second = to_nchw(image1, axis), to_nchw(image2, axis)
+    if first.shape != second.shape:
+        first, second = torch.broadcast_tensors(first, second)
     window = gaussian(filter_size, filter_sigma, first)
-    moments = torch.cat([first, second, first * first + second * second, first * second], 1)
+    moments = torch.cat([first, second, _squares(first, second), _doubled(first, second)], 1)
     mean1, mean2, squares, product = _filtered(moments, window, window).chunk(4, 1)
-    products, mean_squares = mean1 * mean2, mean1 * mean1 + mean2 * mean2
+    mean_squares, mean_product = _squares(mean1, mean2), _doubled(mean1, mean2)
     c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
-    luminance = (2 * products + c1) / (mean_squares + c1)
-    contrast = (2 * (product - products) + c2) / (squares - mean_squares + c2)
+    contrast = (product - mean_product).add_(c2) / (squares - mean_squares).add_(c2)
+    luminance = mean_product.add_(c1) / mean_squares.add_(c1)
     result = (luminance * contrast).mean((-3, -2, -1))
-    return result if max(image1.dim(), image2.dim()) == 4 else result.squeeze(0)
+    return result if image1.ndim == 4 or image2.ndim == 4 else result.squeeze(0)
+
+
+def _squares(a: Tensor, b: Tensor) -> Tensor:
+    """`a^2 + b^2`."""
+    return (a * a).addcmul_(b, b)
+
+
+def _doubled(a: Tensor, b: Tensor) -> Tensor:
+    """`2 a b`."""
+    return (a + a).mul_(b)

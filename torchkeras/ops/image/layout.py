@@ -16,7 +16,7 @@ def channel_axis(images: Any, data_format: str | None, name: str = "images") -> 
     Raises:
         ValueError: neither a single image (three axes) nor a batch (four), or no such data format.
     """
-    if len(images.shape) not in (3, 4):
+    if images.ndim not in (3, 4):
         raise ValueError(
             f"Invalid {name} rank: expected rank 3 (single image) or rank 4 (batch of images). "
             f"Received input with shape: {name}.shape={tuple(images.shape)}"
@@ -27,7 +27,7 @@ def channel_axis(images: Any, data_format: str | None, name: str = "images") -> 
 def to_nchw(images: Tensor, axis: int) -> Tensor:
     """A batch `(N, C, H, W)` of images with channels at `axis`, a view."""
     images = images.movedim(-1, -3) if axis == -1 else images
-    return images if images.dim() == 4 else images.unsqueeze(0)
+    return images if images.ndim == 4 else images.unsqueeze(0)
 
 
 def from_nchw(batch: Tensor, axis: int, rank: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -38,7 +39,8 @@ def extract_patches(
         ValueError: it has not two or three numbers, another argument not as many, or images not axes to fit.
     """
     rank = _spatial_rank(size)
-    if images.dim() not in (rank + 1, rank + 2):
+    single = images.ndim == rank + 1
+    if not single and images.ndim != rank + 2:
         raise ValueError(
             f"Invalid images rank: expected rank {rank + 1} (single) or {rank + 2} (batch) with size={size}. "
             f"Received input with shape: images.shape={tuple(images.shape)}"
@@ -47,16 +49,17 @@ def extract_patches(
     steps = sizes if strides is None else _numbers(strides, rank, "strides")
     rates = _numbers(dilation_rate, rank, "dilation_rate")
     last = standardize_data_format(data_format) == "channels_last"
-    single = images.dim() == rank + 1
     x = images.unsqueeze(0) if single else images
     x = x if last else x.movedim(1, -1)
-    spans = [(n - 1) * rate + 1 for n, rate in zip(sizes, rates)]
+    spans = sizes if dilation_rate == 1 else [(n - 1) * rate + 1 for n, rate in zip(sizes, rates)]
     if padding == "same":
         x = F.pad(x, _around(x.shape[1:-1], spans, steps))
     elif padding != "valid":
         raise ValueError(f'`padding` must be "valid" or "same". Received: padding={padding!r}.')
-    for axis, (span, step, rate) in enumerate(zip(spans, steps, rates), start=1):
-        x = x.unfold(axis, span, step)[..., ::rate]
+    for axis in range(rank):
+        x = x.unfold(axis + 1, spans[axis], steps[axis])
+        if rates[axis] != 1:
+            x = x[..., :: rates[axis]]
     x = x.movedim(rank + 1, -1).flatten(rank + 1)
     x = x if last else x.movedim(-1, 1)
     return x.squeeze(0) if single else x
@@ -95,13 +98,15 @@ def _spatial_rank(size: Any) -> int:
 
 
 def _numbers(value: Any, rank: int, name: str) -> tuple[int, ...]:
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    if isinstance(value, int):
+        return (value,) * rank
+    values = tuple(value)
     if len(values) != rank:
         raise ValueError(f"`{name}` must be an integer or have {rank} numbers, as `size`. Received: {name}={value}.")
     return values
 
 
-def _around(shape: Any, spans: list[int], steps: tuple[int, ...]) -> list[int]:
+def _around(shape: Any, spans: Sequence[int], steps: tuple[int, ...]) -> list[int]:
     """Zeros before and after each axis, last axis first, as `F.pad` takes them; none at the channels."""
     widths = [0, 0]
     for size, span, step in reversed(list(zip(shape, spans, steps))):

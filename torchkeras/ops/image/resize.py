@@ -41,28 +41,28 @@ def resize(
     """
     axis = channel_axis(images, data_format)
     _check(size, interpolation, crop_to_aspect_ratio, pad_to_aspect_ratio, fill_mode)
-    height, width = size
     x = computed(to_nchw(images, axis))
     if crop_to_aspect_ratio:
-        rows, columns = x.shape[-2:]
+        (height, width), (rows, columns) = size, x.shape[-2:]
         new_rows = min(rows, max(int(columns * height / width), 1))
         new_columns = min(columns, max(int(rows * width / height), 1))
         x = x.narrow(-2, (rows - new_rows) // 2, new_rows).narrow(-1, (columns - new_columns) // 2, new_columns)
     elif pad_to_aspect_ratio:
-        rows, columns = x.shape[-2:]
+        (height, width), (rows, columns) = size, x.shape[-2:]
         above = (max(rows, int(columns * height / width)) - rows) // 2
         left = (max(columns, int(rows * width / height)) - columns) // 2
         x = F.pad(x, [left, left, above, above], value=fill_value)
-    return from_nchw(rounded(_resized(x, size, interpolation, antialias), images.dtype), axis, images.dim())
+    return from_nchw(rounded(_resized(x, size, interpolation, antialias), images.dtype), axis, images.ndim)
 
 
 def _resized(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
     if interpolation in _MODES:
         smooth = antialias and interpolation != "nearest"
         exact = x.float() if smooth and x.element_size() == 2 else x  # torch has no kernel for 16 bits
-        return F.interpolate(exact, tuple(size), mode=_MODES[interpolation], antialias=smooth).to(x.dtype)
+        return F.interpolate(exact, size, mode=_MODES[interpolation], antialias=smooth)
     for axis, new in zip((-2, -1), size):
-        x = resampled(x, axis, new, new / x.shape[axis], 0.0, interpolation, antialias)
+        scale = new / x.shape[axis]
+        x = resampled(x, axis, new, scale, 0.0, max(1 / scale, 1.0) if antialias else None, interpolation)
     return x
 
 

@@ -16,6 +16,9 @@ from torchkeras.ops.image.layout import computed, rounded
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
 
 
+_NEAR_ZERO = 1000 * torch.finfo(torch.float32).eps  # sums of weights that are taken for zero
+
+
 def _triangle(x: Tensor) -> Tensor:
     return (1 - x).clamp(min=0)
 
@@ -39,26 +42,21 @@ KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def resampled(x: Tensor, axis: int, size: int, scale: Any, translation: Any, method: str, antialias: bool) -> Tensor:
+def resampled(x: Tensor, axis: int, size: int, scale: Any, translation: Any, width: Any, method: str) -> Tensor:
     """`x` along one axis at the `size` places whose centres lie at `(place - translation) / scale`.
 
-    With `antialias` the kernel is widened where that shrinks. What lies outside counts for nothing; places whose
-    centre does are zero.
+    The kernel is widened `width` times (`None`: it isn't). What lies outside counts for nothing; places whose centre
+    does are zero.
     """
-    kernel, length = KERNELS[method], x.shape[axis]
-    places = torch.arange(size, dtype=x.dtype, device=x.device) + 0.5
-    centres = (places - translation) / scale - 0.5
-    step = 1 / scale
-    if antialias:
-        step = step.clamp(min=1) if isinstance(step, Tensor) else max(step, 1.0)
-    else:
-        step = 1.0
-    samples = torch.arange(length, dtype=x.dtype, device=x.device)
-    weights = kernel((centres - samples[:, None]).abs() / step)
+    length = x.shape[axis]
+    places = torch.arange(0.5, size, dtype=x.dtype, device=x.device)
+    centres = ((places - translation) / scale).sub_(0.5)
+    samples = torch.arange(length, dtype=x.dtype, device=x.device).unsqueeze(1)
+    distances = (centres - samples).abs_()
+    weights = KERNELS[method](distances if width is None else distances / width)
     total = weights.sum(0)
-    near_zero = total.abs() <= 1000 * torch.finfo(torch.float32).eps
-    outside = (centres < -0.5) | (centres > length - 0.5)
-    weights = torch.where(near_zero | outside, 0, weights / torch.where(near_zero, 1, total))
+    unseen = (total.abs() <= _NEAR_ZERO).logical_or_(centres != centres.clamp(-0.5, length - 0.5))
+    weights = weights / total.masked_fill(unseen, torch.inf)
     return torch.tensordot(x, weights, dims=([axis], [0])).movedim(-1, axis)
 
 
@@ -88,6 +86,8 @@ def scale_and_translate(
         raise ValueError(f"`method` must be one of {sorted(KERNELS)}. Received: method={method!r}.")
     x = computed(images)
     scale, translation = scale.to(x.dtype), translation.to(x.dtype)
+    widths = scale.reciprocal().clamp(min=1) if antialias else None
     for i, axis in enumerate(spatial_dims):
-        x = resampled(x, axis, output_shape[axis], scale[i], translation[i], method, antialias)
+        width = None if widths is None else widths[i]
+        x = resampled(x, axis, output_shape[axis], scale[i], translation[i], width, method)
     return rounded(x, images.dtype)
