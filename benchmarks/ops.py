@@ -170,7 +170,7 @@ def first_rows() -> list[Row]:
 def compared(sizes: list[dict], names: list[str]) -> str:
     """How many ops were compared by size, and why the others were not."""
     done = {row["op"].split(":")[0] for row in sizes}
-    left = [f"{name} ({SIZELESS[name]})" for name in names if name not in done]
+    left = [f"{name} ({SIZELESS.get(name, 'no inputs')})" for name in names if name not in done]
     return f"{len(done)} of {len(names)} ops in {len(sizes)} forms; not compared: {', '.join(left) or 'none'}"
 
 
