@@ -46,7 +46,8 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
     )
     positive = value > 0
     saturation = torch.where(positive, chroma / torch.where(positive, value, 1), 0)
-    return torch.stack([hue.div_(6).remainder_(1), saturation, value], axis)
+    hue.div_(6)
+    return torch.stack([hue - hue.floor(), saturation, value], axis)
 
 
 @op(name="HSVToRGB")
@@ -56,7 +57,8 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
     hue, saturation, value = images.unbind(axis)
     # All three at once, along a first axis: how far each is from where it peaks, in sixths of a turn.
     peaks = torch.arange(5, 0, -2, dtype=images.dtype, device=images.device).view(3, *[1] * hue.ndim)
-    turns = torch.add(peaks, hue, alpha=6).remainder_(6)
+    turns = torch.add(peaks, hue, alpha=6)
+    turns.sub_((turns / 6).floor_(), alpha=6)  # the remainder, which takes four times as long
     colors = turns.clamp_max_(4 - turns).clamp_(0, 1).mul_(value * -saturation).add_(value)
     return colors.movedim(0, axis).contiguous()
 
