@@ -162,7 +162,8 @@ class _FirstRun(StatelessScope):
 
     def __enter__(self) -> StatelessScope:
         super().__enter__()
-        self.collect_losses = self._outer is not None and self._outer.collect_losses
+        if self._outer is not None:
+            self.collect_losses, self.drops_losses = self._outer.collect_losses, self._outer.drops_losses
         return self
 
     def add_loss(self, loss: Any) -> None:
