@@ -24,7 +24,7 @@ _SOURCE = """
 def op({signature}):
     if {ready}:
         try:
-            return _function({values})
+            return {call}
         except Exception as error:
             _explain(error, ({positional}), {{{named}}})
             raise
@@ -36,7 +36,7 @@ def dispatcher(definition: OpDef) -> Callable:
     """A function of the same signature: straight to the function where the arguments fit, else `general`."""
     parameters = definition.signature.parameters
     signature, positional, named, values = [], [], [], []
-    star = False
+    star, extra = False, ""
     for name, p in parameters.items():
         if p.kind is p.KEYWORD_ONLY and not star:
             signature.append("*")
@@ -44,16 +44,22 @@ def dispatcher(definition: OpDef) -> Callable:
         star = star or p.kind is p.VAR_POSITIONAL
         stars = "*" if p.kind is p.VAR_POSITIONAL else "**" if p.kind is p.VAR_KEYWORD else ""
         signature.append(stars + name + ("=None" if p.default is not p.empty else ""))
-        if p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD):
-            named.append(f"**{name}" if stars else f"{name!r}: {name}")
-            values.append(stars + name if stars else f"{name}={name}")
+        if p.kind is p.VAR_KEYWORD:
+            named.append(f"**{name}")
+            extra = name
+        elif p.kind is p.KEYWORD_ONLY:
+            named.append(f"{name!r}: {name}")
+            values.append(f"{name}={name}")
         else:
             positional.append(stars + name)
             values.append(stars + name)
+    call = f"_function({', '.join(values)})"
+    if extra:  # an empty dictionary is dear to hand on
+        call += f" if not {extra} else _function({', '.join(values)}, **{extra})"
     source = _SOURCE.format(
         signature=", ".join(signature),
         ready=_ready(definition),
-        values=", ".join(values),
+        call=call,
         positional="".join(f"{value}, " for value in positional),
         named=", ".join(named),
     )
@@ -120,14 +126,14 @@ def _alike(xs: Any, shared: bool) -> bool:
     """Whether `xs` is a list of tensors, of one type if `shared`."""
     if not xs or not isinstance(xs, (list, tuple)):
         return False
+    dtype = None
     for x in xs:
         if not isinstance(x, Tensor):
             return False
-    if shared:
-        dtype = xs[0].dtype
-        for x in xs:
-            if x.dtype is not dtype:
+        if shared and x.dtype is not dtype:
+            if dtype is not None:
                 return False
+            dtype = x.dtype
     return True
 
 

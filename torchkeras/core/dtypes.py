@@ -68,6 +68,8 @@ def _name_of(dtype: Any) -> str:
 
 def torch_dtype(dtype: Any) -> torch.dtype:
     """The torch type of a name (or of anything `standardize_dtype` takes)."""
+    if dtype is None:
+        return TORCH_DTYPES[settings.floatx()]
     if isinstance(dtype, torch.dtype):
         return dtype
     found = TORCH_DTYPES.get(dtype) if isinstance(dtype, str) else None

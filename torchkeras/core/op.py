@@ -49,8 +49,10 @@ class OpDef:
         scalar: bool = False,
         call: tuple[str, ...] = (),
         keep: tuple[str, ...] = (),
+        check: Callable | None = None,
     ) -> None:
         self.function = function
+        self.check = check
         self.name = function.__name__
         self.spec = spec
         self.dtype = dtype
@@ -160,9 +162,14 @@ class OpDef:
         return name in self.tensors or required or not any(earlier in self.config for earlier in before)
 
     def explain(self, error: Exception, values: tuple, keywords: dict[str, Any]) -> None:
-        """Add a note of the call to the error that came from it."""
+        """Add a note of the call to the error that came from it; raise what `check` says of it."""
         if any_symbolic(values, keywords) or getattr(error, "__notes__", None):
             return
+        if self.check is not None and isinstance(error, (RuntimeError, IndexError)):
+            try:
+                self.check(*values, **keywords)
+            except ValueError as said:
+                raise said from error
         given = ", ".join(
             [f"{name}={_described(value)}" for name, value in zip(self.parameters, values)]
             + [f"{name}={_described(value)}" for name, value in keywords.items()]
@@ -254,6 +261,7 @@ def op(
     module: str = ...,
     file_module: str = ...,
     spec: Callable | None = ...,
+    check: Callable | None = ...,
 ) -> Callable[[F], F]: ...
 def op(
     function: Callable | None = None,
@@ -267,6 +275,7 @@ def op(
     module: str = "keras.ops",
     file_module: str = "keras.src.ops.numpy",
     spec: Callable | None = None,
+    check: Callable | None = None,
 ) -> Any:
     """Make a function of tensors an op: eager on tensors, recorded on KerasTensors.
 
@@ -287,6 +296,7 @@ def op(
         module: Keras's module of the function.
         file_module: the module that Keras's files name for the class.
         spec: infers the output from the call's arguments and the config, where running on `meta` can't.
+        check: takes the arguments of a call in which torch raised an error, and raises a clearer one if they are why.
     """
     if function is None:
         return functools.partial(
@@ -300,9 +310,10 @@ def op(
             module=module,
             file_module=file_module,
             spec=spec,
+            check=check,
         )
     class_name = name or "".join(part.capitalize() for part in function.__name__.split("_"))
-    definition = OpDef(function, class_name, file_module, spec, dtype, elementwise, scalar, call, keep)
+    definition = OpDef(function, class_name, file_module, spec, dtype, elementwise, scalar, call, keep, check)
     if module.startswith("keras.ops"):
         OPS[f"{module}.{function.__name__}".removeprefix("keras.ops.")] = definition
     definition.dispatcher = dispatcher(definition)

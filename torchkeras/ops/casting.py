@@ -41,26 +41,29 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
     """`x` in another type; what lies outside its range becomes its least or greatest value."""
     target = torch_dtype(dtype)
-    if x.dtype == torch.bool or target.is_complex:
+    if target is torch.bool:
+        return x > 0 if x.dtype is not target else x  # its range is 0 to 1
+    limits = _limits(x.dtype, target)
+    if limits is None:
         return x.to(target)
-    if target == torch.bool:
-        return x > 0  # its range is 0 to 1
-    low, high = _limits(x.dtype, target)
-    if not x.dtype.is_floating_point:
-        return torch.clamp(x, low, high).to(target)
+    low, high, exact = limits
     inside = torch.clamp(x, low, high).to(target)
-    if target.is_floating_point or high < 2 / torch.finfo(x.dtype).eps:
-        return inside
-    # The greatest integer is no float: the float next to it lies beyond.
-    return torch.where(x >= high, int(high), inside)
+    return inside if exact else torch.where(x >= high, int(high), inside)
 
 
 @lru_cache(None)
-def _limits(own: torch.dtype, target: torch.dtype) -> tuple[Any, Any]:
-    """The least and the greatest value that both types hold."""
+def _limits(own: torch.dtype, target: torch.dtype) -> tuple[Any, Any, bool] | None:
+    """The least and the greatest value that both types hold, and whether the latter is exact.
+
+    The greatest integer is no float: the float next to it lies beyond.
+    """
+    if own is torch.bool or target.is_complex:
+        return None
     (low, high), (own_low, own_high) = _range(target), _range(own)
     low, high = max(low, own_low), min(high, own_high)
-    return (low, high) if own.is_floating_point else (int(low), int(high))
+    if not own.is_floating_point:
+        return int(low), int(high), True
+    return low, high, target.is_floating_point or high < 2 / torch.finfo(own).eps
 
 
 def _range(dtype: torch.dtype) -> tuple[Any, Any]:

@@ -29,33 +29,27 @@ def cholesky(x: Tensor, upper: bool = False) -> Tensor:
         raise ValueError(f"Cholesky decomposition failed: {error}") from error
 
 
-@op
+@op(check=require_square)
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
     """The inverse of the matrix whose Cholesky factor is `x`."""
-    require_square(x)
     return torch.cholesky_inverse(x, upper=upper)
 
 
-@op
+@op(check=require_square)
 def eig(x: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues `(..., M)` and eigenvectors (the columns) `(..., M, M)` of square matrices, complex."""
-    require_square(x)
-    values, vectors = torch.linalg.eig(x)
-    return values, vectors
+    return tuple(torch.linalg.eig(x))
 
 
-@op
+@op(check=require_square)
 def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues in ascending order and eigenvectors (the columns) of Hermitian matrices; reads the lower triangle."""
-    require_square(x)
-    values, vectors = torch.linalg.eigh(x)
-    return values, vectors
+    return tuple(torch.linalg.eigh(x))
 
 
-@op
+@op(check=require_matrices)
 def lu_factor(x: Tensor) -> tuple[Tensor, Tensor]:
     """Both triangular factors in one matrix, and the row (from 0) that each row in turn was exchanged with."""
-    require_matrices(x)
     factors, pivots = torch.linalg.lu_factor(x)
     return factors, pivots - 1
 
@@ -82,15 +76,13 @@ def _require_mode(mode: str) -> None:
 def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     """Factors `Q` of orthonormal columns, `min(M, N)` of them or `M` if `mode="complete"`, and triangular `R`."""
     _require_mode(mode)
-    q, r = torch.linalg.qr(x, mode)
-    return q, r
+    return tuple(torch.linalg.qr(x, mode))
 
 
-@op(name="SVD")
+@op(name="SVD", check=require_matrices)
 def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """Singular vectors, values in descending order, and vectors: `U, S, V` of `x = U @ diag(S) @ V`.
 
     Without `full_matrices` no more vectors than values; without `compute_uv` the values alone.
     """
-    require_matrices(x)
     return tuple(torch.linalg.svd(x, full_matrices=full_matrices)) if compute_uv else torch.linalg.svdvals(x)

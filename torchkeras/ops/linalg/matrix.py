@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 
-def require_matrices(x: Any) -> None:
-    """Raise a ValueError unless the argument has two axes at least."""
+def require_matrices(x: Any, *_: Any, **__: Any) -> None:
+    """Raise a ValueError unless the first argument has two axes at least."""
     if len(x.shape) < 2:
         raise ValueError(
             f"Expected input to have rank >= 2: `(..., M, N)`. Received input with shape {tuple(x.shape)}."
         )
 
 
-def require_square(x: Any) -> None:
-    """Raise a ValueError unless the argument is `(..., M, M)`."""
+def require_square(x: Any, *_: Any, **__: Any) -> None:
+    """Raise a ValueError unless the first argument is `(..., M, M)`."""
     shape = x.shape
     if len(shape) < 2:
         require_matrices(x)

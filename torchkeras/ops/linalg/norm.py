@@ -26,25 +26,30 @@ def norm(x: Tensor, ord: int | float | str | None = None, axis: Any = None, keep
     return torch.linalg.norm(x, ord, axis, keepdims)
 
 
-@op(dtype="float")
+@op(dtype="float", check=require_matrices)
 def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
     """How many singular values exceed `tol`; default: as `pinv`, a fraction of the greatest."""
-    require_matrices(x)
     return torch.linalg.matrix_rank(x, atol=tol).int()
 
 
-@op(dtype="common_float", name="CDist", file_module="keras.src.ops.math")
-def cdist(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances: `(..., m, size)` and `(..., n, size)` give `(..., m, n)`."""
+def _require_rows(x: Tensor, y: Tensor) -> None:
     if x.dim() < 2 or y.dim() < 2:
         raise ValueError(f"`cdist` inputs must have rank >= 2. Received: {tuple(x.shape)} and {tuple(y.shape)}.")
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(
             f"Last dimension of inputs to `cdist` must match. Received: {tuple(x.shape)} and {tuple(y.shape)}."
         )
-    if x.dtype in (torch.float16, torch.bfloat16):
+
+
+@op(dtype="common_float", name="CDist", file_module="keras.src.ops.math", check=_require_rows)
+def cdist(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distances: `(..., m, size)` and `(..., n, size)` give `(..., m, n)`."""
+    if x.dtype in _HALF:
         return _distances(x.float(), y.float()).to(x.dtype)
     return _distances(x, y)
+
+
+_HALF = frozenset((torch.float16, torch.bfloat16))
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:

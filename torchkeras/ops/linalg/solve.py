@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +14,18 @@ from torchkeras.ops.linalg.matrix import require_square
 op = functools.partial(op, file_module="keras.src.ops.linalg")
 
 
-@op(dtype="float")
+def _require_fit(a: Tensor, b: Tensor, *_: Any, **__: Any) -> None:
+    require_square(a)
+    if b.dim() >= a.dim() and a.shape[-2] != b.shape[-2]:
+        raise ValueError(
+            "Incompatible shapes between `a` and `b`. Expected `a.shape[-2] == b.shape[-2]`. "
+            f"Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}."
+        )
+
+
+@op(dtype="float", check=require_square)
 def inv(x: Tensor) -> Tensor:
     """The inverse of square matrices."""
-    require_square(x)
     return torch.linalg.inv(x)
 
 
@@ -29,17 +38,15 @@ def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
     return torch.linalg.pinv(x, rtol=rcond)
 
 
-@op(dtype="common_float")
+@op(dtype="common_float", check=_require_fit)
 def solve(a: Tensor, b: Tensor) -> Tensor:
     """`x` of `a @ x = b`, for square `a` `(..., M, M)` and `b` `(..., M)` or `(..., M, K)`."""
-    _require_fit(a, b)
     return torch.linalg.solve(a, b)
 
 
-@op(dtype="common_float")
+@op(dtype="common_float", check=_require_fit)
 def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
     """`solve` where `a` is triangular; its other half is not read."""
-    _require_fit(a, b)
     if b.dim() == a.dim() - 1:
         return torch.linalg.solve_triangular(a, b.unsqueeze(-1), upper=not lower).squeeze(-1)
     return torch.linalg.solve_triangular(a, b, upper=not lower)
@@ -59,10 +66,9 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
     return _least_squares(a, b, rcond)
 
 
-@op(dtype="float")
+@op(dtype="float", check=require_square)
 def det(x: Tensor) -> Tensor:
     """The determinant of square matrices."""
-    require_square(x)
     return torch.linalg.det(x)
 
 
@@ -70,17 +76,6 @@ def det(x: Tensor) -> Tensor:
 def logdet(x: Tensor) -> Tensor:
     """The logarithm of the determinant of square matrices; NaN where that is negative."""
     return torch.logdet(x)
-
-
-def _require_fit(a: Tensor, b: Tensor) -> None:
-    shape, other = a.shape, b.shape
-    if len(shape) < 2 or shape[-1] != shape[-2]:
-        require_square(a)
-    if len(other) >= len(shape) and shape[-2] != other[-2]:
-        raise ValueError(
-            "Incompatible shapes between `a` and `b`. Expected `a.shape[-2] == b.shape[-2]`. "
-            f"Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}."
-        )
 
 
 def _least_squares(a: Tensor, b: Tensor, rcond: float | None) -> Tensor:

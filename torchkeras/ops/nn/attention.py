@@ -36,12 +36,13 @@ def attend(
         flash: `True` for the flash kernel or an error, `False` for any other.
     """
     grouped = query.shape[2] != key.shape[2]
-    query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
-    arguments = (query, key, value, bias, dropout, causal)
+    q, k, v = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
     if flash is None:
-        return F.scaled_dot_product_attention(*arguments, scale=scale, enable_gqa=grouped).transpose(1, 2)
+        y = F.scaled_dot_product_attention(q, k, v, bias, dropout, causal, scale=scale, enable_gqa=grouped)
+        return y.transpose(1, 2)
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION] if flash else _WITHOUT_FLASH):
-        return F.scaled_dot_product_attention(*arguments, scale=scale, enable_gqa=grouped).transpose(1, 2)
+        y = F.scaled_dot_product_attention(q, k, v, bias, dropout, causal, scale=scale, enable_gqa=grouped)
+    return y.transpose(1, 2)
 
 
 def as_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -93,7 +94,7 @@ def dot_product_attention(
         raise ValueError(f"`attn_logits_soft_cap` must be None. Received: attn_logits_soft_cap={attn_logits_soft_cap}")
     if bias is not None and mask is not None:
         raise ValueError("Only one of `bias` and `mask` can be given. Received both.")
-    if not query.dim() == key.dim() == value.dim() == 4:
+    if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
         raise ValueError(
             f"Attention is of 4D inputs. Received: query.shape={tuple(query.shape)}, key.shape={tuple(key.shape)}, "
             f"value.shape={tuple(value.shape)}"

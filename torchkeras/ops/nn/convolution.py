@@ -30,11 +30,13 @@ def convolve(
     x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int], groups: int = 1
 ) -> Tensor:
     """A convolution of `(N, C, *spatial)` with a kernel `(out, in / groups, *window)`."""
-    if padding == "same" and max(strides) > 1:
+    function = F.conv2d if len(strides) == 2 else F.conv3d
+    if padding == "valid":
+        return function(x, kernel, None, strides, 0, dilation, groups)
+    if _checked_padding(padding) == "same" and max(strides) > 1:
         sides = [same_sides(*dims) for dims in zip(x.shape[2:], kernel.shape[2:], strides, dilation)]
         return convolve_within(x, kernel, None, strides, sides, dilation, groups)
-    function = F.conv2d if len(strides) == 2 else F.conv3d
-    return function(x, kernel, None, strides, "same" if padding == "same" else 0, dilation, groups)
+    return function(x, kernel, None, strides, padding.lower(), dilation, groups)
 
 
 def convolve_within(
@@ -57,14 +59,21 @@ def convolve_transposed(
     x: Tensor, kernel: Tensor, strides: Sequence[int], crops: Sequence[Sides], dilation: Sequence[int]
 ) -> Tensor:
     """The transposed convolution of `(N, C, *spatial)` with a kernel `(in, out, *window)`, cut by `crops`."""
-    function = F.conv_transpose2d if x.dim() == 4 else F.conv_transpose3d
-    borders, extra, rest = _ends(tuple(crops), strides, dilation)
+    return _transposed(x, kernel, strides, _ends(tuple(crops), strides, dilation), dilation)
+
+
+Ends = tuple[list[int], list[int], tuple[int, ...] | None]
+
+
+def _transposed(x: Tensor, kernel: Tensor, strides: Sequence[int], ends: Ends, dilation: Sequence[int]) -> Tensor:
+    function = F.conv_transpose2d if len(strides) == 2 else F.conv_transpose3d
+    borders, extra, rest = ends
     y = function(x, kernel, None, strides, borders, extra, 1, dilation)
     return y if rest is None else F.pad(y, rest)
 
 
 @functools.lru_cache(1024)
-def _ends(crops: Sequence[Sides], strides: Sequence[int], dilation: Sequence[int]) -> tuple[list, list, tuple | None]:
+def _ends(crops: Sequence[Sides], strides: Sequence[int], dilation: Sequence[int]) -> Ends:
     """Crops as torch takes them, border and `output_padding`, and what must be padded or cut after that."""
     borders = [before for before, _ in crops]
     longer = [before - after for before, after in crops]  # what the end has beyond a border as before
@@ -88,13 +97,8 @@ def _checked_padding(padding: str) -> str:
     return name
 
 
-def _check_kernel(inputs: Tensor, kernel: Tensor, channels: int, expected: int) -> None:
-    """Raise `ValueError` unless the kernel has the input's rank and the input as many channels as expected."""
-    if kernel.dim() != inputs.dim():
-        raise ValueError(
-            "The kernel must have as many dimensions as the inputs. "
-            f"Received: kernel.shape={tuple(kernel.shape)}, inputs.shape={tuple(inputs.shape)}"
-        )
+def _check_channels(inputs: Tensor, kernel: Tensor, channels: int, expected: int) -> None:
+    """Raise `ValueError` unless the input has as many channels as expected."""
     if channels != expected:
         raise ValueError(
             "The number of input channels must match the kernel's input channels. Received: input "
@@ -128,13 +132,13 @@ def conv(
         padding: `"valid"`, or `"same"` for as many zeros around the input as give `ceil(size / stride)` outputs.
     """
     view = view_of(inputs, data_format)
-    x = view.enter(inputs)
-    channels, groups = x.shape[1], 1
-    if kernel.dim() != inputs.dim() or channels != kernel.shape[-2]:
-        groups = max(channels // kernel.size(-2), 1)
-        _check_kernel(inputs, kernel, channels, groups * kernel.size(-2))
+    x, weight = view.enter(inputs), view.kernel(kernel)
+    channels, each, groups = x.shape[1], weight.shape[1], 1
+    if channels != each:
+        groups = max(channels // each, 1)
+        _check_channels(inputs, kernel, channels, groups * each)
     steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
-    return view.leave(convolve(x, view.kernel(kernel), steps, _checked_padding(padding), dilation, groups))
+    return view.leave(convolve(x, weight, steps, padding, dilation, groups))
 
 
 @op(spec=functools.partial(_described, "depthwise_conv"))
@@ -164,18 +168,20 @@ def separable_conv(
     """`depthwise_conv`, then a convolution with a kernel `(*ones, in * multiplier, out)`."""
     view = view_of(inputs, data_format)
     x = _depthwise(view, inputs, depthwise_kernel, strides, padding, dilation_rate)
-    _check_kernel(inputs, pointwise_kernel, x.shape[1], pointwise_kernel.shape[-2])
-    one = (1,) * view.rank
-    return view.leave(convolve(x, view.kernel(pointwise_kernel), one, "valid", one))
+    weight, one = view.kernel(pointwise_kernel), view.small[1]
+    _check_channels(inputs, pointwise_kernel, x.shape[1], weight.shape[1])
+    return view.leave(convolve(x, weight, one, "valid", one))
 
 
 def _depthwise(
     view: TorchView, inputs: Tensor, kernel: Tensor, strides: Any, padding: str, dilation_rate: Any
 ) -> Tensor:
     x = view.enter(inputs)
-    _check_kernel(inputs, kernel, x.shape[1], kernel.shape[-2])
+    channels = x.shape[1]
+    weight = grouped_kernel(view, kernel)
+    _check_channels(inputs, kernel, channels, kernel.shape[-2])
     steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
-    return convolve(x, grouped_kernel(view, kernel), steps, _checked_padding(padding), dilation, x.shape[1])
+    return convolve(x, weight, steps, padding, dilation, channels)
 
 
 @op(spec=functools.partial(_described, "conv_transpose"))
@@ -195,24 +201,22 @@ def conv_transpose(
             `"same"`, and `(size - 1) * stride + max(window, stride)` for `"valid"`.
     """
     view = view_of(inputs, data_format)
-    x = view.enter(inputs)
-    _check_kernel(inputs, kernel, x.shape[1], kernel.shape[-1])
-    weight, padding = view.kernel(kernel), _checked_padding(padding)
+    x, weight = view.enter(inputs), view.kernel(kernel)
+    shape = weight.shape
+    _check_channels(inputs, kernel, x.shape[1], shape[0])
     steps, dilation = view.steps(strides, "strides"), view.steps(dilation_rate, "dilation_rate")
-    extras: Sequence[int | None] = (None,) * view.rank
+    extras: Sequence[int | None] = view.none
     if output_padding is not None:
         extras = view.sizes(standardize_tuple(output_padding, inputs.dim() - 2, "output_padding", allow_zero=True), 0)
-    crops = _crops(weight.shape[2:], steps, dilation, padding, extras)
-    return view.leave(convolve_transposed(x, weight, steps, crops, dilation))
+    return view.leave(_transposed(x, weight, steps, _cut(shape, steps, dilation, padding, extras), dilation))
 
 
 @functools.lru_cache(1024)
-def _crops(
-    window: Sequence[int],
-    strides: Sequence[int],
-    dilation: Sequence[int],
-    padding: str,
-    extras: Sequence[int | None],
-) -> tuple[Sides, ...]:
-    windows = [(size - 1) * rate + 1 for size, rate in zip(window, dilation)]
-    return tuple(crop_sides(n, step, padding, extra) for n, step, extra in zip(windows, strides, extras))
+def _cut(
+    shape: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: str, extras: Sequence[int | None]
+) -> Ends:
+    """What a transposed convolution with a kernel of `shape`, `(in, out, *window)`, cuts of its full result."""
+    padding = _checked_padding(padding)
+    windows = [(size - 1) * rate + 1 for size, rate in zip(shape[2:], dilation)]
+    crops = tuple(crop_sides(n, step, padding, extra) for n, step, extra in zip(windows, strides, extras))
+    return _ends(crops, strides, dilation)

@@ -20,8 +20,9 @@ op = functools.partial(op, file_module="keras.src.ops.nn")
 def hot_rows(x: Tensor, num_classes: int, axis: int, dtype: Any) -> Tensor:
     """1 at each class, 0 elsewhere (everywhere for a negative class), along a new axis."""
     classes = x.long().unsqueeze(-1)
-    rows = torch.zeros((*x.shape, num_classes), dtype=torch_dtype(dtype), device=x.device)
-    rows.scatter_(-1, classes.clamp(min=0), (classes >= 0).to(rows.dtype))
+    wanted = torch_dtype(dtype)
+    rows = torch.zeros((*x.shape, num_classes), dtype=wanted, device=x.device)
+    rows.scatter_(-1, classes.clamp(0), (classes >= 0).to(wanted))
     return rows if axis == -1 else rows.movedim(-1, axis)
 
 

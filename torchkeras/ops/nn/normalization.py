@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core import settings
@@ -95,11 +94,13 @@ def batch_normalization(
         RuntimeError: a vector has another length.
     """
     if not (mean.requires_grad or variance.requires_grad):  # torch's kernel has no gradient for these
-        last = axis == -1 or axis % x.dim() == x.dim() - 1  # rows of channels are what it is fastest at
-        y = x.reshape(-1, x.shape[-1]) if last else x.movedim(axis, 1)
+        shape = x.shape
+        last = axis == -1 or axis % len(shape) == len(shape) - 1  # rows of channels are what it is fastest at
+        flat = last and len(shape) == 2
+        y = x if flat else x.reshape(-1, shape[-1]) if last else x.movedim(axis, 1)
         cudnn = x.is_cuda and torch.backends.cudnn.enabled
         y = torch.batch_norm(y, scale, offset, mean, variance, False, 0.0, epsilon, cudnn)
-        return y.view(x.shape) if last else y.movedim(1, axis)
+        return y if flat else y.view(shape) if last else y.movedim(1, axis)
     factor = torch.rsqrt(variance + epsilon)
     factor = factor if scale is None else factor * scale
     behind = x.dim() - 1 - axis % x.dim()
@@ -132,7 +133,15 @@ def layer_normalization(
     epsilon = settings.epsilon() if epsilon is None else epsilon
     if kwargs and kwargs.get("rms_scaling", False):
         return _divided_by_deviation(x, gamma, axis, epsilon)
-    return _over_last_axes(F.layer_norm, x, axis, epsilon, gamma, beta)
+    dtype = x.dtype
+    if (
+        axis == -1
+        and dtype in _WIDE
+        and (gamma is None or gamma.dtype is dtype)
+        and (beta is None or beta.dtype is dtype)
+    ):
+        return torch.layer_norm(x, (x.shape[-1],), gamma, beta, epsilon)
+    return _over_last_axes(torch.layer_norm, x, axis, epsilon, gamma, beta)
 
 
 @op(name="RMSNorm", keep=("scale",), call=("scale",), spec=_as_x)
@@ -144,7 +153,10 @@ def rms_normalization(
     Args:
         epsilon: default `keras.config.epsilon()`.
     """
-    return _over_last_axes(F.rms_norm, x, axis, settings.epsilon() if epsilon is None else epsilon, scale)
+    epsilon = settings.epsilon() if epsilon is None else epsilon
+    if axis == -1 and x.dtype in _WIDE and (scale is None or scale.dtype is x.dtype):
+        return torch.rms_norm(x, (x.shape[-1],), scale, epsilon)
+    return _over_last_axes(torch.rms_norm, x, axis, epsilon, scale)
 
 
 def _over_last_axes(
@@ -184,7 +196,9 @@ def _divided_by_deviation(x: Tensor, gamma: Tensor | None, axis: int | Sequence[
 
 def unit_length(x: Tensor, axis: int | Sequence[int] | None, epsilon: float) -> Tensor:
     """`x` divided by its length along `axis`, or by `epsilon` where that is shorter."""
-    largest = min(1.0 / epsilon, torch.finfo(x.dtype).max)
+    largest = 1.0 / epsilon
+    if x.dtype is torch.float16:
+        largest = min(largest, torch.finfo(torch.float16).max)
     return x * torch.rsqrt(x.square().sum(axis, keepdim=True)).clamp(max=largest)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from torchkeras.core import settings
@@ -77,21 +78,28 @@ class TorchView:
         self.to_keras = (0, *range(2, last + 1), 1) if channels_last else None
         self.kernel_order = (last, self.rank, *range(self.rank))
         self.height_axis = 1 if channels_last else 2
+        self.none = (None,) * self.rank
         self.small = {n: self.sizes((n,) * rank) for n in range(1, 9)}
 
     def enter(self, x: Tensor) -> Tensor:
         if self.lift:
             x = x.unsqueeze(self.height_axis)
-        return x.permute(*self.to_torch) if self.to_torch else x
+        return torch.permute(x, self.to_torch) if self.to_torch else x
 
     def leave(self, y: Tensor) -> Tensor:
         if self.to_keras:
-            y = y.permute(*self.to_keras)
+            y = torch.permute(y, self.to_keras)
         return y.squeeze(self.height_axis) if self.lift else y
 
     def kernel(self, kernel: Tensor) -> Tensor:
-        """`(*window, in, out)` seen as `(out, in, *window)`."""
-        return (kernel.unsqueeze(0) if self.lift else kernel).permute(*self.kernel_order)
+        """`(*window, in, out)` seen as `(out, in, *window)`. Raises `ValueError` on another number of dimensions."""
+        try:
+            return torch.permute(kernel.unsqueeze(0) if self.lift else kernel, self.kernel_order)
+        except RuntimeError:
+            raise ValueError(
+                "The kernel must have as many dimensions as the inputs. Received: "
+                f"kernel.shape={tuple(kernel.shape)}, inputs of {len(self.kernel_order) - self.lift} dimensions"
+            ) from None
 
     def sizes(self, values: Sequence[int], fill: int = 1) -> tuple[int, ...]:
         """One number a torch dimension: windows, strides, dilations (`fill` 1), or paddings (`fill` 0)."""

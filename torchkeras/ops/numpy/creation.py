@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.devices import current_device
-from torchkeras.core.dtypes import standardize_dtype, torch_dtype
+from torchkeras.core.dtypes import TORCH_DTYPES, standardize_dtype, torch_dtype
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
@@ -151,7 +151,12 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 @op
 def view(x: Tensor, dtype: Any = None) -> Tensor:
     """The same memory read as another type; the last axis grows or shrinks by the ratio of the sizes."""
-    return x if dtype is None else x.view(getattr(torch, standardize_dtype(dtype)))
+    if dtype is None:
+        return x
+    return x.view(_IN_MEMORY.get(dtype) or _IN_MEMORY[standardize_dtype(dtype)])
+
+
+_IN_MEMORY: dict[Any, torch.dtype] = {name: getattr(torch, name) for name in TORCH_DTYPES}
 
 
 @op

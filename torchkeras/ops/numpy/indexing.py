@@ -10,7 +10,7 @@ from torch import Tensor
 from torchkeras.core.infer import broadcast_shapes, infer
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.op import op
-from torchkeras.core.promotion import common
+from torchkeras.core.promotion import FLOATS, common
 from torchkeras.ops.numpy.axes import positive_axis, tuple_of
 from torchkeras.ops.numpy.reduction import SUMMED
 
@@ -153,7 +153,7 @@ def select(condlist: list[Tensor], choicelist: list[Tensor], default: Any = 0) -
         if isinstance(result, Tensor):
             fits = result.dtype is choice.dtype
         else:  # a number is weak beside floats
-            fits = isinstance(result, (int, float)) and choice.is_floating_point()
+            fits = isinstance(result, (int, float)) and choice.dtype in FLOATS
         if not fits:
             choice, result = common((choice, result))
         result = torch.where(condition, choice, result)

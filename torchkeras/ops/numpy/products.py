@@ -64,7 +64,9 @@ def _dot_spec(x1: Any, x2: Any) -> Any:
 @op(dtype="narrow", spec=_dot_spec)
 def dot(x1: Tensor, x2: Tensor) -> Tensor:
     """The sum of products along the last axis of `x1` and the last but one of `x2`, of all pairs of the others."""
-    return _dot(x1, x2) if x1.dtype in FLOATS else multiplied(_dot, x1, x2)
+    if x1.dtype in FLOATS and x1.dim() and 0 < x2.dim() <= 2:
+        return torch.matmul(x1, x2)
+    return multiplied(_dot, x1, x2)
 
 
 def _dot(x1: Tensor, x2: Tensor) -> Tensor:
@@ -157,16 +159,18 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
         axisa = axisb = axisc = axis
     x1 = x1 if axisa == -1 else x1.movedim(axisa, -1)
     x2 = x2 if axisb == -1 else x2.movedim(axisb, -1)
-    sizes = x1.shape[-1], x2.shape[-1]
+    shape, other = x1.shape, x2.shape
+    sizes = shape[-1], other[-1]
+    if sizes == (3, 3) and len(shape) == len(other):  # sizes that differ broadcast in the product itself
+        result = torch.linalg.cross(x1, x2)
+        return result if axisc == -1 else result.movedim(-1, axisc)
     if sizes != (3, 3):
         if not {*sizes} <= {2, 3}:
             raise ValueError(f"cross() takes vectors of 2 or 3 numbers; received {sizes[0]} and {sizes[1]}.")
         if sizes == (2, 2):
             return x1[..., 0] * x2[..., 1] - x1[..., 1] * x2[..., 0]
         x1, x2 = (x if x.shape[-1] == 3 else torch.nn.functional.pad(x, (0, 1)) for x in (x1, x2))
-    if x1.dim() != x2.dim():  # other sizes broadcast in the product itself
-        x1, x2 = torch.broadcast_tensors(x1, x2)
-    result = torch.linalg.cross(x1, x2, dim=-1)
+    result = torch.linalg.cross(*torch.broadcast_tensors(x1, x2))
     return result if axisc == -1 else result.movedim(-1, axisc)
 
 

@@ -109,20 +109,20 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
             raise ValueError(
                 f"Argument `constant_values` can only be provided when `mode == 'constant'`; received mode={mode!r}."
             )
-        return _padded_from_within(x, widths, mode)
-    flat = widths[::-1]
+        return _padded_from_within(x, widths[::-1], mode)
+    if constant_values is None:
+        return torch.nn.functional.pad(x, widths)
     if isinstance(constant_values, Tensor):
-        inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), flat)
-        return torch.where(inside, torch.nn.functional.pad(x, flat), constant_values.to(x.dtype))
-    value = constant_values or None
-    if value is not None and not (x.is_floating_point() or x.is_complex()):
-        value = int(value)
-    return torch.nn.functional.pad(x, flat, value=value)
+        inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), widths)
+        return torch.where(inside, torch.nn.functional.pad(x, widths), constant_values.to(x.dtype))
+    if not (x.is_floating_point() or x.is_complex()):
+        constant_values = int(constant_values)
+    return torch.nn.functional.pad(x, widths, value=constant_values)
 
 
 @lru_cache(1024)
 def _widths(pad_width: Any, rank: int) -> tuple[int, ...]:
-    """The widths in torch's order turned round: after, before, from the first axis on."""
+    """The widths in torch's order: before, after, from the last axis on."""
     given = tuple_of(pad_width)
     if all(isinstance(size, int) for size in given):
         given = ((given[0], given[-1]),)
@@ -133,7 +133,7 @@ def _widths(pad_width: Any, rank: int) -> tuple[int, ...]:
         raise ValueError(
             f"pad_width must be a number, a pair, or a pair for each of the {rank} axes; received {pad_width}."
         )
-    return tuple(size for pair in pairs for size in (pair[-1], pair[0]))
+    return tuple(size for pair in pairs[::-1] for size in (pair[0], pair[-1]))
 
 
 _SOURCES: dict[str, Callable[[Tensor, int], Tensor]] = {

@@ -98,7 +98,7 @@ _BETWEEN = {
     "lower": lambda position: (position.floor(), None),
     "higher": lambda position: (position.ceil(), None),
     "nearest": lambda position: (position.round(), None),
-    "midpoint": lambda position: (position.floor(), (position.frac() > 0) * 0.5),
+    "midpoint": lambda position: (position.floor(), (position.frac() > 0).to(position.dtype) / 2),
 }
 
 
@@ -113,21 +113,23 @@ def quantiles(x: Tensor, q: Tensor, axis: Any, method: str, keepdims: bool, skip
         raise ValueError(f"q must be a number or a vector; received the shape {tuple(q.shape)}.")
     shape, dtype = x.shape, x.dtype
     exact = dtype if dtype in (torch.float32, torch.float64) else torch.float32
-    values = torch.sort(last(x, axis).to(exact), -1).values  # NaN comes last
+    x = last(x, axis)
+    values = torch.sort(x if dtype is exact else x.to(exact), -1).values  # NaN comes last
+    q = q if q.dtype is exact else q.to(exact)
     if skip_nan:
         top = torch.clamp(torch.sum(~torch.isnan(values), -1, keepdim=True) - 1, min=0)
-        position = q.to(exact) * top
+        position = q * top
     else:
-        position = (q.to(exact) * (values.shape[-1] - 1)).expand(*values.shape[:-1], q.numel())
+        position = (q * (values.shape[-1] - 1)).expand(*values.shape[:-1], q.numel())
     below, fraction = _BETWEEN[method](position)
     index = below.long()
     result = torch.gather(values, -1, index)
     if fraction is not None:
         above = torch.gather(values, -1, torch.clamp(index + 1, max=values.shape[-1] - 1))
-        result = torch.where(fraction > 0, torch.lerp(result, above, fraction.to(exact)), result)
+        result = torch.where(fraction > 0, torch.lerp(result, above, fraction), result)
     if not skip_nan:
         result = torch.where(torch.isnan(values[..., -1:]), torch.nan, result)
-    result = result.to(dtype)
+    result = result if dtype is exact else result.to(dtype)
     if keepdims:
         result = result.reshape(*kept(shape, axis), -1)
     return result.movedim(-1, 0) if q.dim() else result.squeeze(-1)
