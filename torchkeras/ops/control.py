@@ -68,7 +68,7 @@ def _switch_spec(index: Any, branches: Sequence[Callable], *operands: Any) -> An
 @op(call=("index", "branches", "operands"), spec=_switch_spec, file_module="keras.src.ops.core")
 def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
     """`branches[index](*operands)`; an index out of range means the first or the last branch."""
-    operands = tuple([x if isinstance(x, Tensor) else tree.map_structure(tensor, x) for x in operands])
+    operands = _as_tensors(operands)
     if _no_value(index):
         return branches[0](*operands)
     if _in_graph(index):
@@ -104,26 +104,30 @@ def while_loop(cond: Callable, body: Callable, loop_vars: Any, maximum_iteration
     on tensors makes them keep shape and type, and no gradient flows through the loop.
     """
     many = isinstance(loop_vars, (list, tuple))
-    values = loop_vars if many else (loop_vars,)
-    values = tuple([x if isinstance(x, Tensor) else tree.map_structure(tensor, x) for x in values])
+    values = _as_tensors(loop_vars if many else (loop_vars,))
+    compiling = torch.compiler.is_compiling()
     turns = 0
     while maximum_iterations is None or turns < maximum_iterations:
         goes_on = cond(*values)
         if isinstance(goes_on, Tensor):
             if goes_on.is_meta:
                 break
-            if torch.compiler.is_compiling():
+            if compiling:
                 values = _while_in_graph(cond, body, values, maximum_iterations)
                 break
         if not goes_on:
             break
-        values = _as_tuple(body(*values), many)
+        values = _as_tuple(body(*values)) if many else (body(*values),)
         turns += 1
     return values if many else values[0]
 
 
-def _as_tuple(values: Any, many: bool) -> tuple:
-    return tuple(values) if many and isinstance(values, (list, tuple)) else (values,)
+def _as_tensors(values: Sequence[Any]) -> tuple:
+    return tuple([x if isinstance(x, Tensor) else tree.map_structure(tensor, x) for x in values])
+
+
+def _as_tuple(values: Any) -> tuple:
+    return tuple(values) if isinstance(values, (list, tuple)) else (values,)
 
 
 def _while_in_graph(cond: Callable, body: Callable, values: tuple, most: int | None) -> tuple:
@@ -131,7 +135,7 @@ def _while_in_graph(cond: Callable, body: Callable, values: tuple, most: int | N
         return cond(*values).bool() if most is None else torch.logical_and(turn < most, cond(*values))
 
     def turned(turn: Tensor, *values: Any) -> tuple:
-        return (turn + 1, *_as_tuple(body(*values), True))
+        return (turn + 1, *_as_tuple(body(*values)))
 
     return tuple(compiled_while_loop(goes_on, turned, (torch.zeros((), dtype=torch.int64), *values))[1:])
 
@@ -143,11 +147,12 @@ def _fori_spec(init_val: Any, lower: Any = None, upper: Any = None, body_fun: Ca
 @op(call=("init_val",), spec=_fori_spec, file_module="keras.src.ops.core")
 def fori_loop(lower: Any, upper: Any, body_fun: Callable, init_val: Any) -> Any:
     """`value = body_fun(i, value)` for `i` from `lower` up to but not `upper`, from `value = init_val` on."""
-    if _no_value(lower) or _no_value(upper):
-        return body_fun(lower, init_val)
-    if _in_graph(lower) or _in_graph(upper):
-        state = (tensor(lower), tree.map_structure(tensor, init_val))
-        return compiled_while_loop(lambda i, _: i < upper, lambda i, value: (i + 1, body_fun(i, value)), state)[1]
+    if isinstance(lower, Tensor) or isinstance(upper, Tensor):
+        if _no_value(lower) or _no_value(upper):
+            return body_fun(lower, init_val)
+        if torch.compiler.is_compiling():
+            state = (tensor(lower), tree.map_structure(tensor, init_val))
+            return compiled_while_loop(lambda i, _: i < upper, lambda i, value: (i + 1, body_fun(i, value)), state)[1]
     value = init_val
     for i in range(int(lower), int(upper)):
         value = body_fun(i, value)

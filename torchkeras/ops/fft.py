@@ -43,12 +43,9 @@ def _check(x: Any, rank: int) -> tuple[int | None, ...]:
 
 
 def _complex(x: list[Tensor], rank: int) -> Tensor:
-    _check(x, rank)
-    return torch.complex(*x)
-
-
-def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x.real, x.imag
+    if len(x) != 2 or x[0].shape != x[1].shape or x[0].ndim < rank or not x[0].is_floating_point():
+        _check(x, rank)  # says which
+    return torch.complex(x[0], x[1])
 
 
 def _same(x: Any) -> tuple[KerasTensor, KerasTensor]:
@@ -66,19 +63,22 @@ def _same2(x: Any) -> tuple[KerasTensor, KerasTensor]:
 @op(dtype="common", name="FFT", spec=_same)
 def fft(x: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The discrete Fourier transform along the last axis of real and imaginary parts, as such."""
-    return _parts(torch.fft.fft(_complex(x, 1)))
+    result = torch.fft.fft(_complex(x, 1))
+    return result.real, result.imag
 
 
 @op(dtype="common", name="FFT2", spec=_same2)
 def fft2(x: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The Fourier transform along the last two axes of real and imaginary parts, as such."""
-    return _parts(torch.fft.fft2(_complex(x, 2)))
+    result = torch.fft.fft2(_complex(x, 2))
+    return result.real, result.imag
 
 
 @op(dtype="common", name="IFFT2", spec=_same2)
 def ifft2(x: list[Tensor]) -> tuple[Tensor, Tensor]:
     """The inverse of `fft2`."""
-    return _parts(torch.fft.ifft2(_complex(x, 2)))
+    result = torch.fft.ifft2(_complex(x, 2))
+    return result.real, result.imag
 
 
 @op(dtype="float", name="RFFT")
@@ -88,9 +88,10 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     Returns:
         Real and imaginary parts of the `fft_length // 2 + 1` frequencies that aren't negative.
     """
-    if x.dim() < 1:
+    if x.ndim < 1:
         raise ValueError(f"Input should have rank >= 1. Received: input.shape = {tuple(x.shape)}.")
-    return _parts(torch.fft.rfft(x, fft_length))
+    result = torch.fft.rfft(x, fft_length)
+    return result.real, result.imag
 
 
 @op(dtype="common", name="IRFFT")
@@ -147,11 +148,13 @@ def stft(
             f"Received: sequence_length={sequence_length}, fft_length={fft_length}."
         )
     weights = _weights(window, sequence_length, sequence_stride, x)
-    flat = x.reshape(-1, x.shape[-1]) if x.dim() > 2 else x
+    flat = x.flatten(0, -2) if x.ndim > 2 else x
     result = torch.stft(
         flat, fft_length, sequence_stride, sequence_length, weights, center=center, return_complex=True
     ).transpose(-1, -2)
-    return _parts(result.reshape(*x.shape[:-1], *result.shape[-2:]) if x.dim() > 2 else result)
+    if x.ndim > 2:
+        result = result.unflatten(0, x.shape[:-1])
+    return result.real, result.imag
 
 
 def _weights(window: Any, length: int, stride: int, like: Tensor) -> Tensor:
@@ -220,10 +223,9 @@ def istft(
     weights = _weights(window, sequence_length, sequence_stride, frames)
     if window is not None:
         before = (fft_length - sequence_length) // 2
-        weights = F.pad(weights, (before, fft_length - sequence_length - before))
-        rest = -fft_length % sequence_stride
-        total = F.pad(weights.square(), (0, rest)).reshape(-1, sequence_stride).sum(0)
-        frames = frames * (weights / total.repeat((fft_length + rest) // sequence_stride)[:fft_length])
+        whole = fft_length + -fft_length % sequence_stride  # strides: a row each
+        weights = F.pad(weights, (before, whole - sequence_length - before)).reshape(-1, sequence_stride)
+        frames = frames * (weights / weights.square().sum(0)).flatten()[:fft_length]
     *batch, count, _ = frames.shape
     size = sequence_stride * (count - 1) + fft_length
     columns = frames.reshape(-1, count, fft_length).transpose(1, 2)

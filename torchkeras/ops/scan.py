@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import builtins
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -66,35 +67,39 @@ def _check_scan(f: Any, xs: Any, length: Any, unroll: Any) -> None:
         raise ValueError("scan() needs `xs` to scan over and, if there is none, the `length`; received neither.")
 
 
-def _scanned(f: Callable, carry: Any, xs: Any, length: int | None, reverse: bool = False) -> tuple[Any, Any]:
+def _scanned(f: Callable, carry: Any, xs: Any, length: int | None, reverse: bool) -> tuple[Any, Any]:
     rows = [None] * (length or 0) if xs is None else _rows(xs)
     if length is not None:
         rows = rows[:length]
-    if not rows:  # the outputs' form is found on zeros
-        zeros = None if xs is None else tree.map_structure(lambda x: x.new_zeros(x.shape[1:]), xs)
-        empty = tree.map_structure(_none_of, f(carry, zeros)[1])
-        return carry, empty
+    if not rows:
+        return carry, _empty(f(carry, _zeros(xs))[1])
     outputs = []
     for row in reversed(rows) if reverse else rows:
         carry, y = f(carry, row)
         outputs.append(y)
-    outputs = outputs[::-1] if reverse else outputs
-    return carry, _stacked(*outputs) if isinstance(outputs[0], Tensor) else tree.map_structure(_stacked, *outputs)
+    return carry, _stacked(outputs[::-1] if reverse else outputs)
 
 
-def _rows(xs: Any) -> list:
+def _rows(xs: Any) -> Sequence:
     if isinstance(xs, Tensor):
-        return list(torch.unbind(xs))
-    columns = [torch.unbind(x) for x in tree.flatten(xs)]
+        return xs.unbind()
+    columns = [x.unbind() for x in tree.flatten(xs)]
     return [tree.pack_sequence_as(xs, row) for row in zip(*columns)]
 
 
-def _none_of(y: Any) -> Any:
-    return None if y is None else (y := tensor(y)).new_empty((0, *y.shape))
+def _zeros(xs: Any) -> Any:
+    """An element, on which the form of a function's outputs is found where there is none."""
+    return None if xs is None else tree.map_structure(lambda x: x.new_zeros(x.shape[1:]), xs)
 
 
-def _stacked(*ys: Any) -> Any:
-    return None if ys[0] is None else torch.stack([tensor(y) for y in ys])
+def _empty(structure: Any) -> Any:
+    return tree.map_structure(lambda y: None if y is None else (y := tensor(y)).new_empty((0, *y.shape)), structure)
+
+
+def _stacked(outputs: list) -> Any:
+    if isinstance(outputs[0], Tensor):
+        return torch.stack([y if isinstance(y, Tensor) else tensor(y) for y in outputs])
+    return tree.map_structure(lambda *ys: None if ys[0] is None else torch.stack([*builtins.map(tensor, ys)]), *outputs)
 
 
 def _map_spec(f: Callable, xs: Any) -> Any:
@@ -105,7 +110,9 @@ def _map_spec(f: Callable, xs: Any) -> Any:
 @op(call=("f", "xs"), spec=_map_spec, file_module="keras.src.ops.core")
 def map(f: Callable, xs: Any) -> Any:
     """`f` of each element along the first axis of `xs` (a nest of tensors), stacked."""
-    return _scanned(lambda carry, x: (carry, f(x)), None, _tensors(xs), None)[1]
+    xs = _tensors(xs)
+    rows = _rows(xs)
+    return _stacked([f(row) for row in rows]) if rows else _empty(f(_zeros(xs)))
 
 
 # ---------------------------------------------------------------------------- all at once
@@ -141,7 +148,8 @@ def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int =
         raise TypeError(f"associative_scan(): `f` should be a callable. Received: {f!r}.")
     leaves = [tensor(x) for x in tree.flatten(elems)]
     _check_sizes(leaves, axis)
-    axis = axis % leaves[0].dim() if -leaves[0].dim() <= axis < leaves[0].dim() else axis
+    rank = leaves[0].ndim
+    axis = axis % rank if -rank <= axis < rank else axis
 
     def combine(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
         return tree.flatten(f(tree.pack_sequence_as(elems, a), tree.pack_sequence_as(elems, b)))
@@ -155,8 +163,7 @@ def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int =
 
 
 def _check_sizes(leaves: list, axis: int) -> None:
-    sizes = {x.shape[axis] for x in leaves} - {None}
-    if len(sizes) > 1:
+    if len(leaves) > 1 and len({x.shape[axis] for x in leaves} - {None}) > 1:
         raise ValueError(
             f"associative_scan(): all tensors must have the same size along axis {axis}, the first dimension of the "
             f"scan; received shapes {[tuple(x.shape) for x in leaves]}."

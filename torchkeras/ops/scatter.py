@@ -38,7 +38,8 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
     Raises:
         ValueError: an unknown reduction.
     """
-    updates = updates.to(inputs.dtype)
+    if updates.dtype is not inputs.dtype:
+        updates = updates.to(inputs.dtype)
     if reduction is None or reduction == "add":
         return inputs.index_put(_places(indices), updates, accumulate=reduction is not None)
     if reduction not in _REDUCTIONS:

@@ -30,8 +30,9 @@ def segment_sum(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
         num_segments: default: up to the greatest id, which has to be read from the device.
         sorted: whether the ids ascend; nothing depends on it here.
     """
-    rows, count = _rows(data, segment_ids, num_segments)
-    return data.new_zeros(count + 1, *data.shape[1:]).index_add(0, rows, data)[:count]
+    shape = data.shape
+    rows, count = _rows(shape, segment_ids, num_segments)
+    return data.new_zeros((count + 2, *shape[1:])).index_add(0, rows, data)[1:-1]
 
 
 @op
@@ -59,32 +60,34 @@ def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
 
 
 def _reduced(data: Tensor, segment_ids: Tensor, num_segments: int | None, reduce: str, start: Any) -> Tensor:
-    rows, count = _rows(data, segment_ids, num_segments)
-    rows = rows.reshape(-1, *[1] * (data.dim() - 1)).expand_as(data)
-    result = data.new_full((count + 1, *data.shape[1:]), start)
-    return result.scatter_reduce(0, rows, data, reduce)[:count]
+    shape = data.shape
+    rows, count = _rows(shape, segment_ids, num_segments)
+    rows = rows.view(-1, *[1] * (len(shape) - 1)).expand(shape)
+    return data.new_full((count + 2, *shape[1:]), start).scatter_reduce(0, rows, data, reduce)[1:-1]
 
 
-def _rows(data: Tensor, segment_ids: Tensor, num_segments: int | None) -> tuple[Tensor, int]:
-    """The row of the result that each row of `data` goes to, and the number of segments; one row more takes the rest.
+def _rows(shape: torch.Size, segment_ids: Tensor, num_segments: int | None) -> tuple[Tensor, int]:
+    """The row of the result that each row of the data goes to, and the number of segments.
+
+    There is a row more before and after those of the segments, for ids that do not exist.
 
     Raises:
         ValueError: the ids aren't one a row.
     """
-    if segment_ids.dim() != 1:
+    if segment_ids.ndim != 1:
         raise ValueError(
             "Argument `segment_ids` should be an 1-D vector, one id for each row of `data`; flatten both first. "
             f"Received: segment_ids.shape={tuple(segment_ids.shape)}."
         )
-    if segment_ids.shape[0] != data.shape[0]:
+    if segment_ids.shape[0] != shape[0]:
         raise ValueError(
             "Argument `segment_ids` and `data` should have same leading dimension. "
-            f"Received: {tuple(segment_ids.shape)} and {tuple(data.shape)}."
+            f"Received: {tuple(segment_ids.shape)} and {tuple(shape)}."
         )
     ids = segment_ids.long()
     if num_segments is None:
         num_segments = int(ids.max()) + 1 if len(ids) else 0
-    return torch.where((ids >= 0) & (ids < num_segments), ids, num_segments), num_segments
+    return ids.clamp(-1, num_segments) + 1, num_segments
 
 
 def _limits(dtype: torch.dtype) -> tuple[Any, Any]:

@@ -46,39 +46,46 @@ def _slice_spec(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
 @op(call=("start_indices",), spec=_slice_spec, file_module="keras.src.ops.core")
 def slice(inputs: Tensor, start_indices: Any, shape: Any) -> Tensor:
     """The block of the given `shape` that begins at `start_indices`, an index an axis; -1 is all that is left."""
-    if _on_device(start_indices):
-        for axis, size in enumerate(shape):
-            inputs = torch.index_select(inputs, axis, _places(start_indices[axis], inputs.shape[axis], size))
-        return inputs
-    return inputs[_block(start_indices, shape)]
+    block = _block(start_indices, shape)
+    if block is not None:
+        return inputs[block]
+    for axis, size in enumerate(shape):
+        inputs = torch.index_select(inputs, axis, _places(start_indices[axis], inputs.shape[axis], size))
+    return inputs
 
 
 @op(call=("start_indices",), spec=_like_inputs, file_module="keras.src.ops.core")
 def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
     """A copy of `inputs` whose block that begins at `start_indices` holds `updates`."""
     result = inputs.clone()
-    if not _on_device(start_indices):
-        result[_block(start_indices, updates.shape)] = updates  # cast by torch
+    block = _block(start_indices, updates.shape)
+    if block is not None:
+        result[block] = updates  # cast by torch
         return result
     places = [_places(start_indices[axis], inputs.shape[axis], size) for axis, size in enumerate(updates.shape)]
     grid = [torch.reshape(p, [-1 if i == axis else 1 for i in range(len(places))]) for axis, p in enumerate(places)]
     return result.index_put(tuple(grid), updates.to(inputs.dtype))
 
 
-def _on_device(starts: Any) -> bool:
-    """Whether reading the indices would wait for a device (or can't be done: in a graph, on `meta`)."""
-    for x in (starts,) if isinstance(starts, Tensor) else starts:
-        if isinstance(x, Tensor) and (not x.is_cpu or torch.compiler.is_compiling()):
-            return True
-    return False
-
-
-def _block(starts: Any, sizes: Sequence[int]) -> tuple:
+def _block(starts: Any, sizes: Sequence[int]) -> tuple | None:
+    """The block as slices; `None` where reading an index would wait for a device (or can't be: in a graph)."""
+    if starts.__class__ is not tuple:
+        if isinstance(starts, Tensor) and _on_device(starts):
+            return None
+        starts = starts.tolist() if hasattr(starts, "tolist") else starts
     block = []
-    for start, size in zip(starts.tolist() if hasattr(starts, "tolist") else starts, sizes):
-        start = start if start.__class__ is int else int(start)
+    for start, size in zip(starts, sizes):
+        if start.__class__ is not int:
+            if isinstance(start, Tensor) and _on_device(start):
+                return None
+            start = int(start)
         block.append(builtins.slice(start, None if size == -1 or start < 0 <= start + size else start + size))
     return tuple(block)
+
+
+def _on_device(index: Tensor) -> bool:
+    """Whether the index isn't at hand, on `meta` or in a graph least of all."""
+    return not index.is_cpu or torch.compiler.is_compiling()
 
 
 def _places(start: Any, whole: int, size: int) -> Tensor:

@@ -17,6 +17,11 @@ def clipped(x, dtype):
     return np.clip(x.astype("float64"), info.min, info.max).astype("int64").clip(info.min, info.max).astype(dtype)
 
 
+def places(count):
+    """Places in `X`, each in another row."""
+    return lambda rng: np.stack([rng.permutation(4)[:count], rng.integers(-6, 6, count)], -1).astype("int32")
+
+
 ROWS = [
     *(Row("cast", (X,), {"dtype": d}, TYPES, gradient=STEPS) for d in ("int32", "bool", "float16", "uint16")),
     Row("cast", (X,), {"dtype": "float64"}, TYPES),
@@ -42,7 +47,8 @@ ROWS = [
     Row("slice_update", (ints(4, 6), (0, 0), floats(2, 3)), gradient="cast to integers"),
     Row("scatter", (ints(5, 1, low=0, high=4), floats(5, 2), (4, 2)), {}, TYPES, unknown=OPEN),
     Row("scatter", (ints(5, 2, low=-4, high=4), floats(5), (4, 4)), {}, unknown=OPEN),
-    Row("scatter_update", (X, [[0, 1], [3, -1], [2, 5]], floats(3)), {}, TYPES),
+    Row("scatter_update", (X, places(3), floats(3)), {}, TYPES, unknown=OPEN),
+    Row("scatter_update", (X, [[0, 1], [3, -1], [2, 5]], floats(3))),
     Row("scatter_update", (X, [[0], [2]], floats(2, 6))),
     *(
         Row("scatter_update", (X, ints(5, 2, low=-4, high=4), floats(5)), {"reduction": r}, TYPES[1:], unknown=OPEN)

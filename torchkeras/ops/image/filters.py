@@ -120,9 +120,9 @@ def ssim(
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:
     """`a^2 + b^2`."""
-    return (a * a).addcmul_(b, b)
+    return torch.addcmul(a * a, b, b)
 
 
 def _doubled(a: Tensor, b: Tensor) -> Tensor:
     """`2 a b`."""
-    return (a + a).mul_(b)
+    return (a + a) * b
