@@ -149,6 +149,16 @@ def test_functions_keep_their_names_and_signatures():
     assert torch.equal(remat(named)(torch.ones(2), factor=3), torch.full((2,), 3.0))
 
 
+def test_a_function_in_a_lambda_of_a_graph(rng):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Lambda(remat(lambda x: x.sin().exp()))(inputs))
+    x = flat(rng).requires_grad_()
+    model(x).sum().backward()
+    assert model.output_shape == (None, 6)
+    torch.testing.assert_close(x.grad, (x.cos() * x.sin().exp()).detach())
+    assert packed(lambda: model(x)) == x.nbytes
+
+
 @pytest.mark.parametrize("wrapped", [remat, lambda f: f], ids=["remat", "plain"])
 def test_a_layer_or_its_method_in_a_function(wrapped, rng):
     class Half(layers.Layer):
