@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 
 from torchkeras.core import settings
+from torchkeras.core.memo import memoized
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "bool": torch.bool,
@@ -113,7 +113,7 @@ _ABOVE: dict[str, tuple[str, ...]] = {
 }
 
 
-@lru_cache(None)
+@memoized
 def _upper_bounds(name: str) -> frozenset[str]:
     bounds = {name}
     for above in _ABOVE[name]:
@@ -121,7 +121,7 @@ def _upper_bounds(name: str) -> frozenset[str]:
     return frozenset(bounds)
 
 
-@lru_cache(None)
+@memoized
 def _join(names: frozenset[str]) -> str:
     common = frozenset.intersection(*(_upper_bounds(name) for name in names))
     least = [name for name in common if common == _upper_bounds(name)]
@@ -130,7 +130,7 @@ def _join(names: frozenset[str]) -> str:
     return least[0]
 
 
-@lru_cache(None)
+@memoized
 def _result(names: tuple[str, ...], default_float: str) -> str:
     joined = _join(frozenset(names))
     # Weak scalars alone have the bits of `floatx()` (integers at most 32), and no more of its name: as Keras has it.

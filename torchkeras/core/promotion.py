@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.core.dtypes import TORCH_DTYPES, dtype_of_scalar, promote, result_type, standardize_dtype, torch_dtype
+from torchkeras.core.memo import memoized
 from torchkeras.core.tensors import convert_to_tensor
 
 FLOATS = frozenset(
@@ -67,7 +67,7 @@ def common_dtype(xs: Sequence[Any], floating: bool = False, narrow: bool = False
     return _common_dtype(tuple(kinds), settings.floatx(), narrow)
 
 
-@lru_cache(4096)
+@memoized
 def _common_dtype(kinds: tuple, floatx: str, narrow: bool) -> torch.dtype:
     join = result_type if narrow else promote
     return torch_dtype(join(*(kind if kind in (int, float) else standardize_dtype(kind) for kind in kinds)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from torchkeras.core import tensors
 from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.memo import memoized
 from torchkeras.core.op import op
 
 
@@ -51,7 +51,7 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
     return inside if exact else torch.where(x >= high, int(high), inside)
 
 
-@lru_cache(None)
+@memoized
 def _limits(own: torch.dtype, target: torch.dtype) -> tuple[Any, Any, bool] | None:
     """The least and the greatest value that both types hold, and whether the latter is exact.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from torchkeras.core.memo import memoized
 from torchkeras.core.op import op
 
 _TOKEN = re.compile(r"\s*(\(|\)|\.\.\.|…|\w+)")
@@ -48,7 +48,7 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
     return torch.reshape(tensor, [_product([sizes[name] for name in group]) for group in parsed.right])
 
 
-@lru_cache(1024)
+@memoized
 def _parse(pattern: str, rank: int) -> _Pattern:
     sides = pattern.split("->")
     if len(sides) != 2:

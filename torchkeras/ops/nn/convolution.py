@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.memo import memoized
 from torchkeras.core.op import OPS, op
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.ops.nn.windows import (
@@ -72,7 +73,7 @@ def _transposed(x: Tensor, kernel: Tensor, strides: Sequence[int], ends: Ends, d
     return y if rest is None else F.pad(y, rest)
 
 
-@functools.lru_cache(1024)
+@memoized
 def _ends(crops: Sequence[Sides], strides: Sequence[int], dilation: Sequence[int]) -> Ends:
     """Crops as torch takes them, border and `output_padding`, and what must be padded or cut after that."""
     borders = [before for before, _ in crops]
@@ -211,7 +212,7 @@ def conv_transpose(
     return view.leave(_transposed(x, weight, steps, _cut(shape, steps, dilation, padding, extras), dilation))
 
 
-@functools.lru_cache(1024)
+@memoized
 def _cut(
     shape: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: str, extras: Sequence[int | None]
 ) -> Ends:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.infer import infer
 from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.memo import memoized
 from torchkeras.core.op import op
 from torchkeras.ops.numpy.axes import ALL_AXES, positive_axis, tuple_of
 
@@ -101,9 +102,9 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
         NotImplementedError: no such mode.
     """
     try:
-        widths = _widths(pad_width, x.dim())
-    except TypeError:  # a list is not hashable
-        widths = _widths.__wrapped__(pad_width, x.dim())
+        widths = _widths(pad_width if pad_width.__class__ is tuple else _as_tuples(pad_width), x.dim())
+    except TypeError:  # lists in a tuple are not hashable
+        widths = _widths(_as_tuples(pad_width), x.dim())
     if mode != "constant":
         if constant_values is not None:
             raise ValueError(
@@ -111,16 +112,22 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
             )
         return _padded_from_within(x, widths[::-1], mode)
     if constant_values is None:
-        return torch.nn.functional.pad(x, widths)
+        return F.pad(x, widths)
     if isinstance(constant_values, Tensor):
-        inside = torch.nn.functional.pad(torch.ones_like(x, dtype=torch.bool), widths)
-        return torch.where(inside, torch.nn.functional.pad(x, widths), constant_values.to(x.dtype))
+        inside = F.pad(torch.ones_like(x, dtype=torch.bool), widths)
+        return torch.where(inside, F.pad(x, widths), constant_values.to(x.dtype))
     if not (x.is_floating_point() or x.is_complex()):
         constant_values = int(constant_values)
-    return torch.nn.functional.pad(x, widths, value=constant_values)
+    return F.pad(x, widths, value=constant_values)
 
 
-@lru_cache(1024)
+def _as_tuples(sizes: Any) -> Any:
+    """Sizes given as numbers, arrays, tensors, or nests of these, as numbers and tuples of them."""
+    sizes = sizes.tolist() if hasattr(sizes, "tolist") else sizes
+    return tuple(map(_as_tuples, sizes)) if isinstance(sizes, (list, tuple)) else sizes
+
+
+@memoized
 def _widths(pad_width: Any, rank: int) -> tuple[int, ...]:
     """The widths in torch's order: before, after, from the last axis on."""
     given = tuple_of(pad_width)
