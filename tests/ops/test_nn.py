@@ -169,6 +169,16 @@ def test_moments_and_batch_normalization_hand_gradients_on(rng):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "shape, axes", [((6, 3), [0]), ((150, 100), [0]), ((150, 100), [1]), ((2, 60, 60, 3), [0, 1, 2])]
+)
+def test_moments_have_second_derivatives(shape, axes, rng):
+    x, v = torch.from_numpy(rng.normal(size=(2, *shape)))
+    ours = torch.autograd.functional.vhp(lambda x: (ops.moments(x, axes)[1] ** 3).sum(), x, v)[1]
+    theirs = torch.autograd.functional.vhp(lambda x: (torch.var(x, axes, correction=0) ** 3).sum(), x, v)[1]
+    torch.testing.assert_close(ours, theirs)
+
+
 def labelling(path, blank):
     """What a path of classes says: repeats as one, then without blanks."""
     return tuple(c for i, c in enumerate(path) if c != blank and (i == 0 or path[i - 1] != c))

@@ -38,9 +38,7 @@ def moments(
     variance = _squared_distances(y, centre).mean(axes, keepdim=keepdims)
     if not keepdims:
         mean = mean.reshape(variance.shape)
-    if (
-        apart
-    ):  # No gradient of many elements went through the centre; this is 0, and so is all but its second derivative.
+    if apart:  # no gradient went through the centre, of the first order rightly so; the second is in what is 0 here
         variance = variance - (mean - centre.reshape(variance.shape)).square()
     if x.dtype is torch.float16:
         most = torch.finfo(torch.float16).max
