@@ -1,21 +1,24 @@
 """Activation functions."""
 
-from torchkeras.activations.activations import (
+from torchkeras.activations.activations import exponential as exponential
+from torchkeras.activations.activations import gelu as gelu
+from torchkeras.activations.activations import linear as linear
+from torchkeras.activations.activations import mish as mish
+from torchkeras.activations.activations import relu as relu
+from torchkeras.activations.registry import deserialize as deserialize
+from torchkeras.activations.registry import get as get
+from torchkeras.activations.registry import serialize as serialize
+from torchkeras.ops.nn.activation import (
     celu as celu,
     elu as elu,
-    exponential as exponential,
-    gelu as gelu,
     glu as glu,
     hard_shrink as hard_shrink,
     hard_sigmoid as hard_sigmoid,
     hard_silu as hard_silu,
     hard_tanh as hard_tanh,
     leaky_relu as leaky_relu,
-    linear as linear,
     log_sigmoid as log_sigmoid,
     log_softmax as log_softmax,
-    mish as mish,
-    relu as relu,
     relu6 as relu6,
     selu as selu,
     sigmoid as sigmoid,
@@ -28,15 +31,12 @@ from torchkeras.activations.activations import (
     sparse_sigmoid as sparse_sigmoid,
     sparsemax as sparsemax,
     squareplus as squareplus,
-    tanh as tanh,
     tanh_shrink as tanh_shrink,
     threshold as threshold,
 )
-from torchkeras.activations.activations import hard_silu as hard_swish
-from torchkeras.activations.activations import silu as swish
-from torchkeras.activations.registry import deserialize as deserialize
-from torchkeras.activations.registry import get as get
-from torchkeras.activations.registry import serialize as serialize
+from torchkeras.ops.nn.activation import hard_silu as hard_swish
+from torchkeras.ops.nn.activation import silu as swish
+from torchkeras.ops.numpy.elementwise import tanh as tanh
 
 __all__ = [
     "celu",

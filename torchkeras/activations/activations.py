@@ -11,32 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.op import op
 from torchkeras.core.registry import register_public
-from torchkeras.ops.nn.activation import (
-    celu,
-    elu,
-    glu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_silu,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    sparse_plus,
-    sparse_sigmoid,
-    sparsemax,
-    squareplus,
-    tanh_shrink,
-    threshold,
-)
+from torchkeras.ops.nn import activation as of_ops
 from torchkeras.ops.numpy.elementwise import tanh
 
 activation = functools.partial(op, module="keras.activations")
@@ -48,34 +23,14 @@ def linear(x: Any) -> Any:
 
 
 register_public(linear, "keras.activations")
-for _function in (
-    celu,
-    elu,
-    glu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_silu,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    sparse_plus,
-    sparse_sigmoid,
-    sparsemax,
-    squareplus,
-    tanh,
-    tanh_shrink,
-    threshold,
-):
-    register_public(_function, "keras.activations")
+register_public(tanh, "keras.activations")
+register_public(of_ops.silu, "keras.activations", aliases=("swish",))
+register_public(of_ops.hard_silu, "keras.activations", aliases=("hard_swish",))
+for _name in (
+    "celu elu glu hard_shrink hard_sigmoid hard_tanh leaky_relu log_sigmoid log_softmax relu6 selu sigmoid "
+    "soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh_shrink threshold"
+).split():
+    register_public(getattr(of_ops, _name), "keras.activations")
 
 
 @activation(name="ReLU", file_module="keras.src.activations.activations")

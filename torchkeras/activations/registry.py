@@ -10,9 +10,6 @@ from torchkeras.activations import activations
 from torchkeras.core import registry
 from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
 
-registry.register_public(activations.silu, "keras.activations", aliases=("swish",))
-registry.register_public(activations.hard_silu, "keras.activations", aliases=("hard_swish",))
-
 _get = make_get("keras.activations", "activation")
 _deserialize = make_deserialize("keras.activations")
 
