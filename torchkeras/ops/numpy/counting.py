@@ -57,6 +57,9 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Ten
         raise ValueError(f"The second element of `range` must be greater than the first; received {range}.")
     if x.dim() != 1:
         raise ValueError(f"Input tensor must be 1-dimensional; received the shape {tuple(x.shape)}.")
+    if x.is_cpu and x.dtype in (torch.float32, torch.float64) and x.numel() and not x.requires_grad:
+        counts, edges = torch.histogram(x, bins, range=range)  # torch has it there alone, without a gradient
+        return counts, edges
     if range is not None:
         low, high = x.new_tensor(range[0]), x.new_tensor(range[1])
     else:
@@ -148,6 +151,9 @@ def unique(
         size: how many to give, the rest cut off, or filled up with `fill_value` (default 0; indices with 1, counts
             with 0, as Keras has it).
     """
+    if not (return_index or return_inverse or return_counts):
+        values = torch.unique(x, sorted, dim=axis)
+        return values if size is None else _sized(values, size, axis or 0, fill_value or 0)
     values, inverse, counts = torch.unique(x, sorted, True, True, dim=axis)
     dim = 0 if axis is None else axis
     n = values.shape[dim]

@@ -6,6 +6,7 @@ import operator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.devices import current_device
@@ -144,8 +145,12 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
         raise ValueError(f"vander() takes N, the number of powers, of at least 0; received {N}.")
     if x.dim() != 1:
         raise ValueError(f"vander() takes a vector; received x of shape {tuple(x.shape)}.")
-    exponents = torch.arange(len(x) if N is None else N, device=x.device)
-    return torch.pow(x.unsqueeze(-1), exponents if increasing else exponents.flip(0)).to(x.dtype)
+    count = len(x) if N is None else N
+    if not count:
+        return x.new_empty(len(x), 0)
+    factors = F.pad(x.unsqueeze(-1).expand(-1, count - 1), (1, 0), value=1)
+    powers = torch.cumprod(factors, 1).to(x.dtype)  # for which torch has faster kernels than for pow
+    return powers if increasing else powers.flip(1)
 
 
 @op

@@ -24,8 +24,7 @@ def nansum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 @op(dtype="narrow")
 def nanprod(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The product along `axis` (default all)."""
-    if x.is_floating_point():
-        x = torch.where(torch.isnan(x), 1, x)
+    x = torch.nan_to_num(x, 1.0, torch.inf, -torch.inf)
     return product(x, axis, keepdims, SUMMED.get(x.dtype))
 
 

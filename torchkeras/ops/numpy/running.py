@@ -33,7 +33,7 @@ def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """As `cumsum`, NaN counting as 0."""
     kind = _kind(x, dtype)
-    x = torch.where(torch.isnan(x), 0, x) if x.is_floating_point() else x
+    x = torch.nan_to_num(x, 0.0, torch.inf, -torch.inf)
     return _along(torch.cumsum, x, axis, kind)
 
 
@@ -41,7 +41,7 @@ def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """As `cumprod`, NaN counting as 1."""
     kind = _kind(x, dtype)
-    x = torch.where(torch.isnan(x), 1, x) if x.is_floating_point() else x
+    x = torch.nan_to_num(x, 1.0, torch.inf, -torch.inf)
     return _along(torch.cumprod, x, axis, kind)
 
 

@@ -93,12 +93,13 @@ def percentile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", k
     return quantiles(x, q / 100, axis, method, keepdims)
 
 
+# The index at or below a position (its fraction is cut off), and what goes to the value above.
 _BETWEEN = {
-    "linear": lambda position: (position.floor(), position.frac()),
-    "lower": lambda position: (position.floor(), None),
+    "linear": lambda position: (position, position.frac()),
+    "lower": lambda position: (position, None),
     "higher": lambda position: (position.ceil(), None),
     "nearest": lambda position: (position.round(), None),
-    "midpoint": lambda position: (position.floor(), (position.frac() > 0).to(position.dtype) / 2),
+    "midpoint": lambda position: (position, (position.frac() > 0).to(position.dtype) / 2),
 }
 
 
@@ -111,27 +112,27 @@ def quantiles(x: Tensor, q: Tensor, axis: Any, method: str, keepdims: bool, skip
         raise ValueError(f"method must be one of {list(_BETWEEN)}; received {method!r}.")
     if q.dim() > 1:
         raise ValueError(f"q must be a number or a vector; received the shape {tuple(q.shape)}.")
-    shape, dtype = x.shape, x.dtype
+    dtype = x.dtype
     exact = dtype if dtype in (torch.float32, torch.float64) else torch.float32
-    x = last(x, axis)
-    values = torch.sort(x if dtype is exact else x.to(exact), -1).values  # NaN comes last
-    q = q if q.dtype is exact else q.to(exact)
+    values = last(x, axis)
+    values = torch.sort(values if dtype is exact else values.to(exact), -1).values  # NaN comes last
+    parts = (q if q.dtype is exact else q.to(exact)).reshape(-1)
     if skip_nan:
-        top = torch.clamp(torch.sum(~torch.isnan(values), -1, keepdim=True) - 1, min=0)
-        position = q * top
+        present = torch.sum(values == values, -1, keepdim=True)
+        position, pick = parts * torch.clamp(present - 1, min=0), torch.gather
     else:
-        position = (q * (values.shape[-1] - 1)).expand(*values.shape[:-1], q.numel())
-    below, fraction = _BETWEEN[method](position)
-    index = below.long()
-    result = torch.gather(values, -1, index)
+        position, pick = parts * (values.shape[-1] - 1), torch.index_select
+    index, fraction = _BETWEEN[method](position)
+    result = pick(values, -1, index.long())
     if fraction is not None:
-        above = torch.gather(values, -1, torch.clamp(index + 1, max=values.shape[-1] - 1))
+        above = pick(values, -1, position.ceil().long())
         result = torch.where(fraction > 0, torch.lerp(result, above, fraction), result)
     if not skip_nan:
-        result = torch.where(torch.isnan(values[..., -1:]), torch.nan, result)
+        greatest = values[..., -1:]
+        result = torch.where(greatest != greatest, greatest, result)
     result = result if dtype is exact else result.to(dtype)
     if keepdims:
-        result = result.reshape(*kept(shape, axis), -1)
+        result = result.reshape(*kept(x.shape, axis), -1)
     return result.movedim(-1, 0) if q.dim() else result.squeeze(-1)
 
 

@@ -33,9 +33,13 @@ def hanning(x: Any) -> Tensor:
 
 def kaiser(x: Any, beta: Any) -> Tensor:
     """Kaiser's window: the greater `beta`, the narrower."""
-    return torch.kaiser_window(
-        _length(x), periodic=False, beta=float(beta), dtype=torch.float32, device=current_device()
-    )
+    length, beta = _length(x), float(beta)
+    if length > _LONG:
+        return torch.signal.windows.kaiser(length, beta=beta, dtype=torch.float32, device=current_device())
+    return torch.kaiser_window(length, periodic=False, beta=beta, dtype=torch.float32, device=current_device())
+
+
+_LONG = 4096  # from where on torch's newer function, which starts slowly, is the faster one
 
 
 def _length(x: Any) -> int:
