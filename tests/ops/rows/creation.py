@@ -45,6 +45,7 @@ ROWS = [
     Row("vander", (ints(4),), gradient="integers"),
     Row("vander", (floats(4),), {"N": 3}, dtypes=TYPES),
     Row("vander", (floats(4),), {"N": 3, "increasing": True}),
+    *(Row("vander", (floats(4),), {"N": n}, gradient="constants") for n in (0, 1)),
     Row("vander", (complexes(3),), gradient="its input is complex"),
     *(Row("view", (positive(2, 4),), {"dtype": d}, gradient="bits") for d in ["int32", "uint8", "int16", "int64"]),
     Row("view", (positive(2, 4),)),

@@ -146,11 +146,12 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     if x.dim() != 1:
         raise ValueError(f"vander() takes a vector; received x of shape {tuple(x.shape)}.")
     count = len(x) if N is None else N
-    if not count:
-        return x.new_empty(len(x), 0)
+    if count < 2:
+        return x.new_ones(len(x), count)
     factors = F.pad(x.unsqueeze(-1).expand(-1, count - 1), (1, 0), value=1)
-    powers = torch.cumprod(factors, 1).to(x.dtype)  # for which torch has faster kernels than for pow
-    return powers if increasing else powers.flip(1)
+    powers = torch.cumprod(factors, 1)  # for which torch has faster kernels than for pow
+    powers = powers if increasing else torch.flip(powers, (1,))
+    return powers if powers.dtype is x.dtype else powers.to(x.dtype)
 
 
 @op
