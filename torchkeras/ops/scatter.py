@@ -44,17 +44,16 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
         return inputs.index_put(_places(indices), updates, accumulate=reduction is not None)
     if reduction not in _REDUCTIONS:
         raise ValueError(f"reduction must be None, 'add', 'max', 'min' or 'mul'; received {reduction!r}.")
-    depth = indices.shape[-1]
-    sizes, rest = inputs.shape[:depth], inputs.shape[depth:]
-    places = [torch.where(index < 0, index + size, index) for size, index in zip(sizes, _places(indices))]
-    rows = places[0]
-    for size, place in zip(sizes[1:], places[1:]):
-        rows = rows * size + place
+    shape, (*leading, depth) = inputs.shape, indices.shape
+    sizes, rest = shape[:depth], shape[depth:]
+    rows = None
+    for size, place, negative in zip(sizes, _places(indices), (indices < 0).unbind(-1)):
+        rows = torch.add(place if rows is None else rows * size + place, negative, alpha=size)
     flat = inputs.clone(memory_format=torch.contiguous_format).view(math.prod(sizes), *rest)
     rows = rows.reshape(-1, *[1] * len(rest)).expand(-1, *rest)
-    updates = updates.expand(*indices.shape[:-1], *rest).reshape(rows.shape)
+    updates = updates.expand(*leading, *rest).reshape(rows.shape)
     # In place on a copy: the form that makes its own copy goes over the memory twice.
-    return flat.scatter_reduce_(0, rows, updates, _REDUCTIONS[reduction]).reshape(inputs.shape)
+    return flat.scatter_reduce_(0, rows, updates, _REDUCTIONS[reduction]).view(shape)
 
 
 def _places(indices: Tensor) -> tuple[Tensor, ...]:

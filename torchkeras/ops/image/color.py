@@ -59,7 +59,7 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
     peaks = torch.arange(5, 0, -2, dtype=images.dtype, device=images.device).view(3, *[1] * hue.ndim)
     turns = torch.add(peaks, hue, alpha=6)
     turns.sub_((turns / 6).floor_(), alpha=6)  # the remainder, which takes four times as long
-    colors = turns.clamp_max_(4 - turns).clamp_(0, 1).mul_(value * -saturation).add_(value)
+    colors = turns.clamp_max_(4 - turns).clamp(0, 1).mul_(value * -saturation).add_(value)
     return colors.movedim(0, axis).contiguous()
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,6 +17,9 @@ from torchkeras.core.op import op
 from torchkeras.ops.nn.windows import standardize_data_format
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
+
+
+_FEW, _MANY = 8, 1_000  # numbers that lie together within a window; that all windows have at one of their places
 
 
 @op
@@ -56,11 +62,16 @@ def extract_patches(
         x = F.pad(x, _around(x.shape[1:-1], spans, steps))
     elif padding != "valid":
         raise ValueError(f'`padding` must be "valid" or "same". Received: padding={padding!r}.')
+    together = x.shape[-1] * (sizes[-1] if rates[-1] == 1 else 1)
     for axis in range(rank):
         x = x.unfold(axis + 1, spans[axis], steps[axis])
         if rates[axis] != 1:
             x = x[..., :: rates[axis]]
-    x = x.movedim(rank + 1, -1).flatten(rank + 1)
+    if together < _FEW and x.numel() > _MANY * math.prod(sizes):
+        # Torch copies what lies together: better place by place than by window.
+        x = torch.cat([x[..., *place] for place in itertools.product(*map(range, sizes))], -1)  # type: ignore[index]
+    else:
+        x = x.movedim(rank + 1, -1).flatten(rank + 1)
     x = x if last else x.movedim(-1, 1)
     return x.squeeze(0) if single else x
 
