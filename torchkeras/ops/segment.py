@@ -87,7 +87,7 @@ def _rows(shape: torch.Size, segment_ids: Tensor, num_segments: int | None) -> t
     ids = segment_ids.long()
     if num_segments is None:
         num_segments = int(ids.max()) + 1 if len(ids) else 0
-    return ids.clamp(-1, num_segments).add_(1), num_segments
+    return ids.clamp(-1, num_segments) + 1, num_segments
 
 
 def _limits(dtype: torch.dtype) -> tuple[Any, Any]:
