@@ -165,10 +165,10 @@ class OpDef:
         """Add a note of the call to the error that came from it; raise what `check` says of it."""
         if any_symbolic(values, keywords) or getattr(error, "__notes__", None):
             return
-        if self.check is not None and isinstance(error, (RuntimeError, IndexError)):
+        if self.check is not None and isinstance(error, (RuntimeError, IndexError, TypeError)):
             try:
                 self.check(*values, **keywords)
-            except ValueError as said:
+            except (TypeError, ValueError) as said:
                 raise said from error
         given = ", ".join(
             [f"{name}={_described(value)}" for name, value in zip(self.parameters, values)]

@@ -37,16 +37,7 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, spars
     return torch.bincount(x, weights, minlength).to(common_dtype((x, weights), narrow=True))
 
 
-@op(dtype="float")
-def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:
-    """How many values of `x` `(n,)` are in each of `bins` equal parts of `range`, and the `bins + 1` edges of these.
-
-    Args:
-        range: the lowest and the highest edge (default: the least and the greatest value).
-
-    Raises:
-        TypeError, ValueError: `bins` is no positive integer, `range` no rising pair, `x` no vector.
-    """
+def _check_histogram(x: Tensor, bins: int = 10, range: Any = None) -> None:
     if not isinstance(bins, int) or isinstance(bins, bool):
         raise TypeError(f"bins must be an integer; received {bins!r}.")
     if bins <= 0:
@@ -57,9 +48,22 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Ten
         raise ValueError(f"The second element of `range` must be greater than the first; received {range}.")
     if x.dim() != 1:
         raise ValueError(f"Input tensor must be 1-dimensional; received the shape {tuple(x.shape)}.")
-    if x.is_cpu and x.dtype in (torch.float32, torch.float64) and x.numel() and not x.requires_grad:
-        counts, edges = torch.histogram(x, bins, range=range)  # torch has it there alone, without a gradient
+
+
+@op(dtype="float", check=_check_histogram)
+def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:
+    """How many values of `x` `(n,)` are in each of `bins` equal parts of `range`, and the `bins + 1` edges of these.
+
+    Args:
+        range: the lowest and the highest edge (default: the least and the greatest value).
+
+    Raises:
+        TypeError, ValueError: `bins` is no positive integer, `range` no rising pair, `x` no vector.
+    """
+    if x.is_cpu and x.dtype in _COUNTED and bins.__class__ is int and x.dim() == 1 and not x.requires_grad:
+        counts, edges = torch.histogram(x, bins, range=range)
         return counts, edges
+    _check_histogram(x, bins, range)
     if range is not None:
         low, high = x.new_tensor(range[0]), x.new_tensor(range[1])
     else:
@@ -70,6 +74,9 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Ten
     inside = (x >= low) & (x <= high)
     places = torch.bucketize(x, edges[1:-1], right=True)
     return torch.zeros_like(edges[1:]).scatter_add(0, places, inside.to(x.dtype)), edges
+
+
+_COUNTED = (torch.float32, torch.float64)  # types for which torch has a histogram, on CPU and without a gradient
 
 
 def _digitized(x: Any, bins: Any) -> KerasTensor:

@@ -160,10 +160,10 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
     x1 = x1 if axisa == -1 else x1.movedim(axisa, -1)
     x2 = x2 if axisb == -1 else x2.movedim(axisb, -1)
     shape, other = x1.shape, x2.shape
-    sizes = shape[-1], other[-1]
-    if sizes == (3, 3) and len(shape) == len(other):  # sizes that differ broadcast in the product itself
+    if shape[-1] == 3 == other[-1] and len(shape) == len(other):  # sizes that differ broadcast in the product itself
         result = torch.linalg.cross(x1, x2)
         return result if axisc == -1 else result.movedim(-1, axisc)
+    sizes = shape[-1], other[-1]
     if sizes != (3, 3):
         if not {*sizes} <= {2, 3}:
             raise ValueError(f"cross() takes vectors of 2 or 3 numbers; received {sizes[0]} and {sizes[1]}.")
