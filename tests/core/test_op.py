@@ -132,6 +132,11 @@ def test_a_symbol_among_the_config_is_an_argument_of_the_call(newshape, spec, sh
         torch.testing.assert_close(built([values, torch.tensor([3, 4])]), values.reshape(shape))
 
 
+def test_a_symbol_may_stand_for_config_that_has_a_default():
+    images, size = torchkeras.KerasTensor((4, 5, 3)), torchkeras.KerasTensor((2,), "int32")
+    assert ops.image.gaussian_blur(images, kernel_size=size).shape == (4, 5, 3)
+
+
 def test_a_symbolic_shape_needs_a_length():
     with pytest.raises(ValueError, match="vector of known length"):
         ops.reshape(torchkeras.KerasTensor((2, 6)), torchkeras.KerasTensor((None,), "int32"))

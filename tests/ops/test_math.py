@@ -86,6 +86,7 @@ ERRORS = [
     ("segment_max", (f(3, 2), torch.zeros(3, 2, dtype=torch.int32)), {}, "1-D"),
     ("cdist", (f(2, 3), f(2, 4)), {}, "must match"),
     ("cdist", (f(3), f(2, 3)), {}, "rank >= 2"),
+    ("cdist", (np.ones((2, 3)), np.ones((2, 4))), {}, "must match"),
     ("cholesky", (-torch.eye(3),), {}, "positive"),
     ("cholesky", (f(3, 4),), {}, "square"),
     ("det", (f(3),), {}, "rank >= 2"),

@@ -104,7 +104,7 @@ def _ready(definition: OpDef) -> str:
         else:
             required.append(name)
     if not definition.tensors:  # made of numbers: what is no KerasTensor needs no conversion
-        return " and ".join(f"type({name}) in PLAIN" for name in definition.arguments) or "False"
+        return " and ".join(f"(type({name}) in PLAIN or _plain({name}))" for name in definition.arguments) or "False"
     checks = [f"isinstance({name}, Tensor)" for name in required]
     if definition.scalar:  # beside a Python number a tensor keeps its type, but for integers and bool beside a float
         first, second = required
@@ -137,12 +137,25 @@ def _alike(xs: Any, shared: bool) -> bool:
     return True
 
 
+def _plain(xs: Any) -> bool:
+    """Whether `xs` is a list of values that need no conversion."""
+    if type(xs) is not list and type(xs) is not tuple:
+        return False
+    for x in xs:
+        if type(x) not in _PLAIN:
+            return False
+    return True
+
+
+_PLAIN = frozenset((bool, int, float, type(None), Tensor, FunctionType))
+
 # What the sources name, beside what each op adds.
 _SCOPE: dict[str, Any] = {
     "__builtins__": builtins,
     "Tensor": Tensor,
     "BOOL": torch.bool,
     "NUMBERS": frozenset((int, float)),
-    "PLAIN": frozenset((bool, int, float, type(None), Tensor, FunctionType)),
+    "PLAIN": _PLAIN,
     "_alike": _alike,
+    "_plain": _plain,
 }

@@ -90,9 +90,10 @@ class OpDef:
         """Convert what should be tensors by the rule of promotion, and run the function."""
         try:
             if self.scalar and isinstance(values[0], Tensor) and isinstance(values[1], _NUMBERS):
-                first = with_scalar(values[0], values[1], self.floating, self.narrow)
-                return self.function(first, *values[1:], **keywords)
-            return self.function(*self._converted(values), **keywords)
+                values = (with_scalar(values[0], values[1], self.floating, self.narrow), *values[1:])
+            else:
+                values = tuple(self._converted(values))
+            return self.function(*values, **keywords)
         except Exception as error:
             self.explain(error, values, keywords)
             raise
@@ -210,21 +211,22 @@ class FunctionOperation(Operation):
 
     def call(self, *inputs: Any, **kwargs: Any) -> Any:
         definition = self.definition
+        config = self.config | kwargs if kwargs else self.config
         if definition.variadic is not None:  # config that stands before the tensors, then any number of them
             before = definition.parameters[: definition.parameters.index(definition.variadic)]
-            leading = [name for name in before if name in self.config]
-            named = {name: value for name, value in self.config.items() if name not in leading}
-            return definition.dispatcher(*(self.config[name] for name in leading), *inputs, **named, **kwargs)
+            leading = [name for name in before if name in config]
+            named = {name: value for name, value in config.items() if name not in leading}
+            return definition.dispatcher(*(config[name] for name in leading), *inputs, **named)
         if len(inputs) <= definition.leading:
-            return definition.dispatcher(*inputs, **self.config, **kwargs)
-        return definition.dispatcher(**dict(zip(definition.arguments, inputs)), **self.config, **kwargs)
+            return definition.dispatcher(*inputs, **config)
+        return definition.dispatcher(**dict(zip(definition.arguments, inputs)), **config)
 
     def compute_output_spec(self, *inputs: Any, **kwargs: Any) -> Any:
         definition = self.definition
         describe = infer_elementwise if definition.elementwise else infer
         try:
             if definition.spec is not None:
-                return definition.spec(*inputs, **self.config, **kwargs)
+                return definition.spec(*inputs, **(self.config | kwargs))
             return describe(self.call, inputs, kwargs)
         except (RuntimeError, IndexError) as error:  # torch's, from the run on `meta`
             shapes = [getattr(x, "shape", x) for x in inputs]
