@@ -145,6 +145,7 @@ def test_gradients_are_finite_differences(row, rng):
     assert torch.autograd.gradcheck(function, wanted, fast_mode=True)
 
 
+@pytest.mark.filterwarnings("error:Dynamo detected")
 @pytest.mark.parametrize("row", [r for r in ROWS if r.compiled is True], ids=str)
 def test_compiles_without_a_break(row, rng):
     given = tensors(row.arrays(rng))
