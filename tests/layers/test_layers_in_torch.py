@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -106,6 +108,29 @@ def test_convolution_equals_torch_on_the_same_weights():
     layer = layer.double()
     wanted = F.conv2d(x.permute(0, 3, 1, 2), layer.kernel.permute(3, 2, 0, 1), layer.bias, stride=2).permute(0, 2, 3, 1)
     torch.testing.assert_close(layer(x), wanted)
+
+
+SEEDED = {
+    "Dropout": (lambda: layers.Dropout(0.5, seed=3), (4, 5)),
+    "SpatialDropout1D": (lambda: layers.SpatialDropout1D(0.5, seed=3), (2, 3, 4)),
+    "GaussianNoise": (lambda: layers.GaussianNoise(0.5, seed=3), (4, 5)),
+    "GaussianDropout": (lambda: layers.GaussianDropout(0.5, seed=3), (4, 5)),
+    "AlphaDropout": (lambda: layers.AlphaDropout(0.5, seed=3), (4, 5)),
+    "GRU": (lambda: layers.GRU(2, dropout=0.5, recurrent_dropout=0.5, seed=3), (2, 3, 4)),
+}
+
+
+@pytest.mark.parametrize("make, shape", SEEDED.values(), ids=SEEDED.keys())
+def test_compiled_seeded_layers_draw_the_eager_numbers(make, shape):
+    torch._dynamo.reset()
+    eager, x = make(), torch.randn(shape)
+    eager.build(shape)
+    layer = copy.deepcopy(eager)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for _ in range(2):
+        torch.testing.assert_close(compiled(x, training=True), eager(x, training=True))
+    for mine, theirs in zip(layer.variables, eager.variables, strict=True):
+        torch.testing.assert_close(mine.value, theirs.value)
 
 
 def test_dropout_without_a_seed_follows_torchs_generator():

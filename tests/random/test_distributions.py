@@ -72,6 +72,25 @@ def test_a_seed_repeats_and_a_generator_goes_on(name, args, kwargs, rng):
         assert torch.equal(one, getattr(keras.random, name)(*args, **kwargs, seed=theirs))
 
 
+@calls
+@pytest.mark.parametrize("kind", ["integer", "generator", "global"])
+def test_compiled_code_draws_the_eager_numbers(name, args, kwargs, kind, rng):
+    if kind == "global" and name == "dropout" and "noise_shape" not in kwargs:
+        pytest.skip("without a seed dropout is torch's own, which compiled code draws otherwise")
+    start = int(rng.integers(2**31))
+
+    def draws(compiled):
+        torchkeras.utils.set_random_seed(start)
+        seed = {"integer": start, "generator": random.SeedGenerator(start), "global": None}[kind]
+        draw = lambda: [getattr(random, name)(*args, **kwargs, seed=seed) for _ in range(2)]
+        torch.compiler.reset()
+        draw = torch.compile(draw, fullgraph=True, backend="aot_eager") if compiled else draw
+        return [*draw(), *draw()]
+
+    for ours, eager in zip(draws(True), draws(False), strict=True):
+        torch.testing.assert_close(ours, eager, rtol=0, atol=0)
+
+
 N = 20_000
 CONTINUOUS = [
     (lambda seed: random.normal((N,), 2.0, 3.0, seed=seed), stats.norm(2, 3)),

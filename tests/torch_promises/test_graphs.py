@@ -9,9 +9,9 @@ import shutil
 import pytest
 import torch
 import torch._dynamo.testing
-import torch._functorch.config
 
 from tests.torch_promises.cases import MODELS, RECURRENT_AND_ATTENTION, built, leaves
+from torchkeras import layers
 
 rows = pytest.mark.parametrize("row", [*MODELS, *RECURRENT_AND_ATTENTION], ids=lambda row: row.name)
 models = pytest.mark.parametrize("row", MODELS, ids=lambda row: row.name)
@@ -29,7 +29,6 @@ def test_compiles_in_one_graph(row, training):
 
 
 @models
-@torch._functorch.config.patch(check_custom_op_aliasing=False)  # that check refuses buffers of a class of their own
 def test_gradients_of_the_compiled_module(row):
     torch._dynamo.reset()
     module, inputs = built(row), row.draw(4)
@@ -39,6 +38,33 @@ def test_gradients_of_the_compiled_module(row):
     torch.compile(module, fullgraph=True, backend="aot_eager")(*inputs).square().mean().backward()
     for parameter, gradient in zip(module.parameters(), wanted, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
+
+
+class Counted(layers.Layer):
+    """Weights of which none is trained, one of them changed twice in a call."""
+
+    def build(self, input_shape):
+        self.matrix = self.add_weight(shape=(input_shape[-1], 64), trainable=False, initializer="glorot_uniform")
+        self.calls = self.add_weight(shape=(), trainable=False, initializer="zeros")
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        self.calls.assign(self.calls * 2)
+        return torch.matmul(x, self.matrix) + self.calls
+
+
+COMPILERS = ["eager", "aot_eager"] + ["inductor"] * any(map(shutil.which, ("c++", "g++", "clang++")))
+
+
+@pytest.mark.parametrize("backend", COMPILERS)
+def test_weights_that_are_not_trained_in_compiled_code(backend):
+    torch._dynamo.reset()
+    layer, x = Counted(), torch.randn(3, 8)
+    layer.build((None, 8))
+    compiled = torch.compile(layer, fullgraph=True, backend=backend)
+    for calls in (2.0, 6.0):
+        torch.testing.assert_close(compiled(x), x @ layer.matrix + calls)
+        assert float(layer.calls) == calls
 
 
 @models

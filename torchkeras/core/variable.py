@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._functorch.config as functorch
 from torch import nn
+from torch.compiler import is_dynamo_compiling
 
 from torchkeras.core import naming, registry
 from torchkeras.core.devices import current_device
@@ -109,7 +111,10 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
             scope.add_update((self, value))
             return value
         with torch.no_grad():
-            self.copy_(value)
+            if is_dynamo_compiling():  # Dynamo takes what was changed in place for a plain tensor, without this method
+                self.detach().copy_(value)
+            else:
+                self.copy_(value)
         return self
 
     def assign_add(self, value: Any) -> Any:
@@ -231,6 +236,12 @@ class TrainableVariable(Variable, nn.Parameter):
 
 class BufferVariable(Variable):
     """A variable that no gradient reaches: a buffer."""
+
+
+# In its first run a compiled graph is watched for custom operators that return their inputs, by what (in torch 2.13)
+# runs no operator at all on a subclass of Tensor that is no Parameter, such as this one.
+if hasattr(functorch, "check_custom_op_aliasing"):
+    functorch.check_custom_op_aliasing = False
 
 
 class VariableInfo:

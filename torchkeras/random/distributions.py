@@ -7,21 +7,15 @@ from typing import Any
 import torch
 
 from torchkeras.core.devices import current_device
+from torchkeras.core.draws import drawn
 from torchkeras.core.dtypes import is_float, standardize_dtype, torch_dtype
-from torchkeras.core.random import torch_generator
 from torchkeras.core.tensors import convert_to_tensor
-
-
-def _generator(seed: Any) -> dict[str, Any]:
-    device = current_device()
-    return {"generator": torch_generator(seed, device), "device": device}
 
 
 def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> torch.Tensor:
     """Normal values."""
-    return torch.normal(
-        mean, stddev, size=tuple(shape), dtype=torch_dtype(standardize_dtype(dtype)), **_generator(seed)
-    )
+    kind = torch_dtype(standardize_dtype(dtype))
+    return drawn("normal", seed, tuple(shape), kind, current_device(), (mean, stddev))
 
 
 def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> torch.Tensor:
@@ -36,9 +30,9 @@ def uniform(shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = N
             f"Use randint() for integers."
         )
     shape = tuple(shape)
-    drawn = torch.rand(shape or (1,), dtype=torch_dtype(standardize_dtype(dtype)), **_generator(seed))
-    drawn = (maxval - minval) * drawn + minval
-    return drawn if shape else drawn[0]
+    values = drawn("uniform", seed, shape or (1,), torch_dtype(standardize_dtype(dtype)), current_device())
+    values = (maxval - minval) * values + minval
+    return values if shape else values[0]
 
 
 def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> torch.Tensor:
@@ -51,38 +45,38 @@ def randint(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: An
         raise ValueError(
             f"`keras.random.randint` requires an integer `dtype`. Received: dtype={dtype!r}. Use uniform() for floats."
         )
-    return torch.randint(minval, maxval, tuple(shape), dtype=torch_dtype(dtype), **_generator(seed))
+    return drawn("randint", seed, tuple(shape), torch_dtype(dtype), current_device(), (minval, maxval))
 
 
 def truncated_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> torch.Tensor:
     """Normal values, those farther out than two deviations drawn again."""
-    drawn = normal((*shape, 4), dtype=dtype, seed=seed)
-    inside = (drawn > -2) & (drawn < 2)
+    values = normal((*shape, 4), dtype=dtype, seed=seed)
+    inside = (values > -2) & (values < 2)
     first = inside.max(-1, keepdim=True)[1]
-    return drawn.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
+    return values.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
 
 
 def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> torch.Tensor:
     """Values of the Gamma distribution of shape `alpha` (a number, or a tensor that broadcasts) and scale 1."""
     alpha = _parameter(alpha, shape)
-    return torch._standard_gamma(alpha, generator=torch_generator(seed, alpha.device)).to(torch_dtype(dtype))
+    return drawn("gamma", seed, alpha.shape, alpha.dtype, alpha.device, (), [alpha]).to(torch_dtype(dtype))
 
 
 def beta(shape: Any, alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> torch.Tensor:
     """Values of the Beta distribution; `alpha` and `beta` are numbers, or tensors that broadcast to `shape`."""
     both = torch.stack([_parameter(alpha, shape), _parameter(beta, shape)], dim=-1)
-    drawn = torch._sample_dirichlet(both, generator=torch_generator(seed, both.device))
-    return drawn[..., 0].to(torch_dtype(dtype))
+    values = drawn("dirichlet", seed, both.shape, both.dtype, both.device, (), [both])
+    return values[..., 0].to(torch_dtype(dtype))
 
 
 def binomial(shape: Any, counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> torch.Tensor:
     """How many of `counts` independent trials succeed with `probabilities`: numbers, or tensors that broadcast."""
     counts, probabilities = _parameter(counts, shape), _parameter(probabilities, shape)
     common = torch.promote_types(counts.dtype, probabilities.dtype)
-    generator = torch_generator(seed, counts.device)
-    return torch.binomial(counts.to(common), probabilities.to(common), generator=generator).to(torch_dtype(dtype))
+    given = [counts.to(common), probabilities.to(common)]
+    return drawn("binomial", seed, counts.shape, common, counts.device, (), given).to(torch_dtype(dtype))
 
 
 def _parameter(value: Any, shape: Any) -> torch.Tensor:
@@ -102,9 +96,9 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
         raise ValueError(
             f"categorical() takes logits of shape (batch_size, num_classes); received shape {tuple(logits.shape)}."
         )
-    generator = torch_generator(seed, logits.device)
-    probabilities = torch.softmax(logits, -1)
-    return torch.multinomial(probabilities, num_samples, replacement=True, generator=generator).to(torch_dtype(dtype))
+    shape = (logits.shape[0], num_samples)
+    chances = torch.softmax(logits, -1)
+    return drawn("categorical", seed, shape, torch.int64, logits.device, (), [chances]).to(torch_dtype(dtype))
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> torch.Tensor:
@@ -120,7 +114,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
         inputs.shape[i] if size is None else size for i, size in enumerate(noise_shape)
     ]  # fmt: skip
     kept = torch.full(tuple(shape), 1.0 - rate, device=inputs.device)
-    mask = torch.bernoulli(kept, generator=torch_generator(seed, inputs.device)).bool()
+    mask = drawn("bernoulli", seed, kept.shape, kept.dtype, kept.device, (), [kept]).bool()
     return torch.where(mask, inputs / (1.0 - rate), torch.zeros_like(inputs))
 
 
@@ -130,6 +124,5 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> torch.Tensor:
     if not -x.dim() <= axis < x.dim():
         raise IndexError(f"axis must be in [-{x.dim()}, {x.dim()}) for a tensor of {x.dim()} axes; received {axis}.")
     axis %= x.dim()
-    generator = torch_generator(seed, x.device)
-    order = torch.rand(x.shape[: axis + 1], generator=generator, device=x.device).argsort(axis)
+    order = drawn("uniform", seed, x.shape[: axis + 1], torch.get_default_dtype(), x.device).argsort(axis)
     return torch.gather(x, axis, order.reshape(*order.shape, *[1] * (x.dim() - axis - 1)).expand(x.shape))

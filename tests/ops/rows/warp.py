@@ -124,7 +124,6 @@ ELASTIC = [
         "image.elastic_transform",
         (unit(*shape),),
         config | {"alpha": 3.0, "sigma": 0.8, "seed": 7},
-        compiled="drawn from a generator of its own",
         keras="pays no heed to the seed",
         reference=drawn_by_torch,
         atol=1e-4,

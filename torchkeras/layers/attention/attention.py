@@ -12,7 +12,7 @@ from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.random import SeedGenerator
 from torchkeras.layers.attention.masks import all_of, causal_mask
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.regularization.dropout import layer_generator
+from torchkeras.layers.regularization.dropout import drawn_mask
 
 
 class Attention(Layer):
@@ -96,12 +96,10 @@ class Attention(Layer):
         return (outputs, scores) if return_attention_scores else outputs
 
     def _drop(self, scores: Tensor) -> Tensor:
-        generator = layer_generator(self, scores.device)
-        if generator is None:
+        if self.seed is None:
             return F.dropout(scores, self.dropout)
         keep = 1.0 - self.dropout
-        kept = torch.bernoulli(torch.full(scores.shape, keep, device=scores.device), generator=generator).bool()
-        return torch.where(kept, scores / keep, 0)
+        return torch.where(drawn_mask(self, keep, scores.shape, scores.device), scores / keep, 0)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         self._check_inputs(inputs, mask)

@@ -13,7 +13,7 @@ from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.random import SeedGenerator
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.recurrent.scan import scan
-from torchkeras.layers.regularization.dropout import layer_generator
+from torchkeras.layers.regularization.dropout import drawn_mask
 
 _GETTERS = {
     "activation": activations.get,
@@ -167,12 +167,10 @@ class RecurrentCell(Layer):
         return draws if per_gate else draws[0]
 
     def _draw_one(self, ones: Tensor, rate: float) -> Tensor:
-        generator = layer_generator(self, ones.device)
-        if generator is None:
+        if self.seed is None:
             return F.dropout(ones, rate)
         keep = 1.0 - rate
-        chances = torch.full(ones.shape, keep, device=ones.device)
-        return torch.bernoulli(chances, generator=generator).to(ones.dtype) / keep
+        return drawn_mask(self, keep, ones.shape, ones.device).to(ones.dtype) / keep
 
     def _drops(self, rate: float, training: bool) -> bool:
         return bool(training) and 0.0 < rate < 1.0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.random import SeedGenerator, torch_generator
+from torchkeras.core.draws import OF_TORCH, drawn
+from torchkeras.core.random import SeedGenerator
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
@@ -45,11 +47,15 @@ def check_noise_shape(noise_shape: Any) -> tuple[int | None, ...] | None:
     return noise_shape
 
 
-def layer_generator(layer: Layer, device: torch.device) -> torch.Generator | None:
-    """The generator of a layer with a seed; None, torch's global one, without, and in compiled code."""
-    if layer.seed is None or torch.compiler.is_compiling():
-        return None
-    return torch_generator(layer.seed_generator, device)
+def layer_seed(layer: Layer) -> Any:
+    """What a layer draws by: its `SeedGenerator` if it was given a seed, else torch's global generator."""
+    return OF_TORCH if layer.seed is None else layer.seed_generator
+
+
+def drawn_mask(layer: Layer, keep: float, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Booleans that are true with the probability `keep`, by the layer's seed."""
+    chances = torch.full(tuple(shape), keep, device=device)
+    return drawn("bernoulli", layer_seed(layer), chances.shape, chances.dtype, device, (), [chances]).bool()
 
 
 class Dropout(Layer):
@@ -76,10 +82,7 @@ class Dropout(Layer):
         if self.rate == 1 or (shape is None and self.seed is None):
             return F.dropout(inputs, self.rate)
         keep = 1.0 - self.rate
-        generator = layer_generator(self, inputs.device)
-        chances = torch.full(shape or inputs.shape, keep, device=inputs.device)
-        kept = torch.bernoulli(chances, generator=generator).bool()
-        return torch.where(kept, inputs / keep, 0)
+        return torch.where(drawn_mask(self, keep, shape or inputs.shape, inputs.device), inputs / keep, 0)
 
     def _noise_shape(self, inputs: Tensor) -> tuple[int, ...] | None:
         """The shape of the draws, or None for one draw a value."""

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchkeras.core.draws import drawn
 from torchkeras.core.random import SeedGenerator
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.regularization.dropout import check_noise_shape, check_rate, layer_generator
+from torchkeras.layers.regularization.dropout import check_noise_shape, check_rate, layer_seed
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -28,8 +29,7 @@ class NoiseLayer(Layer):
         self.supports_masking = True
 
     def _normal(self, like: Tensor, mean: float, stddev: float) -> Tensor:
-        noise = torch.empty_like(like, memory_format=torch.contiguous_format)
-        return noise.normal_(mean, stddev, generator=layer_generator(self, like.device))
+        return drawn("normal", layer_seed(self), like.shape, like.dtype, like.device, (mean, stddev))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
@@ -80,7 +80,7 @@ class AlphaDropout(NoiseLayer):
             return inputs
         noise_shape = self.noise_shape or (None,) * inputs.ndim
         shape = [size if dim is None else dim for dim, size in zip(noise_shape, inputs.shape, strict=True)]
-        draws = torch.rand(shape, generator=layer_generator(self, inputs.device), device=inputs.device)
+        draws = drawn("uniform", layer_seed(self), shape, torch.get_default_dtype(), inputs.device)
         kept = (draws >= self.rate).to(inputs.dtype)
         floor = -SELU_ALPHA * SELU_SCALE
         scale = ((1 - self.rate) * (1 + self.rate * floor**2)) ** -0.5

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.draws import drawn
 from torchkeras.core.op import op
-from torchkeras.core.random import torch_generator
 from torchkeras.ops.image.filters import gaussian_blurred
 from torchkeras.ops.image.layout import channel_axis, computed
 from torchkeras.ops.image.sampling import ORDERS, require_fill_mode, require_interpolation, sample
@@ -149,14 +149,10 @@ def elastic_transform(
     require_interpolation(interpolation)
     require_fill_mode(fill_mode)
     across, down = _grid(images, axis)
-    shape = (len(images) if images.ndim == 4 else 1, len(down), len(across))
-    generator = torch_generator(seed, images.device)
-    draw_x, draw_y = (
-        torch.randn(shape, generator=generator, dtype=across.dtype, device=images.device) for _ in range(2)
-    )
+    shape = (2, len(images) if images.ndim == 4 else 1, len(down), len(across))
+    draws = drawn("normals", seed, shape, across.dtype, images.device, (0.0, alpha * sigma))
     width = int(6 * sigma) | 1
-    field = torch.stack([draw_y, draw_x], 1).mul_(alpha * sigma)
-    moved = gaussian_blurred(field, (width, width), (sigma, sigma)).transpose(0, 1)
+    moved = gaussian_blurred(draws.flip(0).transpose(0, 1), (width, width), (sigma, sigma)).transpose(0, 1)
     moved[0].add_(down)
     moved[1].add_(across)
     return _warped(images, axis, moved, interpolation, fill_mode, fill_value)
