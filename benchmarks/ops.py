@@ -176,6 +176,8 @@ def compared(sizes: list[dict], names: list[str]) -> str:
 
 def table(rows: list[dict], sizes: list[dict], names: list[str]) -> str:
     over = [row for row in rows if row["overhead"] > LIMIT]
+    alone = [row for row in rows if len(row["calls"]) == 1]
+    each = [row for row in rows if row["overhead"] > LIMIT * max(len(row["calls"]), 1)]
     beside = [row["ours"] / row["keras"] for row in rows if row["keras"]]
     slower = [(row["op"], size) for row in sizes for size in SIZES if row[size] > SLOWER]
     lines = [
@@ -185,7 +187,9 @@ def table(rows: list[dict], sizes: list[dict], names: list[str]) -> str:
         f"Keras {keras.__version__}. Times in microseconds.",
         "",
         f"Above the torch calls that they make: {len(rows)} ops, median "
-        f"{statistics.median(row['overhead'] for row in rows):.2f}; above {LIMIT}: {len(over)}. "
+        f"{statistics.median(row['overhead'] for row in rows):.2f}; above {LIMIT}: {len(over)}; "
+        f"of the {len(alone)} ops of one call: {sum(row in over for row in alone)}; above {LIMIT} for each call: "
+        f"{len(each)} ({', '.join(row['op'] for row in each)}). "
         f"Time over Keras's on the same few elements: median {statistics.median(beside):.2f}, "
         f"highest {max(beside):.2f}.",
         "",

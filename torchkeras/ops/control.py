@@ -69,11 +69,13 @@ def _switch_spec(index: Any, branches: Sequence[Callable], *operands: Any) -> An
 def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
     """`branches[index](*operands)`; an index out of range means the first or the last branch."""
     operands = _as_tensors(operands)
-    if _no_value(index):
-        return branches[0](*operands)
-    if _in_graph(index):
-        return _chosen(index, branches, operands)
-    return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+    if isinstance(index, Tensor):
+        if index.is_meta:
+            return branches[0](*operands)
+        if torch.compiler.is_compiling():
+            return _chosen(index, branches, operands)
+    place, last = int(index), len(branches) - 1
+    return branches[0 if place < 0 else last if place > last else place](*operands)
 
 
 def _chosen(index: Tensor, branches: Sequence[Callable], operands: tuple) -> Any:
