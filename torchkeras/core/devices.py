@@ -18,6 +18,7 @@ class _Devices(threading.local):
 
 
 _devices = _Devices()
+_META = torch.device("meta")
 _default: torch.device | None = None
 _detected: torch.device | None = None
 
@@ -45,13 +46,17 @@ def set_default_device(device: Any) -> None:
 
 
 def current_device() -> torch.device:
-    """The innermost `device` scope's device, else the set default, else CUDA where there is one, else the CPU."""
+    """The innermost `device` scope's device, else the set default, else CUDA where there is one, else the CPU.
+
+    While shapes are inferred it is `meta`.
+    """
     global _detected
+    if state.symbolic:
+        return _META
     if _devices.scopes:
         return _devices.scopes[-1]
-    # Shapes are inferred under `meta`; weights that a layer makes meanwhile are real. A default device of torch's is a
-    # mode: to see that there is none costs a thirtieth of the question for it.
-    if torch._C._len_torch_function_stack() and not state.symbolic:
+    # A default device of torch's is a mode: to see that there is none costs a thirtieth of the question for it.
+    if torch._C._len_torch_function_stack():
         ambient = torch.get_default_device()
         if ambient.type != "cpu":
             return ambient
@@ -65,6 +70,34 @@ def current_device() -> torch.device:
 # What `torch.compiler.assume_constant_result` sets, without importing the compiler: compiled code keeps the device that
 # it was compiled for, where it would break at the question for torch's default device.
 current_device._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Shapes are inferred inside: tensors are made on `meta`, and no state changes."""
+    outer = None if state.symbolic else current_device()
+    before, place = state.set("symbolic", True), state.place
+    state.place = outer or place
+    try:
+        with torch.no_grad(), _META:
+            yield
+    finally:
+        state.set("symbolic", before)
+        state.place = place
+
+
+@contextmanager
+def with_values() -> Iterator[None]:
+    """What is made inside outlives the inference of shapes that may be going on: weights, a layer's constants."""
+    if not state.symbolic:
+        yield
+        return
+    state.set("symbolic", False)
+    try:
+        with torch.device(state.place):
+            yield
+    finally:
+        state.set("symbolic", True)
 
 
 @contextmanager

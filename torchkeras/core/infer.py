@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.devices import current_device, without_values
 from torchkeras.core.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.state import state
 from torchkeras.core.tensors import convert_to_tensor
 
 # Sizes that stand for an unknown one: they divide evenly, survive strides, and are rarely a real size.
@@ -29,35 +29,48 @@ class SymbolicScope:
         pass
 
 
-def infer(function: Callable, args: tuple, kwargs: dict) -> Any:
+def infer(function: Callable, args: tuple, kwargs: dict, with_ones: bool = False) -> Any:
     """The outputs of `function` as KerasTensors, for arguments among which are KerasTensors.
 
-    Sizes that differ between the two runs are unknown (`None`).
+    Sizes that differ between the two runs are unknown (`None`). The runs are on `meta`, or with tensors of ones for
+    functions that can't do without values.
     """
+    run = _run_with_ones if with_ones else _run
     unknown = any(None in t.shape for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor))
-    first = _run(function, args, kwargs, _STAND_INS[0])
+    first = run(function, args, kwargs, _STAND_INS[0])
     if not unknown:
         return tree.map_structure(lambda t: _describe(t, t), first)
-    second = _run(function, args, kwargs, _STAND_INS[1])
+    second = run(function, args, kwargs, _STAND_INS[1])
     return tree.map_structure(_describe, first, second)
+
+
+def _stand_in(symbol: KerasTensor, size: int, device: Any) -> torch.Tensor:
+    shape = [size if d is None else d for d in symbol.shape]
+    return torch.ones(shape, dtype=torch_dtype(symbol.dtype), device=device)
+
+
+def _run_with_ones(function: Callable, args: tuple, kwargs: dict, size: int) -> Any:
+    place = current_device()
+
+    def stand_in(value: Any) -> Any:
+        return _stand_in(value, size, place) if isinstance(value, KerasTensor) else value
+
+    args, kwargs = tree.map_structure(stand_in, (args, kwargs))
+    with torch.no_grad(), torch.random.fork_rng([place] if place.type == "cuda" else []):
+        return function(*args, **kwargs)
 
 
 def _run(function: Callable, args: tuple, kwargs: dict, size: int) -> Any:
     def stand_in(value: Any) -> Any:
         if isinstance(value, KerasTensor):
-            shape = [size if d is None else d for d in value.shape]
-            return torch.empty(shape, dtype=torch_dtype(value.dtype), device="meta")
+            return _stand_in(value, size, "meta")
         if isinstance(value, torch.Tensor) and value.device.type != "meta":
             return torch.empty_like(value, device="meta")
         return convert_to_tensor(value, device="meta") if isinstance(value, np.ndarray) else value
 
     args, kwargs = tree.map_structure(stand_in, (args, kwargs))
-    before = state.set("symbolic", True)
-    try:
-        with torch.no_grad(), torch.device("meta"):
-            return function(*args, **kwargs)
-    finally:
-        state.set("symbolic", before)
+    with without_values():
+        return function(*args, **kwargs)
 
 
 def _describe(first: Any, second: Any) -> Any:

@@ -14,6 +14,7 @@ class CallState(threading.local):
         autocast: the torch dtype to which float weights are cast when they are read.
         stateless: the innermost `StatelessScope`.
         symbolic: whether shapes are being inferred: values mean nothing then and no state may change.
+        place: the device of weights that are made meanwhile.
         special: whether one of the three above changes what reading a weight gives: one look on the hot path.
         entry: the outermost layer whose call is in progress.
         safe_mode: whether the load in progress refuses what could run code.
@@ -25,6 +26,7 @@ class CallState(threading.local):
         self.autocast: Any = None
         self.stateless: Any = None
         self.symbolic = False
+        self.place: Any = None
         self.special = False
         self.entry: Any = None
         self.safe_mode: bool | None = None

@@ -13,7 +13,7 @@ from torch import nn
 from torch.compiler import is_dynamo_compiling
 
 from torchkeras.core import naming, registry
-from torchkeras.core.devices import current_device
+from torchkeras.core.devices import current_device, with_values
 from torchkeras.core.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.state import state
 from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
@@ -306,6 +306,9 @@ def _restore(tensor: torch.Tensor, parameter: bool, requires_grad: bool, attribu
 
 
 def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
+    if state.symbolic:
+        with with_values():
+            return _initial_value(initializer, shape, dtype)
     if isinstance(initializer, str):
         found = registry.lookup("keras.initializers", initializer)
         if found is None:

@@ -13,6 +13,7 @@ from torch import nn
 from torchkeras import dtype_policies, regularizers
 from torchkeras.core import configurable, naming, tree
 from torchkeras.core.configurable import Configurable
+from torchkeras.core.devices import with_values
 from torchkeras.core.dtypes import torch_dtype
 from torchkeras.core.keras_tensor import any_symbolic
 from torchkeras.core.masks import set_mask
@@ -172,7 +173,7 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
         """Build from the shapes of a call's arguments."""
         if self.built:
             return
-        with naming.name_scope(self.name, caller=self):
+        with naming.name_scope(self.name, caller=self), with_values():
             self._path = naming.current_path()
             shapes = arguments.build_shapes(self, args, kwargs)
             self.build(**shapes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import re
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ from torchkeras.core import infer, naming, tree
 from torchkeras.core.dtypes import standardize_dtype
 from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.state import state
+from torchkeras.core.stateless import CallScope
+from torchkeras.core.variable import BufferVariable
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base.input_spec import check_inputs
 
@@ -120,7 +124,7 @@ def output_shape(layer: Any, args: tuple, kwargs: dict) -> Any:
 
 
 def inferred(layer: Any, args: tuple, kwargs: dict) -> Any:
-    """The outputs as KerasTensors by a run of `call` on `meta`.
+    """The outputs as KerasTensors by a run of `call` on `meta`, or where it needs values, with ones.
 
     Raises:
         NotImplementedError: the run fails.
@@ -130,12 +134,27 @@ def inferred(layer: Any, args: tuple, kwargs: dict) -> Any:
     except (RuntimeError, NotImplementedError, TypeError) as error:
         if _told_clearly(error):
             raise
+        if _wants_values(error):
+            # Constants that the layer holds, NumPy's functions, decisions by value: no state changes meanwhile.
+            scope = CallScope((), [(v, v) for v in layer.variables if isinstance(v, BufferVariable)])
+            scope.drops_losses = True
+            with contextlib.suppress(Exception), scope:
+                return infer.infer(layer.forward, args, kwargs, with_ones=True)
         shapes = [getattr(t, "shape", None) for t in tree.flatten(args)]
         raise NotImplementedError(
             f"The output shape of layer {layer.name!r} ({type(layer).__name__}) for inputs of shape {shapes} could "
             f"not be found by running call() without values: {error}. Define compute_output_shape(input_shape) in "
             f"the class."
         ) from error
+
+
+def _wants_values(error: Exception) -> bool:
+    """Whether it was for `meta` that a run failed, and not for an output whose size lies in the values."""
+    return bool(_META.search(str(error))) and not _OPEN_SIZES.search(str(error))
+
+
+_META = re.compile("meta", re.IGNORECASE)
+_OPEN_SIZES = re.compile("nonzero|unique|bincount|masked_select|repeat_interleave")
 
 
 def _told_clearly(error: Exception) -> bool:
