@@ -287,6 +287,26 @@ def test_jit_compile_is_one_graph_and_the_ragged_batch_is_not_compiled(data, mon
     same(compiled, [torch.as_tensor(w) for w in plain.get_weights()])
 
 
+def test_jit_compile_counts_each_model_by_itself(data, monkeypatch):
+    x, _, y = data
+    graphs = []
+
+    def count(module, example):
+        graphs.append([tuple(t.shape) for t in example])
+        return module.forward
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **kwargs: real(f, backend=count, fullgraph=True, **kwargs))
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for units in range(1, 4):
+            model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units), keras.layers.Dense(3)])
+            model.compile("sgd", "mse", jit_compile=True)
+            model.fit(x, y, batch_size=ROWS, verbose=0)
+            assert len(graphs) == units
+            assert all(isinstance(size, int) for shape in graphs[-1] for size in shape)  # none is left open
+
+
 def test_a_torch_optimizer_of_all_parameters_leaves_frozen_ones_alone(data):
     """Also those that still have a gradient of an earlier step, of this model or another one."""
     x, _, y = data

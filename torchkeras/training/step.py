@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +52,9 @@ class TrainStep:
         self.distributed = process.is_joined()
         if self.distributed:
             self.forward = data_parallel.DataParallel(model, weights)
-        self.jit = torch.compile(self._outputs_and_loss) if compiled.jit_compile and not self.distributed else None
+        self.jit: Any = None
+        if compiled.jit_compile and not self.distributed:
+            self.jit = torch.compile(_with_code_of_its_own(self._outputs_and_loss))
         self._jit_rows: int | None = None
         self._plain_loss = _is_own(model, "compute_loss") and _is_own(model, "compute_metrics")
 
@@ -102,6 +106,21 @@ class TrainStep:
         if self._jit_rows is None:
             self._jit_rows = rows
         return self.jit if rows == self._jit_rows else self._outputs_and_loss  # type: ignore[return-value]
+
+
+_numbers = itertools.count(1)
+
+
+def _with_code_of_its_own(method: Any) -> Any:
+    """The method with a copy of its code under another name.
+
+    `torch.compile` counts by code what it compiled, and gives up after eight times; it remembers by name which sizes
+    have changed. Both are of one model, not of all that are trained in a process.
+    """
+    function = method.__func__
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
+    copied = types.FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
+    return types.MethodType(copied, method.__self__)
 
 
 class OwnTrainStep:
