@@ -155,6 +155,34 @@ def test_compiles_without_a_break(row, rng):
         torch.testing.assert_close(a, b, equal_nan=True)
 
 
+# Sizes or the way taken lie in values; an output is no tensor; each sample would be drawn by another seed; a whole batch
+# is decoded at once.
+NOT_MAPPED = {"nonzero", "unique", "bincount", "cond", "while_loop", "ndim", "image.elastic_transform", "ctc_decode"}
+FIRST = {row.op: row for row in reversed(ROWS) if row.op not in NOT_MAPPED}
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("row", FIRST.values(), ids=str)
+def test_maps_over_a_batch(row, rng):
+    """Under `torch.vmap`, as a loop over the batch."""
+    samples = [tensors(row.arrays(rng)) for _ in range(2)]
+    places = [i for i, x in enumerate(tree.flatten(samples[0])) if isinstance(x, torch.Tensor)]
+    if not places:
+        return
+    batch = [torch.stack(xs) for xs in zip(*([tree.flatten(sample)[i] for i in places] for sample in samples))]
+
+    def function(*xs):
+        leaves = tree.flatten(samples[0])
+        for i, x in zip(places, xs):
+            leaves[i] = x
+        return tuple(flat(of(ops, row)(*tree.pack_sequence_as(samples[0], leaves), **row.config)))
+
+    mapped = torch.vmap(function, randomness="different")(*batch)
+    for i in range(2):
+        for a, b in zip(mapped, function(*(x[i] for x in batch)), strict=True):
+            torch.testing.assert_close(a[i], b, equal_nan=True, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_every_op_is_in_keras_by_its_file_name(name):
     definition = OPS[name]

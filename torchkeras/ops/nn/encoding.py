@@ -21,7 +21,8 @@ def hot_rows(x: Tensor, num_classes: int, axis: int, dtype: Any) -> Tensor:
     """1 at each class, 0 elsewhere (everywhere for a negative class), along a new axis."""
     classes = x.long().unsqueeze(-1)
     wanted = torch_dtype(dtype)
-    rows = torch.zeros((*x.shape, num_classes), dtype=wanted, device=x.device)
+    rows = classes.expand(*x.shape, num_classes)  # the form of `x`: torch.vmap writes into nothing less
+    rows = torch.zeros_like(rows, dtype=wanted, memory_format=torch.contiguous_format)
     rows.scatter_(-1, classes.clamp(0), (classes >= 0).to(wanted))
     return rows if axis == -1 else rows.movedim(-1, axis)
 
