@@ -155,8 +155,7 @@ def test_compiles_without_a_break(row, rng):
         torch.testing.assert_close(a, b, equal_nan=True)
 
 
-# Sizes or the way taken lie in values; an output is no tensor; each sample would be drawn by another seed; a whole batch
-# is decoded at once.
+# Sizes or the way taken lie in values; an output is no tensor; each sample is drawn by itself; a batch is decoded as one.
 NOT_MAPPED = {"nonzero", "unique", "bincount", "cond", "while_loop", "ndim", "image.elastic_transform", "ctc_decode"}
 FIRST = {row.op: row for row in reversed(ROWS) if row.op not in NOT_MAPPED}
 
