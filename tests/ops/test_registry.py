@@ -155,7 +155,7 @@ def test_compiles_without_a_break(row, rng):
         torch.testing.assert_close(a, b, equal_nan=True)
 
 
-# Sizes or the way taken lie in values; an output is no tensor; each sample is drawn by itself; a batch is decoded as one.
+# Sizes or the way taken lie in values; the output is no tensor; samples have draws of their own; a batch goes whole.
 NOT_MAPPED = {"nonzero", "unique", "bincount", "cond", "while_loop", "ndim", "image.elastic_transform", "ctc_decode"}
 FIRST = {row.op: row for row in reversed(ROWS) if row.op not in NOT_MAPPED}
 
