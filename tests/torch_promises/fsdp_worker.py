@@ -5,6 +5,7 @@ Writes one JSON object, `{case: error or ""}`, to the path given.
 
 import copy
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -74,6 +75,8 @@ def main() -> None:
     if distributed.get_rank() == 0:
         Path(sys.argv[1]).write_text(json.dumps(errors))
     distributed.destroy_process_group()
+    sys.stderr.flush()
+    os._exit(0)  # gloo's threads may outlive the group, and would abort the interpreter that takes them down
 
 
 if __name__ == "__main__":
