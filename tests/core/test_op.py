@@ -107,6 +107,13 @@ def test_an_error_has_a_note_of_the_call():
     assert "x1=<float32 (2,)>, x2=<float32 (3,)>" in caught.value.__notes__[0]
 
 
+def test_an_error_that_is_made_clearer_has_a_note_of_the_call_too():
+    with pytest.raises(ValueError, match="Incompatible") as caught:
+        ops.solve(torch.eye(3), torch.ones(4, 2))
+    assert "a=<float32 (3, 3)>, b=<float32 (4, 2)>" in caught.value.__notes__[0]
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
 def test_a_symbolic_error_says_the_shapes():
     x, y = torchkeras.Input(batch_shape=(2, 3)), torchkeras.Input(batch_shape=(4, 5))
     with pytest.raises(ValueError, match=r"matmul\(\).*\(2, 3\), \(4, 5\)"):

@@ -7,6 +7,7 @@ import torch
 
 import torchkeras
 import torchkeras.optimizers as ours
+from tests.optimizers.optimizer_cases import NAMES
 from torchkeras.core import settings
 from torchkeras.core.variable import Variable
 
@@ -203,23 +204,7 @@ def test_a_schedule_of_many_steps_at_once(name):
 CONFIGS = {**RULES, **{f"base {name}": ("Adam", arguments) for name, arguments in BASE_ARGUMENTS.items()}}
 CONFIGS["ScheduleFreeAdamW"] = ("ScheduleFreeAdamW", {"warmup_steps": 3})
 CONFIGS["Muon layers"] = ("Muon", {"exclude_layers": ["last"], "name": "mine"})
-CONFIGS |= {
-    f"{name} defaults": (name, {})
-    for name in [
-        "SGD",
-        "Adam",
-        "AdamW",
-        "RMSprop",
-        "Adagrad",
-        "Adadelta",
-        "Adamax",
-        "Nadam",
-        "Lion",
-        "Ftrl",
-        "Adafactor",
-    ]
-    + ["Lamb", "Muon", "ScheduleFreeAdamW"]
-}
+CONFIGS |= {f"{name} defaults": (name, {}) for name in NAMES}
 
 
 @pytest.mark.parametrize("row", CONFIGS)

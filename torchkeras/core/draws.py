@@ -55,6 +55,16 @@ def drawn(
     return torch.ops.torchkeras.draw(_seed_in_graph(seed), kind, shape, floats, tensors, dtype, device)
 
 
+def truncated(
+    seed: Any, shape: Sequence[int], dtype: torch.dtype, device: torch.device, mean: float, stddev: float
+) -> Tensor:
+    """Of four standard normal draws the first within two deviations (without one, the very first), as in Keras."""
+    values = drawn("normal", seed, (*shape, 4), dtype, device, (0.0, 1.0))
+    inside = (values > -2) & (values < 2)
+    first = inside.max(-1, keepdim=True)[1]
+    return values.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
+
+
 def _seed_in_graph(seed: Any) -> Tensor:
     if seed is None:
         return torch.ops.torchkeras.next_global_seed()

@@ -166,16 +166,18 @@ class OpDef:
         """Add a note of the call to the error that came from it; raise what `check` says of it."""
         if any_symbolic(values, keywords) or getattr(error, "__notes__", None):
             return
-        if self.check is not None and isinstance(error, (RuntimeError, IndexError, TypeError)):
-            try:
-                self.check(*values, **keywords)
-            except (TypeError, ValueError) as said:
-                raise said from error
         given = ", ".join(
             [f"{name}={_described(value)}" for name, value in zip(self.parameters, values)]
             + [f"{name}={_described(value)}" for name, value in keywords.items()]
         )
-        error.add_note(f"In ops.{self.name}({given}).")
+        note = f"In ops.{self.name}({given})."
+        if self.check is not None and isinstance(error, (RuntimeError, IndexError, TypeError)):
+            try:
+                self.check(*values, **keywords)
+            except (TypeError, ValueError) as said:
+                said.add_note(note)
+                raise said from error
+        error.add_note(note)
 
 
 def _described(value: Any) -> str:

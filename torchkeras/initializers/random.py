@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import random, registry
+from torchkeras.core.draws import drawn, truncated
 from torchkeras.core.random import SeedGenerator
 from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.initializers.initializer import Initializer, place
@@ -42,25 +43,15 @@ class RandomInitializer(Initializer):
     def _uniform(self, shape: Any, low: float, high: float, dtype: Any) -> torch.Tensor:
         where = place(dtype)
         shape = tuple(shape)
-        generator = random.torch_generator(self.seed, where["device"])
         # A scalar is drawn as one of one, which gives the generator's first number whatever the shape.
-        drawn = torch.rand(shape or (1,), generator=generator, **where)
-        drawn = (high - low) * drawn + low
-        return drawn if shape else drawn[0]
+        values = (high - low) * drawn("uniform", self.seed, shape or (1,), **where) + low
+        return values if shape else values[0]
 
     def _normal(self, shape: Any, mean: float, stddev: float, dtype: Any) -> torch.Tensor:
-        where = place(dtype)
-        generator = random.torch_generator(self.seed, where["device"])
-        if where["device"].type == "meta":
-            return torch.empty(tuple(shape), **where)
-        return torch.normal(mean, stddev, size=tuple(shape), generator=generator, **where)
+        return drawn("normal", self.seed, tuple(shape), **place(dtype), numbers=(mean, stddev))
 
     def _truncated(self, shape: Any, mean: float, stddev: float, dtype: Any) -> torch.Tensor:
-        """Of four standard normal draws the first within two deviations (without one, the very first), as in Keras."""
-        drawn = self._normal((*shape, 4), 0.0, 1.0, dtype)
-        inside = (drawn > -2) & (drawn < 2)
-        first = inside.max(-1, keepdim=True)[1]
-        return drawn.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
+        return truncated(self.seed, shape, **place(dtype), mean=mean, stddev=stddev)
 
 
 class RandomUniform(RandomInitializer):

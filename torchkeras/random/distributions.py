@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.devices import current_device
-from torchkeras.core.draws import drawn
+from torchkeras.core.draws import drawn, truncated
 from torchkeras.core.dtypes import is_float, standardize_dtype, torch_dtype
 from torchkeras.core.tensors import convert_to_tensor
 
@@ -52,10 +52,7 @@ def truncated_normal(
     shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> torch.Tensor:
     """Normal values, those farther out than two deviations drawn again."""
-    values = normal((*shape, 4), dtype=dtype, seed=seed)
-    inside = (values > -2) & (values < 2)
-    first = inside.max(-1, keepdim=True)[1]
-    return values.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
+    return truncated(seed, shape, torch_dtype(standardize_dtype(dtype)), current_device(), mean, stddev)
 
 
 def gamma(shape: Any, alpha: Any, dtype: Any = None, seed: Any = None) -> torch.Tensor:
