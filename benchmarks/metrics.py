@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import torchkeras as keras
-from torchkeras.training.compiled import LossTracker
+from torchkeras.training.compile.options import LossTracker
 
 BATCH, CLASSES, ROWS = 128, 10, 12_800
 LIMIT = 0.05

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.op import OPS
+from torchkeras.core.operations.op import OPS
 
 Call = tuple[tuple, dict[str, Any]]
 

@@ -37,7 +37,7 @@ from torch.overrides import TorchFunctionMode
 from benchmarks.op_inputs import FORMS, SIZELESS, forms, inputs
 from tests.ops.row import Row, tensors
 from torchkeras import ops
-from torchkeras.core.op import OPS
+from torchkeras.core.operations.op import OPS
 
 SIZES = (1, 1_000, 1_000_000)
 LIMIT = 0.5  # microseconds above torch

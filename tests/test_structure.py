@@ -22,7 +22,7 @@ FLOORS = [
     ["metrics"],
     ["layers/base"],
     ["layers"],
-    ["saving", "training/data", "training/logs", "training/progress"],
+    ["saving", "training/data", "reporting"],
     ["callbacks"],
     ["training"],
     ["models"],

@@ -10,7 +10,7 @@ import torch
 from tests.callbacks.callback_fakes import FakeModel
 from torchkeras.callbacks import BackupAndRestore, CallbackList, EarlyStopping, experimental, random_state
 from torchkeras.callbacks.backup_store import ARRAYS, STATE, WEIGHTS, BackupStore, CorruptBackup
-from torchkeras.core.tensors import convert_to_numpy
+from torchkeras.core.tensors.convert import convert_to_numpy
 
 
 class Killed(Exception):

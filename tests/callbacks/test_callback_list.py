@@ -7,7 +7,7 @@ import torch
 from tests.callbacks.callback_fakes import FakeModel
 from torchkeras.callbacks import Callback, CallbackList, History, LambdaCallback, ModelCheckpoint, ProgbarLogger
 from torchkeras.callbacks.callback_list import HOOKS
-from torchkeras.training.logs import Logs
+from torchkeras.reporting.logs import Logs
 
 PLACED = [name for name in HOOKS if "batch" in name or "epoch" in name]
 

@@ -9,7 +9,7 @@ import torch
 
 import torchkeras
 from torchkeras import ops
-from torchkeras.core import dtypes
+from torchkeras.core.tensors import dtypes
 
 NAMES = [
     "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import torchkeras
 from torchkeras import ops
-from torchkeras.core.op import OPS, op
+from torchkeras.core.operations.op import OPS, op
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import torchkeras.initializers  # noqa: F401  names of initializers
-from torchkeras.core.variable import StatelessScope, Variable
+from torchkeras.core.variables.variable import StatelessScope, Variable
 
 
 @pytest.fixture(params=[True, False], ids=["parameter", "buffer"])

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from torchkeras import initializers
-from torchkeras.core.devices import device
-from torchkeras.core.random import set_random_seed
+from torchkeras.core.tensors.devices import device
+from torchkeras.core.variables.seeds import set_random_seed
 from torchkeras.initializers.random import compute_fans
 from torchkeras.initializers.windows import WINDOWS, get_window
 

@@ -9,8 +9,8 @@ import torch
 from keras.src.activations import ALL_OBJECTS_DICT
 
 import torchkeras.activations as ours
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 CASES = [
     *((name, {}) for name in sorted(ALL_OBJECTS_DICT) if name != "threshold"),

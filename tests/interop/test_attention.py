@@ -12,7 +12,7 @@ import torch
 
 import torchkeras.layers as ours
 from torchkeras import initializers
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 theirs = keras.layers
 B, T, S, D = 3, 4, 6, 8

@@ -11,7 +11,7 @@ import torch
 from keras.src.initializers import ALL_OBJECTS_DICT
 
 import torchkeras.initializers as ours
-from torchkeras.core.random import SeedGenerator, set_random_seed
+from torchkeras.core.variables.seeds import SeedGenerator, set_random_seed
 
 SCALING = ["GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"]
 RANDOM = [

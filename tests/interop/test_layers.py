@@ -12,7 +12,7 @@ import torch
 
 import torchkeras.layers as ours
 from tests.interop.layer_cases import ALL, case_id, draw_inputs, shapes
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 table = pytest.mark.parametrize("case", ALL, ids=case_id)
 

@@ -10,8 +10,8 @@ import torch
 import torchkeras
 import torchkeras.losses as ours
 from tests.interop.loss_cases import BITS, CLASSES, LOSSES, NUMBERS, ONE_HOT, POSITIVE, SIGNS, make_batch
-from torchkeras.core.masks import set_mask
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors.masks import set_mask
 
 theirs = keras.losses
 REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None]

@@ -10,8 +10,8 @@ import torch
 
 import torchkeras.metrics as ours
 from tests.interop.metric_cases import BITS, CLASSES, METRICS, NUMBERS, ONE_HOT, POSITIVE, SEGMENTS, make_batch
-from torchkeras.core.masks import set_mask
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors.masks import set_mask
 
 theirs = keras.metrics
 

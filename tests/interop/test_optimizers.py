@@ -9,7 +9,7 @@ import torchkeras
 import torchkeras.optimizers as ours
 from tests.optimizers.optimizer_cases import NAMES
 from torchkeras.core import settings
-from torchkeras.core.variable import Variable
+from torchkeras.core.variables.variable import Variable
 
 theirs = keras.optimizers
 SHAPES = [(), (3,), (4, 5), (2, 3, 4)]

@@ -8,7 +8,7 @@ import torch
 
 import torchkeras as keras
 from torchkeras import layers
-from torchkeras.core.masks import get_mask
+from torchkeras.core.tensors.masks import get_mask
 
 
 class Scale(layers.Layer):

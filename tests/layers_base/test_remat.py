@@ -28,7 +28,7 @@ from tests.layers_base.remat_cases import (
     trained,
 )
 from torchkeras import layers, random, remat
-from torchkeras.core.masks import get_mask
+from torchkeras.core.tensors.masks import get_mask
 
 # ------------------------------------------------------------------ the same as without
 

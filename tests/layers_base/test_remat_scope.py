@@ -11,7 +11,7 @@ import torch
 import torchkeras as keras
 from tests.layers_base.remat_cases import Deep, assert_equal, flat, made, packed
 from torchkeras import RematScope, layers
-from torchkeras.core.remat import get_current_remat_mode
+from torchkeras.core.operations.remat import get_current_remat_mode
 
 # ------------------------------------------------------------------ where and when, as Keras
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import torchkeras as keras
 from torchkeras import losses
-from torchkeras.core.masks import set_mask
+from torchkeras.core.tensors.masks import set_mask
 from torchkeras.losses.torch_loss import FUNCTIONS, MODULES, TorchLoss
 
 VALUES, BITS, SIGNS, LOGS, CLASSES, PLACES = "values bits signs logs classes places".split()

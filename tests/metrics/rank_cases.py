@@ -15,7 +15,7 @@ import torch
 
 from tests.interop.metric_cases import METRICS, SEGMENTS, VALUES, make_batch
 from torchkeras import metrics
-from torchkeras.core.masks import set_mask
+from torchkeras.core.tensors.masks import set_mask
 from torchkeras.distributed import collectives, process
 
 ROWS = (9, 1, 12)  # of the global batches: a rank may get none

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.interop.metric_cases import METRICS, VALUES, make_batch
 from torchkeras import losses, metrics
-from torchkeras.core.variable import Variable
+from torchkeras.core.variables.variable import Variable
 
 
 def make(row):

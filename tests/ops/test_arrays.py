@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from torchkeras import ops
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 X = torch.arange(6.0).reshape(2, 3)
 ERRORS = [

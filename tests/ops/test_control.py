@@ -9,7 +9,7 @@ import torch
 
 import torchkeras
 from torchkeras import ops
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 
 def branch(k, x):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import torchkeras
 from torchkeras import ops
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 T, S = torch.zeros, KerasTensor
 IMAGES, KERNEL = T(2, 5, 5, 3), T(3, 3, 3, 4)

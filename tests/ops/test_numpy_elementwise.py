@@ -6,7 +6,7 @@ import torch
 
 import torchkeras
 from torchkeras import ops
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 
 def test_divide_no_nan_has_no_nan_in_its_gradient(rng):

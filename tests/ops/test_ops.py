@@ -7,8 +7,8 @@ import torch
 
 import torchkeras
 from torchkeras import ops
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import OPS
+from torchkeras.core.operations.op import OPS
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 UNARY = [
     "absolute", "negative", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "square", "sign", "floor",

@@ -19,9 +19,9 @@ import torchkeras
 from tests.ops.row import Row, tensors
 from torchkeras import ops
 from torchkeras.core import registry, tree
-from torchkeras.core.dtypes import standardize_dtype
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import OPS
+from torchkeras.core.operations.op import OPS
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.dtypes import standardize_dtype
 
 FOLDER = pathlib.Path(__file__).parent / "rows"
 MODULES = [importlib.import_module(f"tests.ops.rows.{p.stem}") for p in sorted(FOLDER.glob("[a-z]*.py"))]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from torchkeras import optimizers
-from torchkeras.core.variable import Variable
+from torchkeras.core.variables.variable import Variable
 
 NAMES = [
     "SGD",

@@ -20,7 +20,7 @@ from tests.optimizers.optimizer_cases import (
     variables,
 )
 from torchkeras import optimizers
-from torchkeras.core.variable import Variable
+from torchkeras.core.variables.variable import Variable
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from scipy import stats
 
 import torchkeras
 from torchkeras import ops, random
-from torchkeras.core.random import global_seed_generator
+from torchkeras.core.variables.seeds import global_seed_generator
 
 # (function, arguments, keyword arguments)
 CALLS = [

@@ -113,7 +113,7 @@ IMPORTABLE = [
     ("torch", "load"),
     ("numpy", "load"),
     ("torchkeras.saving.api", "load_model"),
-    ("torchkeras.core.serialization", "enable_unsafe_deserialization"),
+    ("torchkeras.core.config.serialization", "enable_unsafe_deserialization"),
 ]
 for _module, _name in IMPORTABLE:
 

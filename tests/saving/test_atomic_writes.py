@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from torchkeras import layers, models, saving
-from torchkeras.saving import atomic
+from torchkeras.saving.safety import atomic
 
 FORMATS = {
     "keras": ("m.keras", lambda model, path: model.save(path), lambda path: saving.load_model(path)),

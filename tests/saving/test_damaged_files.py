@@ -7,7 +7,7 @@ import pytest
 
 from tests.saving.test_atomic_writes import FORMATS, each_format
 from torchkeras import layers, models
-from torchkeras.saving.guard import BadFileError
+from torchkeras.saving.safety.budget import BadFileError
 
 FLIPS = 500
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras.training.logs import Logs
+from torchkeras.reporting.logs import Logs
 
 EXPECTED = {"acc": 0.5, "loss": 2.0, "n": 3.0, "x": 0.25}
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from torchkeras.callbacks import CallbackList, ProgbarLogger
-from torchkeras.training import progress
-from torchkeras.training.logs import Logs
-from torchkeras.training.progress import Progbar, resolve_verbose
+from torchkeras.reporting import progress
+from torchkeras.reporting.logs import Logs
+from torchkeras.reporting.progress import Progbar, resolve_verbose
 
 STEPS = 12
 

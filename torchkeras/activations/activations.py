@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 from torchkeras.core.registry import register_public
 from torchkeras.ops.nn import activation as of_ops
 from torchkeras.ops.numpy.elementwise import tanh

@@ -8,7 +8,7 @@ from typing import Any
 
 from torchkeras.activations import activations
 from torchkeras.core import registry
-from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
 
 _get = make_get("keras.activations", "activation")
 _deserialize = make_deserialize("keras.activations")

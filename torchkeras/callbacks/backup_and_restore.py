@@ -15,7 +15,7 @@ from torchkeras.callbacks import random_state
 from torchkeras.callbacks.backup_store import BackupStore, CorruptBackup
 from torchkeras.callbacks.callback import Callback
 from torchkeras.callbacks.model_checkpoint import BatchCount
-from torchkeras.core.tensors import convert_to_numpy
+from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed import broadcast_object, is_main_process
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from torchkeras.saving.atomic import sync_folder
+from torchkeras.saving.safety.atomic import sync_folder
 
 WEIGHTS, STATE, ARRAYS = "model.weights.h5", "state.json", "arrays.npz"
 _GENERATION = re.compile(r"generation-(\d{8})$")

@@ -10,7 +10,7 @@ from torchkeras.callbacks.history import History
 from torchkeras.callbacks.optimizer_epochs import OptimizerEpochs
 from torchkeras.callbacks.progbar_logger import ProgbarLogger
 from torchkeras.core import tree
-from torchkeras.training.logs import Logs
+from torchkeras.reporting.logs import Logs
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 _OLDER_NAMES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from torchkeras.callbacks.monitor_callback import MonitorCallback
-from torchkeras.training.progress import announce
+from torchkeras.reporting.progress import announce
 
 
 class EarlyStopping(MonitorCallback):

@@ -11,7 +11,7 @@ import torch
 
 from torchkeras.callbacks import learning_rates
 from torchkeras.callbacks.callback import Callback
-from torchkeras.training.progress import announce
+from torchkeras.reporting.progress import announce
 
 
 class LearningRateScheduler(Callback):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from torchkeras.callbacks.monitor_callback import MonitorCallback
-from torchkeras.training.progress import announce
+from torchkeras.reporting.progress import announce
 
 
 class ModelCheckpoint(MonitorCallback):

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from torchkeras.callbacks.callback import Callback
-from torchkeras.training.progress import Progbar, announce, resolve_verbose
+from torchkeras.reporting.progress import Progbar, announce, resolve_verbose
 
 SECONDS_BETWEEN_LOOKS = 0.1
 

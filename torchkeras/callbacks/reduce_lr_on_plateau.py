@@ -9,7 +9,7 @@ import numpy as np
 
 from torchkeras.callbacks import learning_rates
 from torchkeras.callbacks.monitor_callback import MonitorCallback
-from torchkeras.training.progress import announce
+from torchkeras.reporting.progress import announce
 
 
 class ReduceLROnPlateau(MonitorCallback):

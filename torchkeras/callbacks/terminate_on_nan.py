@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from torchkeras.callbacks.callback import Callback
-from torchkeras.training.progress import announce
+from torchkeras.reporting.progress import announce
 
 
 class TerminateOnNaN(Callback):

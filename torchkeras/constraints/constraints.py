@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.configurable import Configurable
-from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.tensors.convert import convert_to_tensor
 
 
 class Constraint(Configurable):

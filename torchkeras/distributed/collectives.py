@@ -10,9 +10,9 @@ import torch
 from torch import distributed, nn
 
 from torchkeras.core import tree
-from torchkeras.core.sharded import is_sharded
+from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.distributed import process
-from torchkeras.distributed.share import Share, share_of
+from torchkeras.distributed.rank_share import Share, share_of
 
 
 def communicate(tensor: torch.Tensor, how: Callable[[torch.Tensor], Any]) -> None:

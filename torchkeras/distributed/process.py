@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from torchkeras.core import devices
+from torchkeras.core.tensors import devices
 
 _writes: Counter[str] = Counter()
 

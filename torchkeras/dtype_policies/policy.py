@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from torchkeras.core import registry, settings
-from torchkeras.core.configurable import Configurable
-from torchkeras.core.dtypes import is_float, standardize_dtype, torch_dtype
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
-from torchkeras.core.session import at_clear
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import is_float, standardize_dtype, torch_dtype
+from torchkeras.core.variables.session import at_clear
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.dtype_policies.policy import DTypePolicy, get
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import registry
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.initializers.initializer import Initializer, place
 from torchkeras.initializers.windows import get_window
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
 from torchkeras.initializers.initializer import GivenValues, Initializer
 from torchkeras.initializers.torch_init import TorchInitializer, takes_a_tensor
 

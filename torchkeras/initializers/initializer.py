@@ -7,11 +7,11 @@ from typing import Any, Self
 import torch
 
 from torchkeras.core import registry
-from torchkeras.core.configurable import Configurable
-from torchkeras.core.devices import current_device
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.serialization import deserialize_keras_object
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.config.serialization import deserialize_keras_object
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import torch_dtype
 
 
 class Initializer(Configurable):

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from torchkeras.core import random, registry
-from torchkeras.core.draws import drawn, truncated
-from torchkeras.core.random import SeedGenerator
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core import registry
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.variables import seeds as random
+from torchkeras.core.variables.seeded_random import drawn, truncated
+from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.initializers.initializer import Initializer, place
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchkeras.core.serialization import make_deserialize, make_serialize
+from torchkeras.core.config.serialization import make_deserialize, make_serialize
 
 serialize = make_serialize("layer")
 deserialize = make_deserialize("keras.layers")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras.core.config.serialization import make_deserialize, make_get, make_serialize
 from torchkeras.core.registry import register_public
-from torchkeras.core.serialization import make_deserialize, make_get, make_serialize
 from torchkeras.losses.binary import binary_crossentropy, binary_focal_crossentropy
 from torchkeras.losses.categorical import (
     categorical_crossentropy,

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.masks import get_mask
-from torchkeras.core.tensors import convert_to_tensor
-from torchkeras.distributed import share
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.masks import get_mask
+from torchkeras.distributed import rank_share as share
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.ops.nn.ctc import sequence_values
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import torch_dtype
 
 
 def match_ranks(x1: torch.Tensor, x2: torch.Tensor, expand_rank_1: bool = True) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from torchkeras.core.masks import set_mask
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.masks import set_mask
 from torchkeras.losses.loss import FunctionLoss
 
 

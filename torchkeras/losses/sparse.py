@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.masks import set_mask
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.masks import set_mask
 from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.ops.nn.crossentropy import class_values, rows_of_classes

@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules import loss as torch_losses
 
-from torchkeras.core.masks import get_mask
 from torchkeras.core.registry import register_public
-from torchkeras.core.tensors import convert_to_tensor
-from torchkeras.distributed import share
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.masks import get_mask
+from torchkeras.distributed import rank_share as share
 from torchkeras.losses.loss import Loss
 from torchkeras.losses.reduction import reduce_weighted
 from torchkeras.losses.shapes import check_broadcast, match_ranks

@@ -62,9 +62,9 @@ from torchkeras.metrics.probabilistic import KLDivergence as KLDivergence
 from torchkeras.metrics.probabilistic import Poisson as Poisson
 from torchkeras.metrics.probabilistic import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
 from torchkeras.metrics.r2_score import R2Score as R2Score
-from torchkeras.metrics.reduction import Mean as Mean
-from torchkeras.metrics.reduction import MeanMetricWrapper as MeanMetricWrapper
-from torchkeras.metrics.reduction import Sum as Sum
+from torchkeras.metrics.mean import Mean as Mean
+from torchkeras.metrics.mean import MeanMetricWrapper as MeanMetricWrapper
+from torchkeras.metrics.mean import Sum as Sum
 from torchkeras.metrics.regression import CosineSimilarity as CosineSimilarity
 from torchkeras.metrics.regression import LogCoshError as LogCoshError
 from torchkeras.metrics.regression import MeanAbsoluteError as MeanAbsoluteError

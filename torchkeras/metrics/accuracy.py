@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras.metrics import matches
-from torchkeras.metrics.reduction import FunctionMetric
+from torchkeras.metrics.mean import FunctionMetric
 
 
 class Accuracy(FunctionMetric):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.losses.reduction import divide_no_nan
 from torchkeras.metrics.confusion import CountingMetric
 from torchkeras.metrics.confusion_counts import Thresholds

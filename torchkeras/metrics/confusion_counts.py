@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
 NEG_INF = -1e10

@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.losses.shapes import as_pair
-from torchkeras.metrics.reduction import FunctionMetric
+from torchkeras.metrics.mean import FunctionMetric
 
 
 def _centred(x: torch.Tensor, axis: int) -> torch.Tensor:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.tensors import convert_to_tensor
-from torchkeras.core.variable import Variable
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.variables.variable import Variable
 from torchkeras.losses.shapes import check_matrices, check_same_shape
 from torchkeras.metrics.metric import Metric, accumulate
 

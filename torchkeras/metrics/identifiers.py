@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras.core.config.serialization import make_deserialize, make_get, make_serialize
 from torchkeras.core.naming import snake_case
 from torchkeras.core.registry import find_custom, known_names, register_public
-from torchkeras.core.serialization import make_deserialize, make_get, make_serialize
 from torchkeras.metrics.correlation import concordance_correlation, pearson_correlation
 from torchkeras.metrics.matches import (
     binary_accuracy,

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.dtypes import standardize_dtype
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.metrics.metric import Metric
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
 _matches: dict[Any, Callable] = {}

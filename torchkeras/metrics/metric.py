@@ -9,11 +9,11 @@ from typing import Any, Self
 import torch
 
 from torchkeras.core import naming, settings, tree
-from torchkeras.core.configurable import Configurable
-from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.state import state
-from torchkeras.core.tensors import convert_to_tensor
-from torchkeras.core.variable import Variable
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.variables.variable import Variable
 from torchkeras.dtype_policies import get as get_policy
 
 

@@ -8,7 +8,7 @@ from torchkeras.losses.binary import binary_crossentropy
 from torchkeras.losses.categorical import categorical_crossentropy
 from torchkeras.losses.divergence import kl_divergence, poisson
 from torchkeras.losses.sparse import sparse_categorical_crossentropy
-from torchkeras.metrics.reduction import FunctionMetric
+from torchkeras.metrics.mean import FunctionMetric
 
 
 class KLDivergence(FunctionMetric):

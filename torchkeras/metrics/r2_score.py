@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.losses.shapes import check_matrices, check_same_shape, match_ranks
 from torchkeras.metrics.metric import Metric, accumulate
 

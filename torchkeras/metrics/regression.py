@@ -9,7 +9,7 @@ import torch
 from torchkeras.losses import fused
 from torchkeras.losses import regression as losses
 from torchkeras.losses.shapes import check_broadcast, match_ranks
-from torchkeras.metrics.reduction import FunctionMetric, Mean
+from torchkeras.metrics.mean import FunctionMetric, Mean
 
 
 class MeanSquaredError(FunctionMetric):

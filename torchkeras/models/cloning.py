@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.models.model import Functional, Model
 from torchkeras.models.sequential import Sequential

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.operation import Operation
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.operations.operation import Operation
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.models.graph import Graph
 
 

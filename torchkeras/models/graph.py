@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import KerasTensor, canonical
-from torchkeras.core.node import Node
+from torchkeras.core.symbolic.keras_tensor import KerasTensor, canonical
+from torchkeras.core.symbolic.node import Node
 
 
 class Slot(NamedTuple):

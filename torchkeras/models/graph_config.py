@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.models.graph import Graph
 
 

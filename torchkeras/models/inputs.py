@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.dtypes import TORCH_DTYPES
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.masks import set_mask
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import TORCH_DTYPES
+from torchkeras.core.tensors.masks import set_mask
 from torchkeras.layers.core.input_layer import Input
 from torchkeras.models.graph import Graph
 

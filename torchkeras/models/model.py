@@ -14,7 +14,7 @@ import torch
 
 from torchkeras import saving
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.distributed import is_main_process, write_once
 from torchkeras.layers.base.layer import Layer
 from torchkeras.models import graph_config

@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 
 from torchkeras.core import naming, tree
-from torchkeras.core.serialization import deserialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core import tensors
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.memo import memoized
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors import convert as tensors
+from torchkeras.core.tensors.dtypes import torch_dtype
 
 
 def _described(x: KerasTensor, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:

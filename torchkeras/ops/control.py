@@ -14,10 +14,10 @@ from torch import Tensor
 from torch._higher_order_ops.while_loop import while_loop as compiled_while_loop
 
 from torchkeras.core import tree
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.promotion import tensor
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.promotion import tensor
 
 
 def _no_value(x: Any) -> bool:

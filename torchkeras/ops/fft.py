@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.dtypes import is_float
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import is_float
 
 op = functools.partial(op, file_module="keras.src.ops.math")
 

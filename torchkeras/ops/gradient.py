@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import any_symbolic
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import any_symbolic
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")

@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 
 op = functools.partial(op, file_module="keras.src.ops.math")
 

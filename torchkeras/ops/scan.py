@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from torchkeras.core import tree
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.promotion import tensor
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.promotion import tensor
 
 
 def _element(x: Any) -> KerasTensor:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from torchkeras.optimizers.batch import Plan
-from torchkeras.optimizers.rules import at_least, lerp_
-from torchkeras.optimizers.undo import Undo
+from torchkeras.optimizers.foreach import at_least, lerp_
+from torchkeras.optimizers.parameter_group import Plan
+from torchkeras.optimizers.reversible import Undo
 
 
 def add_gradients(plan: Plan, grads: list, done: Any, weight: Any, weights: Any) -> Any:

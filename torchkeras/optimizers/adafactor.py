@@ -7,12 +7,12 @@ from typing import Any, Unpack
 import torch
 
 from torchkeras.core.naming import name_scope
-from torchkeras.core.sharded import is_sharded
-from torchkeras.core.variable import Variable
+from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning
-from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.foreach import descend_, lerp_, smaller
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_, smaller
+from torchkeras.optimizers.parameter_group import Batch
 
 
 class Adafactor(Optimizer):

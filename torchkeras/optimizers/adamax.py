@@ -7,11 +7,11 @@ from typing import Any, Unpack
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.variable import Variable
-from torchkeras.optimizers.batch import Batch, Plan
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.variables.variable import Variable
+from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_by_ratio_, lerp_, lerp_square_, root
+from torchkeras.optimizers.parameter_group import Batch, Plan
 
 
 class Adamax(Optimizer):

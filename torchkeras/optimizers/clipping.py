@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from torchkeras.core.sharded import is_sharded
+from torchkeras.core.tensors.sharded import is_sharded
 
 
 def clip_by_value(grads: list, limit: float) -> list:

@@ -6,8 +6,8 @@ from typing import Any, Unpack
 
 import torch
 
-from torchkeras.optimizers.batch import Batch
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
+from torchkeras.optimizers.parameter_group import Batch
 
 
 class Ftrl(Optimizer):

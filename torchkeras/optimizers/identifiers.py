@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.config.serialization import make_deserialize, make_get, make_serialize
 from torchkeras.core.registry import lookup, register_public
-from torchkeras.core.serialization import make_deserialize, make_get, make_serialize
 from torchkeras.optimizers.adafactor import Adafactor
 from torchkeras.optimizers.adagrad import Adadelta, Adagrad
 from torchkeras.optimizers.adam import Adam, AdamW

@@ -6,9 +6,9 @@ from typing import Any, Unpack
 
 import torch
 
-from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.foreach import descend_, lerp_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, lerp_
+from torchkeras.optimizers.parameter_group import Batch
 
 
 class Lion(Optimizer):

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.loss_scale import LossScaleOptimizer
 from torchkeras.optimizers.optimizer import Optimizer

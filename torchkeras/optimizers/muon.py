@@ -10,9 +10,9 @@ import torch
 
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.adam import corrected_rate
-from torchkeras.optimizers.batch import Batch
+from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.rules import descend_, descend_by_ratio_, lerp_, lerp_square_, root
+from torchkeras.optimizers.parameter_group import Batch
 
 
 class Muon(Optimizer):

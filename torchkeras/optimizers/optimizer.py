@@ -12,16 +12,16 @@ import torch
 
 from torchkeras import initializers
 from torchkeras.core import naming, settings
-from torchkeras.core.configurable import Configurable, config_of
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
-from torchkeras.core.variable import Variable
+from torchkeras.core.config.configurable import Configurable, config_of
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import accumulation, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
 from torchkeras.optimizers.arguments import check_arguments
-from torchkeras.optimizers.batch import Batch, Plan, to_parameter
+from torchkeras.optimizers.parameter_group import Batch, Plan, to_parameter
+from torchkeras.optimizers.reversible import Undo
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
-from torchkeras.optimizers.undo import Undo
 
 
 class Optimizer(Configurable):

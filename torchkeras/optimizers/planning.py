@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.sharded import is_sharded
+from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.optimizers import slots
-from torchkeras.optimizers.batch import Batch, Plan, group, local, to_parameter
+from torchkeras.optimizers.parameter_group import Batch, Plan, group, local, to_parameter
 
 
 def indices_of(optimizer: Any, grads: list, variables: list | None) -> list[int]:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from torchkeras import initializers
-from torchkeras.core.dtypes import standardize_dtype
-from torchkeras.core.sharded import dtensors, is_sharded
-from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
-from torchkeras.core.variable import Variable, as_variable
+from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
+from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.core.variables.variable import Variable, as_variable
 
 
 def make_slot(reference: Any, name: str, initializer: Any = "zeros") -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.tensors import convert_to_tensor
-from torchkeras.core.variable import Variable, as_variable
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.variables.variable import Variable, as_variable
 
 
 def copy_of(variable: Any, value: Any) -> Any:

@@ -11,8 +11,8 @@ import torch
 
 from torchkeras.core import naming
 from torchkeras.core.registry import register_public
-from torchkeras.core.tensors import convert_to_numpy
-from torchkeras.core.variable import Variable
+from torchkeras.core.tensors.convert import convert_to_numpy
+from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import torch_config
 from torchkeras.optimizers.slots import assign
 

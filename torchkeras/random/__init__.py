@@ -1,6 +1,6 @@
 """Random tensors and seeds."""
 
-from torchkeras.core.random import SeedGenerator as SeedGenerator
+from torchkeras.core.variables.seeds import SeedGenerator as SeedGenerator
 from torchkeras.random.distributions import beta as beta
 from torchkeras.random.distributions import binomial as binomial
 from torchkeras.random.distributions import categorical as categorical

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.devices import current_device
-from torchkeras.core.draws import drawn, truncated
-from torchkeras.core.dtypes import is_float, standardize_dtype, torch_dtype
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import is_float, standardize_dtype, torch_dtype
+from torchkeras.core.variables.seeded_random import drawn, truncated
 
 
 def normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> torch.Tensor:

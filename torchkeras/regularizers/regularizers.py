@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import registry, settings
-from torchkeras.core.configurable import Configurable
-from torchkeras.core.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
 from torchkeras.ops.nn.normalization import unit_length
 
 

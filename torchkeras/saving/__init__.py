@@ -6,8 +6,8 @@ from torchkeras.core.registry import get_custom_objects as get_custom_objects
 from torchkeras.core.registry import get_registered_name as get_registered_name
 from torchkeras.core.registry import get_registered_object as get_registered_object
 from torchkeras.core.registry import register_keras_serializable as register_keras_serializable
-from torchkeras.core.serialization import deserialize_keras_object as deserialize_keras_object
-from torchkeras.core.serialization import serialize_keras_object as serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object as deserialize_keras_object
+from torchkeras.core.config.serialization import serialize_keras_object as serialize_keras_object
 from torchkeras.saving.api import load_model as load_model
 from torchkeras.saving.api import load_weights as load_weights
 from torchkeras.saving.api import save_model as save_model

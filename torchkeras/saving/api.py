@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torchkeras.saving import archive, folder
-from torchkeras.saving.atomic import OutputFile, replacing
-from torchkeras.saving.guard import BadFileError
+from torchkeras.saving.formats import folder
+from torchkeras.saving.formats import keras_zip as archive
+from torchkeras.saving.formats.weights_h5 import WeightsReader, WeightsWriter
+from torchkeras.saving.safety.atomic import OutputFile, replacing
+from torchkeras.saving.safety.budget import BadFileError
 from torchkeras.saving.state import load_state, load_state_by_name, save_state
-from torchkeras.saving.weights_h5 import WeightsReader, WeightsWriter
 
 _LEGACY = (".h5", ".hdf5")
 

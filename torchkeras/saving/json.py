@@ -10,17 +10,17 @@ import torch
 
 import torchkeras.ops  # noqa: F401  its functions are what files may name
 from torchkeras.core import tree
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.registry import custom_object_scope
-from torchkeras.core.serialization import (
+from torchkeras.core.config.serialization import (
     SafeModeScope,
     deserialize_keras_object,
     in_safe_mode,
     serialize_keras_object,
 )
+from torchkeras.core.registry import custom_object_scope
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.layer import Layer
-from torchkeras.saving.guard import AllocationLimit, BadFileError, parse_json
+from torchkeras.saving.safety.budget import AllocationLimit, BadFileError, parse_json
 
 
 def to_json(model: Any, **kwargs: Any) -> str:

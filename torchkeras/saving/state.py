@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchkeras.core.random import SeedGenerator
-from torchkeras.core.variable import Variable
+from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.module import assign
 from torchkeras.optimizers.optimizer import Optimizer
-from torchkeras.saving.guard import BadFileError
+from torchkeras.saving.formats.weights_h5 import ReadEntry, WeightsReader, WeightsWriter
+from torchkeras.saving.safety.budget import BadFileError
 from torchkeras.saving.walk import own_variables, saveables
-from torchkeras.saving.weights_h5 import ReadEntry, WeightsReader, WeightsWriter
 
 
 def save_state(model: Any, writer: WeightsWriter, skip: Iterable[Any] = ()) -> None:

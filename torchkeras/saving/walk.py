@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.config.serialization import registered_class
 from torchkeras.core.naming import snake_case
-from torchkeras.core.operation import Operation
-from torchkeras.core.random import SeedGenerator
-from torchkeras.core.serialization import registered_class
+from torchkeras.core.operations.operation import Operation
+from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.containers import Container
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.lora import LowRankAdaptable

@@ -23,20 +23,20 @@ from torch import nn
 
 from torchkeras.callbacks import CallbackList, ProgbarLogger
 from torchkeras.core import tree
-from torchkeras.core.devices import current_device
-from torchkeras.core.dtypes import standardize_dtype
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.session import max_epochs, max_steps_per_epoch
-from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
+from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.variables.session import max_epochs, max_steps_per_epoch
 from torchkeras.distributed import collectives, process
-from torchkeras.distributed.share import take_share
-from torchkeras.distributed.shared_source import share_out
+from torchkeras.distributed.rank_share import take_share
+from torchkeras.distributed.shared_batches import share_out
 from torchkeras.layers.base.layer import Layer
+from torchkeras.reporting.logs import Logs
+from torchkeras.reporting.progress import announce
 from torchkeras.training import step
 from torchkeras.training.data import make_source, train_validation_split, unpack_x_y_sample_weight
 from torchkeras.training.data.array_source import ArraySource
-from torchkeras.training.logs import Logs
-from torchkeras.training.progress import announce
 
 
 def fit(

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
-from torchkeras.distributed import collectives, data_parallel, process
-from torchkeras.distributed import share as shares
+from torchkeras.distributed import collectives, process
+from torchkeras.distributed import rank_share as shares
+from torchkeras.distributed.strategies import data_parallel
 from torchkeras.optimizers import Optimizer
 from torchkeras.optimizers.torch_optimizer import TorchOptimizer
 from torchkeras.training.data import unpack_x_y_sample_weight

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.tensors import convert_to_numpy
+from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.training import loop
-from torchkeras.training.compiled import Compiled, TrainableSnapshot
+from torchkeras.training.compile.options import Compiled, TrainableSnapshot
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.step import StepCache, rows_of
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.random import SeedGenerator
-from torchkeras.layers.attention.masks import all_of, causal_mask
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.layers.attention.visibility import all_of, causal_mask
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.regularization.dropout import drawn_mask
 

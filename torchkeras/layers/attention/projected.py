@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.masks import get_mask, set_mask
-from torchkeras.core.session import is_flash_attention_enabled
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.masks import get_mask, set_mask
+from torchkeras.core.variables.session import is_flash_attention_enabled
 from torchkeras.layers.activation.activation import Softmax
-from torchkeras.layers.attention.masks import all_of, causal_mask, window_mask
+from torchkeras.layers.attention.visibility import all_of, causal_mask, window_mask
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.einsum_dense import EinsumDense
 from torchkeras.layers.regularization.dropout import Dropout

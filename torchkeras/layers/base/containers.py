@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from torchkeras.core import tree
-from torchkeras.core.variable import Variable
+from torchkeras.core.variables.variable import Variable
 
 
 class Container(nn.Module):

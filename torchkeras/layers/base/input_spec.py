@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.dtypes import standardize_dtype
+from torchkeras.core.tensors.dtypes import standardize_dtype
 
 
 class InputSpec:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.layers.base.call_spec import CallSpec, mask_source
 
 

@@ -11,16 +11,17 @@ import torch
 from torch import nn
 
 from torchkeras import dtype_policies, regularizers
-from torchkeras.core import configurable, naming, tree
-from torchkeras.core.configurable import Configurable
-from torchkeras.core.devices import with_values
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.keras_tensor import any_symbolic
-from torchkeras.core.masks import set_mask
-from torchkeras.core.operation import Graphed
-from torchkeras.core.rematerializable import Rematerializable
+from torchkeras.core import naming, tree
+from torchkeras.core.config import configurable
+from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.operations.operation import Graphed
+from torchkeras.core.operations.rematerializable import Rematerializable
 from torchkeras.core.state import state
-from torchkeras.core.stateless import CallScope
+from torchkeras.core.symbolic.keras_tensor import any_symbolic
+from torchkeras.core.tensors.devices import with_values
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.tensors.masks import set_mask
+from torchkeras.core.variables.stateless import CallScope
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.call_spec import CallSpec

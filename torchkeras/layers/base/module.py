@@ -13,12 +13,12 @@ from torch import nn
 
 from torchkeras import constraints, dtype_policies, initializers, regularizers
 from torchkeras.core import naming, tree
-from torchkeras.core.dtypes import is_float, standardize_dtype
-from torchkeras.core.random import SeedGenerator
-from torchkeras.core.sharded import dtensors, is_sharded
 from torchkeras.core.state import state
-from torchkeras.core.tensors import convert_to_numpy, convert_to_tensor
-from torchkeras.core.variable import BufferVariable, Variable, VariableInfo, as_variable
+from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
+from torchkeras.core.tensors.dtypes import is_float, standardize_dtype
+from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.core.variables.variable import BufferVariable, Variable, VariableInfo, as_variable
 from torchkeras.layers.base.containers import Container, attach_all, holds_layers, wrap
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from torchkeras.core import infer, naming, tree
-from torchkeras.core.dtypes import standardize_dtype
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core import naming, tree
 from torchkeras.core.state import state
-from torchkeras.core.stateless import CallScope
-from torchkeras.core.variable import BufferVariable
+from torchkeras.core.symbolic import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.variables.stateless import CallScope
+from torchkeras.core.variables.variable import BufferVariable
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base.input_spec import check_inputs
 

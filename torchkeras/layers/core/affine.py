@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._C._functorch import is_functorch_wrapped_tensor
 
-from torchkeras.core.variable import Variable
+from torchkeras.core.variables.variable import Variable
 
 # torch multiplies float32 matrices with MKL, which leaves the AVX-512 units of AMD CPUs alone; oneDNN, which torch has
 # as well, does not. Measured there, one thread, oneDNN's time as a part of MKL's: 0.46 for (64, 1600) x (1600, 128),

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
-from torchkeras.core import dtypes
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors import dtypes
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.layers.core.lora import LowRankAdaptable
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from torchkeras.core.dtypes import standardize_dtype
-from torchkeras.core.keras_tensor import KerasTensor, standardize_shape
-from torchkeras.core.node import Node
+from torchkeras.core.symbolic.keras_tensor import KerasTensor, standardize_shape
+from torchkeras.core.symbolic.node import Node
+from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.layers.base.layer import Layer
 
 

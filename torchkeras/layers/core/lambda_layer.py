@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from torchkeras.core import tree
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
 

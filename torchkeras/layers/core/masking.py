@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.masks import set_mask
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.masks import set_mask
 from torchkeras.layers.base.layer import Layer
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from torchkeras.core import infer, keras_tensor, tree
-from torchkeras.core.keras_tensor import KerasTensor
+from torchkeras.core import tree
+from torchkeras.core.symbolic import infer, keras_tensor
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
 

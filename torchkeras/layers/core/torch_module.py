@@ -7,9 +7,10 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from torchkeras.core import infer, registry
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core import registry
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.symbolic import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.layer import Layer
 
 

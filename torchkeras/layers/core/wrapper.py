@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from torchkeras.core.serialization import deserialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.layers.base.layer import Layer
 
 

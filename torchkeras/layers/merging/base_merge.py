@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.masks import get_mask, set_mask
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.masks import get_mask, set_mask
 from torchkeras.layers.base.layer import Layer
 
 Shape = tuple[int | None, ...]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.masks import set_mask
+from torchkeras.core.tensors.masks import set_mask
 from torchkeras.layers.merging.base_merge import Merge, Shape, fold, value_masks
 
 

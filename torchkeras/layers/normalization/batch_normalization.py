@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import settings
-from torchkeras.distributed import share
+from torchkeras.distributed import rank_share as share
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.normalization.axes import check_axes, inverse

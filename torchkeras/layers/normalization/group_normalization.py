@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
-from torchkeras.core import dtypes
+from torchkeras.core.tensors import dtypes
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.normalization.axes import check_axes

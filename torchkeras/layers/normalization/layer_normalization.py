@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
-from torchkeras.core import dtypes
+from torchkeras.core.tensors import dtypes
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.normalization.axes import axes_last, check_axes, inverse, standardize_axis
 from torchkeras.ops.nn.normalization import unit_length

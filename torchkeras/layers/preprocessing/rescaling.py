@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core import dtypes, settings
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core import settings
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors import dtypes
 from torchkeras.layers.base.layer import Layer
 
 

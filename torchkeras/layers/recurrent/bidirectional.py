@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core import registry
-from torchkeras.core.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.layers.base.layer import Layer
 
 _MERGES = ("sum", "mul", "ave", "concat", None)

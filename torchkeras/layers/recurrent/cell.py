@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.random import SeedGenerator
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.recurrent.scan import scan
 from torchkeras.layers.regularization.dropout import drawn_mask

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from torchkeras.layers.recurrent.masking import Packed
+from torchkeras.layers.recurrent.packed import Packed
 
 Result = tuple[Tensor, Tensor, list[Tensor]]
 

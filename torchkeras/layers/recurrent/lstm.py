@@ -10,7 +10,7 @@ from torch import Tensor
 from torchkeras import activations, initializers
 from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of, times_gates
 from torchkeras.layers.recurrent.fused import adjacent, unpacked
-from torchkeras.layers.recurrent.masking import Packed
+from torchkeras.layers.recurrent.packed import Packed
 from torchkeras.layers.recurrent.rnn import CellRNN, of_cell
 
 # Moves a gate so far that sigmoid is 0 or 1 to the last bit, and that float16 still holds it.

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from torchkeras.core import tree
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.masks import get_mask
-from torchkeras.core.serialization import deserialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.state import state
-from torchkeras.core.variable import Variable
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.tensors.masks import get_mask
+from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.recurrent.cell import RecurrentCell

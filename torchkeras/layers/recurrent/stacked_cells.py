@@ -8,8 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.serialization import deserialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object
+from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.layers.base.layer import Layer
 
 

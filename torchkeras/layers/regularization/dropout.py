@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.draws import OF_TORCH, drawn
-from torchkeras.core.random import SeedGenerator
 from torchkeras.core.settings import standardize_data_format
+from torchkeras.core.variables.seeded_random import OF_TORCH, drawn
+from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.draws import drawn
-from torchkeras.core.random import SeedGenerator
+from torchkeras.core.variables.seeded_random import drawn
+from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.regularization.dropout import check_noise_shape, check_rate, layer_seed
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.settings import standardize_data_format
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.spatial import product

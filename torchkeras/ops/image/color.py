@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 from torchkeras.ops.image.layout import channel_axis, computed
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core import registry
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 from torchkeras.ops.nn.windows import standardize_data_format
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")

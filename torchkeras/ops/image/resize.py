@@ -8,7 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 from torchkeras.ops.image.layout import channel_axis, computed, from_nchw, rounded, to_nchw
 from torchkeras.ops.image.scale import resampled
 

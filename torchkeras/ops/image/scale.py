@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.ops.image.layout import computed, rounded
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")

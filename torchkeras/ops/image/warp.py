@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.draws import drawn
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.variables.seeded_random import drawn
 from torchkeras.ops.image.filters import gaussian_blurred
 from torchkeras.ops.image.layout import channel_axis, computed
 from torchkeras.ops.image.sampling import ORDERS, require_fill_mode, require_interpolation, sample

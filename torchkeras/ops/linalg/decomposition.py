@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.ops.linalg.matrix import require_matrices, require_square
 
 op = functools.partial(op, file_module="keras.src.ops.linalg", dtype="float")

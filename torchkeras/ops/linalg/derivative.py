@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 
 
 @op(name="JVP", file_module="keras.src.ops.linalg", call=("fun",))

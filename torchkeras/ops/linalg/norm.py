@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 from torchkeras.ops.linalg.matrix import require_matrices
 
 op = functools.partial(op, file_module="keras.src.ops.linalg")

@@ -49,9 +49,9 @@ from torchkeras.ops.nn.pooling import adaptive_average_pool as adaptive_average_
 from torchkeras.ops.nn.pooling import adaptive_max_pool as adaptive_max_pool
 from torchkeras.ops.nn.pooling import average_pool as average_pool
 from torchkeras.ops.nn.pooling import max_pool as max_pool
-from torchkeras.ops.nn.rearrangement import depth_to_space as depth_to_space
-from torchkeras.ops.nn.rearrangement import fold as fold
-from torchkeras.ops.nn.rearrangement import space_to_depth as space_to_depth
-from torchkeras.ops.nn.rearrangement import unfold as unfold
+from torchkeras.ops.nn.patches import depth_to_space as depth_to_space
+from torchkeras.ops.nn.patches import fold as fold
+from torchkeras.ops.nn.patches import space_to_depth as space_to_depth
+from torchkeras.ops.nn.patches import unfold as unfold
 from torchkeras.ops.nn.signal import polar as polar
 from torchkeras.ops.nn.signal import psnr as psnr

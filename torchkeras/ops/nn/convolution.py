@@ -9,11 +9,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
 from torchkeras.core.memo import memoized
-from torchkeras.core.op import OPS, op
+from torchkeras.core.operations.op import OPS, op
 from torchkeras.core.settings import standardize_data_format
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.ops.nn.windows import (
     Sides,
     TorchView,

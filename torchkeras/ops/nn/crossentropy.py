@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core import settings
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 

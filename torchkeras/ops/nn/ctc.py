@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 

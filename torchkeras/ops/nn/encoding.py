@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.dtypes import torch_dtype
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 

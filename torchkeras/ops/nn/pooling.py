@@ -9,7 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 from torchkeras.ops.nn.windows import Sides, pad_argument, same_sides, view_of
 
 op = functools.partial(op, file_module="keras.src.ops.nn")

@@ -8,9 +8,9 @@ import math
 import torch
 from torch import Tensor
 
-from torchkeras.core.dtypes import promote
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.dtypes import promote
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 

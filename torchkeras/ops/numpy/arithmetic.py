@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from torchkeras.core.infer import infer_elementwise
-from torchkeras.core.op import op
-from torchkeras.core.promotion import FLOATS, float_tensor
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer_elementwise
+from torchkeras.core.tensors.promotion import FLOATS, float_tensor
 
 
 @op(dtype="common", elementwise=True, scalar=True)

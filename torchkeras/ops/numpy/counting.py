@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.promotion import common_dtype
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.promotion import common_dtype
 from torchkeras.ops.numpy.axes import shape_of
 
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras.core.devices import current_device
-from torchkeras.core.dtypes import TORCH_DTYPES, standardize_dtype, torch_dtype
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import TORCH_DTYPES, standardize_dtype, torch_dtype
 
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:

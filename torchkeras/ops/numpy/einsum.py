@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.promotion import FLOATS
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.promotion import FLOATS
 from torchkeras.ops.numpy.axes import shape_of
 from torchkeras.ops.numpy.products import multiplied
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.op import op
-from torchkeras.core.promotion import FLOATS, common
+from torchkeras.core.operations.op import op
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.tensors.promotion import FLOATS, common
 
 _BOUNDS = frozenset((int, float, type(None)))
 

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.infer import broadcast_shapes, infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.promotion import FLOATS, common
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import broadcast_shapes, infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.promotion import FLOATS, common
 from torchkeras.ops.numpy.axes import positive_axis, tuple_of
-from torchkeras.ops.numpy.reduction import SUMMED
+from torchkeras.ops.numpy.sums import SUMMED
 
 _PLACES = frozenset((torch.int32, torch.int64))  # the types that torch takes for indices
 

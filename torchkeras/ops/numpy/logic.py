@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.infer import infer_elementwise
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer_elementwise
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 
 @op(dtype="common", elementwise=True, scalar=True)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
 from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing
-from torchkeras.ops.numpy.reduction import SUMMED, product
 from torchkeras.ops.numpy.statistics import quantiles
+from torchkeras.ops.numpy.sums import SUMMED, product
 
 
 @op

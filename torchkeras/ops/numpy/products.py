@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.infer import broadcast_shapes, infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.promotion import FLOATS
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import broadcast_shapes, infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.promotion import FLOATS
 from torchkeras.ops.numpy.axes import positive_axis, shape_of, tuple_of
 
 

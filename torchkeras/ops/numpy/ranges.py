@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.devices import current_device
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.infer import infer_elementwise
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
-from torchkeras.core.promotion import common, common_dtype
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer_elementwise
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.tensors.promotion import common, common_dtype
 
 
 @op(call=("start", "stop", "step"))

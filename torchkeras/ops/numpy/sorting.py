@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.ops.numpy.axes import positive_axis
 
 _FEW = 4096  # so many values are sorted as fast as they are parted

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.dtypes import torch_dtype
-from torchkeras.core.infer import infer
-from torchkeras.core.keras_tensor import KerasTensor
-from torchkeras.core.op import op
+from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.ops.numpy.axes import NO_AXES, kept, last, over, over_nothing, shape_of
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import registry
-from torchkeras.core.promotion import tensor
+from torchkeras.core.tensors.promotion import tensor
 
 _AXES = r"\((\w+(?:,\w+)*)?,?\)"
 _SIGNATURE = re.compile(rf"{_AXES}(?:,{_AXES})*->{_AXES}(?:,{_AXES})*")

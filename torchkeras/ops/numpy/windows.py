@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.devices import current_device
+from torchkeras.core.tensors.devices import current_device
 
 
 def bartlett(x: Any) -> Tensor:

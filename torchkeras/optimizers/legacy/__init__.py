@@ -1,8 +1,8 @@
 """Names that Keras keeps for optimizers of Keras 2 (`keras.optimizers.legacy`)."""
 
-from torchkeras.optimizers.retired import LegacyOptimizer as Adagrad
-from torchkeras.optimizers.retired import LegacyOptimizer as Adam
-from torchkeras.optimizers.retired import LegacyOptimizer as Ftrl
-from torchkeras.optimizers.retired import LegacyOptimizer as Optimizer
-from torchkeras.optimizers.retired import LegacyOptimizer as RMSprop
-from torchkeras.optimizers.retired import LegacyOptimizer as SGD
+from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as Adagrad
+from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as Adam
+from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as Ftrl
+from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as Optimizer
+from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as RMSprop
+from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as SGD

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule, _Formula, check_steps
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchkeras.core.configurable import Configurable
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.tensors.convert import convert_to_tensor
 
 # The functions that a schedule's formula may use, for Python numbers; for tensors it gets `TENSOR`.
 HOST = SimpleNamespace(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.tensors import convert_to_tensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 
 
 def to_device(value: Any, device: torch.device) -> Any:

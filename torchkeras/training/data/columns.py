@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import settings
-from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.tensors.dtypes import torch_dtype
 
 _WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64}  # Keras's choice: torch can do little with these
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings, tree
-from torchkeras.core.dtypes import torch_dtype
+from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.training.data.columns import as_tensor
 
 

@@ -1,0 +1,145 @@
+"""A config is the constructor's arguments: one rule for layers, losses, metrics, optimizers, initializers, ..."""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from torchkeras.core import registry
+from torchkeras.core.tensors.dtypes import standardize_dtype
+
+_OURS = __name__.split(".")[0] + "."
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Configurable:
+    """Base of everything that files describe by a class name and a config.
+
+    A class defined in this package puts itself on the allow list of files, under the Keras module that its own
+    module's second part names (`torchkeras.losses.mean` gives `keras.losses`), or under `keras_module`.
+    """
+
+    keras_module: str | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(_OURS) and not cls.__name__.startswith("_"):
+            module = cls.keras_module
+            if module is None and "keras_module" not in cls.__dict__:
+                module = "keras." + cls.__module__.split(".")[1]
+            if module is not None and "keras_name" not in cls.__dict__:
+                registry.register_public(cls, module)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        instance = super().__new__(cls)
+        object.__setattr__(instance, "_init_args", (args, kwargs))
+        return instance
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor arguments that make an equal object, as JSON-ready values.
+
+        Derived from the constructors' signatures: an argument `p` is read from `self.p`, else taken as it was given.
+        """
+        return config_of(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The object that `config` describes."""
+        return cls(**config)
+
+
+def config_of(obj: Any) -> dict[str, Any]:
+    """The arguments of those constructors that no `get_config` below them speaks for.
+
+    Where a class overrides `get_config` and asks `super()`, it tells of its own constructor's arguments itself.
+    """
+    mro = [cls for cls in type(obj).__mro__ if cls not in (Configurable, object)]
+    overrides = [i for i, cls in enumerate(mro) if "get_config" in cls.__dict__ and not _is_base(cls)]
+    start = overrides[-1] + 1 if overrides else 0
+    given = _given_arguments(obj)
+    config: dict[str, Any] = {}
+    for cls in reversed(mro[start:]):
+        for name, default in _parameters(cls):
+            ours = cls.__module__.startswith(_OURS)
+            if ours and hasattr(obj, name):
+                config[name] = config_value(getattr(obj, name))
+            else:
+                config[name] = config_value(given.get(name, default))
+    for cls in mro[start:]:  # what a subclass fixes or takes away is no argument of the object
+        if "__init__" in cls.__dict__:
+            accepted, is_open = _accepts(cls)
+            if not is_open:
+                config = {name: value for name, value in config.items() if name in accepted}
+                break
+    return config
+
+
+def _is_base(cls: type) -> bool:
+    return "_config_base" in cls.__dict__
+
+
+@lru_cache(None)
+def _parameters(cls: type) -> tuple[tuple[str, Any], ...]:
+    if "__init__" not in cls.__dict__:
+        return ()
+    found = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return tuple(
+        (p.name, None if p.default is p.empty else p.default)
+        for p in found
+        if p.kind not in _VARIADIC and not p.name.startswith("_")
+    )
+
+
+@lru_cache(None)
+def _accepts(cls: type) -> tuple[frozenset[str], bool]:
+    """The names that a call of the class may use, and whether it passes any others on."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" not in base.__dict__ or base is object:
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        names |= {p.name for p in parameters if p.kind not in _VARIADIC}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return frozenset(names), False
+    return frozenset(names), True
+
+
+def _given_arguments(obj: Any) -> dict[str, Any]:
+    args, kwargs = obj.__dict__.get("_init_args", ((), {}))
+    try:
+        bound = inspect.signature(type(obj).__init__).bind_partial(obj, *args, **kwargs)
+    except TypeError:
+        return dict(kwargs)
+    given = dict(list(bound.arguments.items())[1:])
+    for parameter in bound.signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            given.update(given.pop(parameter.name, {}))
+    return given
+
+
+def config_value(value: Any) -> Any:
+    """A constructor argument as a JSON-ready value."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        items = [config_value(item) for item in value]
+        return tuple(items) if type(value) is tuple else items
+    if isinstance(value, dict):
+        return {key: config_value(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, torch.dtype):
+        return standardize_dtype(value)
+    public = registry.public_name(value)
+    if public is not None and public[0] == "keras.activations":
+        return public[1]
+    from_object = _SERIALIZER[0]
+    return from_object(value)
+
+
+# core/config/serialization.py, the storey above, puts its serializer here when it is imported.
+_SERIALIZER: list[Any] = [lambda value: value]

@@ -1,0 +1,370 @@
+"""Objects to dicts and back, on the allow list only: nothing that a file names is ever imported."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.core import registry
+from torchkeras.core.config import configurable
+from torchkeras.core.state import state
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors import dtypes
+
+PLAIN = (str, int, float, bool, type(None))
+
+
+class _SafeMode:
+    """Whether deserialization refuses what could run code. Unset means yes."""
+
+    on: bool = True
+
+
+safe_mode_setting = _SafeMode()
+
+
+def enable_unsafe_deserialization() -> None:
+    """Let loading rebuild Python lambdas from their saved bytecode from now on. Only for files that you trust."""
+    safe_mode_setting.on = False
+
+
+def in_safe_mode(safe_mode: bool | None = None) -> bool:
+    """What holds: the argument, else the open scope's, else the global setting."""
+    if safe_mode is not None:
+        return safe_mode
+    scoped = getattr(state, "safe_mode", None)
+    return safe_mode_setting.on if scoped is None else scoped
+
+
+class SafeModeScope:
+    """Say inside whether loading is safe."""
+
+    def __init__(self, safe_mode: bool | None = True) -> None:
+        self.safe_mode = safe_mode
+
+    def __enter__(self) -> None:
+        self._outer = getattr(state, "safe_mode", None)
+        state.safe_mode = self.safe_mode
+
+    def __exit__(self, *error: Any) -> None:
+        state.safe_mode = self._outer
+
+
+# ---------------------------------------------------------------------------- out
+
+
+def serialize_keras_object(obj: Any) -> Any:
+    """A JSON-ready description of `obj`: what it is, where that comes from, and its config.
+
+    Plain values, lists, tuples and dicts of them stay as they are.
+
+    Raises:
+        TypeError: `obj` has no `get_config` and is no registered function.
+    """
+    if isinstance(obj, PLAIN):
+        return obj
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, (list, tuple)):
+        items = [serialize_keras_object(item) for item in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
+    if isinstance(obj, dict):
+        return {key: serialize_keras_object(value) for key, value in obj.items()}
+    simple = _serialize_value(obj)
+    if simple is not None:
+        return simple
+    if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)):
+        return _serialize_function(obj)
+    if isinstance(obj, type):
+        return {"module": obj.__module__, "class_name": "__typespec__", "config": None, "registered_name": obj.__name__}
+    if not hasattr(obj, "get_config"):
+        raise TypeError(
+            f"An object in a config must define get_config(); {obj!r} (of type {type(obj).__name__}) does not."
+        )
+    return _serialize_object(obj)
+
+
+def _serialize_value(obj: Any) -> Any:
+    if isinstance(obj, KerasTensor):
+        return {"class_name": "__keras_tensor__", "config": obj.get_config()}
+    if isinstance(obj, torch.Tensor):
+        value = {"value": obj.tolist(), "dtype": dtypes.standardize_dtype(obj.dtype)}
+        return {"class_name": "__tensor__", "config": value}
+    if isinstance(obj, np.ndarray):
+        if obj.ndim > 0:
+            return {"class_name": "__numpy__", "config": {"value": obj.tolist(), "dtype": obj.dtype.name}}
+        return obj.item()
+    if isinstance(obj, np.generic):
+        return obj.item()
+    if isinstance(obj, torch.dtype):
+        return dtypes.standardize_dtype(obj)
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode("utf-8")}}
+    if isinstance(obj, slice):
+        parts = {"start": obj.start, "stop": obj.stop, "step": obj.step}
+        return {"class_name": "__slice__", "config": serialize_keras_object(parts)}
+    return None
+
+
+def _serialize_function(obj: Any) -> dict[str, Any]:
+    public = registry.public_name(obj)
+    name = public[1] if public is not None else registry.get_registered_name(obj)
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+
+
+def _serialize_object(obj: Any) -> dict[str, Any]:
+    cls = registered_class(obj)
+    public = registry.public_name(cls)
+    module, name = public if public is not None else (cls.__module__, cls.__name__)
+    config = {
+        "module": module,
+        "class_name": name,
+        "config": serialize_keras_object(obj.get_config()),
+        "registered_name": None if public is not None else registry.get_registered_name(cls),
+    }
+    if hasattr(obj, "get_build_config"):
+        build = obj.get_build_config()
+        if build is not None:
+            config["build_config"] = serialize_keras_object(build)
+    if hasattr(obj, "get_compile_config"):
+        compiled = obj.get_compile_config()
+        if compiled is not None:
+            compiled = serialize_keras_object(compiled)
+            # Keras reads the former, and could not read what names something of ours.
+            config["torch_compile_config" if _names_ours(compiled) else "compile_config"] = compiled
+    return config
+
+
+def _names_ours(config: Any) -> bool:
+    if isinstance(config, dict):
+        return str(config.get("module")).startswith("torchkeras.") or any(map(_names_ours, config.values()))
+    return isinstance(config, (list, tuple)) and any(map(_names_ours, config))
+
+
+def registered_class(obj: Any) -> type:
+    """The class that files know `obj` by: FSDP2 puts a made-up subclass before it."""
+    given = getattr(obj, "_serialized_class", None)
+    return given or next(cls for cls in type(obj).__mro__ if not cls.__module__.startswith("torch.distributed."))
+
+
+configurable._SERIALIZER[0] = serialize_keras_object
+
+
+# ---------------------------------------------------------------------------- in
+
+
+def deserialize_keras_object(
+    config: Any,
+    custom_objects: dict[str, Any] | None = None,
+    safe_mode: bool | None = None,
+    module_objects: dict[str, Any] | None = None,
+    **_: Any,
+) -> Any:
+    """The object that a `serialize_keras_object` description tells of.
+
+    Only classes and functions of this package, registered objects and `custom_objects` can be named.
+
+    Raises:
+        TypeError: the description names something else, or the class does not take the config.
+    """
+    if isinstance(config, str) and module_objects and config in module_objects:
+        return module_objects[config]
+    if isinstance(config, str) and custom_objects and config in custom_objects:
+        return custom_objects[config]
+    if isinstance(config, PLAIN) or config is Ellipsis:
+        return config
+    if isinstance(config, (list, tuple)):
+        items = [deserialize_keras_object(item, custom_objects, safe_mode) for item in config]
+        return tuple(items) if isinstance(config, tuple) else items
+    if not isinstance(config, dict):
+        raise TypeError(f"A serialized object is a dict, a list or a plain value; received {config!r}.")
+    if "class_name" not in config or "config" not in config:
+        return {key: deserialize_keras_object(value, custom_objects, safe_mode) for key, value in config.items()}
+    name, inner = config["class_name"], config["config"]
+    if not isinstance(name, str):
+        raise TypeError(f"class_name must be a string; received {name!r}.")
+    if name in _VALUES:
+        return _VALUES[name](inner)
+    if name == "function":
+        return _resolve_function(config, custom_objects)
+    if name == "__typespec__" or name == "__lambda__":
+        raise ValueError(f"A file may not name {name!r} objects: rebuilding them would run code from the file.")
+    return _build_object(config, custom_objects, safe_mode)
+
+
+def _tensor(inner: dict) -> torch.Tensor:
+    return torch.tensor(inner["value"], dtype=dtypes.torch_dtype(inner["dtype"]))
+
+
+def _array(inner: dict) -> np.ndarray:
+    return np.array(inner["value"], dtype=dtypes.standardize_dtype(inner["dtype"]))
+
+
+def _keras_tensor(inner: dict) -> KerasTensor:
+    return KerasTensor(tuple(inner["shape"]), inner.get("dtype", "float32"), name=inner.get("name"))
+
+
+_VALUES: dict[str, Callable[[Any], Any]] = {
+    "__keras_tensor__": _keras_tensor,
+    "__tensor__": _tensor,
+    "__numpy__": _array,
+    "__bytes__": lambda inner: inner["value"].encode("utf-8"),
+    "__ellipsis__": lambda inner: Ellipsis,
+    "__tuple__": lambda inner: tuple(deserialize_keras_object(item) for item in inner),
+    "__slice__": lambda inner: slice(*(deserialize_keras_object(inner[key]) for key in ("start", "stop", "step"))),
+}
+
+
+def _resolve_function(config: dict, custom_objects: Any) -> Any:
+    name = config["config"]
+    registered = config.get("registered_name")
+    for key in (registered, name):
+        found = registry.find_custom(key, custom_objects) if isinstance(key, str) and key != "function" else None
+        if found is not None:
+            return found
+    for module in ("keras.activations", "keras.losses", "keras.metrics", "keras.ops", "keras.initializers"):
+        found = registry.lookup(module, name) if isinstance(name, str) else None
+        if found is not None and not isinstance(found, type):
+            return found
+    raise _unknown(name, "function", config)
+
+
+def _build_object(config: dict, custom_objects: Any, safe_mode: bool | None) -> Any:
+    cls = resolve_class(config, custom_objects)
+    inner = config["config"]
+    if not hasattr(cls, "from_config"):
+        raise TypeError(f"A class named by a file must have from_config(); {cls!r} does not.")
+    if not isinstance(inner, dict):
+        raise TypeError(f"The config of {config['class_name']!r} must be a dict; received {inner!r}.")
+    with registry.custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
+        try:
+            instance = cls.from_config(dict(inner))
+        except TypeError as error:
+            raise TypeError(
+                f"{cls.__name__}.from_config() does not take the saved config. Where the class is yours, its "
+                f"get_config() must return what its constructor takes (or override from_config).\n"
+                f"config={inner}\n{error}"
+            ) from error
+        build = config.get("build_config")
+        if build and hasattr(instance, "build_from_config") and not getattr(instance, "built", False):
+            instance.build_from_config(deserialize_keras_object(build))
+        compiled = config.get("compile_config") or config.get("torch_compile_config")
+        if compiled and hasattr(instance, "compile_from_config"):
+            instance.compile_from_config(compiled)
+    return instance
+
+
+def resolve_class(config: dict, custom_objects: dict[str, Any] | None = None) -> type:
+    """The class that a serialized object names: the user's first, then the allow list."""
+    name, registered = config["class_name"], config.get("registered_name")
+    for key in (registered, name):
+        found = registry.find_custom(key, custom_objects) if isinstance(key, str) else None
+        if found is not None:
+            return found
+    module = config.get("module")
+    if isinstance(module, str) and registry.is_ours(module):
+        found = registry.lookup(module, name)
+        if isinstance(found, type):
+            return found
+    elif module is None:  # files of Keras 1 and 2
+        for candidate in ("keras.layers", "keras", "keras.optimizers", "keras.losses", "keras.metrics",
+                          "keras.initializers", "keras.regularizers", "keras.constraints"):  # fmt: skip
+            found = registry.lookup(candidate, name)
+            if isinstance(found, type):
+                return found
+    raise _unknown(name, "class", config)
+
+
+def _unknown(name: Any, kind: str, config: dict) -> TypeError:
+    module = config.get("module")
+    known = registry.known_names(module) if isinstance(module, str) else []
+    close = difflib.get_close_matches(str(name), known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return TypeError(
+        f"Could not find the {kind} {name!r} (module {module!r}).{hint} Where it is yours, pass it as "
+        f"custom_objects={{{name!r}: {name}}}, open a keras.utils.CustomObjectScope, or decorate it with "
+        f"@keras.saving.register_keras_serializable()."
+    )
+
+
+# ---------------------------------------------------------------------------- get, serialize, deserialize
+
+
+def make_get(module: str, kind: str, base: type | None = None) -> Callable[[Any], Any]:
+    """The `get()` of a namespace: identifiers (name, config, class, callable, instance, `None`) to objects."""
+
+    def get(identifier: Any) -> Any:
+        if identifier is None:
+            return None
+        if isinstance(identifier, dict):
+            return deserialize_keras_object(_with_module(identifier, module))
+        if isinstance(identifier, str):
+            return _by_name(identifier, module, kind)
+        if isinstance(identifier, type):
+            return identifier()
+        if callable(identifier) or (base is not None and isinstance(identifier, base)):
+            return identifier
+        raise ValueError(f"{kind} must be a name, a config, a callable or an instance; received {identifier!r}.")
+
+    get.__doc__ = f"The {kind} of a name, a config, a class, a callable or an instance; `None` stays `None`."
+    return get
+
+
+def _with_module(config: dict, module: str) -> dict:
+    return config if config.get("module") else {"module": module, **config}
+
+
+def _by_name(name: str, module: str, kind: str) -> Any:
+    found = registry.find_custom(name)
+    if found is None:
+        found = registry.lookup(module, name)
+    if found is None:
+        known = registry.known_names(module)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+    return found() if inspect.isclass(found) else found
+
+
+def make_serialize(argument: str) -> Callable[[Any], Any]:
+    """The `serialize()` of a namespace, whose only parameter is called `argument`."""
+
+    def serialize(obj: Any) -> Any:
+        """A JSON-ready description of the object."""
+        return serialize_keras_object(obj)
+
+    return _renamed(serialize, obj=argument)
+
+
+def _renamed(function: Callable, **names: str) -> Callable:
+    """The function with parameters under other names, also for calls by keyword."""
+
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **{back.get(name, name): value for name, value in kwargs.items()})
+
+    back = {new: old for old, new in names.items()}
+    signature = inspect.signature(function)
+    parameters = [p.replace(name=names.get(p.name, p.name)) for p in signature.parameters.values()]
+    renamed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    renamed.__name__ = renamed.__qualname__ = function.__name__
+    renamed.__doc__ = function.__doc__
+    return renamed
+
+
+def make_deserialize(module: str, argument: str = "config") -> Callable[..., Any]:
+    """The `deserialize()` of a namespace, whose first parameter is called `argument`."""
+
+    def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """The object that a description (of `serialize()`) tells of."""
+        if isinstance(config, str):
+            with registry.custom_object_scope(custom_objects or {}):
+                return _by_name(config, module, "name")
+        return deserialize_keras_object(_with_module(config, module), custom_objects)
+
+    return _renamed(deserialize, config=argument)

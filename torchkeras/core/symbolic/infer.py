@@ -1,0 +1,108 @@
+"""Shapes by running the function itself on `meta`, twice, with two different sizes standing for `None`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from torchkeras.core import tree
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.devices import current_device, without_values
+from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
+
+# Sizes that stand for an unknown one: they divide evenly, survive strides, and are rarely a real size.
+_STAND_INS = (84, 168)
+
+
+class SymbolicScope:
+    """Kept for Keras's name: here code that runs for its shapes alone sees it by its tensors, which are on `meta`."""
+
+    def __enter__(self) -> SymbolicScope:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
+
+
+def infer(function: Callable, args: tuple, kwargs: dict, with_ones: bool = False) -> Any:
+    """The outputs of `function` as KerasTensors, for arguments among which are KerasTensors.
+
+    Sizes that differ between the two runs are unknown (`None`). The runs are on `meta`, or with tensors of ones for
+    functions that can't do without values.
+    """
+    run = _run_with_ones if with_ones else _run
+    unknown = any(None in t.shape for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor))
+    first = run(function, args, kwargs, _STAND_INS[0])
+    if not unknown:
+        return tree.map_structure(lambda t: _describe(t, t), first)
+    second = run(function, args, kwargs, _STAND_INS[1])
+    return tree.map_structure(_describe, first, second)
+
+
+def _stand_in(symbol: KerasTensor, size: int, device: Any) -> torch.Tensor:
+    shape = [size if d is None else d for d in symbol.shape]
+    return torch.ones(shape, dtype=torch_dtype(symbol.dtype), device=device)
+
+
+def _run_with_ones(function: Callable, args: tuple, kwargs: dict, size: int) -> Any:
+    place = current_device()
+
+    def stand_in(value: Any) -> Any:
+        return _stand_in(value, size, place) if isinstance(value, KerasTensor) else value
+
+    args, kwargs = tree.map_structure(stand_in, (args, kwargs))
+    with torch.no_grad(), torch.random.fork_rng([place] if place.type == "cuda" else []):
+        return function(*args, **kwargs)
+
+
+def _run(function: Callable, args: tuple, kwargs: dict, size: int) -> Any:
+    def stand_in(value: Any) -> Any:
+        if isinstance(value, KerasTensor):
+            return _stand_in(value, size, "meta")
+        if isinstance(value, torch.Tensor) and value.device.type != "meta":
+            return torch.empty_like(value, device="meta")
+        return convert_to_tensor(value, device="meta") if isinstance(value, np.ndarray) else value
+
+    args, kwargs = tree.map_structure(stand_in, (args, kwargs))
+    with without_values():
+        return function(*args, **kwargs)
+
+
+def _describe(first: Any, second: Any) -> Any:
+    if not isinstance(first, torch.Tensor):
+        return first
+    shape = tuple(a if a == b else None for a, b in zip(first.shape, second.shape))
+    return KerasTensor(shape, standardize_dtype(first.dtype))
+
+
+def infer_elementwise(function: Callable, args: tuple, kwargs: dict) -> Any:
+    """As `infer`, for a function whose outputs have the inputs' broadcast shape: unknown sizes need no stand-ins."""
+    shapes = [_shape_of(x) for x in args if x is not None]
+    shape = broadcast_shapes(*shapes)
+    scalars = tuple(KerasTensor((), x.dtype) if isinstance(x, KerasTensor) else x for x in args)
+    described = infer(function, scalars, kwargs)
+    return tree.map_structure(lambda t: KerasTensor(shape, t.dtype), described)
+
+
+def _shape_of(x: Any) -> tuple:
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+def broadcast_shapes(*shapes: tuple) -> tuple:
+    """The shape to which shapes with unknown sizes (`None`) broadcast.
+
+    Raises:
+        ValueError: sizes that are known neither agree nor are 1.
+    """
+    result: list[int | None] = []
+    for sizes in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1):
+        known = {size for size in sizes if size is not None and size != 1}
+        if len(known) > 1:
+            raise ValueError(f"Shapes must broadcast: sizes of an axis equal or 1; received {list(shapes)}.")
+        result.append(known.pop() if known else None if None in sizes else 1)
+    return tuple(reversed(result))

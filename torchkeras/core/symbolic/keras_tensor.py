@@ -1,0 +1,259 @@
+"""The symbolic tensor: a shape and a type, and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from torchkeras.core import naming, registry
+from torchkeras.core.tensors.dtypes import standardize_dtype
+
+
+class History(NamedTuple):
+    """The operation, the number of its call, and the number of the output that made a tensor."""
+
+    operation: Any
+    node_index: int
+    tensor_index: int
+
+
+# Set by the layer that stands for torch modules: takes a torch function, its arguments and keyword arguments.
+torch_function_handler: Callable[[Any, tuple, dict], Any] | None = None
+
+
+def canonical(value: Any) -> Any:
+    """A symbolic tensor as its operation made it; all else as it is."""
+    history = getattr(value, "_keras_history", None) if isinstance(value, KerasTensor) else None
+    if history is None:
+        return value
+    return history.operation._inbound_nodes[history.node_index].output_tensors[history.tensor_index]
+
+
+def _fixed(name: str) -> Any:
+    def refuse(self: KerasTensor, value: Any) -> None:
+        raise AttributeError(f"The `{name}` attribute of KerasTensor is immutable. Make another one instead.")
+
+    return property(lambda self: getattr(self, f"_{name}"), refuse)
+
+
+class KerasTensor:
+    """A tensor of a functional model: known by shape (`None` where any size goes), type and origin.
+
+    Args:
+        shape: tuple of sizes and `None`.
+        dtype: name of the type.
+        sparse, ragged: what the tensor was said to be; the tensors that flow are dense.
+        name: default: numbered.
+
+    Raises:
+        ValueError: no shape, or both `sparse` and `ragged`.
+    """
+
+    _keras_history: History
+    # NumPy leaves `array + symbol` to the symbol.
+    __array_ufunc__ = None
+
+    def __init__(
+        self,
+        shape: Any,
+        dtype: Any = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+        **_: Any,
+    ) -> None:
+        if sparse and ragged:
+            raise ValueError("A KerasTensor cannot have `sparse=True` and `ragged=True`: say one of them.")
+        self._shape = standardize_shape(shape)
+        self._dtype = standardize_dtype(dtype)
+        self._sparse = bool(sparse)
+        self._ragged = bool(ragged)
+        self.name = name or naming.auto_name("KerasTensor")
+        self.record_history = record_history
+
+    shape: tuple = _fixed("shape")
+    dtype: str = _fixed("dtype")
+    sparse: bool = _fixed("sparse")
+    ragged: bool = _fixed("ragged")
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"shape": list(self.shape), "dtype": self.dtype, "keras_history": _history_config(self)}
+
+    def __repr__(self) -> str:
+        kind = f"sparse={self.sparse}, ragged={self.ragged}"
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, {kind}, name={self.name}>"
+
+    # -- what has no meaning before there are values
+
+    def _no_values(self, what: str) -> str:
+        return (
+            f"A KerasTensor is symbolic: it has a shape and a dtype, but doesn't have any actual numerical value. It "
+            f"cannot be {what}. It can be passed to layers and to functions of torchkeras.ops; put other code into "
+            f"the call() of a layer of your own."
+        )
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise ValueError(self._no_values("converted to a NumPy array"))
+
+    def __bool__(self) -> bool:
+        raise TypeError(self._no_values("used as a boolean"))
+
+    def __int__(self) -> int:
+        raise ValueError(self._no_values("converted to an int"))
+
+    def __float__(self) -> float:
+        raise ValueError(self._no_values("converted to a float"))
+
+    def __iter__(self) -> Any:
+        raise NotImplementedError(self._no_values("iterated over"))
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch_function_handler is not None:
+            result = torch_function_handler(func, args, kwargs or {})
+            if result is not NotImplemented:
+                return result
+        name = getattr(func, "__name__", str(func))
+        raise TypeError(
+            f"torch's {name!r} got a KerasTensor, which has a shape but no values. In a functional model wrap an "
+            f"nn.Module as torchkeras.layers.TorchModuleWrapper(module)(x), use torchkeras.ops for functions, or "
+            f"put torch code into the call() of a layer of your own."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        """Methods of tensors, for torch modules that are called on symbolic tensors."""
+        method = None if name.startswith("_") else getattr(torch.Tensor, name, None)
+        if torch_function_handler is None or not callable(method):
+            raise AttributeError(f"'KerasTensor' object has no attribute {name!r}")
+        probe = torch_function_handler(torch.Tensor.dim, (self,), {})
+        if probe is NotImplemented:
+            raise AttributeError(f"'KerasTensor' object has no attribute {name!r}")
+        return lambda *args, **kwargs: torch_function_handler(method, (self, *args), kwargs)  # type: ignore[misc]
+
+    # -- operators: defined once, by the ops that bear their names, at the end of this file
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return _op("round")(self, ndigits or 0)
+
+    def __getitem__(self, key: Any) -> Any:
+        return _op("get_item")(self, np.asarray(key) if isinstance(key, list) else key)
+
+    def reshape(self, *newshape: Any) -> Any:
+        sizes = newshape[0] if len(newshape) == 1 and isinstance(newshape[0], (list, tuple)) else newshape
+        return _op("reshape")(self, sizes)
+
+    def squeeze(self, axis: Any = None) -> Any:
+        return _op("squeeze")(self, axis)
+
+    @property
+    def T(self) -> Any:
+        return _op("transpose")(self)
+
+
+def _history_config(tensor: KerasTensor) -> list | None:
+    history = getattr(tensor, "_keras_history", None)
+    return None if history is None else [history.operation.name, history.node_index, history.tensor_index]
+
+
+def _op(name: str) -> Any:
+    """The op of that name: found in the registry, for ops stand above this file."""
+    function = registry.lookup("keras.ops", name)
+    if function is None:
+        raise NotImplementedError(f"keras.ops.{name} is not there to compute this; import torchkeras.ops first.")
+    return function
+
+
+_BINARY = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "matmul": "matmul",
+    "truediv": "true_divide",
+    "floordiv": "floor_divide",
+    "mod": "mod",
+    "pow": "power",
+    "and": "logical_and",
+    "or": "logical_or",
+    "xor": "logical_xor",
+}
+_COMPARE = {  # `==` stays identity, as in Keras: symbols are looked for in lists and dicts
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+_UNARY = {"neg": "negative", "abs": "absolute", "invert": "logical_not"}
+
+
+def _method(function_name: str, swapped: bool = False) -> Any:
+    def method(self: KerasTensor, *others: Any) -> Any:
+        function = _op(function_name)
+        return function(*others, self) if swapped else function(self, *others)
+
+    return method
+
+
+for _name, _function in (_BINARY | _COMPARE | _UNARY).items():
+    setattr(KerasTensor, f"__{_name}__", _method(_function))
+for _name, _function in _BINARY.items():
+    setattr(KerasTensor, f"__r{_name}__", _method(_function, swapped=True))
+KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def standardize_shape(shape: Any) -> tuple:
+    """A shape as a tuple of non-negative ints and `None`.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if shape is None:
+        raise ValueError("A shape must be given; received None.")
+    if isinstance(shape, int):
+        shape = (shape,)
+    sizes = []
+    for size in shape:
+        if size is not None:
+            try:
+                size = size.__index__()
+            except AttributeError:
+                raise ValueError(f"A shape holds integers and None; received {size!r} in {shape!r}.") from None
+            if size < 0:
+                raise ValueError(f"A shape's sizes can't be negative; received {shape!r}.")
+        sizes.append(size)
+    return tuple(sizes)
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether `x` is a symbolic tensor.
+
+    Raises:
+        ValueError: `x` is nothing tensor-like at all.
+    """
+    return isinstance(x, KerasTensor)
+
+
+def any_symbolic(args: tuple, kwargs: dict | None = None) -> bool:
+    """Whether a KerasTensor is among the arguments, however deep."""
+    for value in args:
+        if isinstance(value, KerasTensor):
+            return True
+        if isinstance(value, (list, tuple)) and any_symbolic(tuple(value)):
+            return True
+        if isinstance(value, dict) and any_symbolic(tuple(value.values())):
+            return True
+    return bool(kwargs) and any_symbolic(tuple(kwargs.values()))

@@ -1,0 +1,32 @@
+"""The vocabulary of annotations: names for the kinds of values that Keras's functions take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar, Union
+
+import numpy as np
+import torch
+
+T = TypeVar("T")
+
+# Sizes of axes; `None` stands for a size that is not known yet.
+Shape: TypeAlias = Sequence[int | None]
+
+# Whatever `ops.convert_to_tensor` takes.
+ArrayLike: TypeAlias = Union[torch.Tensor, np.ndarray, Sequence, float, int, bool]
+
+# A value of one kind, or lists, tuples and dicts of them, however deep.
+Nest: TypeAlias = Union[T, Sequence["Nest[T]"], Mapping[str, "Nest[T]"]]
+
+# A name such as "float32", or one of torch's types.
+DTypeLike: TypeAlias = Union[str, torch.dtype]
+
+# A name such as "cuda:0", or one of torch's devices.
+DeviceLike: TypeAlias = Union[str, torch.device]
+
+# The JSON-ready description of an object, as `get_config()` gives it.
+Config: TypeAlias = dict[str, object]
+
+# What `regularizers.get`, `activations.get` and the like take: a name, a config, or the thing itself.
+Identifier: TypeAlias = Union[str, Config, Callable]

@@ -1,0 +1,102 @@
+"""Draws by a seed. In a graph that `torch.compile` makes, which can hold no generator, a draw is one operator.
+
+The operator makes its generator when it runs, so compiled code draws the numbers of eager code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.variables.seeds import SeedGenerator, draw_seed, torch_generator
+
+# What each draw calls: (generator, shape, numbers, tensors, type and device) -> tensor.
+_DRAWS: dict[str, Callable[..., Tensor]] = {
+    "normal": lambda g, shape, of, _, where: torch.normal(of[0], of[1], shape, generator=g, **where),
+    "normals": lambda g, shape, of, _, where: torch.stack(
+        [torch.normal(of[0], of[1], shape[1:], generator=g, **where) for _ in range(shape[0])]
+    ),
+    "uniform": lambda g, shape, _, __, where: torch.rand(shape, generator=g, **where),
+    "randint": lambda g, shape, ends, _, where: torch.randint(int(ends[0]), int(ends[1]), shape, generator=g, **where),
+    "bernoulli": lambda g, _, __, chances, ___: torch.bernoulli(*chances, generator=g),
+    "categorical": lambda g, shape, _, chances, __: torch.multinomial(chances[0], shape[-1], True, generator=g),
+    "gamma": lambda g, _, __, alpha, ___: torch._standard_gamma(*alpha, generator=g),
+    "dirichlet": lambda g, _, __, alphas, ___: torch._sample_dirichlet(*alphas, generator=g),
+    "binomial": lambda g, _, __, of, ___: torch.binomial(*of, generator=g),
+}
+
+
+OF_TORCH = object()
+"""In the place of a seed: torch's own generator, which compiled code draws from in its own way."""
+
+
+def drawn(
+    kind: str,
+    seed: Any,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device,
+    numbers: Sequence[float] = (),
+    tensors: Sequence[Tensor] = (),
+) -> Tensor:
+    """Random values of `shape`, by an integer, a `SeedGenerator`, (for `None`) the global one, or `OF_TORCH`.
+
+    Args:
+        kind: of `_DRAWS`; `"normals"` are as many draws, one after the other, as the first axis is long.
+        numbers, tensors: the distribution's parameters.
+    """
+    if seed is OF_TORCH or not torch.compiler.is_compiling():
+        generator = None if seed is OF_TORCH else torch_generator(seed, device)
+        return _DRAWS[kind](generator, shape, numbers, tensors, {"dtype": dtype, "device": device})
+    floats = [float(number) for number in numbers]
+    return torch.ops.torchkeras.draw(_seed_in_graph(seed), kind, shape, floats, tensors, dtype, device)
+
+
+def truncated(
+    seed: Any, shape: Sequence[int], dtype: torch.dtype, device: torch.device, mean: float, stddev: float
+) -> Tensor:
+    """Of four standard normal draws the first within two deviations (without one, the very first), as in Keras."""
+    values = drawn("normal", seed, (*shape, 4), dtype, device, (0.0, 1.0))
+    inside = (values > -2) & (values < 2)
+    first = inside.max(-1, keepdim=True)[1]
+    return values.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
+
+
+def _seed_in_graph(seed: Any) -> Tensor:
+    if seed is None:
+        return torch.ops.torchkeras.next_global_seed()
+    if isinstance(seed, SeedGenerator):  # in another type: the operator must not see the variable itself
+        return draw_seed(seed).long()
+    return torch.tensor([int(seed), 0], device="cpu")
+
+
+@torch.library.custom_op("torchkeras::draw", mutates_args=())
+def _draw(
+    seed: Tensor,
+    kind: str,
+    shape: Sequence[int],
+    numbers: Sequence[float],
+    tensors: Sequence[Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    return drawn(kind, sum(seed.tolist()), shape, dtype, device, numbers, tensors)
+
+
+@_draw.register_fake
+def _(seed: Tensor, kind: str, shape: Sequence[int], numbers: Any, tensors: Any, dtype: Any, device: Any) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=device)
+
+
+# Not a function of its arguments: no two calls may become one.
+@torch.library.custom_op("torchkeras::next_global_seed", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def _next_global_seed() -> Tensor:
+    return draw_seed(None)
+
+
+@_next_global_seed.register_fake
+def _() -> Tensor:
+    return torch.empty(2, dtype=torch.int32, device="cpu")

@@ -1,0 +1,403 @@
+"""A weight is a tensor: a trainable one an `nn.Parameter`, the others buffers, both with Keras's methods."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch._functorch.config as functorch
+from torch import nn
+from torch.compiler import is_dynamo_compiling
+
+from torchkeras.core import naming, registry
+from torchkeras.core.state import state
+from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
+from torchkeras.core.tensors.devices import current_device, with_values
+from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
+
+_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+
+
+class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc]
+    """A tensor that keeps a value between calls (Keras's `Variable`).
+
+    Torch functions take it as it is, and its `dtype` and `shape` are torch's.
+
+    Args:
+        initializer: the value, or a callable `(shape, dtype)`, or the name of an initializer.
+        shape: needed with a callable or a name.
+        dtype: of the value; default: of the given array, else `floatx()`.
+        trainable: a parameter that gradients reach, or a buffer.
+        autocast: whether a mixed-precision layer may cast it when it reads it.
+        aggregation: how replicas' values are put together: `"none"`, `"mean"`, `"sum"`, `"only_first_replica"`.
+        name: without slashes; default: numbered.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    def __new__(
+        cls,
+        initializer: Any,
+        shape: tuple | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+        **options: Any,
+    ) -> Variable:
+        name = naming.check_name(name or naming.auto_name("Variable"))
+        if aggregation not in _AGGREGATIONS:
+            raise ValueError(f"aggregation must be one of {_AGGREGATIONS}; received {aggregation!r}.")
+        value = _initial_value(initializer, shape, dtype)
+        trainable = bool(trainable)
+        variable = as_variable(value, trainable)
+        scope = naming.current_path()
+        variable._info = VariableInfo(
+            name=name,
+            path=f"{scope}/{name}" if scope else name,
+            trainable=trainable,
+            autocast=autocast,
+            aggregation=aggregation or "none",
+            initializer=initializer if callable(initializer) else None,
+        )
+        return variable
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: tuple | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+        **options: Any,
+    ) -> None:
+        """A tensor is made in `__new__`; here is nothing left to do."""
+
+    # -- values
+
+    @property
+    def value(self) -> Any:
+        """The value: the variable itself, or what an open `StatelessScope` says in its place."""
+        scope = state.stateless
+        if scope is not None:
+            return scope.current_value(self)
+        return self
+
+    def assign(self, value: Any) -> Any:
+        """Put a new value of the same shape in place.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        if not isinstance(value, torch.Tensor) or value.dtype != self.dtype or value.device != self.device:
+            value = convert_to_tensor(value, dtype=self.dtype, device=self.device)
+        if value.shape != self.shape:
+            raise ValueError(
+                f"The value assigned must have the variable's shape; variable {self.path!r} has "
+                f"{tuple(self.shape)}, received {tuple(value.shape)}."
+            )
+        scope = state.stateless
+        if scope is not None:
+            scope.add_update((self, value))
+            return value
+        with torch.no_grad():
+            if is_dynamo_compiling():  # Dynamo takes what was changed in place for a plain tensor, without this method
+                self.detach().copy_(value)
+            else:
+                self.copy_(value)
+        return self
+
+    def assign_add(self, value: Any) -> Any:
+        """Add to the value in place."""
+        return self.assign(torch.add(self.value, convert_to_tensor(value, dtype=self.dtype, device=self.device)))
+
+    def assign_sub(self, value: Any) -> Any:
+        """Subtract from the value in place."""
+        return self.assign(torch.sub(self.value, convert_to_tensor(value, dtype=self.dtype, device=self.device)))
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:  # type: ignore[override]
+        """A copy of the value as a NumPy array, wherever it lies and whether or not it takes gradients."""
+        return np.array(convert_to_numpy(self.value))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    # -- facts
+
+    @property
+    def info(self) -> VariableInfo:
+        """What is known of the variable beside its value."""
+        info = self.__dict__.get("_info")
+        if info is None:
+            info = self._info = VariableInfo(name="variable", path="variable", trainable=self.requires_grad)
+        return info
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.info.name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self.info.name = value
+
+    @property
+    def path(self) -> str:
+        """The name behind the names of the layers that hold the variable, joined by slashes."""
+        return self.info.path
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes it. Setting it sets `requires_grad`."""
+        return self.info.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.info.trainable = bool(value)
+        if self.is_floating_point() or self.is_complex():
+            self.requires_grad_(bool(value) and isinstance(self, TrainableVariable))
+
+    @property
+    def autocast(self) -> bool:
+        return self.info.autocast
+
+    @property
+    def aggregation(self) -> str:
+        return self.info.aggregation
+
+    @property
+    def initializer(self) -> Any:
+        return self.info.initializer
+
+    @property
+    def regularizer(self) -> Any:
+        return self.info.regularizer
+
+    @regularizer.setter
+    def regularizer(self, value: Any) -> None:
+        self.info.regularizer = value
+
+    @property
+    def constraint(self) -> Any:
+        return self.info.constraint
+
+    @constraint.setter
+    def constraint(self, value: Any) -> None:
+        self.info.constraint = value
+
+    @property
+    def overwrite_with_gradient(self) -> bool:
+        return self.info.overwrite_with_gradient
+
+    @overwrite_with_gradient.setter
+    def overwrite_with_gradient(self, value: bool) -> None:
+        self.info.overwrite_with_gradient = bool(value)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        dtype = standardize_dtype(self.dtype)
+        head = f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype}"
+        if self.device.type == "meta":
+            return f"{head}, device=meta>"
+        return f"{head}, value={np.array2string(convert_to_numpy(self), threshold=20)}>"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.dim() == 0 else super().__format__(spec)
+
+    def __deepcopy__(self, memo: dict) -> Variable:
+        if id(self) not in memo:
+            other = as_variable(
+                self.detach().clone(memory_format=torch.preserve_format), isinstance(self, nn.Parameter)
+            )
+            other.requires_grad_(self.requires_grad)
+            other.__dict__.update(copy.deepcopy(self.__dict__, memo))
+            if self.grad is not None:
+                other.grad = copy.deepcopy(self.grad, memo)
+            memo[id(self)] = other
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        plain = self.detach().as_subclass(torch.Tensor)
+        return _restore, (plain, isinstance(self, nn.Parameter), self.requires_grad, self.__dict__)
+
+
+class TrainableVariable(Variable, nn.Parameter):
+    """A variable that is an `nn.Parameter`."""
+
+
+class BufferVariable(Variable):
+    """A variable that no gradient reaches: a buffer."""
+
+
+# In its first run a compiled graph is watched for custom operators that return their inputs, by what (in torch 2.13)
+# runs no operator at all on a subclass of Tensor that is no Parameter, such as this one.
+if hasattr(functorch, "check_custom_op_aliasing"):
+    functorch.check_custom_op_aliasing = False
+
+
+class VariableInfo:
+    """What is known of a variable beside its value; a layer keeps it, so it outlives the tensor object."""
+
+    __slots__ = (
+        "name",
+        "path",
+        "trainable",
+        "autocast",
+        "aggregation",
+        "initializer",
+        "regularizer",
+        "constraint",
+        "overwrite_with_gradient",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        initializer: Callable | None = None,
+    ) -> None:
+        self.name = name
+        self.path = path
+        self.trainable = trainable
+        self.autocast = autocast
+        self.aggregation = aggregation
+        self.initializer = initializer
+        self.regularizer: Any = None
+        self.constraint: Any = None
+        self.overwrite_with_gradient = False
+
+    def __getstate__(self) -> dict:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __setstate__(self, values: dict) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+def as_variable(tensor: torch.Tensor, parameter: bool, info: VariableInfo | None = None) -> Variable:
+    """The same storage as a variable: a parameter or a buffer."""
+    if parameter:
+        grads = tensor.is_floating_point() or tensor.is_complex()
+        variable = torch.Tensor._make_subclass(TrainableVariable, tensor.detach(), grads)
+    else:
+        variable = torch.Tensor._make_subclass(BufferVariable, tensor.detach(), False)
+    if info is not None:
+        variable._info = info
+    return variable
+
+
+def _restore(tensor: torch.Tensor, parameter: bool, requires_grad: bool, attributes: dict) -> Variable:
+    variable = as_variable(tensor, parameter)
+    variable.requires_grad_(requires_grad)
+    variable.__dict__.update(attributes)
+    return variable
+
+
+def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
+    if state.symbolic:
+        with with_values():
+            return _initial_value(initializer, shape, dtype)
+    if isinstance(initializer, str):
+        found = registry.lookup("keras.initializers", initializer)
+        if found is None:
+            raise ValueError(f"initializer must name an initializer; received {initializer!r}.")
+        initializer = found() if isinstance(found, type) else found
+    if not callable(initializer) or isinstance(initializer, torch.Tensor):
+        value = convert_to_tensor(initializer, dtype=dtype, device=_place(initializer))
+        if shape is not None and tuple(value.shape) != tuple(shape):
+            raise ValueError(f"The initial value must have shape {tuple(shape)}; received {tuple(value.shape)}.")
+        return value.detach().clone()
+    if shape is None:
+        raise ValueError(f"A variable made by a callable needs a shape; received initializer={initializer!r}.")
+    shape = tuple(int(size) for size in shape)
+    place = current_device()
+    with torch.device(place):
+        value = initializer(shape, dtype=standardize_dtype(dtype))
+    value = convert_to_tensor(value, dtype=torch_dtype(dtype or standardize_dtype(None)), device=place)
+    if tuple(value.shape) != shape:
+        raise ValueError(f"The initializer must return shape {shape}; {initializer!r} returned {tuple(value.shape)}.")
+    # An initializer may hand out a tensor that somebody else holds.
+    return value.detach().clone() if isinstance(value, Variable) or not value.is_contiguous() else value.detach()
+
+
+def _place(value: Any) -> torch.device:
+    return value.device if isinstance(value, torch.Tensor) else current_device()
+
+
+class StatelessScope:
+    """Inside, variables read from `state_mapping` and assignments are noted instead of made (Keras's name).
+
+    Args:
+        state_mapping: pairs `(variable, value)`.
+    """
+
+    # Whether losses added inside were added before: set where a call is run again.
+    drops_losses = False
+
+    def __init__(
+        self,
+        state_mapping: Any = None,
+        collect_losses: bool = False,
+        initialize_variables: bool = True,
+    ) -> None:
+        self.collect_losses = collect_losses
+        self.losses: list = []
+        self._values: dict[int, tuple[Variable, Any]] = {}
+        self._outer: Any = None
+        for variable, value in state_mapping or ():
+            if not isinstance(variable, Variable):
+                raise ValueError(f"all keys in argument `mapping` must be Variable objects; received {variable!r}.")
+            if value is not None:
+                value = convert_to_tensor(value, dtype=variable.dtype)
+                if value.shape != variable.shape:
+                    raise ValueError(
+                        f"all values in argument `mapping` must be tensors with the shape of their variable; "
+                        f"{variable.path!r} has {tuple(variable.shape)}, received {tuple(value.shape)}."
+                    )
+            self._values[id(variable)] = (variable, value)
+
+    def __enter__(self) -> StatelessScope:
+        self._outer = state.set("stateless", self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        state.set("stateless", self._outer)
+
+    def add_loss(self, loss: Any) -> None:
+        self.losses.append(loss)
+
+    def add_update(self, update: tuple) -> None:
+        """Note a pair `(variable, new value)`."""
+        variable, value = update
+        self._values[id(variable)] = (variable, value)
+
+    def get_current_value(self, variable: Variable) -> Any:
+        """The noted value, or `None` where nothing is noted of the variable."""
+        return self._values.get(id(variable), (None, None))[1]
+
+    def current_value(self, variable: Variable) -> Any:
+        """The noted value, or else the variable itself."""
+        value = self.get_current_value(variable)
+        return variable if value is None else value
+
+
+def in_stateless_scope() -> bool:
+    """Whether a `StatelessScope` is open."""
+    return state.stateless is not None
+
+
+def get_stateless_scope() -> StatelessScope | None:
+    """The innermost open `StatelessScope`."""
+    return state.stateless

@@ -1,0 +1,205 @@
+"""Sums and means of values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.masks import get_mask
+from torchkeras.distributed import rank_share as share
+from torchkeras.losses.fused import find_batch_mean
+from torchkeras.losses.reduction import apply_mask, divide_no_nan
+from torchkeras.losses.shapes import match_ranks
+from torchkeras.losses.sparse import sparse_categorical_crossentropy
+from torchkeras.metrics.matches import find_matches
+from torchkeras.metrics.metric import Metric, accumulate
+
+
+def _weigh(
+    values: torch.Tensor, weight: torch.Tensor, reduce: Callable[..., torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and weights of one shape: values are reduced over the axes that the weights do not have.
+
+    Raises:
+        ValueError: the shapes do not go together.
+    """
+    given = values.shape
+    values, weight = match_ranks(values, weight)
+    if values.dim() > weight.dim():
+        values = reduce(values, dim=tuple(range(weight.dim(), values.dim())))
+    try:
+        return values, weight.broadcast_to(values.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"sample_weight must broadcast to the values, or to their leading axes; received values of shape "
+            f"{tuple(given)} and sample_weight of shape {tuple(weight.shape)}."
+        ) from None
+
+
+class Sum(Metric):
+    """The (weighted) sum of all values."""
+
+    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), None, self.dtype, name="total")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values, each times its weight."""
+        mask = get_mask(values)
+        values = self._as_batch(values, self._torch_dtype)
+        if not self._follow(values):
+            return
+        if sample_weight is not None:
+            weight = convert_to_tensor(sample_weight, self._torch_dtype, values.device)
+            values, weight = _weigh(values, apply_mask(weight, mask, self._torch_dtype, "sum"), torch.sum)
+            values = values * weight
+        accumulate(self.total, values.sum())
+
+    def result(self) -> torch.Tensor:
+        return self.total.value.clone()
+
+
+class Mean(Metric):
+    """The (weighted) mean of all values: the first axis counts samples, the others are averaged."""
+
+    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.total = self.add_variable((), None, self.dtype, name="total")
+        self.count = self.add_variable((), None, self.dtype, name="count")
+        # Adding n times this tensor is twice as fast as adding the number n.
+        self._one = torch.ones((), dtype=self._torch_dtype, device=self.count.device)
+
+    def to(self, device: Any) -> Self:
+        super().to(device)
+        self._one = self._one.to(device)
+        return self
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values.
+
+        Args:
+            sample_weight: of the values, or of their leading axes.
+
+        Raises:
+            ValueError: values and weights have shapes that do not go together.
+        """
+        mask = None if sample_weight is None else get_mask(values)
+        values = self._as_batch(values)
+        if not self._follow(values):
+            return
+        if sample_weight is None:
+            self._add_unweighted(values)
+        elif values.dim() == 0 and mask is None and isinstance(sample_weight, (int, float)):
+            accumulate(self.total, values, sample_weight)
+            accumulate(self.count, self._one, sample_weight)
+        else:
+            self._add_weighted(values, sample_weight, mask)
+
+    def _add_unweighted(self, values: torch.Tensor) -> None:
+        if values.dim() == 0:  # a number for the batch, of which there may be a share here
+            part = share.part()
+            accumulate(self.total, values, part)
+            accumulate(self.count, self._one, part)
+            return
+        inner = math.prod(values.shape[1:])
+        if values.shape[0] == 0 or inner == 0:
+            return
+        accumulate(self.total, values.sum(dtype=self._torch_dtype), 1 if inner == 1 else 1.0 / inner)
+        accumulate(self.count, self._one, values.shape[0])
+
+    def _add_weighted(self, values: torch.Tensor, sample_weight: Any, mask: torch.Tensor | None) -> None:
+        dtype = self._torch_dtype
+        weight = convert_to_tensor(sample_weight, dtype, values.device)
+        values, weight = _weigh(values.to(dtype), apply_mask(weight, mask, dtype, "sum"), torch.mean)
+        inner = math.prod(values.shape[1:])
+        if inner == 0:
+            return
+        accumulate(self.total, (values * weight).sum(), 1 if inner == 1 else 1.0 / inner)
+        accumulate(self.count, weight.sum(), 1 if inner == 1 else 1.0 / inner)
+
+    def _add_mean(self, mean: torch.Tensor, samples: int) -> None:
+        """Add `samples` values whose mean is known."""
+        accumulate(self.total, mean, samples)
+        accumulate(self.count, self._one, samples)
+
+    def result(self) -> torch.Tensor:
+        return divide_no_nan(self.total.value, self.count.value)
+
+
+class MeanMetricWrapper(Mean):
+    """The mean of a function of targets and predictions.
+
+    Args:
+        fn: takes `y_true`, `y_pred` and the further keyword arguments; returns a value per sample.
+    """
+
+    def __init__(self, fn: Callable, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self._fn = fn
+        self._fn_kwargs = kwargs
+        self._raw_fn = find_matches(fn) or fn
+        self._batch_mean = find_batch_mean(fn) if kwargs.get("axis", -1) == -1 else None
+        self._keeps_integers = fn is sparse_categorical_crossentropy
+        if self._direction is None and getattr(fn, "__module__", "").startswith(_LOSSES):
+            self._direction = "down"
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch. A mask on `y_pred` leaves its entries out.
+
+        Raises:
+            ValueError: the shapes do not go together.
+        """
+        mask = get_mask(y_pred)
+        if isinstance(y_pred, torch.Tensor):
+            if y_pred.requires_grad:
+                y_pred = y_pred.detach()
+            if self._batch_mean is not None and sample_weight is None and mask is None:
+                if isinstance(y_true, torch.Tensor) and self._add_batch_mean(y_true, y_pred):
+                    return
+        values = self._raw_fn(y_true, y_pred, **self._fn_kwargs)
+        if mask is not None:
+            if sample_weight is not None:
+                sample_weight = convert_to_tensor(sample_weight, self._torch_dtype, mask.device)
+            sample_weight = apply_mask(sample_weight, mask, self._torch_dtype, "sum")
+        super().update_state(values, sample_weight)
+
+    def _add_batch_mean(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> bool:
+        """Add the batch in few kernels, where its mean can be had in one."""
+        if y_pred.dtype != self._torch_dtype or y_pred.numel() == 0 or not self._follow(y_pred):
+            return False
+        if not self._keeps_integers and y_true.dtype != y_pred.dtype:
+            y_true = y_true.to(y_pred.dtype)
+        y_true, y_pred = match_ranks(y_true, y_pred)
+        mean = self._batch_mean(y_true, y_pred, **self._fn_kwargs)
+        if mean is None:
+            return False
+        self._add_mean(mean, y_pred.shape[0] if y_pred.dim() > 1 else 1)
+        return True
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "fn": serialize_keras_object(self._fn),
+            **serialize_keras_object(self._fn_kwargs),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**(deserialize_keras_object(config) if "fn" in config else config))
+
+
+_LOSSES = "torchkeras.losses."
+
+
+class FunctionMetric(MeanMetricWrapper):
+    """Base of the public means, whose classes fix the function: the config holds its arguments only."""
+
+    keras_module = None
+
+    def get_config(self) -> dict[str, Any]:
+        return Metric.get_config(self)

@@ -1,0 +1,97 @@
+"""Patches and blocks of images put elsewhere."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from torchkeras.core.operations.op import op
+from torchkeras.ops.nn.windows import standardize_data_format
+
+op = functools.partial(op, file_module="keras.src.ops.nn")
+
+
+@op
+def unfold(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """The patches of `(N, C, H, W)` as columns: `(N, C * kernel height * kernel width, patches)`."""
+    _check_rank(x, 4)
+    return F.unfold(x, kernel_size, dilation, padding, stride)
+
+
+@op
+def fold(
+    x: Tensor,
+    output_size: int | Sequence[int],
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """Columns `(N, C * kernel height * kernel width, patches)` as images `(N, C, *output_size)`; overlaps add up."""
+    _check_rank(x, 3)
+    return F.fold(x, output_size, kernel_size, dilation, padding, stride)
+
+
+@op
+def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Each block of an image as one pixel: `(N, H / block, W / block, C * block**2)`.
+
+    Raises:
+        ValueError: no batch of images, or the size is no multiple of the block.
+    """
+    last = _blocks_are_of_last(x, block_size, data_format)
+    n, h, w, c = x.shape if last else (x.shape[0], *x.shape[2:], x.shape[1])
+    if h % block_size or w % block_size:
+        raise ValueError(
+            f"Height and width must be divisible by `block_size`. Received: x.shape={tuple(x.shape)}, "
+            f"block_size={block_size}"
+        )
+    rows, columns = h // block_size, w // block_size
+    if last:
+        y = x.reshape(n, rows, block_size, columns, block_size, c).permute(0, 1, 3, 2, 4, 5)
+        return y.reshape(n, rows, columns, c * block_size**2)
+    y = x.reshape(n, c, rows, block_size, columns, block_size).permute(0, 1, 3, 5, 2, 4)
+    return y.reshape(n, c * block_size**2, rows, columns)
+
+
+@op
+def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Each pixel of an image as a block: `(N, H * block, W * block, C / block**2)`.
+
+    Raises:
+        ValueError: no batch of images, or the channels are no multiple of the block's pixels.
+    """
+    last = _blocks_are_of_last(x, block_size, data_format)
+    n, h, w, c = x.shape if last else (x.shape[0], *x.shape[2:], x.shape[1])
+    if c % block_size**2:
+        raise ValueError(
+            f"The number of channels must be divisible by `block_size**2`. Received: x.shape={tuple(x.shape)}, "
+            f"block_size={block_size}"
+        )
+    left = c // block_size**2
+    if last:
+        y = x.reshape(n, h, w, block_size, block_size, left).permute(0, 1, 3, 2, 4, 5)
+        return y.reshape(n, h * block_size, w * block_size, left)
+    y = x.reshape(n, left, block_size, block_size, h, w).permute(0, 1, 4, 2, 5, 3)
+    return y.reshape(n, left, h * block_size, w * block_size)
+
+
+def _check_rank(x: Tensor, rank: int) -> None:
+    if x.dim() != rank:
+        raise ValueError(f"The input must be a {rank}D tensor. Received: x.shape={tuple(x.shape)}")
+
+
+def _blocks_are_of_last(x: Tensor, block_size: int, data_format: str) -> bool:
+    _check_rank(x, 4)
+    if block_size < 2:
+        raise ValueError(f"`block_size` must be at least 2. Received: block_size={block_size}")
+    return standardize_data_format(data_format) == "channels_last"

@@ -1,0 +1,155 @@
+"""Reductions: sums, products, extremes and truth along axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.operations.op import op
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing, positive_axis, tuple_of
+
+# Keras sums and multiplies small integers in 32 bits, where torch takes 64.
+SUMMED = {
+    torch.bool: torch.int32,
+    torch.int8: torch.int32,
+    torch.int16: torch.int32,
+    torch.int32: torch.int32,
+    torch.uint8: torch.int32,
+    torch.uint16: torch.int32,
+    torch.uint32: torch.int64,
+}
+
+
+@op
+def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The sum along `axis` (default all)."""
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    return torch.sum(x, axis, keepdim=keepdims, dtype=SUMMED.get(x.dtype))
+
+
+@op(dtype="narrow")
+def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
+    """The product along `axis` (default all)."""
+    return product(x, axis, keepdims, SUMMED.get(x.dtype) if dtype is None else torch_dtype(dtype))
+
+
+def product(x: Tensor, axis: Any, keepdims: bool, dtype: torch.dtype | None) -> Tensor:
+    """The product along axes, which torch takes one at a time."""
+    if axis is None:
+        result = torch.prod(x, dtype=dtype)
+        return result.reshape([1] * x.dim()) if keepdims else result
+    if isinstance(axis, int):
+        return torch.prod(x, axis, keepdim=keepdims, dtype=dtype)
+    x = x if dtype is None else x.to(dtype)
+    for one in sorted((positive_axis(a, x.dim()) for a in tuple_of(axis)), reverse=True):
+        x = torch.prod(x, one, keepdim=keepdims, dtype=dtype)
+    return x
+
+
+@op
+def max(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """The greatest value along `axis` (default all), `initial` at the least.
+
+    Raises:
+        ValueError: nothing to choose from, and no `initial`.
+    """
+    if not x.numel():
+        return _of_nothing(x, axis, keepdims, initial)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    result = torch.amax(x, () if axis is None else axis, keepdim=keepdims)
+    return result if initial is None else torch.maximum(result, _like(initial, result))
+
+
+@op
+def min(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    """The least value along `axis` (default all), `initial` at the most.
+
+    Raises:
+        ValueError: nothing to choose from, and no `initial`.
+    """
+    if not x.numel():
+        return _of_nothing(x, axis, keepdims, initial)
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    result = torch.amin(x, () if axis is None else axis, keepdim=keepdims)
+    return result if initial is None else torch.minimum(result, _like(initial, result))
+
+
+def _like(value: Any, x: Tensor) -> Tensor:
+    return torch.as_tensor(value, dtype=x.dtype, device=x.device)
+
+
+def _of_nothing(x: Tensor, axis: Any, keepdims: bool, initial: Any) -> Tensor:
+    x, axis, keepdims = over(x, axis, keepdims)
+    result = torch.sum(x, axis, keepdim=keepdims).to(x.dtype)  # of the right shape; its values are zeros
+    if initial is None and result.numel():
+        raise ValueError(f"An extreme needs at least one value, or `initial`; received the shape {tuple(x.shape)}.")
+    return result if initial is None else result + _like(initial, result)
+
+
+@op
+def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The greatest value along `axis` (default all)."""
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    return torch.amax(x, () if axis is None else axis, keepdim=keepdims)
+
+
+@op
+def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The least value along `axis` (default all)."""
+    if axis in NO_AXES:
+        x, axis, keepdims = over_nothing(x)
+    return torch.amin(x, () if axis is None else axis, keepdim=keepdims)
+
+
+@op
+def ptp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """The greatest value less the least, along `axis` (default all)."""
+    x, axis, keepdims = over(x, axis, keepdims)
+    return torch.amax(x, axis, keepdim=keepdims) - torch.amin(x, axis, keepdim=keepdims)
+
+
+@op
+def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the greatest value along `axis` (default: of the flattened tensor), int32."""
+    x = x.byte() if x.dtype is torch.bool else x
+    return torch.argmax(x, axis, keepdim=keepdims).to(torch.int32)
+
+
+@op
+def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the least value along `axis` (default: of the flattened tensor), int32."""
+    x = x.byte() if x.dtype is torch.bool else x
+    return torch.argmin(x, axis, keepdim=keepdims).to(torch.int32)
+
+
+@op
+def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether any value along `axis` is true (not 0)."""
+    x = x.bool() if x.dtype is torch.uint8 else x  # of which torch's answer would be uint8
+    if axis is None and not keepdims:
+        return torch.any(x)
+    return torch.any(*over(x, axis, keepdims))
+
+
+@op
+def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Whether all values along `axis` are true (not 0)."""
+    x = x.bool() if x.dtype is torch.uint8 else x  # of which torch's answer would be uint8
+    if axis is None and not keepdims:
+        return torch.all(x)
+    return torch.all(*over(x, axis, keepdims))
+
+
+@op
+def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
+    """How many values along `axis` are not 0, int32."""
+    if axis is not None:
+        x, axis, _ = over(x, axis, False)
+    return torch.count_nonzero(x, axis).to(torch.int32)

@@ -1,0 +1,35 @@
+"""Steps that count or not as a flag on the device says: always made, and taken back without anybody waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from torchkeras.optimizers.parameter_group import local
+
+
+class Undo:
+    """The values that tensors have now, to be put back.
+
+    Tensors of one device and type lie in one buffer, so that keeping and putting back are a few kernels for all.
+    """
+
+    def __init__(self, tensors: Iterable[Any]) -> None:
+        groups: dict[Any, list[torch.Tensor]] = {}
+        for tensor in map(local, tensors):
+            groups.setdefault((tensor.device, tensor.dtype), []).append(tensor)
+        self._groups = list(groups.values())
+        self._before = [_flat(group) for group in self._groups]
+
+    def unless(self, done: torch.Tensor) -> None:
+        """Put the values back where the flag, a boolean without dimensions, is false."""
+        for group, before in zip(self._groups, self._before):
+            values = torch.where(done.to(before.device), _flat(group), before)
+            parts = values.split([tensor.numel() for tensor in group])
+            torch._foreach_copy_(group, [part.view(tensor.shape) for part, tensor in zip(parts, group)])
+
+
+def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])

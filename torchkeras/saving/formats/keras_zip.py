@@ -1,0 +1,300 @@
+"""`.keras`: a zip archive of the config, the weights, and what layers keep in files of their own."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import stat
+import struct
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from torchkeras.saving.formats.weights_h5 import WeightsReader, WeightsWriter
+from torchkeras.saving.json import build, to_json
+from torchkeras.saving.safety import checksum
+from torchkeras.saving.safety.atomic import OutputFile
+from torchkeras.saving.safety.budget import MIB, BadFileError, Budget, parse_json
+from torchkeras.saving.state import describe, load_state, save_state
+from torchkeras.saving.walk import saveables
+from torchkeras.version import __version__
+
+KERAS_VERSION = "3.15.1"  # whose format this is
+CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
+
+
+# ---------------------------------------------------------------------------- writing
+
+
+def write_archive(model: Any, file: OutputFile, scratch_folder: Any = None) -> None:
+    """Write a whole model into an empty file.
+
+    Args:
+        scratch_folder: where the weights are put together first.
+    """
+    with zipfile.ZipFile(file, "w") as archive:  # type: ignore[call-overload]
+        archive.writestr(METADATA, json.dumps(metadata() | {"checksum": "the archive's comment"}))
+        archive.writestr(CONFIG, to_json(model))
+        with tempfile.TemporaryFile(dir=scratch_folder, buffering=0) as raw:
+            scratch = OutputFile(raw, file.target)
+            with WeightsWriter(scratch) as writer:
+                save_state(model, writer)
+            raw.seek(0)
+            with archive.open(WEIGHTS, "w", force_zip64=True) as member:
+                shutil.copyfileobj(raw, member, MIB)
+        with assets_of(model) as folder:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    archive.write(path, f"{ASSETS}/{path.relative_to(folder).as_posix()}")
+        archive.comment = checksum.PLACEHOLDER
+    file.check()
+    checksum.seal(file, at_end=True)
+
+
+def metadata() -> dict[str, str]:
+    now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    return {"keras_version": KERAS_VERSION, "date_saved": now, "torchkeras_version": __version__}
+
+
+@contextmanager
+def assets_of(model: Any) -> Iterator[Path]:
+    """A temporary folder with what the model's layers save in files."""
+    with tempfile.TemporaryDirectory(prefix="torchkeras-") as name:
+        folder = Path(name)
+        for path, obj in saveables(model):
+            if hasattr(obj, "save_assets"):
+                own = folder / path
+                own.mkdir(parents=True, exist_ok=True)
+                obj.save_assets(str(own))
+        yield folder
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+class Archive:
+    """A `.keras` file that is looked through before anything of it is used.
+
+    Args:
+        file: open for reading.
+        name: for messages.
+
+    Raises:
+        BadFileError: it is no zip archive, truncated, corrupt, or its members are not what a model's can be.
+    """
+
+    def __init__(self, file: Any, name: str) -> None:
+        self.name, self._file = name, file
+        self.size = file.seek(0, 2)
+        self.budget = Budget(self.size, name)
+        self.sealed = checksum.check(file, name, at_end=True)
+        self._zip = self._open()
+        self._members = self._checked_members()
+
+    def _open(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self._file, "r")
+        except Exception as error:  # struct.error and others, of damaged directories
+            self._file.seek(0)
+            head = self._file.read(4)
+            if head == b"PK\x03\x04":
+                what = "is truncated or corrupt: the directory at the end of the archive is missing or damaged"
+            elif len(head) < 4:
+                what = f"is truncated: only {self.size} bytes of it are left"
+            else:
+                what = f"is no `.keras` file: it is no zip archive (it starts with {head!r})"
+            raise BadFileError(f"{self.name} {what} ({error}).") from error
+
+    def _checked_members(self) -> dict[str, zipfile.ZipInfo]:
+        members: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            problem = _problem_of(info)
+            if problem is None and info.filename in members:
+                problem = "is there twice"
+            if problem:
+                raise BadFileError(f"{self.name} is corrupt or not a model: its member {info.filename!r} {problem}.")
+            members[info.filename] = info
+            if info.compress_type != zipfile.ZIP_STORED:
+                self.budget.spend(info.file_size, f"member {info.filename!r}")
+        stored = sum(info.file_size for info in members.values() if info.compress_type == zipfile.ZIP_STORED)
+        if stored > self.size:
+            raise BadFileError(f"{self.name} is corrupt: its members claim more bytes than it has.")
+        return members
+
+    def names(self) -> list[str]:
+        return list(self._members)
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """A member's bytes."""
+        info = self._member(name)
+        if limit is not None and info.file_size > limit:
+            raise BadFileError(
+                f"{self.name}: member {name!r} is larger than a model's can be ({info.file_size} bytes)."
+            )
+        with self._reading(name), self._zip.open(info) as member:
+            return member.read()
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        if name not in self._members:
+            raise BadFileError(
+                f"{self.name} holds no model: the archive has no {name!r}. It has {sorted(self._members)[:10]}."
+            )
+        return self._members[name]
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except BadFileError:
+            raise
+        except Exception as error:  # BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, ...
+            raise BadFileError(
+                f"{self.name} is corrupt or truncated: member {name!r} can't be read ({error})."
+            ) from error
+
+    def config(self) -> Any:
+        """The model's description."""
+        # A text as long as the file is as it was written; more than that must be small.
+        limit = 8 * MIB + self.size
+        return parse_json(self.read(CONFIG, limit), f"{self.name}: {CONFIG}")
+
+    def check_metadata(self) -> None:
+        """Refuse an archive of ours whose checksum got lost."""
+        if METADATA in self._members and not self.sealed:
+            found = parse_json(self.read(METADATA, MIB), f"{self.name}: {METADATA}")
+            if isinstance(found, dict) and "checksum" in found:
+                raise BadFileError(f"{self.name} is truncated or corrupt: the checksum at its end is unreadable.")
+
+    @contextmanager
+    def weights(self) -> Iterator[WeightsReader]:
+        """The member with the weights."""
+        name = f"{self.name}: {WEIGHTS}"
+        info = self._member(WEIGHTS)
+        with tempfile.TemporaryFile() as scratch:
+            file: Any = scratch
+            with self._reading(WEIGHTS):
+                stored = info.compress_type == zipfile.ZIP_STORED
+                if stored:
+                    file = Window(self._file, self._data_offset(info), info.file_size)
+                if not (stored and self.sealed):
+                    with self._zip.open(info) as member:  # to the end, where the member's CRC is checked
+                        for data in iter(lambda: member.read(MIB), b""):
+                            if not stored:
+                                scratch.write(data)
+            with WeightsReader(file, name, self.budget) as reader:
+                yield reader
+
+    def _data_offset(self, info: zipfile.ZipInfo) -> int:
+        self._file.seek(info.header_offset + 26)
+        lengths = struct.unpack("<HH", self._file.read(4))
+        return info.header_offset + 30 + sum(lengths)
+
+    @contextmanager
+    def assets(self) -> Iterator[Path | None]:
+        """A private temporary folder with the members under `assets/`; `None` where there are none."""
+        names = [name for name in self._members if name.startswith(f"{ASSETS}/") and not name.endswith("/")]
+        if not names:
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="torchkeras-") as folder:
+            for name in names:
+                place = Path(folder, *PurePosixPath(name).parts[1:])
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with self._reading(name), self._zip.open(self._members[name]) as member, open(place, "xb") as out:
+                    shutil.copyfileobj(member, out, MIB)
+            yield Path(folder)
+
+
+def _problem_of(info: zipfile.ZipInfo) -> str | None:
+    name = info.filename
+    parts = name.rstrip("/").split("/")
+    if "\\" in name or "\0" in name or ":" in parts[0] or any(part in ("", ".", "..") for part in parts):
+        return "would lie outside the archive's own folder"
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link or a device"
+    if info.flag_bits & 1:
+        return "is encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is packed by a method that models do not use"
+    return None
+
+
+class Window:
+    """A part of a file, as a file for reading."""
+
+    def __init__(self, file: Any, start: int, size: int) -> None:
+        self._file, self._start, self._size, self._place = file, start, size, 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._place)
+        self._file.seek(self._start + self._place)
+        data = self._file.read(left if size < 0 else min(size, left))
+        self._place += len(data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        self._file.seek(self._start + self._place)
+        count = self._file.readinto(view[: max(0, min(len(view), self._size - self._place))])
+        self._place += count
+        return count
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+# ---------------------------------------------------------------------------- a model
+
+
+def read_archive(file: Any, name: str, custom_objects: Any, compile: bool, safe_mode: bool | None) -> Any:
+    """The model that a `.keras` file holds."""
+    archive = Archive(file, name)
+    archive.check_metadata()
+    config = archive.config()
+    with archive.weights() as reader, archive.assets() as folder:
+        return assemble(config, reader, folder, name, custom_objects, compile, safe_mode)
+
+
+def assemble(
+    config: Any,
+    reader: WeightsReader,
+    assets: Path | None,
+    name: str,
+    custom_objects: Any,
+    compile: bool,
+    safe_mode: bool | None,
+) -> Any:
+    """A model of the config with the reader's weights."""
+    if not compile and isinstance(config, dict):
+        config["compile_config"] = config["torch_compile_config"] = None
+    model = build(config, custom_objects, safe_mode, f"{name}: {CONFIG}", reader.total_bytes)
+    load_state(model, reader, fresh=True)
+    if assets is not None:
+        load_assets(model, assets)
+    return model
+
+
+def load_assets(model: Any, folder: Path) -> None:
+    """Hand each object that keeps files its own folder."""
+    for path, obj in saveables(model):
+        if hasattr(obj, "load_assets"):
+            own = folder / path
+            try:
+                obj.load_assets(str(own) if own.exists() else None)
+            except Exception as error:
+                raise BadFileError(f"{describe(path, obj)} could not load its files: {error}") from error

@@ -1,0 +1,335 @@
+"""`.weights.h5`: each object's weights as datasets `<path>/vars/0`, `<path>/vars/1`, ... of an HDF5 file."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from torchkeras.saving.safety import checksum
+from torchkeras.saving.safety.atomic import OutputFile
+from torchkeras.saving.safety.budget import BadFileError, Budget, readable
+
+CHECKSUM_ATTRIBUTE = "torchkeras_checksum"
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_OPAQUE_BFLOAT16 = np.dtype("V2")
+
+
+class WeightsWriter:
+    """Writes weights into a file.
+
+    Args:
+        file: empty.
+        sealed: put a checksum in.
+    """
+
+    def __init__(self, file: OutputFile, sealed: bool = False) -> None:
+        self._file = file
+        self._sealed = sealed
+        self._h5 = h5py.File(file, "w")
+        if sealed:
+            self._h5.attrs[CHECKSUM_ATTRIBUTE] = np.bytes_(checksum.PLACEHOLDER)
+
+    def entry(self, path: str, name: str | None) -> WriteEntry:
+        """Where the weights of the object at `path` go: a dict of arrays."""
+        return WriteEntry(self._h5, f"{path}/vars" if path else "vars", name)
+
+    def close(self) -> None:
+        self._h5.close()
+        self._file.check()
+        if self._sealed:
+            checksum.seal(self._file)
+
+    def __enter__(self) -> WeightsWriter:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._h5.close()
+
+
+class WriteEntry(MutableMapping):
+    """One object's weights being written; a group is made when there is something to put in it, or a name."""
+
+    def __init__(self, h5: h5py.File, path: str, name: str | None) -> None:
+        self._h5, self._path = h5, path
+        self._group: h5py.Group | None = None
+        if name is not None:
+            self._made().attrs["name"] = name
+
+    def _made(self) -> h5py.Group:
+        if self._group is None:
+            self._group = self._h5.require_group(self._path)
+        return self._group
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        array, is_bfloat16 = to_array(value)
+        if array.dtype.kind not in "fiubcV":
+            raise TypeError(f"Only numbers can be saved as weights; {self._path}/{key} is {value!r} ({array.dtype}).")
+        if is_bfloat16:
+            dataset = self._made().create_dataset(key, data=array.view(_OPAQUE_BFLOAT16))
+            dataset.attrs["dtype"] = "bfloat16"
+        else:
+            self._made()[key] = array
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self._made()[key][()]
+
+    def __delitem__(self, key: str) -> None:
+        del self._made()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group or ())
+
+    def __len__(self) -> int:
+        return len(self._group or ())
+
+
+def to_array(value: Any) -> tuple[np.ndarray, bool]:
+    """The value as an array that HDF5 can hold, and whether its two bytes a number are bfloat16's."""
+    if not isinstance(value, torch.Tensor):
+        array = np.asarray(value)
+        return (array, False) if array.dtype.name != "bfloat16" else (array.view("int16"), True)
+    if hasattr(value, "full_tensor"):  # a DTensor, of which each process has a part
+        value = value.full_tensor()
+    value = value.detach().as_subclass(torch.Tensor).cpu()
+    if value.dtype is torch.bfloat16:
+        return value.contiguous().view(torch.int16).numpy(), True
+    return value.numpy(), False
+
+
+# ---------------------------------------------------------------------------- reading
+
+
+class WeightsReader:
+    """Reads weights from a binary file object, and nothing else than that file.
+
+    The whole file is looked through at first: links out of it, storage or virtual data elsewhere, types that are no
+    numbers, and datasets that claim more than they store are refused, before any memory is taken for values.
+
+    Args:
+        file: open for reading.
+        name: for messages.
+        budget: bytes that unpacking may take.
+        verify: check the checksum, where the file has one.
+
+    Raises:
+        BadFileError: the file is no HDF5 file, truncated, corrupt or not allowed.
+    """
+
+    def __init__(self, file: Any, name: str, budget: Budget | None = None, verify: bool = True) -> None:
+        self.name = name
+        size = file.seek(0, 2)
+        self._budget = budget or Budget(size, name)
+        _check_whole(file, size, name)
+        sealed = verify and checksum.check(file, name)
+        file.seek(0)
+        try:
+            self._h5 = h5py.File(file, "r")
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise BadFileError(f"{name} is corrupt: HDF5 can't read it ({error}).") from error
+        self.total_bytes = 0
+        try:
+            self._look_through(size)
+            if verify and not sealed and CHECKSUM_ATTRIBUTE in self._h5.attrs:
+                raise BadFileError(f"{name} is corrupt: its checksum is unreadable.")
+        except BadFileError:
+            self.close()
+            raise
+        except Exception as error:  # whatever HDF5 and h5py make of damaged structures
+            self.close()
+            raise BadFileError(f"{name} is corrupt: {error}") from error
+
+    def _look_through(self, file_size: int) -> None:
+        stored = 0
+        for path, dataset in self._datasets():
+            self._check_dataset(path, dataset)
+            size = _declared_bytes(dataset)
+            self.total_bytes += size
+            if dataset.chunks is None:
+                stored += size
+            else:
+                self._budget.spend(max(size, math.prod(dataset.chunks) * dataset.dtype.itemsize), path)
+        if stored > file_size:
+            raise BadFileError(
+                f"{self.name} is corrupt: its datasets claim {readable(stored)}, the file has {readable(file_size)}."
+            )
+
+    def _datasets(self) -> Iterator[tuple[str, h5py.Dataset]]:
+        """All datasets, without ever following a link that is not a hard one."""
+        links: list[tuple[str, int]] = []
+        self._h5.id.links.visit(lambda name, info: links.append((name.decode(), info.type)), info=True)
+        for path, kind in links:
+            if kind != h5py.h5l.TYPE_HARD:
+                what = "an external link" if kind == h5py.h5l.TYPE_EXTERNAL else "a soft link"
+                raise BadFileError(f"{self.name}: {path!r} is {what}; weights must lie in the file itself.")
+        for path, _ in links:
+            found = self._h5[path]
+            if isinstance(found, h5py.Dataset):
+                yield path, found
+            elif not isinstance(found, h5py.Group):
+                raise BadFileError(f"{self.name}: {path!r} is neither a group nor a dataset.")
+
+    def _check_dataset(self, path: str, dataset: h5py.Dataset) -> None:
+        plist = dataset.id.get_create_plist()
+        head = f"{self.name}: dataset {path!r}"
+        if plist.get_external_count():
+            raise BadFileError(f"{head} keeps its data in another file; weights must lie in the file itself.")
+        if plist.get_layout() == h5py.h5d.VIRTUAL:
+            raise BadFileError(f"{head} is put together from other datasets; weights must lie in the file itself.")
+        if plist.get_nfilters():
+            filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
+            if not filters <= _SAFE_FILTERS:
+                raise BadFileError(
+                    f"{head} is packed by the filters {sorted(filters)}; only gzip and shuffle are read."
+                )
+        if dataset.shape is None or not _is_numeric(dataset):
+            raise BadFileError(f"{head} holds no numbers but {dataset.dtype}.")
+        declared, stored = _declared_bytes(dataset), dataset.id.get_storage_size()
+        if dataset.chunks is None and stored < declared:
+            raise BadFileError(
+                f"{head} claims {readable(declared)} (shape {dataset.shape}) and stores {readable(stored)}."
+            )
+
+    def entry(self, path: str) -> ReadEntry:
+        """The weights of the object at `path`; empty where the file has none."""
+        for candidate in (path, path.replace("layers", "_layer_checkpoint_dependencies")):
+            group = self._group(f"{candidate}/vars" if candidate else "vars")
+            if group is not None:
+                return ReadEntry(self, group, f"{candidate}/vars" if candidate else "vars")
+        return ReadEntry(self, None, f"{path}/vars" if path else "vars")
+
+    def has(self, path: str) -> bool:
+        return self._group(path) is not None
+
+    def _group(self, path: str) -> h5py.Group | None:
+        found = self._h5.get(path)  # safe: there are hard links only
+        return found if isinstance(found, h5py.Group) else None
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Each object's path and the name that it had when it was saved."""
+        found: list[str] = []
+        self._h5.visit(found.append)
+        for path in found:
+            if path.endswith("/vars") and isinstance(self._h5[path], h5py.Group) and "name" in self._h5[path].attrs:
+                name = self._h5[path].attrs["name"]
+                yield path.removesuffix("/vars"), name.decode() if isinstance(name, bytes) else str(name)
+
+    def close(self) -> None:
+        self._h5.close()
+
+    def __enter__(self) -> WeightsReader:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+class ReadEntry(MutableMapping):
+    """One object's weights in a file: a dict of arrays, each read when asked for."""
+
+    def __init__(self, reader: WeightsReader, group: h5py.Group | None, path: str) -> None:
+        self._reader, self._group, self.path = reader, group, path
+
+    def _dataset(self, key: str) -> h5py.Dataset:
+        found = None if self._group is None else self._group.get(key)
+        if not isinstance(found, h5py.Dataset):
+            raise KeyError(f"{self._reader.name} has no dataset {self.path}/{key}")
+        return found
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """The shape of a value; nothing is read."""
+        return tuple(self._dataset(key).shape)
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        dataset = self._dataset(key)
+        try:
+            array = dataset[()] if dataset.chunks is None else _read_chunks(dataset)
+        except BadFileError:
+            raise
+        except Exception as error:  # as above: damaged structures
+            raise BadFileError(f"{self._reader.name} is corrupt: {self.path}/{key} can't be read ({error}).") from error
+        array = np.asarray(array)
+        if array.dtype == _OPAQUE_BFLOAT16:  # NumPy has no bfloat16; as float32 the values are the same
+            return (array.view("<u2").astype("u4") << 16).view("f4")
+        return array
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise TypeError("Weights that are being loaded can't be changed.")
+
+    def __delitem__(self, key: str) -> None:
+        raise TypeError("Weights that are being loaded can't be changed.")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group or ())
+
+    def __len__(self) -> int:
+        return 0 if self._group is None else len(self._group)
+
+
+def _check_whole(file: Any, size: int, name: str) -> None:
+    """Refuse what is no HDF5 file, and one that is shorter than its own header says."""
+    file.seek(0)
+    head = file.read(64)
+    if not head.startswith(_SIGNATURE):
+        if size < len(_SIGNATURE) and _SIGNATURE.startswith(head):
+            raise BadFileError(f"{name} is truncated: only {size} bytes of it are left.")
+        raise BadFileError(f"{name} is no HDF5 file: it starts with {head[:8]!r}.")
+    if len(head) < 64:
+        raise BadFileError(f"{name} is truncated: only {size} bytes of it are left.")
+    place = {0: 40, 1: 44, 2: 28, 3: 28}.get(head[8])
+    if place is None:
+        raise BadFileError(f"{name} is corrupt: it has a superblock of version {head[8]}.")
+    end = struct.unpack_from("<Q", head, place)[0]
+    if end > size:
+        raise BadFileError(f"{name} is truncated: it has {size} bytes of {end}.")
+
+
+def _is_numeric(dataset: h5py.Dataset) -> bool:
+    dtype = dataset.dtype
+    if dtype == _OPAQUE_BFLOAT16:
+        return True
+    return dtype.kind in "fiubc" and dtype.itemsize <= 16 and dtype.subdtype is None and dtype.names is None
+
+
+def _declared_bytes(dataset: h5py.Dataset) -> int:
+    return math.prod(dataset.shape) * dataset.dtype.itemsize
+
+
+_SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
+
+
+def _read_chunks(dataset: h5py.Dataset) -> np.ndarray:
+    """A dataset in chunks, unpacked here: HDF5 unpacks a chunk to whatever size its bytes blow up to."""
+    array = np.zeros(dataset.shape, dataset.dtype)
+    chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    plist = dataset.id.get_create_plist()
+    filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+    fill = np.zeros((), dataset.dtype) if dataset.fillvalue is None else dataset.fillvalue
+    array[...] = fill
+    for i in range(dataset.id.get_num_chunks()):
+        info = dataset.id.get_chunk_info(i)
+        mask, data = dataset.id.read_direct_chunk(info.chunk_offset)
+        for position in reversed(range(len(filters))):
+            if mask & (1 << position):
+                continue
+            if filters[position] == h5py.h5z.FILTER_DEFLATE:
+                unpacker = zlib.decompressobj()
+                data = unpacker.decompress(data, chunk_bytes + 1)
+            else:
+                data = np.frombuffer(data, "u1").reshape(dataset.dtype.itemsize, -1).T.tobytes()
+        if len(data) != chunk_bytes:
+            raise BadFileError(f"{dataset.file.filename}: a chunk of {dataset.name} has a wrong size.")
+        where = tuple(slice(o, o + c) for o, c in zip(info.chunk_offset, dataset.chunks))
+        block = np.frombuffer(data, dataset.dtype).reshape(dataset.chunks)
+        held = array[where]
+        held[...] = block[tuple(slice(0, n) for n in held.shape)]
+    return array

@@ -1,0 +1,255 @@
+"""The metrics that `compile()` was given, for one output or for many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from torchkeras import losses, metrics
+from torchkeras.core import tree
+from torchkeras.core.naming import snake_case
+from torchkeras.core.variables.variable import Variable
+from torchkeras.distributed import rank_share as share
+from torchkeras.losses.torch_loss import is_torch_loss
+from torchkeras.metrics import Metric
+from torchkeras.training.compile.loss import (
+    CROSSENTROPY,
+    _leaves,
+    _output_names,
+    _weights,
+    is_named,
+    kind_by_shape,
+    raise_with_names,
+)
+
+
+class TorchMetric(Metric):
+    """A torchmetrics metric as a Keras one: torchmetrics takes the prediction first, Keras the target."""
+
+    keras_module = None
+
+    def __init__(self, metric: Any, name: str | None = None) -> None:
+        super().__init__(name=name or type(metric).__name__.lower())
+        self.metric = metric
+        self._is_whole = False
+        for part in self._parts():  # values are read on single ranks too, where nobody else would answer
+            part.sync_on_compute = part._to_sync = False
+
+    def _parts(self) -> list:
+        """The metric itself, or the members of a collection."""
+        return list(self.metric.values()) if hasattr(self.metric, "values") else [self.metric]
+
+    @contextmanager
+    def over_ranks(self) -> Iterator[None]:
+        """Inside, the state is that of all ranks together."""
+        for part in self._parts():
+            part._computed, part._should_unsync = None, False
+            part.sync()
+        self._is_whole = True
+        try:
+            yield
+        finally:
+            self._is_whole = False
+            for part in self._parts():
+                part._computed, part._should_unsync = None, True
+                part.unsync()
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """One batch; sample weights are not taken by torchmetrics and are left out."""
+        if not share.has_rows():
+            return
+        if self.metric.device != y_pred.device:
+            self.metric.to(y_pred.device)
+        with torch.no_grad():
+            self.metric.update(y_pred.detach(), y_true)
+
+    def result(self) -> Any:
+        is_empty = not (self._is_whole or self._parts()[0]._update_count)
+        return torch.zeros(()) if is_empty else self.metric.compute()
+
+    def reset_state(self) -> None:
+        self.metric.reset()
+
+    @property
+    def variables(self) -> list[Variable]:
+        return []
+
+
+def is_torchmetric(value: Any) -> bool:
+    """Whether it is a metric of the package torchmetrics."""
+    return any(cls.__module__.startswith("torchmetrics") for cls in type(value).__mro__)
+
+
+_ACCURACY = ("accuracy", "acc")
+
+
+def get_metric(identifier: Any, y_true: Any, y_pred: Any) -> Metric | None:
+    """A metric of what `compile(metrics=...)` takes; "accuracy" and "crossentropy" go by the shapes of the data."""
+    if identifier is None or isinstance(identifier, Metric):
+        return identifier
+    if is_torchmetric(identifier):
+        return TorchMetric(identifier)
+    if isinstance(identifier, str) and identifier.lower() in _ACCURACY + CROSSENTROPY:
+        return _by_shape(identifier.lower(), y_true, y_pred, identifier)
+    found = losses.get(identifier) if is_torch_loss(identifier) else metrics.get(identifier)
+    if isinstance(found, type):
+        found = found()
+    if isinstance(found, Metric):
+        if isinstance(identifier, str):  # the logs call it what the user did
+            found.name = identifier
+        return found
+    name = identifier if isinstance(identifier, str) else _name_of(found)
+    if isinstance(found, losses.Loss):
+        found = found.call
+    return metrics.MeanMetricWrapper(found, name=name)
+
+
+def _name_of(function: Any) -> str:
+    return getattr(function, "name", None) or snake_case(getattr(function, "__name__", type(function).__name__))
+
+
+def _by_shape(kind: str, y_true: torch.Tensor, y_pred: torch.Tensor, name: str) -> Metric:
+    labels = {"binary": "binary", "sparse": "sparse_categorical", "categorical": "categorical"}
+    measure = "accuracy" if kind in _ACCURACY else "crossentropy"
+    function = getattr(metrics, f"{labels[kind_by_shape(y_true, y_pred)]}_{measure}")
+    return metrics.MeanMetricWrapper(function, name=name)
+
+
+class CompileMetrics:
+    """All metrics of a model's outputs, those that take sample weights and those that do not.
+
+    Args:
+        plain, weighted: what `compile(metrics=, weighted_metrics=)` took: one, a list, a list of lists or a dict.
+        output_names: of the model's outputs, where it knows them.
+    """
+
+    def __init__(self, plain: Any, weighted: Any = None, output_names: list[str] | None = None) -> None:
+        self.plain, self.weighted = plain, weighted
+        self.output_names = output_names
+        self.built = False
+        self._rows: list[tuple[int, Metric, bool, str]] = []
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Unknown names are found at compile(), not in the first step."""
+        for identifier in tree.flatten([self.plain, self.weighted]):
+            if isinstance(identifier, Metric) or is_torchmetric(identifier):
+                continue
+            if not isinstance(identifier, str) or identifier.lower() not in _ACCURACY + CROSSENTROPY:
+                metrics.get(identifier)
+        if self.output_names is not None:
+            _per_output(self.plain, self.output_names)
+            _per_output(self.weighted, self.output_names)
+
+    def __bool__(self) -> bool:
+        return any(m is not None for m in tree.flatten([self.plain, self.weighted]))
+
+    @property
+    def metrics(self) -> list[Metric]:
+        if self.built:
+            return [metric for _, metric, _, _ in self._rows]
+        return [m for m in tree.flatten([self.plain, self.weighted]) if isinstance(m, Metric)]
+
+    def build(self, y_true: Any, y_pred: Any) -> None:
+        """Make the metrics for targets and outputs like these."""
+        names = _output_names(y_pred, self.output_names)
+        prefixed = len(names) > 1 and is_named(y_pred, self.output_names)
+        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
+        if len(truths) != len(preds):
+            raise ValueError(f"The model has {len(preds)} output(s); y has {len(truths)} for its metrics.")
+        rows: list[tuple] = []
+        for given, weighted in ((self.plain, False), (self.weighted, True)):
+            for i, ones in enumerate(_per_output(given, names)):
+                for one in ones:
+                    metric = get_metric(one, truths[i], preds[i])
+                    if metric is not None:
+                        prefix = f"{names[i]}_" if prefixed else ""
+                        rows.append((i, metric, weighted, prefix, metric.name))
+        self._rows = _with_unique_names(rows)
+        for metric in self.metrics:
+            if hasattr(metric, "to") and preds and isinstance(preds[0], torch.Tensor):
+                metric.to(preds[0].device)
+        self.built = True
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add one batch to all metrics."""
+        if not self.built:
+            self.build(y_true, y_pred)
+        if isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
+            metric: Any = None
+            try:
+                for _, metric, weighted, _ in self._rows:
+                    if weighted:
+                        metric.update_state(y_true, y_pred, sample_weight)
+                    else:
+                        metric.update_state(y_true, y_pred)
+            except (ValueError, RuntimeError) as error:
+                raise_with_names(error, "metric", metric, _output_names(y_pred, self.output_names)[0])
+            return
+        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
+        weights = _weights(sample_weight, y_pred, len(preds), self.output_names)
+        for i, metric, weighted, _ in self._rows:
+            if truths[i] is None:
+                continue
+            try:
+                if weighted:
+                    metric.update_state(truths[i], preds[i], weights[i])
+                else:
+                    metric.update_state(truths[i], preds[i])
+            except (ValueError, RuntimeError) as error:
+                raise_with_names(error, "metric", metric, _output_names(y_pred, self.output_names)[i])
+
+    def results(self) -> dict[str, Any]:
+        """The value of each metric by its name in the logs."""
+        return {name: metric.result() for _, metric, _, name in self._rows}
+
+    def reset_state(self) -> None:
+        for metric in self.metrics:
+            metric.reset_state()
+
+
+def _per_output(given: Any, names: list[str]) -> list[list]:
+    """For each output the list of its metrics."""
+    if given is None:
+        return [[] for _ in names]
+    if isinstance(given, dict):
+        unknown = [key for key in given if key not in names]
+        if unknown:
+            raise ValueError(f"metrics names {unknown}, which are no outputs of the model; it has {names}.")
+        return [_listed(given.get(name)) for name in names]
+    if not isinstance(given, (list, tuple)):
+        given = [given]
+    if len(names) == 1:
+        return [_listed([m for one in given for m in _listed(one)])]
+    if len(given) == len(names):
+        return [_listed(one) for one in given]
+    if any(isinstance(one, (list, tuple)) for one in given):
+        raise ValueError(f"metrics has {len(given)} entries; the model has {len(names)} outputs: {names}.")
+    raise ValueError(
+        f"A model with several outputs ({names}) needs metrics as a dict by output name or a list of lists; "
+        f"received {len(given)} entries."
+    )
+
+
+def _listed(value: Any) -> list:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _with_unique_names(rows: list) -> list:
+    """A weighted metric whose name is taken is called `weighted_...`; others are numbered."""
+    used: set[str] = set()
+    unique = []
+    for i, metric, weighted, prefix, name in rows:
+        if prefix + name in used and weighted:
+            name = f"weighted_{name}"
+        base, number = name, 1
+        while prefix + name in used:
+            name, number = f"{base}_{number}", number + 1
+        used.add(prefix + name)
+        unique.append((i, metric, weighted, prefix + name))
+    return unique

@@ -1,0 +1,235 @@
+"""What `compile()` keeps: optimizer, losses, metrics, options, and which weights train."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from torchkeras import optimizers
+from torchkeras.core import tree
+from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.losses.torch_loss import TorchLoss, is_torch_loss
+from torchkeras.metrics import Mean
+from torchkeras.training.compile.loss import CompileLoss
+from torchkeras.training.compile.metrics import CompileMetrics, TorchMetric, is_torchmetric
+
+
+class LossTracker(Mean):
+    """The running mean of an epoch's loss, each batch weighted by its rows."""
+
+    keras_module = None
+
+    def add(self, loss: torch.Tensor, rows: float) -> None:
+        """Add a batch of `rows` rows.
+
+        Raises:
+            ValueError: the loss is not one number.
+        """
+        try:
+            self.total.add_(loss.detach().to(self.total), alpha=rows)
+            self.count.add_(rows)
+        except RuntimeError:
+            if loss.dim() == 0:
+                raise
+            raise ValueError(
+                f"The loss must be one number a batch; received a tensor of shape {tuple(loss.shape)}. Give the loss a "
+                f"reduction, or reduce it in compute_loss()."
+            ) from None
+
+
+class Compiled:
+    """The outcome of `compile()`.
+
+    Raises:
+        ValueError: an argument is not what it can be; nothing is changed then.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        loss: Any,
+        loss_weights: Any,
+        metrics: Any,
+        weighted_metrics: Any,
+        run_eagerly: bool,
+        steps_per_execution: int,
+        jit_compile: Any,
+        scale_loss: bool,
+        output_names: list[str] | None,
+    ) -> None:
+        if jit_compile not in (True, False, None, "auto"):
+            raise ValueError(f"jit_compile must be True, False or 'auto'; received {jit_compile!r}.")
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(f"steps_per_execution must be an integer of at least 1; received {steps_per_execution!r}.")
+        made = optimizers.get(optimizer)
+        if scale_loss and isinstance(made, optimizers.Optimizer):
+            if not isinstance(made, optimizers.LossScaleOptimizer):
+                made = optimizers.LossScaleOptimizer(made, name="loss_scale_optimizer")
+        self.loss = CompileLoss(loss, loss_weights, output_names) if loss is not None else None
+        self.optimizer = made
+        self.metrics = CompileMetrics(metrics, weighted_metrics, output_names)
+        self.loss_tracker = LossTracker(name="loss")
+        self.part_trackers: dict[str, LossTracker] = {}
+        self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
+        self.jit_compile = jit_compile is True and not run_eagerly
+        self.config = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": bool(self.jit_compile),
+        }
+
+    def track_loss(self, loss: torch.Tensor, rows: float) -> None:
+        """Add a batch's loss to the epoch's, whole and by output."""
+        self.loss_tracker.add(loss, rows)
+        if self.loss is not None and self.loss.last_parts:
+            self.track_parts(rows)
+
+    def track_parts(self, rows: float) -> None:
+        """Follow the losses of the outputs one by one, where there are several."""
+        for name, part in self.loss.last_parts:  # type: ignore[union-attr]
+            tracker = self.part_trackers.get(name)
+            if tracker is None:
+                tracker = self.part_trackers[name] = LossTracker(name=name)
+                tracker.to(part.device)
+            tracker.add(part, rows)
+
+    @property
+    def optimizer(self) -> Any:
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Any) -> None:
+        self._optimizer = optimizer
+        if self.loss is not None:
+            accumulates = isinstance(optimizer, optimizers.Optimizer) and optimizer.gradient_accumulation_steps
+            self.loss.accumulating = optimizer if accumulates else None
+
+    def get_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile()`, JSON-ready.
+
+        Metrics that no file can describe are left out, with a warning; for a loss or an optimizer there is `None`.
+        """
+        given = {**self.config, "optimizer": self.optimizer}
+        config: dict[str, Any] = {}
+        left_out: list[str] = []
+        for name, value in given.items():
+            try:
+                if name in ("metrics", "weighted_metrics"):
+                    value = _without_gaps(tree.map_structure(lambda one: _described(one, left_out), value))
+                elif name == "loss":
+                    value = tree.map_structure(_described, value)
+                config[name] = serialize_keras_object(value)
+            except ValueError as error:
+                warnings.warn(f"{error} Call compile() again after loading.", stacklevel=6)
+                return None
+        if left_out:
+            warnings.warn(
+                f"No file can describe the metrics {', '.join(left_out)}: the model is described without them. Give "
+                "them to compile() again after loading.",
+                stacklevel=6,
+            )
+        return config
+
+    @staticmethod
+    def arguments(config: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of `compile()` that `get_config` described."""
+        return {name: deserialize_keras_object(value) for name, value in config.items()}
+
+
+def _described(part: Any, left_out: list[str] | None = None) -> Any:
+    """The part, or what stands for it in files if it is torch's own.
+
+    Args:
+        left_out: takes the names of parts that no file can describe, for which there is `None`; else an error.
+    """
+    if isinstance(part, TorchMetric) or is_torchmetric(part):
+        left_out.append(type(getattr(part, "metric", part)).__name__)  # type: ignore[union-attr]
+        return None
+    if not is_torch_loss(part):
+        return part
+    try:
+        loss = TorchLoss(part)
+        loss.get_config()
+        return loss
+    except ValueError:
+        if left_out is None:
+            raise
+        left_out.append(loss.name)
+        return None
+
+
+def _without_gaps(value: Any) -> Any:
+    """Lists and dicts without the entries that are `None`."""
+    if isinstance(value, dict):
+        return {key: _without_gaps(one) for key, one in value.items() if one is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_gaps(one) for one in value if one is not None]
+    return value
+
+
+class TrainableSnapshot:
+    """Which weights a model trains, noted at `compile()`; later changes of `trainable` wait for the next one.
+
+    Weights that are made later are noted when first met; those of layers that `compile()` saw are built as it saw them.
+    Inside `enter` and `leave`, `requires_grad` is as noted; afterwards it is as it was.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.trainable = {id(w) for w in model.trainable_weights}
+        self.known = {id(w) for w in model.weights}
+        self._layers = [(layer, layer.trainable) for layer in model._flatten_layers() if hasattr(layer, "trainable")]
+        self._changed: list[tuple[torch.Tensor, bool]] = []
+
+    def weights(self, model: Any) -> list:
+        """The weights that train."""
+        trained = []
+        for tensor, trainable in model._all_weights():
+            if id(tensor) not in self.known:
+                self.known.add(id(tensor))
+                if trainable:
+                    self.trainable.add(id(tensor))
+            if id(tensor) in self.trainable:
+                trained.append(tensor)
+        return trained
+
+    @contextmanager
+    def as_noted(self, model: Any) -> Iterator[None]:
+        """Inside, layers are trainable as they were at `compile()`: for building those that were not built yet."""
+        now = [layer.trainable for layer, _ in self._layers]
+        self._set_layers([noted for _, noted in self._layers])
+        try:
+            yield
+            self.weights(model)
+        finally:
+            self._set_layers(now)
+
+    def _set_layers(self, values: list[bool]) -> None:
+        for (layer, _), value in zip(self._layers, values):  # parents come first: setting one sets what it holds
+            if layer.trainable != value:
+                layer.trainable = value
+
+    def enter(self, model: Any) -> list:
+        """Put `requires_grad` to what was noted; returns the weights that train."""
+        trained = self.weights(model)
+        wanted = {id(w) for w in trained}
+        for parameter in model.parameters():
+            should = id(parameter) in wanted
+            if parameter.requires_grad != should:
+                self._changed.append((parameter, parameter.requires_grad))
+                parameter.requires_grad_(should)
+        return trained
+
+    def leave(self) -> None:
+        for parameter, before in self._changed:
+            parameter.requires_grad_(before)
+        self._changed.clear()
