@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 from torchkeras.core.state import state
+from torchkeras.core.types import DeviceLike
 
 
 class _Devices(threading.local):
@@ -19,27 +19,44 @@ class _Devices(threading.local):
 
 _devices = _Devices()
 _META = torch.device("meta")
+_CPU = torch.device("cpu")
 _default: torch.device | None = None
-_detected: torch.device | None = None
+_has_cuda: bool | None = None
 
 
-def parse_device(device: Any) -> torch.device:
-    """A torch device from torch's or Keras's spelling (`"gpu:0"` means `"cuda:0"`).
+def parse_device(device: DeviceLike) -> torch.device:
+    """A torch device from torch's or Keras's spelling (`"gpu:0"` means `"cuda:0"`), as tensors on it report it.
+
+    The result can therefore be compared with `tensor.device`: `"cuda"` gets the index of the current CUDA device.
 
     Raises:
-        ValueError: neither a string nor a device.
+        ValueError: `device` is neither a string nor a torch device.
     """
     if isinstance(device, torch.device):
-        return device
+        return canonical_device(device)
     if not isinstance(device, str):
         raise ValueError(
             f"A device is named by a string such as 'cpu' or 'gpu:0' (or is a torch.device). "
             f"Received: device_name='{device}'."
         )
-    return torch.device(device.lower().replace("gpu", "cuda"))
+    return canonical_device(torch.device(device.lower().replace("gpu", "cuda")))
 
 
-def set_default_device(device: Any) -> None:
+def canonical_device(device: torch.device) -> torch.device:
+    """The device as a tensor reports it: `cuda` becomes `cuda:0` (the current one), `cpu:0` becomes `cpu`.
+
+    A device that this process can't use is returned as it is: there are no tensors to compare it with, and torch
+    explains what is missing when the first one is made.
+    """
+    if (device.index is None) == (device.type in ("cpu", "meta")):
+        return device
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError):  # the latter is torch's error where it was built without the device
+        return device
+
+
+def set_default_device(device: DeviceLike | None) -> None:
     """Make `device` (`None`: let torch decide) the place of new weights and data."""
     global _default
     _default = None if device is None else parse_device(device)
@@ -50,7 +67,7 @@ def current_device() -> torch.device:
 
     While shapes are inferred it is `meta`.
     """
-    global _detected
+    global _has_cuda
     if state.symbolic:
         return _META
     if _devices.scopes:
@@ -62,9 +79,9 @@ def current_device() -> torch.device:
             return ambient
     if _default is not None:
         return _default
-    if _detected is None:
-        _detected = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return _detected
+    if _has_cuda is None:
+        _has_cuda = torch.cuda.is_available()
+    return torch.device("cuda", torch.cuda.current_device()) if _has_cuda else _CPU
 
 
 # What `torch.compiler.assume_constant_result` sets, without importing the compiler: compiled code keeps the device that
@@ -101,8 +118,22 @@ def with_values() -> Iterator[None]:
 
 
 @contextmanager
-def device(device_name: Any) -> Iterator[None]:
-    """Make tensors and weights on the named device inside the scope."""
+def device(device_name: DeviceLike) -> Iterator[None]:
+    """Make tensors and weights on the named device inside the scope.
+
+    Args:
+        device_name: such as `"cpu"`, `"cuda:1"` or Keras's `"gpu:1"`, or a `torch.device`.
+
+    Raises:
+        ValueError: `device_name` is neither a string nor a torch device.
+
+    Example:
+        >>> with keras.device("cpu"):
+        ...     layer = keras.layers.Dense(2)
+        ...     layer.build((None, 3))
+        >>> layer.kernel.device
+        device(type='cpu')
+    """
     _devices.scopes.append(parse_device(device_name))
     try:
         yield

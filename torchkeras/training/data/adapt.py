@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.array_source import ArraySource
 from torchkeras.training.data.columns import is_array
 from torchkeras.training.data.iterable_source import IterableSource, LoaderSource, loader_of
@@ -25,7 +26,7 @@ def make_source(
     steps: int | None = None,
     shuffle: bool | str = True,
     class_weight: Any = None,
-    device: Any = "cpu",
+    device: DeviceLike = "cpu",
 ) -> Source:
     """The source of batches for data of any kind that `fit` takes.
 

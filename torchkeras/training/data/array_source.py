@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.tensors.devices import parse_device
+from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.columns import Column, SparseColumn, is_sparse, rows_of
 from torchkeras.training.data.pack import pack_x_y_sample_weight
 from torchkeras.training.data.source import Source
@@ -40,7 +42,7 @@ class ArraySource(Source):
         steps: int | None = None,
         shuffle: bool | str = False,
         class_weight: Any = None,
-        device: Any = "cpu",
+        device: DeviceLike = "cpu",
     ) -> None:
         super().__init__(steps)
         self.num_samples = check_lengths(x, y, sample_weight)
@@ -54,7 +56,7 @@ class ArraySource(Source):
         self.batch_size = int(batch_size or (math.ceil(self.num_samples / steps) if steps else 32))
         self.size = math.ceil(self.num_samples / self.batch_size)
         self.shuffle = shuffle
-        self.device = torch.device(device)
+        self.device = parse_device(device)
         self._data = self._place(pack_x_y_sample_weight(x, y, sample_weight))
         self._chunk = self._rows_a_chunk()
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.tensors.devices import parse_device
+from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.batches import place
 from torchkeras.training.data.source import Source, warn_out_of_data
 
@@ -19,10 +21,10 @@ class IterableSource(Source):
         ValueError: a generator gives something else than tuples.
     """
 
-    def __init__(self, iterable: Iterable, *, steps: int | None = None, device: Any = "cpu") -> None:
+    def __init__(self, iterable: Iterable, *, steps: int | None = None, device: DeviceLike = "cpu") -> None:
         super().__init__(steps)
         self.iterable = iterable
-        self.device = torch.device(device)
+        self.device = parse_device(device)
         self.once = isinstance(iterable, Iterator)
         self.size = _length(iterable)
 
@@ -52,7 +54,7 @@ class IterableSource(Source):
 class LoaderSource(IterableSource):
     """Batches of a torch DataLoader, in the order in which it was made to give them."""
 
-    def __init__(self, loader: Any, *, steps: int | None = None, device: Any = "cpu") -> None:
+    def __init__(self, loader: Any, *, steps: int | None = None, device: DeviceLike = "cpu") -> None:
         super().__init__(loader, steps=steps, device=device)
         self.batch_size = loader.batch_size
         self.num_samples = None if loader.drop_last else _length(loader.sampler)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchkeras.core.tensors.devices import parse_device
+from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.batches import place
 from torchkeras.training.data.py_dataset import PyDataset, batch_numbers
 from torchkeras.training.data.source import Source
@@ -33,13 +35,13 @@ class PyDatasetSource(Source):
         steps: int | None = None,
         shuffle: bool | str = False,
         class_weight: Any = None,
-        device: Any = "cpu",
+        device: DeviceLike = "cpu",
     ) -> None:
         super().__init__(steps)
         self.dataset = dataset
         self.shuffle = shuffle
         self.class_weight = class_weight
-        self.device = torch.device(device)
+        self.device = parse_device(device)
 
     @property
     def size(self) -> int | None:
