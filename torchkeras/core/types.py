@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, TypeVar, Union
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -14,19 +14,19 @@ T = TypeVar("T")
 Shape: TypeAlias = Sequence[int | None]
 
 # Whatever `ops.convert_to_tensor` takes.
-ArrayLike: TypeAlias = Union[torch.Tensor, np.ndarray, Sequence, float, int, bool]
+ArrayLike: TypeAlias = torch.Tensor | np.ndarray | Sequence | float | int | bool
 
 # A value of one kind, or lists, tuples and dicts of them, however deep.
-Nest: TypeAlias = Union[T, Sequence["Nest[T]"], Mapping[str, "Nest[T]"]]
+Nest: TypeAlias = T | Sequence["Nest[T]"] | Mapping[str, "Nest[T]"]
 
 # A name such as "float32", or one of torch's types.
-DTypeLike: TypeAlias = Union[str, torch.dtype]
+DTypeLike: TypeAlias = str | torch.dtype
 
 # A name such as "cuda:0", or one of torch's devices.
-DeviceLike: TypeAlias = Union[str, torch.device]
+DeviceLike: TypeAlias = str | torch.device
 
 # The JSON-ready description of an object, as `get_config()` gives it.
 Config: TypeAlias = dict[str, object]
 
 # What `regularizers.get`, `activations.get` and the like take: a name, a config, or the thing itself.
-Identifier: TypeAlias = Union[str, Config, Callable]
+Identifier: TypeAlias = str | Config | Callable
