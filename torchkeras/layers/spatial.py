@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 from torchkeras.ops.nn.windows import Sides, standardize_tuple
 
+# Cropping or padding as users give it: one int, or for each dimension an int or a `(before, after)` pair.
+SidesLike: TypeAlias = int | Sequence[int | Sequence[int]]
 
-def standardize_sides(value: Any, rank: int, name: str) -> tuple[Sides, ...]:
-    """Cropping or padding as one `(before, after)` pair a spatial dimension."""
+
+def standardize_sides(value: SidesLike, rank: int, name: str) -> tuple[Sides, ...]:
+    """Bring `cropping` or `padding` to one `(before, after)` pair per spatial dimension."""
     if isinstance(value, int):
         if value < 0:
             raise ValueError(f"`{name}` cannot be negative. Received: {name}={value}.")
@@ -24,6 +27,7 @@ def standardize_sides(value: Any, rank: int, name: str) -> tuple[Sides, ...]:
 
 
 def standardize_padding(value: str, allow_causal: bool = False) -> str:
+    """The name of a padding in lower case; `ValueError` if there is no such padding."""
     allowed = ("valid", "same", "causal") if allow_causal else ("valid", "same")
     padding = value.lower() if isinstance(value, str) else value
     if padding not in allowed:
@@ -32,15 +36,19 @@ def standardize_padding(value: str, allow_causal: bool = False) -> str:
 
 
 def channel_axis(data_format: str) -> int:
+    """The axis of the channels in a batch: -1 or 1."""
     return -1 if data_format == "channels_last" else 1
 
 
-def spatial_dims(shape: Sequence[Any], data_format: str) -> tuple[Any, ...]:
+def spatial_dims(shape: Sequence[int | None], data_format: str) -> tuple[int | None, ...]:
+    """The sizes of a batch's shape between the batch and the channels."""
     return tuple(shape[1:-1] if data_format == "channels_last" else shape[2:])
 
 
-def with_spatial_dims(shape: Sequence[Any], spatial: Sequence[Any], channels: Any, data_format: str) -> tuple[Any, ...]:
-    """The shape of a batch like `shape` with other spatial dimensions and channels."""
+def with_spatial_dims(
+    shape: Sequence[int | None], spatial: Sequence[int | None], channels: int | None, data_format: str
+) -> tuple[int | None, ...]:
+    """Put a batch shape together from a batch like `shape`, spatial sizes and channels."""
     if data_format == "channels_last":
         return (shape[0], *spatial, channels)
     return (shape[0], channels, *spatial)
@@ -74,4 +82,5 @@ def window_lengths(
 
 
 def product(dims: Sequence[int | None]) -> int | None:
+    """The product of the sizes, `None` if one is not known."""
     return None if None in dims else math.prod(dims)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras.core.registry import register_public
+from torchkeras.core.types import Identifier
 from torchkeras.layers.attention.projected import ProjectedAttention, Shape, check_value_and_key
 from torchkeras.layers.core.einsum_dense import EinsumDense
 
@@ -33,13 +34,13 @@ class GroupedQueryAttention(ProjectedAttention):
         use_bias: bool = True,
         sliding_window: int | None = None,
         flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        activity_regularizer: Identifier | None = None,
+        kernel_constraint: Identifier | None = None,
+        bias_constraint: Identifier | None = None,
         use_gate: bool = False,
         seed: int | None = None,
         **kwargs: Any,

@@ -8,31 +8,78 @@ import torch
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.types import Config, Identifier
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.core.affine import affine, is_for_onednn
 from torchkeras.layers.core.lora import LowRankAdaptable
 
 
 class Dense(LowRankAdaptable):
-    """`activation(inputs @ kernel + bias)`, for inputs `(*, in)` and a kernel `(in, units)`."""
+    """Multiply the last axis of the inputs by a matrix of weights, add a bias and apply an activation.
+
+    `outputs = activation(inputs @ kernel + bias)`: a fully connected layer.
+
+    Args:
+        units: number of output features, a positive int.
+        activation: function applied to the result: a name such as `"relu"`, or a callable. `None` leaves the result
+            as it is. Default: `None`.
+        use_bias: whether a bias is added. Default: `True`.
+        kernel_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        kernel_constraint, bias_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        lora_rank: rank of a low-rank adapter (LoRA, Hu et al., 2021, arXiv:2106.09685). With a rank, the kernel is
+            frozen and only `lora_kernel_a` and `lora_kernel_b` of that rank train. Default: `None`, no adapter.
+        lora_alpha: the adapter's product is multiplied by `lora_alpha / lora_rank`; `None` means `lora_rank`.
+            Default: `None`.
+        quantization_config: kept for Keras's files. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of at least two dimensions.
+
+    Input shape:
+        `(batch, ..., features)`; `features` must be known and stay the same after the first call.
+
+    Output shape:
+        `(batch, ..., units)`.
+
+    Weights:
+        `kernel`: `(features, units)`. `bias`: `(units,)`, if `use_bias`.
+
+    Raises:
+        ValueError: `units` is no positive int, or later inputs have another number of features.
+
+    Example:
+        >>> layer = keras.layers.Dense(3, activation="relu")
+        >>> layer(torch.ones(2, 5)).shape
+        torch.Size([2, 3])
+        >>> [tuple(weight.shape) for weight in layer.weights]
+        [(5, 3), (3,)]
+        >>> summing = keras.layers.Dense(1, kernel_initializer="ones")
+        >>> summing(torch.tensor([[1.0, 2.0, 3.0]])).tolist()
+        [[6.0]]
+    """
 
     _config_base = True
 
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: Identifier | None = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        activity_regularizer: Identifier | None = None,
+        kernel_constraint: Identifier | None = None,
+        bias_constraint: Identifier | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Any = None,
+        quantization_config: Config | None = None,
         **kwargs: Any,
     ) -> None:
         if not isinstance(units, int) or units <= 0:

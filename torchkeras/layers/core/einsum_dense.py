@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 import string
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.types import Config, Identifier
 from torchkeras.initializers import VarianceScaling
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.core.lora import LowRankAdaptable
@@ -19,13 +21,51 @@ Shape = tuple[int | None, ...]
 
 
 class EinsumDense(LowRankAdaptable):
-    """`activation(einsum(equation, inputs, kernel) + bias)`.
+    """Multiply the inputs by a tensor of weights along the axes that an einsum equation names.
+
+    `outputs = activation(einsum(equation, inputs, kernel) + bias)`.
 
     Args:
-        equation: as `"abc,cd->abd"`; an ellipsis may stand first or last in the inputs and the output.
-        output_shape: without the batch axis (and without what the ellipsis stands for); `None` for a size that comes
-            from the inputs.
-        bias_axes: the output's letters along which there is a bias, as `"d"`; `None` for no bias.
+        equation: einsum equation of inputs and kernel, such as `"abc,cd->abd"`. An ellipsis may stand first or last in
+            both the inputs' and the output's term: `"...x,xy->...y"`.
+        output_shape: int or tuple: sizes of the output without the batch axis, and without the axes that the ellipsis
+            stands for. `None` for a size that is taken from the inputs.
+        activation: function applied to the result, by name or as a callable; `None` for none. Default: `None`.
+        bias_axes: the output's letters along which there is a bias, such as `"d"`; `None` for no bias.
+            Default: `None`.
+        kernel_initializer, bias_initializer: how the weights start: a name or an initializer. Fan-in and fan-out are
+            counted by the equation. Defaults: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        kernel_constraint, bias_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        lora_rank: rank of a low-rank adapter (LoRA) of the kernel, which is then frozen. Default: `None`, no adapter.
+        lora_alpha: the adapter's product is multiplied by `lora_alpha / lora_rank`; `None` means `lora_rank`.
+            Default: `None`.
+        gptq_unpacked_column_size, quantization_config: kept for Keras's files. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor whose axes are those of the equation's first term.
+
+    Input shape:
+        The sizes of the equation's first term.
+
+    Output shape:
+        `(batch, *output_shape)`, with the ellipsis's axes before or behind.
+
+    Weights:
+        `kernel`: the sizes of the equation's second term. `bias`: from the first of `bias_axes` on, with 1 for the
+        axes that have no bias.
+
+    Raises:
+        ValueError: the equation has none of these forms, or its letters do not fit the shapes.
+
+    Example:
+        >>> heads = keras.layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 4), bias_axes="de")
+        >>> heads(torch.ones(3, 7, 8)).shape
+        torch.Size([3, 7, 2, 4])
+        >>> tuple(heads.kernel.shape), tuple(heads.bias.shape)
+        ((8, 2, 4), (2, 4))
     """
 
     _config_base = True
@@ -33,19 +73,19 @@ class EinsumDense(LowRankAdaptable):
     def __init__(
         self,
         equation: str,
-        output_shape: Any,
-        activation: Any = None,
+        output_shape: int | Sequence[int | None],
+        activation: Identifier | None = None,
         bias_axes: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier | None = None,
+        bias_regularizer: Identifier | None = None,
+        kernel_constraint: Identifier | None = None,
+        bias_constraint: Identifier | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
-        quantization_config: Any = None,
+        quantization_config: Config | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -138,7 +178,7 @@ class EinsumDense(LowRankAdaptable):
 
 
 class Terms(NamedTuple):
-    """An equation's letters, those for the axes under an ellipsis included."""
+    """The letters of an equation, with letters of their own for the axes under an ellipsis."""
 
     inputs: str
     kernel: str
@@ -148,10 +188,10 @@ class Terms(NamedTuple):
 
 
 def parse(equation: str, rank: int) -> Terms:
-    """The letters of an equation for inputs of that rank.
+    """Split an equation into its letters, for inputs of `rank` axes.
 
     Raises:
-        ValueError: the equation has none of the three forms.
+        ValueError: the equation has none of the three allowed forms.
     """
     match = re.fullmatch(r"(\.{3})?([a-zA-Z]+)(\.{3})?,([a-zA-Z]+)->(\.{3})?([a-zA-Z]+)(\.{3})?", equation)
     marks = match.group(1, 3) if match else (None, None)
@@ -171,7 +211,7 @@ def parse(equation: str, rank: int) -> Terms:
 
 
 def check_shapes(terms: Terms, input_shape: Shape, output_shape: Shape) -> None:
-    """Raise `ValueError` where a letter has two sizes, or comes from nowhere."""
+    """Raise `ValueError` if a letter has two sizes, or stands only in the output."""
     sizes = dict(zip(terms.inputs, input_shape, strict=False))
     for letter, size in zip(terms.output, output_shape, strict=False):
         if letter in sizes and size is not None and size != sizes[letter]:
@@ -187,7 +227,7 @@ def check_shapes(terms: Terms, input_shape: Shape, output_shape: Shape) -> None:
 
 
 def kernel_shape(terms: Terms, input_shape: Shape, output_shape: Shape) -> Shape:
-    """The sizes of the kernel's letters: from the output where it has them, else from the inputs."""
+    """The sizes of the kernel's letters, taken from the output if it has them, else from the inputs."""
     sizes = dict(zip(terms.inputs, input_shape, strict=False)) | dict(zip(terms.output, output_shape, strict=False))
     for letter in terms.kernel:
         if letter not in sizes:
@@ -211,7 +251,7 @@ def bias_shape(terms: Terms, axes: str, output_shape: Shape) -> Shape:
 
 
 def matmul_axes(terms: Terms) -> int:
-    """How many axes are summed over, where the equation is one product of inputs and kernel as they lie; else 0."""
+    """The number of axes summed over if the equation is one matrix product without a transposition, else 0."""
     bound = next((n for n, letter in enumerate(terms.kernel) if letter not in terms.inputs), len(terms.kernel))
     free = len(terms.inputs) - bound
     plain = (
@@ -224,8 +264,8 @@ def matmul_axes(terms: Terms) -> int:
     return bound if plain else 0
 
 
-def _with_axes(initializer: Any, terms: Terms) -> Any:
-    """The initializer, told which of the kernel's axes are inputs and which outputs."""
+def _with_axes(initializer: VarianceScaling, terms: Terms) -> VarianceScaling:
+    """A copy of the initializer that counts fan-in and fan-out by the equation's axes of the kernel."""
     outputs = [i for i, letter in enumerate(terms.kernel) if letter in terms.output]
     inputs = [i for i, letter in enumerate(terms.kernel) if letter not in terms.output]
     config = {**initializer.get_config(), "seed": initializer.seed, "input_axes": inputs, "output_axes": outputs}

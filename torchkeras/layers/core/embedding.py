@@ -1,4 +1,4 @@
-"""Embedding: rows of a table, picked by integers."""
+"""Embedding: rows of a table, looked up by integers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,54 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike, Config, Identifier
 from torchkeras.layers.core.lora import LowRankAdaptable
 
 
 class Embedding(LowRankAdaptable):
-    """Integers `(*)` to vectors `(*, output_dim)`; with `mask_zero`, index 0 is padding and masked."""
+    """Look up a trained vector for each integer index.
+
+    `outputs[...] = embeddings[inputs[...]]`: the usual first layer of a model of text, where an index is a word.
+
+    Args:
+        input_dim: number of rows of the table, the largest index plus one; a positive int.
+        output_dim: length of each vector, a positive int.
+        embeddings_initializer: how the table starts: a name or an initializer. Default: `"uniform"`.
+        embeddings_regularizer: penalty on the table, added to the loss. Default: `None`.
+        embeddings_constraint: function that maps the table to an allowed value after each update. Default: `None`.
+        mask_zero: whether index 0 is padding. If so, the layer makes a mask of the other indices, which later layers
+            that support masks use; index 0 then stands for no word. Default: `False`.
+        weights: a table `(input_dim, output_dim)` to start from instead of the initializer's. Default: `None`.
+        lora_rank: rank of a low-rank adapter (LoRA) of the table, which is then frozen. Default: `None`, no adapter.
+        lora_alpha: the adapter's product is multiplied by `lora_alpha / lora_rank`; `None` means `lora_rank`.
+            Default: `None`.
+        quantization_config: kept for Keras's files. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of integers in `[0, input_dim)`.
+
+    Input shape:
+        `(batch, ...)`.
+
+    Output shape:
+        `(batch, ..., output_dim)`.
+
+    Weights:
+        `embeddings`: `(input_dim, output_dim)`.
+
+    Raises:
+        ValueError: `input_dim` or `output_dim` is no positive int.
+        IndexError: an index outside the table.
+
+    Example:
+        >>> table = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]])
+        >>> layer = keras.layers.Embedding(3, 2, weights=table, mask_zero=True)
+        >>> layer(torch.tensor([[2, 1, 0]])).tolist()
+        [[[3.0, 4.0], [1.0, 2.0], [0.0, 0.0]]]
+        >>> layer.compute_mask(torch.tensor([[2, 1, 0]])).tolist()
+        [[True, True, False]]
+    """
 
     _config_base = True
     adapted = "embeddings"
@@ -25,14 +68,14 @@ class Embedding(LowRankAdaptable):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: Identifier = "uniform",
+        embeddings_regularizer: Identifier | None = None,
+        embeddings_constraint: Identifier | None = None,
         mask_zero: bool = False,
-        weights: Any = None,
+        weights: ArrayLike | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Any = None,
+        quantization_config: Config | None = None,
         **kwargs: Any,
     ) -> None:
         for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
@@ -56,7 +99,7 @@ class Embedding(LowRankAdaptable):
             self.build()
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         if self.built:
             return
         self.embeddings = self.add_weight(
@@ -79,7 +122,7 @@ class Embedding(LowRankAdaptable):
             outputs = outputs + self.lora_alpha / self.lora_rank * rows
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
         return convert_to_tensor(inputs) != 0 if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -1,21 +1,43 @@
-"""Identity: the input, untouched."""
+"""Identity: the inputs, unchanged."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
+from torchkeras.core.types import Nest, Shape
 from torchkeras.layers.base.layer import Layer
 
 
 class Identity(Layer):
-    """Returns its inputs, any structure of them; a placeholder."""
+    """Return the inputs unchanged.
+
+    Useful as a placeholder where a layer is expected.
+
+    Args:
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: a tensor, or any structure (list, tuple, dict) of tensors.
+
+    Input shape:
+        Any.
+
+    Output shape:
+        The input shape.
+
+    Example:
+        >>> keras.layers.Identity()(torch.tensor([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Nest[Tensor]) -> Nest[Tensor]:
         return inputs
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Nest[Shape]) -> Nest[Shape]:
         return input_shape

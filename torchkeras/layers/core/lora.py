@@ -1,4 +1,4 @@
-"""Low-rank adaptation (Hu et al., 2021): a trained difference of small rank beside a frozen weight."""
+"""Low-rank adaptation (LoRA, Hu et al., 2021): a trainable low-rank term added to a frozen weight."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from torchkeras import initializers
+from torchkeras.core.types import Identifier
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.module import assign
 
 
 class LowRankAdaptable(Layer):
-    """A layer one of whose weights, `adapted`, can be trained as `weight + alpha / rank * a @ b`.
+    """A layer with a weight (named by `adapted`) that can be trained as `weight + alpha / rank * a @ b`.
 
-    Files hold the sum: what is saved with LoRA on loads into a layer without.
+    Files hold the sum: weights saved with an adapter load into a layer without one.
     """
 
     keras_module = None
@@ -26,6 +27,7 @@ class LowRankAdaptable(Layer):
     lora_enabled = False
 
     def set_lora(self, rank: int | None, alpha: float | None) -> None:
+        """Store the adapter's rank and `alpha`, which is the rank unless given."""
         self.lora_rank = rank
         self.lora_alpha = rank if alpha is None else alpha
 
@@ -33,13 +35,18 @@ class LowRankAdaptable(Layer):
         self,
         rank: int,
         lora_alpha: float | None = None,
-        a_initializer: Any = "he_uniform",
-        b_initializer: Any = "zeros",
+        a_initializer: Identifier = "he_uniform",
+        b_initializer: Identifier = "zeros",
     ) -> None:
-        """Freeze the weight and train a difference of rank `rank` from now on.
+        """Freeze the weight and train a low-rank term that is added to it.
+
+        Args:
+            rank: number of columns of `a` and rows of `b`.
+            lora_alpha: the term is multiplied by `lora_alpha / rank`; `None` means `rank`. Default: `None`.
+            a_initializer, b_initializer: how the two factors start. Defaults: `"he_uniform"`, `"zeros"`.
 
         Raises:
-            ValueError: the layer is not built, has LoRA already, or constrains the weight.
+            ValueError: the layer is not built, has an adapter already, or constrains the weight.
         """
         name = self.adapted
         if getattr(self, f"{name}_constraint"):
@@ -67,7 +74,7 @@ class LowRankAdaptable(Layer):
         self.set_lora(rank, lora_alpha)
 
     def adapted_weight(self) -> Tensor:
-        """The weight as the layer computes with it."""
+        """The weight with the low-rank term added, as `call` uses it."""
         weight = getattr(self, self.adapted)
         if not self.lora_enabled:
             return weight

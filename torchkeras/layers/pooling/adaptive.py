@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -20,7 +21,7 @@ class BaseAdaptivePooling(Layer):
     keras_module = None
     rank: int
 
-    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.output_size = standardize_tuple(output_size, self.rank, "output_size")
         self.data_format = standardize_data_format(data_format)

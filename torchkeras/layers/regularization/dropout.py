@@ -24,7 +24,7 @@ def check_rate(name: str, value: float) -> None:
         )
 
 
-def check_noise_shape(noise_shape: Any) -> tuple[int | None, ...] | None:
+def check_noise_shape(noise_shape: Sequence[int | None] | None) -> tuple[int | None, ...] | None:
     if noise_shape is None:
         return None
     if isinstance(noise_shape, str) or not hasattr(noise_shape, "__iter__"):
@@ -65,7 +65,9 @@ class Dropout(Layer):
     `SeedGenerator`, and are those of Keras on torch.
     """
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         check_rate("rate", rate)
         self.rate = rate

@@ -1,8 +1,9 @@
-"""The same values in another shape: Flatten, Reshape, Permute, RepeatVector."""
+"""Layers that move values without changing them: Flatten, Reshape, Permute, RepeatVector."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -26,7 +27,27 @@ class DtypeKeeping(Layer):
 
 
 class Flatten(DtypeKeeping):
-    """`(batch, *)` to `(batch, features)`, channels last whatever `data_format` says of the inputs."""
+    """Join all axes but the batch axis into one.
+
+    Args:
+        data_format: order of the inputs' axes. `"channels_last"` joins the axes as they are; `"channels_first"` moves
+            the channel axis to the end before it joins them, so that both orders give the same features. `None` means
+            `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of at least one dimension.
+
+    Input shape:
+        `(batch, ...)`.
+
+    Output shape:
+        `(batch, features)`, where `features` is the product of the joined sizes (1 for an input `(batch,)`).
+
+    Example:
+        >>> keras.layers.Flatten()(torch.zeros(2, 3, 4, 5)).shape
+        torch.Size([2, 60])
+    """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -45,9 +66,34 @@ class Flatten(DtypeKeeping):
 
 
 class Reshape(DtypeKeeping):
-    """`(batch, *)` to `(batch, *target_shape)`; one dimension may be -1."""
+    """Give each sample another shape with the same number of values.
 
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    Args:
+        target_shape: tuple of ints, the shape of a sample without the batch axis. One of them may be -1: its size is
+            computed from the others.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of the input shape.
+
+    Input shape:
+        `(batch, ...)`, with as many values for each sample as `target_shape` has.
+
+    Output shape:
+        `(batch, *target_shape)`.
+
+    Raises:
+        ValueError: `target_shape` has more than one -1 or another negative size, or the number of values differs.
+
+    Example:
+        >>> layer = keras.layers.Reshape((-1, 2))
+        >>> layer(torch.arange(6).reshape(1, 6)).tolist()
+        [[[0, 1], [2, 3], [4, 5]]]
+        >>> layer.compute_output_shape((None, 3, 4))
+        (None, 6, 2)
+    """
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         target_shape = tuple(target_shape)
         if any(isinstance(dim, int) and dim < -1 for dim in target_shape) or target_shape.count(-1) > 1:
@@ -61,7 +107,7 @@ class Reshape(DtypeKeeping):
     def call(self, inputs: Tensor) -> Tensor:
         return inputs.reshape(inputs.shape[0], *self._resolve(inputs.shape[1:]))
 
-    def _resolve(self, dims: Any) -> tuple[int, ...]:
+    def _resolve(self, dims: Sequence[int]) -> tuple[int, ...]:
         size, known = math.prod(dims), self._known
         unknown = -1 in self.target_shape
         if size != known and (not unknown or known == 0 or size % known):
@@ -78,9 +124,33 @@ class Reshape(DtypeKeeping):
 
 
 class Permute(DtypeKeeping):
-    """The dimensions after the batch in the order `dims`, counted from 1."""
+    """Reorder the axes behind the batch axis.
 
-    def __init__(self, dims: Any, **kwargs: Any) -> None:
+    Axis `i` of the outputs is axis `dims[i - 1]` of the inputs.
+
+    Args:
+        dims: tuple of ints: the input axes in the order of the outputs. They are counted from 1, since the batch axis
+            stays first; `(2, 1)` swaps the two axes of a batch of matrices.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of `len(dims) + 1` dimensions.
+
+    Input shape:
+        `(batch, ...)`.
+
+    Output shape:
+        The input shape with its axes in the new order.
+
+    Raises:
+        ValueError: `dims` is no permutation of `1, ..., len(dims)`.
+
+    Example:
+        >>> keras.layers.Permute((2, 1))(torch.zeros(8, 10, 64)).shape
+        torch.Size([8, 64, 10])
+    """
+
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -98,7 +168,29 @@ class Permute(DtypeKeeping):
 
 
 class RepeatVector(Layer):
-    """`(batch, features)` to `(batch, n, features)`."""
+    """Repeat each sample's vector as `n` equal steps of a sequence.
+
+    Args:
+        n: number of repetitions, a positive int.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of two dimensions.
+
+    Input shape:
+        `(batch, features)`.
+
+    Output shape:
+        `(batch, n, features)`.
+
+    Raises:
+        TypeError: `n` is no int.
+        ValueError: `n` is not positive.
+
+    Example:
+        >>> keras.layers.RepeatVector(3)(torch.tensor([[1.0, 2.0]])).tolist()
+        [[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]
+    """
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,7 +1,8 @@
-"""Larger sequences, images and volumes: each value repeated, or interpolated."""
+"""Larger sequences, images and volumes, by repetition or interpolation."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +20,30 @@ INTERPOLATIONS = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic":
 
 
 class UpSampling1D(Layer):
-    """Each step of `(batch, steps, features)` `size` times."""
+    """Repeat each step of a sequence.
+
+    Args:
+        size: how many times each step is repeated, a positive int. Default: `2`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+
+    Input shape:
+        `(batch, steps, features)`.
+
+    Output shape:
+        `(batch, steps * size, features)`.
+
+    Raises:
+        TypeError: `size` is no int.
+        ValueError: `size` is not positive.
+
+    Example:
+        >>> x = torch.tensor([[[1.0], [2.0]]])
+        >>> keras.layers.UpSampling1D(3)(x).flatten().tolist()
+        [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
+    """
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,12 +63,12 @@ class UpSampling1D(Layer):
 
 
 class BaseUpSampling(Layer):
-    """Rows, columns (and slices) repeated `size` times."""
+    """Multiply the spatial sizes by `size`."""
 
     keras_module = None
     rank: int
 
-    def _set_size(self, size: Any, data_format: str | None) -> None:
+    def _set_size(self, size: int | Sequence[int], data_format: str | None) -> None:
         self.data_format = standardize_data_format(data_format)
         self.size = standardize_tuple(size, self.rank, "size")
         self.input_spec = InputSpec(ndim=self.rank + 2)
@@ -62,13 +86,39 @@ class BaseUpSampling(Layer):
 
 
 class UpSampling2D(BaseUpSampling):
-    """Larger `(batch, height, width, channels)`, by `interpolation` "nearest", "bilinear" or "bicubic"."""
+    """Enlarge images by whole factors.
+
+    Args:
+        size: factors `(height, width)`, or one int for both. Default: `(2, 2)`.
+        data_format: `"channels_last"` for `(batch, ..., channels)`, `"channels_first"` for `(batch, channels, ...)`;
+            `None` means `keras.config.image_data_format()`. Default: `None`.
+        interpolation: `"nearest"` repeats rows and columns; `"bilinear"` and `"bicubic"` interpolate between pixels.
+            Default: `"nearest"`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        The input shape with `height * size[0]` and `width * size[1]`.
+
+    Raises:
+        ValueError: an unknown `interpolation`, when the layer is called.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
+        >>> keras.layers.UpSampling2D((1, 2))(x)[0, :, :, 0].tolist()
+        [[1.0, 1.0, 2.0, 2.0], [3.0, 3.0, 4.0, 4.0]]
+    """
 
     rank = 2
 
     def __init__(
         self,
-        size: Any = (2, 2),
+        size: int | Sequence[int] = (2, 2),
         data_format: str | None = None,
         interpolation: str = "nearest",
         **kwargs: Any,
@@ -87,11 +137,31 @@ class UpSampling2D(BaseUpSampling):
 
 
 class UpSampling3D(BaseUpSampling):
-    """Larger `(batch, depth, height, width, channels)`, each value repeated."""
+    """Enlarge volumes by repeating their values.
+
+    Args:
+        size: factors `(depth, height, width)`, or one int for all three. Default: `(2, 2, 2)`.
+        data_format: `"channels_last"` for `(batch, ..., channels)`, `"channels_first"` for `(batch, channels, ...)`;
+            `None` means `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of five dimensions.
+
+    Input shape:
+        `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with `"channels_first"`.
+
+    Output shape:
+        The input shape with each spatial size multiplied by its factor.
+
+    Example:
+        >>> keras.layers.UpSampling3D(2)(torch.zeros(1, 4, 5, 6, 3)).shape
+        torch.Size([1, 8, 10, 12, 3])
+    """
 
     rank = 3
 
-    def __init__(self, size: Any = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, size: int | Sequence[int] = (2, 2, 2), data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._set_size(size, data_format)
 
