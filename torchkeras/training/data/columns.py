@@ -20,14 +20,13 @@ def is_array(value: Any) -> bool:
 
 
 def is_sparse(value: Any) -> bool:
-    """Whether the value is a SciPy sparse matrix."""
-    return type(value).__module__.startswith("scipy.sparse") and hasattr(value, "tocsr")
+    """Whether the value is a sparse matrix or array of SciPy's, or offers its conversions."""
+    return hasattr(value, "tocsr") and hasattr(value, "toarray")
 
 
-def is_pandas(value: Any, kind: str) -> bool:
-    """Whether the value is pandas's `"Series"` or `"DataFrame"`."""
-    cls = type(value)
-    return cls.__name__ == kind and cls.__module__.startswith("pandas")
+def is_pandas(value: Any, ndim: int) -> bool:
+    """Whether the value is a pandas Series (`ndim=1`) or DataFrame (`ndim=2`), or is indexed as they are."""
+    return hasattr(value, "iloc") and hasattr(value, "to_numpy") and value.ndim == ndim
 
 
 def rows_of(value: Any) -> int:
@@ -78,9 +77,9 @@ def as_tensor(value: Any) -> torch.Tensor:
 
 
 def _to_numpy(value: Any) -> np.ndarray:
-    if is_pandas(value, "Series"):
+    if is_pandas(value, 1):
         return value.to_numpy()[:, None]
-    if is_pandas(value, "DataFrame"):
+    if is_pandas(value, 2):
         array = value.to_numpy()
         mixed = array.dtype == object and all(dtype.kind in "biuf" for dtype in value.dtypes)
         return array.astype(settings.floatx()) if mixed else array
