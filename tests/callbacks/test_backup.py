@@ -25,7 +25,7 @@ def train(folder, epochs=4, steps=5, kill=None, callbacks=(), **kwargs):
     found = CallbackList([backup, stopping, *callbacks], model=model, epochs=epochs)
     model.stop_training = False
     found.on_train_begin()
-    first, skip = model.__dict__.pop("_initial_epoch", 0), model.__dict__.pop("_initial_step", 0)
+    first, skip = model.__dict__.pop("_tk_initial_epoch", 0), model.__dict__.pop("_tk_initial_step", 0)
     for epoch in range(first, epochs):
         model.metrics[0].variables[0].zero_()
         found.on_epoch_begin(epoch)

@@ -170,8 +170,8 @@ def test_layers_made_outside_are_left_alone():
     with RematScope("full"):
         inside = layers.Dense(2)
     outside = layers.Dense(2)
-    assert "call" in inside.__dict__ and "_remat_mode" in inside.__dict__
-    assert not {"call", "_remat_mode"} & set(outside.__dict__)
+    assert "call" in inside.__dict__ and "_tk_remat_mode" in inside.__dict__
+    assert not {"call", "_tk_remat_mode"} & set(outside.__dict__)
     assert outside.call.__func__ is layers.Dense.call
     same = {name: value for name, value in outside.get_config().items() if name != "name"}
     assert {name: value for name, value in inside.get_config().items() if name != "name"} == same

@@ -302,3 +302,29 @@ def _summary_of(model):
     lines = []
     model.summary(print_fn=lambda line, **_: lines.append(line))
     return "\n".join(lines)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class WithShapeRule(Subclassed):
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], 2)
+
+
+@pytest.mark.parametrize("cls", [Subclassed, WithShapeRule])
+@pytest.mark.parametrize("built", [False, True])
+def test_subclassed_model_on_a_symbolic_input(cls, built):
+    inner, x = cls(), torch.rand(4, 3)
+    if built:
+        inner(x)
+    inputs = keras.Input((3,))
+    outer = keras.Model(inputs, inner(inputs))
+    assert outer.output_shape == (None, 2)
+    torch.testing.assert_close(outer(x), inner(x))

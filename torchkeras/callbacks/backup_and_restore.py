@@ -79,8 +79,8 @@ class BackupAndRestore(Callback):
             )
         self._resumed = self._load()
         if self._resumed is not None:
-            self.model._initial_epoch = self._resumed["epoch"]
-            self.model._initial_step = self._resumed["step"]
+            self.model._tk_initial_epoch = self._resumed["epoch"]
+            self.model._tk_initial_step = self._resumed["step"]
             for key, callback in self._stateful():
                 if key in self._resumed.get("callbacks", {}):
                     callback.set_state(self._resumed["callbacks"][key])
@@ -152,7 +152,7 @@ class BackupAndRestore(Callback):
     def _save(self, epoch: int, step: int, logs: Any) -> None:
         if not is_main_process():
             if _is_sound(logs):
-                self.model._save_along()
+                self.model._tk_save_along()
             return
         if not _is_sound(logs):
             warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)

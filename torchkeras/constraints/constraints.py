@@ -17,7 +17,7 @@ class Constraint(Configurable):
     """Base: `constraint(w)` gives the nearest allowed value, here `w`. Subclasses define `__call__`."""
 
     keras_module = "keras.constraints"
-    _config_base = True
+    _tk_config_base = True
 
     def __call__(self, w: Any) -> Any:
         return w

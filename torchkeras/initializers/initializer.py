@@ -18,7 +18,7 @@ class Initializer(Configurable):
     """Makes a weight's first value: `initializer(shape, dtype)`. Subclasses define `__call__`."""
 
     keras_module = "keras.initializers"
-    _config_base = True
+    _tk_config_base = True
 
     def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype).")

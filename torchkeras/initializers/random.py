@@ -24,7 +24,7 @@ class RandomInitializer(Initializer):
     """
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, seed: Any = None) -> None:
         self._init_seed = seed

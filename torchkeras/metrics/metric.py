@@ -111,7 +111,7 @@ class Metric(Configurable):
         """The state: that of the metric, then that of metrics it holds; also in lists and dicts."""
         variables, metrics = list(self._variables), list(self._metrics)
         for name, value in self.__dict__.items():
-            if isinstance(value, (list, tuple, dict)) and name not in ("_variables", "_metrics", "_init_args"):
+            if isinstance(value, (list, tuple, dict)) and name not in ("_variables", "_metrics", "_tk_init_args"):
                 for leaf in tree.flatten(value):
                     if isinstance(leaf, (Variable, Metric)):
                         (variables if isinstance(leaf, Variable) else metrics).append(leaf)

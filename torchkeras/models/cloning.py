@@ -34,7 +34,7 @@ def clone_model(
     def clone(layer: Any) -> Any:
         if recursive and isinstance(layer, Sequential):
             return clone_model(layer, clone_function=clone_function, recursive=True)
-        if recursive and isinstance(layer, Model) and layer.__dict__.get("_graph") is not None:
+        if recursive and isinstance(layer, Model) and layer.__dict__.get("_tk_graph") is not None:
             return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
         if clone_function is not None and not isinstance(layer, InputLayer):
             return clone_function(layer)
@@ -46,7 +46,7 @@ def clone_model(
                 "call_function is for functional models; the layers of a Sequential one are merely listed."
             )
         return _compiled_like(_clone_sequential(model, input_tensors, clone), model)
-    if model.__dict__.get("_graph") is not None:
+    if model.__dict__.get("_tk_graph") is not None:
         return _compiled_like(_clone_functional(model, input_tensors, clone, call_function), model)
     if clone_function is not None or input_tensors is not None:
         raise ValueError(
@@ -63,20 +63,20 @@ def _compiled_like(copy: Any, model: Any) -> Any:
 
 
 def _clone_sequential(model: Sequential, input_tensors: Any, clone: Callable) -> Sequential:
-    row = [layer for layer in model._row if not isinstance(layer, InputLayer)]
+    row = [layer for layer in model._tk_row if not isinstance(layer, InputLayer)]
     copies = [clone(layer) for layer in row]
     if input_tensors is not None:
         tensors = tree.flatten(input_tensors)
         if len(tensors) != 1:
             raise ValueError(f"A Sequential model takes one input tensor; received {len(tensors)}.")
         copies.insert(0, _as_input(tensors[0]))
-    elif isinstance(model._row[0], InputLayer) if model._row else False:
-        copies.insert(0, InputLayer.from_config(model._row[0].get_config()))
+    elif isinstance(model._tk_row[0], InputLayer) if model._tk_row else False:
+        copies.insert(0, InputLayer.from_config(model._tk_row[0].get_config()))
     return Sequential(copies, name=model.name, trainable=model.trainable)
 
 
 def _clone_functional(model: Model, input_tensors: Any, clone: Callable, call_function: Callable | None) -> Any:
-    graph = model.__dict__["_graph"]
+    graph = model.__dict__["_tk_graph"]
     if input_tensors is not None:
         try:
             tree.assert_same_structure(input_tensors, graph.inputs_struct)

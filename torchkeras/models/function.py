@@ -28,22 +28,22 @@ class Function(Operation):
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
         super().__init__(name=name)
-        self._graph = Graph(inputs, outputs, takes_apart=False)
+        self._tk_graph = Graph(inputs, outputs, takes_apart=False)
 
     @property
     def operations(self) -> list:
         """The operations of the graph, as Keras orders them."""
-        return self._graph.operations
+        return self._tk_graph.operations
 
     @property
     def inputs(self) -> list[KerasTensor]:
         """The symbolic inputs, flat."""
-        return self._graph.inputs
+        return self._tk_graph.inputs
 
     @property
     def outputs(self) -> list[KerasTensor]:
         """The symbolic outputs, flat."""
-        return self._graph.outputs
+        return self._tk_graph.outputs
 
     def call(self, inputs: Any) -> Any:
         """The outputs for inputs of the structure and shapes that the function was made with.
@@ -52,19 +52,19 @@ class Function(Operation):
             ValueError: they have others.
         """
         values = self._checked(inputs)
-        return self._graph.run([x if isinstance(x, torch.Tensor) else convert_to_tensor(x) for x in values])
+        return self._tk_graph.run([x if isinstance(x, torch.Tensor) else convert_to_tensor(x) for x in values])
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        return self._graph.specs(self._checked(inputs))
+        return self._tk_graph.specs(self._checked(inputs))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The outputs' shapes for shapes of the inputs."""
         shapes = iter(tree.flatten(tree.map_shape_structure(_Shape, input_shape)))
-        inputs = tree.map_structure(lambda t: KerasTensor(next(shapes).sizes, t.dtype), self._graph.inputs_struct)
+        inputs = tree.map_structure(lambda t: KerasTensor(next(shapes).sizes, t.dtype), self._tk_graph.inputs_struct)
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(inputs))
 
     def _checked(self, inputs: Any) -> list:
-        expected = self._graph.inputs_struct
+        expected = self._tk_graph.inputs_struct
         try:
             tree.assert_same_structure(tree.lists_to_tuples(expected), tree.lists_to_tuples(inputs))
         except ValueError as error:
@@ -73,7 +73,7 @@ class Function(Operation):
                 f"received {inputs}."
             ) from error
         values = tree.flatten(inputs)
-        for value, known in zip(values, self._graph.inputs):
+        for value, known in zip(values, self._tk_graph.inputs):
             shape = tuple(value.shape) if hasattr(value, "shape") else ()
             if len(shape) != len(known.shape) or any(
                 None not in (size, wanted) and size != wanted for size, wanted in zip(shape, known.shape)

@@ -96,7 +96,7 @@ class Graph:
             and isinstance(self.outputs_struct, (list, tuple))
             and self.outputs_struct[0] is self.outputs[0]
         )
-        self._row = self._as_row()
+        self._tk_row = self._as_row()
 
     def _as_row(self) -> list[Any] | None:
         """The operations, where each takes the one output of that before it and nothing else; else `None`."""
@@ -111,9 +111,9 @@ class Graph:
 
     def run(self, inputs: list) -> Any:
         """The outputs for a flat list of input tensors."""
-        if self._row is not None:
+        if self._tk_row is not None:
             (value,) = inputs
-            for operation in self._row:
+            for operation in self._tk_row:
                 value = operation(value)
             return value
         slots = inputs + [None] * (self.size - len(inputs))
@@ -167,7 +167,7 @@ def _joined(steps: list[Step]) -> list[Step]:
 
 def _telling(node: Node) -> dict[str, Any]:
     """A call's keyword arguments without those that only repeat what the call would find by itself."""
-    spec = getattr(node.operation, "_call_spec", None)
+    spec = getattr(node.operation, "_tk_call_spec", None)
     if spec is None:
         return node.kwargs
     return {name: value for name, value in node.kwargs.items() if not spec.says_nothing(name, value)}

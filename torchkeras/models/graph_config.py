@@ -55,7 +55,7 @@ def graph_to_config(graph: Graph) -> dict[str, Any]:
 
 def _offset(operation: Any) -> int:
     """Among a model's ends, and there alone, Keras counts the calls of a functional model from 1."""
-    return 1 if getattr(type(operation), "_counts_from_one", False) else 0
+    return 1 if getattr(type(operation), "_tk_counts_from_one", False) else 0
 
 
 def described(operation: Any) -> dict[str, Any]:

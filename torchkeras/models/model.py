@@ -16,7 +16,9 @@ from torchkeras import saving
 from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.distributed import is_main_process, write_once
+from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.module import direct_sublayers
 from torchkeras.models import graph_config
 from torchkeras.models import inputs as model_inputs
 from torchkeras.models.graph import Graph
@@ -36,8 +38,8 @@ class Model(Trainer, Layer):
     """
 
     keras_module = "keras"
-    _graph: Graph | None = None
-    _checks_sizes = True
+    _tk_graph: Graph | None = None
+    _tk_checks_sizes = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional(args, kwargs):
@@ -52,20 +54,20 @@ class Model(Trainer, Layer):
                     f"received {args}."
                 )
             super().__init__(**kwargs)
-            self._init_trainer()
+            self._tk_init_trainer()
             return
         named = dict(zip(("inputs", "outputs", "name"), args)) | kwargs
         inputs, outputs = named.pop("inputs"), named.pop("outputs")
         if named.get("trainable", True) is None:
             del named["trainable"]
         super().__init__(**named)
-        self._init_trainer()
-        self._set_graph(Graph(*_linked(inputs, outputs)))
+        self._tk_init_trainer()
+        self._tk_set_graph(Graph(*_linked(inputs, outputs)))
 
-    def _set_graph(self, graph: Graph) -> None:
+    def _tk_set_graph(self, graph: Graph) -> None:
         graph.entry = model_inputs.entry_of(graph.inputs)
-        self.__dict__["_graph"] = graph
-        self.__dict__["_init_args"] = ((), {})
+        self.__dict__["_tk_graph"] = graph
+        self.__dict__["_tk_init_args"] = ((), {})
         names: dict[str, Any] = {}
         for operation in graph.operations:
             if names.setdefault(operation.name, operation) is not operation:
@@ -76,34 +78,36 @@ class Model(Trainer, Layer):
                 self._modules[operation.name.replace(".", "_")] = operation  # type: ignore[union-attr,operator]
         self.built = True
         # Inputs take the types of their Input layers, not the model's.
-        self.__dict__["_input_type"] = None
-        self._build_shapes = {"input_shape": None}  # Keras writes so: the inputs say it all
+        self.__dict__["_tk_input_type"] = None
+        self._tk_build_shapes = {"input_shape": None}  # Keras writes so: the inputs say it all
 
     # ------------------------------------------------------------------ calling
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The outputs for the inputs; models without symbolic inputs and outputs define it themselves."""
-        graph = self.__dict__.get("_graph")
+        graph = self.__dict__.get("_tk_graph")
         if graph is None:
             raise NotImplementedError(
                 f"Model {type(self).__name__} has no call(): define call(self, inputs), or make it as "
                 f"Model(inputs, outputs) from symbolic tensors."
             )
-        values = model_inputs.standardize(graph, inputs, self.name, self._checks_sizes)
+        values = model_inputs.standardize(graph, inputs, self.name, self._tk_checks_sizes)
         if mask is not None:
             model_inputs.attach_masks(values, mask)
         return graph.run(values)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        graph = self.__dict__.get("_graph")
+        graph = self.__dict__.get("_tk_graph")
         if graph is None:
+            if type(self).compute_output_shape is Model.compute_output_shape:  # no rule of the subclass's own
+                return symbolic.inferred(self, args, kwargs)
             return super().compute_output_spec(*args, **kwargs)
         inputs = args[0] if args else kwargs["inputs"]
-        values = model_inputs.standardize(graph, inputs, self.name, self._checks_sizes)
+        values = model_inputs.standardize(graph, inputs, self.name, self._tk_checks_sizes)
         return graph.specs(values)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
-        graph = self.__dict__.get("_graph")
+        graph = self.__dict__.get("_tk_graph")
         if graph is None:
             return super().compute_output_shape(*args, **kwargs)
         shapes = args[0] if args else kwargs["input_shape"]
@@ -116,7 +120,7 @@ class Model(Trainer, Layer):
     def __getstate__(self) -> dict[str, Any]:
         # Operations come first, in the order of the graph: each then refers to those before it alone, so that copying
         # and pickling stay shallow however deep the model is.
-        graph = self.__dict__.get("_graph")
+        graph = self.__dict__.get("_tk_graph")
         return self.__dict__ if graph is None else {"_chain": graph.chain, **self.__dict__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -124,8 +128,8 @@ class Model(Trainer, Layer):
 
     # ------------------------------------------------------------------ structure
 
-    def _graph_attribute(self, what: str) -> Any:
-        graph = self.__dict__.get("_graph")
+    def _tk_graph_attribute(self, what: str) -> Any:
+        graph = self.__dict__.get("_tk_graph")
         if graph is None:
             raise AttributeError(
                 f"Model {self.name!r} ({type(self).__name__}) has no {what}: only functional models, and Sequential "
@@ -136,43 +140,43 @@ class Model(Trainer, Layer):
     @property
     def inputs(self) -> list:
         """The symbolic inputs of a functional model, flat."""
-        return self._graph_attribute("inputs").inputs
+        return self._tk_graph_attribute("inputs").inputs
 
     @property
     def outputs(self) -> list:
-        return self._graph_attribute("outputs").outputs
+        return self._tk_graph_attribute("outputs").outputs
 
     @property
     def input(self) -> Any:
         """The symbolic inputs as the model was given them."""
-        return self._graph_attribute("input").inputs_struct
+        return self._tk_graph_attribute("input").inputs_struct
 
     @property
     def output(self) -> Any:
-        return self._graph_attribute("output").outputs_struct
+        return self._tk_graph_attribute("output").outputs_struct
 
     @property
     def input_shape(self) -> Any:
         """The shape of the only input, or the list of the inputs' shapes."""
-        return _only([t.shape for t in self._graph_attribute("input_shape").inputs])
+        return _only([t.shape for t in self._tk_graph_attribute("input_shape").inputs])
 
     @property
     def output_shape(self) -> Any:
-        return _only([t.shape for t in self._graph_attribute("output_shape").outputs])
+        return _only([t.shape for t in self._tk_graph_attribute("output_shape").outputs])
 
     @property
     def operations(self) -> list:
         """The layers and ops of a functional model."""
-        return list(self._graph_attribute("operations").operations)
+        return list(self._tk_graph_attribute("operations").operations)
 
     @property
     def layers(self) -> list:
         """The model's direct layers."""
-        graph = self.__dict__.get("_graph")
+        graph = self.__dict__.get("_tk_graph")
         if graph is None:
-            return self._layers
+            return direct_sublayers(self)
         own = [operation for operation in graph.operations if isinstance(operation, Layer)]
-        return own + [layer for layer in self._layers if all(layer is not known for known in own)]
+        return own + [layer for layer in direct_sublayers(self) if all(layer is not known for known in own)]
 
     @layers.setter
     def layers(self, value: Any) -> None:
@@ -221,7 +225,7 @@ class Model(Trainer, Layer):
     # ------------------------------------------------------------------ description and files
 
     def get_config(self) -> dict[str, Any]:
-        graph = self.__dict__.get("_graph")
+        graph = self.__dict__.get("_tk_graph")
         if graph is None or not _functional_like(type(self)):
             return super().get_config()
         return {"name": self.name, "trainable": self.trainable, **graph_config.graph_to_config(graph)}
@@ -253,24 +257,24 @@ class Model(Trainer, Layer):
     ) -> None:
         """Write the whole model: architecture, weights, compile configuration, optimizer state."""
         named = {"overwrite": overwrite, "zipped": zipped, "include_optimizer": include_optimizer, **kwargs}
-        self._write(filepath, lambda target: saving.save_model(self, target, **named))
+        self._tk_write(filepath, lambda target: saving.save_model(self, target, **named))
 
     def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
         """Write the weights to a `.weights.h5` file."""
         named = {"overwrite": overwrite, "max_shard_size": max_shard_size}
-        self._write(filepath, lambda target: saving.save_weights(self, target, **named))
+        self._tk_write(filepath, lambda target: saving.save_weights(self, target, **named))
 
-    def _write(self, filepath: Any, write: Callable[[Any], None]) -> None:
+    def _tk_write(self, filepath: Any, write: Callable[[Any], None]) -> None:
         """With several processes rank 0 writes and the others wait for it; file objects are each rank's own."""
         if hasattr(filepath, "write"):
             write(filepath)
             return
         path = os.fspath(filepath)
         if not is_main_process():
-            self._save_along(write, os.path.basename(path))
+            self._tk_save_along(write, os.path.basename(path))
         write_once(path, lambda: write(filepath))
 
-    def _save_along(self, write: Callable[[Any], None] | None = None, name: str = "along.weights.h5") -> None:
+    def _tk_save_along(self, write: Callable[[Any], None] | None = None, name: str = "along.weights.h5") -> None:
         """Take part in gathering the weights of a sharded model, which another rank saves."""
         if any(hasattr(weight, "full_tensor") for weight in self.parameters()):
             with tempfile.TemporaryDirectory() as folder:
@@ -286,7 +290,7 @@ class Functional(Model):
     """A model made of symbolic inputs and outputs; `Model(inputs, outputs)` makes one."""
 
     keras_module = "keras.src.models.functional"
-    _counts_from_one = True
+    _tk_counts_from_one = True
 
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)

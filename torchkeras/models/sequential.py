@@ -28,15 +28,15 @@ class Sequential(Model):
     """
 
     # Built on its first data, it takes other sizes as far as its layers do.
-    _checks_sizes = False
+    _tk_checks_sizes = False
 
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(trainable=trainable, name=name)
-        self.__dict__["_row"] = []
+        self.__dict__["_tk_row"] = []
         if layers is not None:
             for layer in layers if isinstance(layers, (list, tuple)) else [layers]:
                 self.add(layer, rebuild=False)
-            self._rebuild()
+            self._tk_rebuild()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Put a layer at the end.
@@ -45,14 +45,14 @@ class Sequential(Model):
             ValueError: it is no layer, its name is taken, or an `Input` comes behind another layer.
         """
         layer = _as_layer(layer)
-        row = self._row
+        row = self._tk_row
         if isinstance(layer, InputLayer) and row:
             raise ValueError(
                 f"Sequential model {self.name!r} has already been configured: it starts with {row[0].name!r}, and an "
                 f"Input can only come first."
             )
         if not row and not isinstance(layer, InputLayer):
-            shape = getattr(layer, "_input_shape_arg", None)
+            shape = getattr(layer, "_tk_input_shape_arg", None)
             if shape is not None:
                 row.append(InputLayer(batch_shape=shape, dtype=None if layer.dtype != "int32" else layer.dtype))
         if any(known.name == layer.name for known in row):
@@ -64,27 +64,27 @@ class Sequential(Model):
         if not isinstance(layer, InputLayer):
             self._modules[layer.name.replace(".", "_")] = layer
         if rebuild:
-            self._rebuild()
+            self._tk_rebuild()
         else:
-            self._forget()
+            self._tk_forget()
 
     def pop(self, rebuild: bool = True) -> Any:
         """Take the last layer off."""
-        layer = self._row.pop()
+        layer = self._tk_row.pop()
         self._modules.pop(layer.name.replace(".", "_"), None)
-        self._rebuild() if rebuild else self._forget()
+        self._tk_rebuild() if rebuild else self._tk_forget()
         return layer
 
-    def _forget(self) -> None:
-        self.__dict__["_graph"] = None
+    def _tk_forget(self) -> None:
+        self.__dict__["_tk_graph"] = None
         self.built = False
 
-    def _rebuild(self) -> None:
-        self._forget()
-        row = self._row
+    def _tk_rebuild(self) -> None:
+        self._tk_forget()
+        row = self._tk_row
         if len(row) > 1 and isinstance(row[0], InputLayer):
             self.build(row[0].batch_shape)
-        elif len(row) > 1 and isinstance(row[0], Model) and row[0].__dict__.get("_graph") is not None:
+        elif len(row) > 1 and isinstance(row[0], Model) and row[0].__dict__.get("_tk_graph") is not None:
             self.build(row[0].input_shape)
 
     def build(self, input_shape: Any = None) -> None:
@@ -93,10 +93,10 @@ class Sequential(Model):
         Raises:
             ValueError: the model is built for another shape, or a layer does not fit.
         """
-        row = self._row
+        row = self._tk_row
         if not row:
             raise ValueError(f"Sequential model {self.name!r} has no layers to build; add some.")
-        graph = self.__dict__.get("_graph")
+        graph = self.__dict__.get("_tk_graph")
         if graph is not None and input_shape is not None and tuple(input_shape) != graph.inputs[0].shape:
             if tuple(input_shape)[1:] == graph.inputs[0].shape[1:]:
                 return
@@ -109,8 +109,8 @@ class Sequential(Model):
         elif tree.is_shape_tuple(input_shape):
             dtype = row[0].compute_dtype if isinstance(row[0], Layer) else None
             x = start = Input(batch_shape=input_shape, dtype=dtype, name=None)
-            self._row.insert(0, start._keras_history.operation)
-            row = self._row
+            self._tk_row.insert(0, start._keras_history.operation)
+            row = self._tk_row
         else:
             self.built = True
             return
@@ -119,18 +119,18 @@ class Sequential(Model):
                 x = layer(x)
         except NotImplementedError:  # a layer that can't tell its output's shape: known when data comes
             return
-        self._set_row_graph(Graph(start, x))
+        self._tk_set_row_graph(Graph(start, x))
 
-    def _set_row_graph(self, graph: Graph) -> None:
+    def _tk_set_row_graph(self, graph: Graph) -> None:
         naming.auto_name("Functional")  # Keras makes a functional model here, and names count alike
         graph.entry = model_inputs.entry_of(graph.inputs)
-        self.__dict__["_graph"] = graph
+        self.__dict__["_tk_graph"] = graph
         self.built = True
-        self.__dict__["_input_type"] = None
-        self._build_shapes = {"input_shape": graph.inputs[0].shape}
+        self.__dict__["_tk_input_type"] = None
+        self._tk_build_shapes = {"input_shape": graph.inputs[0].shape}
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if self.__dict__.get("_graph") is not None:
+        if self.__dict__.get("_tk_graph") is not None:
             return super().call(inputs, training=training, mask=mask)
         x = inputs
         for layer in self.layers:
@@ -140,7 +140,7 @@ class Sequential(Model):
     @property
     def layers(self) -> list:
         """The layers, without the input layer."""
-        return [layer for layer in self._row if not isinstance(layer, InputLayer)]
+        return [layer for layer in self._tk_row if not isinstance(layer, InputLayer)]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         for layer in self.layers:
@@ -150,9 +150,9 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         policy = Layer.get_config(self)["dtype"]
         config = {"name": self.name, "trainable": self.trainable, "dtype": policy}
-        config["layers"] = [described(layer) for layer in self._row]
-        if self.built and self._build_shapes:
-            config["build_input_shape"] = self._build_shapes["input_shape"]
+        config["layers"] = [described(layer) for layer in self._tk_row]
+        if self.built and self._tk_build_shapes:
+            config["build_input_shape"] = self._tk_build_shapes["input_shape"]
         return config
 
     @classmethod
@@ -161,7 +161,7 @@ class Sequential(Model):
         model = cls(name=config.get("name"))
         for row in config["layers"]:
             model.add(deserialize_keras_object(row, custom_objects), rebuild=False)
-        model._rebuild()
+        model._tk_rebuild()
         if shape and not model.built:
             model.build(tuple(shape) if tree.is_shape_tuple(shape) else shape)
         if config.get("trainable") is False:

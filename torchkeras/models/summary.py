@@ -60,8 +60,8 @@ def _layers(model: Any, expand: bool, layer_range: Any, depth: int = 0) -> list:
 
 def _own_layers(model: Any) -> list:
     """The layers, in a functional model the ops among them too."""
-    graph = model.__dict__.get("_graph")
-    if graph is None or hasattr(model, "_row"):
+    graph = model.__dict__.get("_tk_graph")
+    if graph is None or hasattr(model, "_tk_row"):
         return list(model.layers)
     layers = model.layers
     return graph.operations + [layer for layer in layers if all(layer is not known for known in graph.operations)]
@@ -82,7 +82,7 @@ def _in_range(layers: list, layer_range: Any) -> list:
 
 def _is_branched(model: Any) -> bool:
     """Whether the model is more than a chain: a call of several tensors, or more than one that nobody builds upon."""
-    graph = model.__dict__.get("_graph")
+    graph = model.__dict__.get("_tk_graph")
     if graph is None:
         return False
     if len({id(node.operation) for node in graph.nodes}) < len(graph.nodes):
@@ -98,7 +98,7 @@ def _trainable(layer: Any) -> str:
 
 
 def _shape(layer: Any) -> str:
-    nodes, built = getattr(layer, "_inbound_nodes", None), getattr(layer, "_build_shapes", None)
+    nodes, built = getattr(layer, "_inbound_nodes", None), getattr(layer, "_tk_build_shapes", None)
     if nodes:
         shapes = [str(tensor.shape) for tensor in nodes[-1].output_tensors]
     elif not built:
@@ -127,7 +127,7 @@ def _count(layer: Any) -> str:
 
 
 def _connections(model: Any, layer: Any) -> str:
-    kept = {id(node) for node in model.__dict__["_graph"].nodes}
+    kept = {id(node) for node in model.__dict__["_tk_graph"].nodes}
     sources = []
     for node in getattr(layer, "_inbound_nodes", []):
         if id(node) in kept:

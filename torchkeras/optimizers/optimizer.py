@@ -51,7 +51,7 @@ class Optimizer(Configurable):
         name: default: made of the class's.
     """
 
-    _config_base = True
+    _tk_config_base = True
     _uses_update_step = False
     elementwise = True  # whether the rule treats each number alone, so that shards can be updated where they lie
 

@@ -42,7 +42,7 @@ def twin(optimizer: Any, copies: dict[int, Any]) -> Any:
 
 
 def _base(optimizer: Any) -> type:
-    return next(cls for cls in type(optimizer).__mro__ if "_config_base" in cls.__dict__)
+    return next(cls for cls in type(optimizer).__mro__ if "_tk_config_base" in cls.__dict__)
 
 
 def plain(tensors: list) -> list:

@@ -19,7 +19,7 @@ class Regularizer(Configurable):
     """Base: `regularizer(x)` gives a scalar penalty, here none. Subclasses define `__call__`."""
 
     keras_module = "keras.regularizers"
-    _config_base = True
+    _tk_config_base = True
 
     def __call__(self, x: torch.Tensor) -> Any:
         return 0.0

@@ -99,11 +99,11 @@ def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
 def is_graph_or_row(obj: Any) -> bool:
     """Whether it is a functional or Sequential model, whose layers are known by their order."""
     own = getattr(obj, "__dict__", {})
-    return "_row" in own or own.get("_graph") is not None
+    return "_tk_row" in own or own.get("_tk_graph") is not None
 
 
 # What our models keep beside `layers`, where Keras has `operations` and `_functional`.
-_OWN_STRUCTURE = frozenset({"operations", "_operations", "_graph", "_row"})
+_OWN_STRUCTURE = frozenset({"operations", "_operations", "_tk_graph", "_tk_row"})
 
 
 def _base_of(obj: Any) -> type:
@@ -143,15 +143,15 @@ def _has_default_hooks(layer: Layer) -> bool:
 
 def _layer_variables(layer: Layer) -> list[tuple[str, torch.Tensor]]:
     """The layer's weights, also those in lists and dicts: trainable ones first, each kind in the order of making."""
-    found = [*layer._own_variables()]
+    found = [*layer._tk_own_variables()]
     for name, child in layer._modules.items():
         if isinstance(child, Container):
             found += _container_variables(name, child)
-    ages = {id(info): age for age, info in enumerate(layer._infos.values())}
+    ages = {id(info): age for age, info in enumerate(layer._tk_infos.values())}
     last = len(ages)
 
     def age(named: tuple[str, torch.Tensor]) -> tuple[bool, int]:
-        info = layer._infos.get(named[0]) or getattr(named[1], "_info", None)
+        info = layer._tk_infos.get(named[0]) or getattr(named[1], "_info", None)
         return not isinstance(named[1], torch.nn.Parameter), ages.get(id(info), last)
 
     return sorted(found, key=age)

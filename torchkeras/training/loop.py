@@ -98,7 +98,7 @@ def fit(
         # Rank 0 has a bar and may have callbacks that others lack: whether to ask after each batch is its decision.
         ask = process.broadcast_object(callbacks.watches_train_batches and not callbacks.only_progress_watches)
         # BackupAndRestore, when it resumes, says where.
-        first, skip = model.__dict__.pop("_initial_epoch", initial_epoch), model.__dict__.pop("_initial_step", 0)
+        first, skip = model.__dict__.pop("_tk_initial_epoch", initial_epoch), model.__dict__.pop("_tk_initial_step", 0)
         for epoch in range(first, min(epochs, max_epochs() or epochs)):
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
@@ -148,7 +148,7 @@ def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any, ask: bool, s
             break
     if left != group and watched:  # the rest of a group
         callbacks.on_train_batch_end(index + group - left - 1, batch_logs(model, result, callbacks))
-    model.__dict__["_last_result"] = result
+    model.__dict__["_tk_last_result"] = result
 
 
 def batch_logs(model: Any, result: Any, callbacks: Any) -> Logs:
@@ -172,7 +172,7 @@ def flat_logs(values: dict[str, Any]) -> dict[str, Any]:
 def read_metrics(model: Any, result: Any = "last") -> dict[str, Any]:
     """The metrics as Python floats, summed over the ranks: the one place where an epoch waits for the device."""
     if result == "last":
-        result = model.__dict__.pop("_last_result", None)
+        result = model.__dict__.pop("_tk_last_result", None)
     with torch.no_grad(), collectives.reduced(model.metrics):
         values = model.get_metrics_result()
         if isinstance(result, dict):  # a user's step says what is logged; the metrics' state is the epoch's
@@ -220,12 +220,12 @@ def _same_start(model: Any) -> None:
     if process.is_joined():
         optimizer = model.optimizer
         collectives.broadcast_weights([*model.weights, *(optimizer.variables if optimizer is not None else ())])
-        model.__dict__["_is_agreed"] = True
+        model.__dict__["_tk_is_agreed"] = True
 
 
 def _same_weights(model: Any) -> None:
     """What each rank made for itself becomes rank 0's, the first time that it is used."""
-    if not model.__dict__.get("_is_agreed"):
+    if not model.__dict__.get("_tk_is_agreed"):
         _same_start(model)
 
 
@@ -249,10 +249,10 @@ def device_of(model: nn.Module) -> torch.device:
 def build(model: Any, data: Any) -> None:
     """Build the model, its optimizer and (where a user's step reads them) its metrics for data like this batch."""
     x, y, _ = unpack_x_y_sample_weight(data)
-    compiled = model.__dict__.get("_compiled")
+    compiled = model.__dict__.get("_tk_compiled")
     own_step = not (step._is_own(model, "train_step") and step._is_own(model, "test_step"))
     needs_metrics = own_step and compiled is not None and compiled.metrics and not compiled.metrics.built
-    snapshot = model.__dict__.get("_snapshot")
+    snapshot = model.__dict__.get("_tk_snapshot")
     outputs = None
     if needs_metrics or not all(layer.built for layer in model._flatten_layers() if isinstance(layer, Layer)):
         with nullcontext() if snapshot is None else snapshot.as_noted(model):
@@ -273,7 +273,7 @@ def _build_layers(model: Any, x: Any) -> Any:
     try:
         specs = tree.map_structure(_spec, x)
         if not model.built:
-            model._build_for((specs,), {})
+            model._tk_build_for((specs,), {})
         return model.compute_output_spec(specs)
     except NotImplementedError:  # what only runs with values is built by running it
         try:
@@ -292,10 +292,10 @@ def _spec(value: Any) -> Any:
 @contextmanager
 def training(model: Any) -> Iterator[Any]:
     """The step function of a training, with the right weights trainable and torch's own modules in training mode."""
-    snapshot = model._snapshot
+    snapshot = model._tk_snapshot
     weights = snapshot.enter(model)
     foreign = _foreign_mode(model, True)
-    cache, key = model._step_cache, (id(model.optimizer), *map(id, weights))
+    cache, key = model._tk_step_cache, (id(model.optimizer), *map(id, weights))
     if cache.get("key") != key:
         own = step._is_own(model, "train_step")
         cache.update(key=key, train=(step.TrainStep if own else step.OwnTrainStep)(model, weights))
@@ -413,7 +413,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     process.join()
     source = make_source(x, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model))
     source = share_out(source, isinstance(source, ArraySource))
-    if process.is_joined() and not model.__dict__.get("_is_agreed"):
+    if process.is_joined() and not model.__dict__.get("_tk_is_agreed"):
         build(model, source.peek())
         _same_weights(model)
     if not isinstance(callbacks, CallbackList):

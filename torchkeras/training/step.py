@@ -45,7 +45,7 @@ class TrainStep:
         self.model = model
         self.weights = weights
         self.parameters = [w for w in weights if isinstance(w, torch.nn.Parameter)]
-        compiled = model._compiled
+        compiled = model._tk_compiled
         self.optimizer = compiled.optimizer
         if weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
@@ -68,7 +68,7 @@ class TrainStep:
         model, optimizer = self.model, self.optimizer
         data, share = data if self.distributed else (data, None)
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        compiled = model._compiled
+        compiled = model._tk_compiled
         rows = rows_of(x) if share is None else share.rows
         run = self._outputs_and_loss if self.jit is None else self._jit_for(rows)
         if share is None:
@@ -86,7 +86,7 @@ class TrainStep:
                 gradients = [w.grad for w in self.weights] if share is None else self.forward.gradients()
                 optimizer.apply(gradients, self.weights)
             if compiled.metrics or not self._plain_loss:
-                _update_metrics(model, x, y, y_pred, sample_weight, share)
+                _tk_update_metrics(model, x, y, y_pred, sample_weight, share)
 
     def _backward(self, loss: torch.Tensor, share: Any) -> None:
         for parameter in self.parameters:
@@ -174,21 +174,21 @@ def test_step(model: Any, data: Any) -> Any:
     with shares.computing(share):
         y_pred = model(x, training=False)
         loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
-    compiled = model._compiled
+    compiled = model._tk_compiled
     rows = rows_of(x) if share is None else share.rows
     compiled.loss_tracker.add(loss, rows)
     if compiled.loss is not None and compiled.loss.last_parts:
         compiled.track_parts(rows)
-    _update_metrics(model, x, y, y_pred, sample_weight, share)
+    _tk_update_metrics(model, x, y, y_pred, sample_weight, share)
     return None
 
 
-def _update_metrics(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, share: Any) -> None:
+def _tk_update_metrics(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, share: Any) -> None:
     if share is None or share.rows:
-        model._update_metrics(x, y, y_pred, sample_weight)
+        model._tk_update_metrics(x, y, y_pred, sample_weight)
     else:  # makes metrics that are not there yet, as the other ranks do
         with shares.computing(share), collectives.uncounted(lambda: model.metrics):
-            model._update_metrics(x, y, y_pred, sample_weight)
+            model._tk_update_metrics(x, y, y_pred, sample_weight)
 
 
 def predict_step(model: Any, data: Any) -> tuple[Any, Any]:

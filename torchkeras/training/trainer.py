@@ -18,9 +18,14 @@ from torchkeras.training.step import StepCache, rows_of
 class Trainer:
     """Mixed into `Model`: training, evaluation, prediction, and the steps that users may override."""
 
-    def _init_trainer(self) -> None:
+    def _tk_init_trainer(self) -> None:
         self.__dict__.update(
-            _compiled=None, _snapshot=None, stop_training=False, history=None, _step_cache=StepCache(), compiled=False
+            _tk_compiled=None,
+            _tk_snapshot=None,
+            stop_training=False,
+            history=None,
+            _tk_step_cache=StepCache(),
+            compiled=False,
         )
 
     # ------------------------------------------------------------------ compile
@@ -67,13 +72,13 @@ class Trainer:
             steps or steps_per_execution,
             jit_compile,
             auto_scale_loss and self.dtype_policy.name == "mixed_float16",  # type: ignore[attr-defined]
-            self._output_names(),
+            self._tk_output_names(),
         )
-        self.__dict__.update(_compiled=compiled, compiled=True, _step_cache=StepCache(), stop_training=False)
-        self.__dict__["_snapshot"] = TrainableSnapshot(self)
+        self.__dict__.update(_tk_compiled=compiled, compiled=True, _tk_step_cache=StepCache(), stop_training=False)
+        self.__dict__["_tk_snapshot"] = TrainableSnapshot(self)
 
-    def _output_names(self) -> list[str] | None:
-        graph = self.__dict__.get("_graph")  # type: ignore[attr-defined]
+    def _tk_output_names(self) -> list[str] | None:
+        graph = self.__dict__.get("_tk_graph")  # type: ignore[attr-defined]
         if graph is None:
             return None
         if isinstance(graph.outputs_struct, dict):
@@ -82,10 +87,10 @@ class Trainer:
 
     @property
     def output_names(self) -> list[str] | None:
-        return self._output_names()
+        return self._tk_output_names()
 
-    def _need_compiled(self, method: str) -> Compiled:
-        compiled = self.__dict__.get("_compiled")
+    def _tk_need_compiled(self, method: str) -> Compiled:
+        compiled = self.__dict__.get("_tk_compiled")
         if compiled is None:
             raise ValueError(f"The model is not compiled: call model.compile(optimizer, loss) before model.{method}().")
         return compiled
@@ -93,47 +98,47 @@ class Trainer:
     @property
     def optimizer(self) -> Any:
         """The optimizer that `compile` was given."""
-        own = self.__dict__.get("_own_optimizer")
+        own = self.__dict__.get("_tk_own_optimizer")
         if own is not None:
             return own
-        compiled = self.__dict__.get("_compiled")
+        compiled = self.__dict__.get("_tk_compiled")
         return compiled.optimizer if compiled is not None else None
 
     @optimizer.setter
     def optimizer(self, value: Any) -> None:
-        compiled = self.__dict__.get("_compiled")
+        compiled = self.__dict__.get("_tk_compiled")
         if compiled is not None:
             compiled.optimizer = value
         else:
-            self.__dict__["_own_optimizer"] = value
+            self.__dict__["_tk_own_optimizer"] = value
 
     @property
     def loss(self) -> Any:
         """What `compile(loss=...)` was given, or what was set since."""
-        if "_own_loss" in self.__dict__:
-            return self.__dict__["_own_loss"]
-        compiled = self.__dict__.get("_compiled")
+        if "_tk_own_loss" in self.__dict__:
+            return self.__dict__["_tk_own_loss"]
+        compiled = self.__dict__.get("_tk_compiled")
         return compiled.config["loss"] if compiled is not None else None
 
     @loss.setter
     def loss(self, value: Any) -> None:
-        self.__dict__["_own_loss"] = value
+        self.__dict__["_tk_own_loss"] = value
 
     @property
     def run_eagerly(self) -> bool:
-        return self.__dict__["_compiled"].run_eagerly if self.__dict__.get("_compiled") else False
+        return self.__dict__["_tk_compiled"].run_eagerly if self.__dict__.get("_tk_compiled") else False
 
     @property
     def steps_per_execution(self) -> int:
-        return self.__dict__["_compiled"].steps_per_execution if self.__dict__.get("_compiled") else 1
+        return self.__dict__["_tk_compiled"].steps_per_execution if self.__dict__.get("_tk_compiled") else 1
 
     @property
     def jit_compile(self) -> bool:
-        return self.__dict__["_compiled"].jit_compile if self.__dict__.get("_compiled") else False
+        return self.__dict__["_tk_compiled"].jit_compile if self.__dict__.get("_tk_compiled") else False
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments of `compile()`, JSON-ready, or `None`."""
-        compiled = self.__dict__.get("_compiled")
+        compiled = self.__dict__.get("_tk_compiled")
         if compiled is None:
             return None
         if type(self).compile is not Trainer.compile:
@@ -160,7 +165,7 @@ class Trainer:
     @property
     def metrics(self) -> list:
         """The loss, the metrics of `compile`, and those set as attributes."""
-        compiled = self.__dict__.get("_compiled")
+        compiled = self.__dict__.get("_tk_compiled")
         own = super().metrics  # type: ignore[misc]
         if compiled is None:
             return own
@@ -178,7 +183,7 @@ class Trainer:
 
     def get_metrics_result(self) -> dict[str, Any]:
         """The value of each metric by name; a metric may give several."""
-        compiled = self.__dict__.get("_compiled")
+        compiled = self.__dict__.get("_tk_compiled")
         results: dict[str, Any] = {}
         named = compiled.metrics.results() if compiled is not None and compiled.metrics.built else {}
         seen = compiled.metrics.metrics if compiled is not None else []
@@ -192,10 +197,10 @@ class Trainer:
             flat.update(value) if isinstance(value, dict) else flat.update({name: value})
         return flat
 
-    def _update_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+    def _tk_update_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
         if type(self).compute_metrics is Trainer.compute_metrics:
             if y is not None:
-                self._compiled.metrics.update_state(y, y_pred, sample_weight)  # type: ignore[attr-defined]
+                self._tk_compiled.metrics.update_state(y, y_pred, sample_weight)  # type: ignore[attr-defined]
         else:
             self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -214,11 +219,11 @@ class Trainer:
         Raises:
             ValueError: there is nothing to minimize.
         """
-        compiled = self.__dict__["_compiled"]
+        compiled = self.__dict__["_tk_compiled"]
         loss = None
         if compiled is not None and compiled.loss is not None and y is not None:
             loss = compiled.loss(y, y_pred, sample_weight)
-        for one in self.losses if self._extra_losses_exist else ():  # type: ignore[attr-defined]
+        for one in self.losses if self._tk_extra_losses_exist else ():  # type: ignore[attr-defined]
             loss = one if loss is None else loss + one
         if loss is None:
             if compiled is not None and compiled.loss is not None and y is None:
@@ -233,7 +238,7 @@ class Trainer:
         """Add a batch to the metrics; returns all their values."""
         if y is not None:
             with torch.no_grad():
-                self._compiled.metrics.update_state(y, y_pred, sample_weight)  # type: ignore[attr-defined]
+                self._tk_compiled.metrics.update_state(y, y_pred, sample_weight)  # type: ignore[attr-defined]
         return self.get_metrics_result()
 
     def train_step(self, data: Any) -> dict[str, Any]:
@@ -241,8 +246,8 @@ class Trainer:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)  # type: ignore[operator]
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
-        self._compiled.track_loss(loss, rows_of(x))  # type: ignore[attr-defined]
-        weights = self._snapshot.weights(self)  # type: ignore[attr-defined]
+        self._tk_compiled.track_loss(loss, rows_of(x))  # type: ignore[attr-defined]
+        weights = self._tk_snapshot.weights(self)  # type: ignore[attr-defined]
         if weights:
             self.zero_grad()  # type: ignore[attr-defined]
             self.optimizer.scale_loss(loss).backward()
@@ -255,7 +260,7 @@ class Trainer:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
-        self._compiled.track_loss(loss, rows_of(x))  # type: ignore[attr-defined]
+        self._tk_compiled.track_loss(loss, rows_of(x))  # type: ignore[attr-defined]
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def predict_step(self, data: Any) -> Any:
@@ -306,7 +311,7 @@ class Trainer:
         Raises:
             ValueError: the model is not compiled, or the data do not fit it.
         """
-        self._need_compiled("fit")
+        self._tk_need_compiled("fit")
         return loop.fit(
             self,
             x,
@@ -340,9 +345,9 @@ class Trainer:
         **kwargs: Any,
     ) -> Any:
         """The loss and the metrics over the data, with dropout off: a number, a list, or a dict by name."""
-        self._need_compiled("evaluate")
+        self._tk_need_compiled("evaluate")
         logs = loop.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, **kwargs)
-        return logs if return_dict else self._as_list(logs)
+        return logs if return_dict else self._tk_as_list(logs)
 
     def predict(
         self,
@@ -361,23 +366,23 @@ class Trainer:
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """One step on one batch; returns that batch's loss and metrics."""
-        self._need_compiled("train_on_batch")
+        self._tk_need_compiled("train_on_batch")
         logs = loop.train_on_batch(self, x, y, sample_weight, class_weight)
-        return logs if return_dict else self._as_list(logs)
+        return logs if return_dict else self._tk_as_list(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Evaluate one batch."""
-        self._need_compiled("test_on_batch")
+        self._tk_need_compiled("test_on_batch")
         logs = loop.test_on_batch(self, x, y, sample_weight)
-        return logs if return_dict else self._as_list(logs)
+        return logs if return_dict else self._tk_as_list(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
         return tree.map_structure(convert_to_numpy, loop.predict_on_batch(self, x))
 
-    def _as_list(self, logs: dict[str, Any]) -> Any:
+    def _tk_as_list(self, logs: dict[str, Any]) -> Any:
         """Keras's order: loss, the metrics that are logged under their own names, then the rest by name."""
-        compiled = self._need_compiled("evaluate")
+        compiled = self._tk_need_compiled("evaluate")
         parts = set(compiled.part_trackers)
         names = [metric.name for metric in self.metrics if metric.name not in parts]
         first = 1 + len(compiled.metrics.metrics)

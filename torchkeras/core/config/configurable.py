@@ -36,7 +36,7 @@ class Configurable:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         instance = super().__new__(cls)
-        object.__setattr__(instance, "_init_args", (args, kwargs))
+        object.__setattr__(instance, "_tk_init_args", (args, kwargs))
         return instance
 
     def get_config(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def config_of(obj: Any) -> dict[str, Any]:
 
 
 def _is_base(cls: type) -> bool:
-    return "_config_base" in cls.__dict__
+    return "_tk_config_base" in cls.__dict__
 
 
 @lru_cache(None)
@@ -109,7 +109,7 @@ def _accepts(cls: type) -> tuple[frozenset[str], bool]:
 
 
 def _given_arguments(obj: Any) -> dict[str, Any]:
-    args, kwargs = obj.__dict__.get("_init_args", ((), {}))
+    args, kwargs = obj.__dict__.get("_tk_init_args", ((), {}))
     try:
         bound = inspect.signature(type(obj).__init__).bind_partial(obj, *args, **kwargs)
     except TypeError:

@@ -193,10 +193,10 @@ class FunctionOperation(Operation):
     """An op of a graph: a function of `OPS` with its config bound."""
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
     definition: OpDef
 
-    def _follow_remat_scope(self) -> None:
+    def _tk_follow_remat_scope(self) -> None:
         """No scope counts: an op is mostly one kernel, which keeps no more than its inputs, as a second run would."""
 
     def __init__(self, *args: Any, name: str | None = None, **config: Any) -> None:

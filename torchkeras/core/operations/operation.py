@@ -19,7 +19,7 @@ class Graphed:
     name: str
     _inbound_nodes: list[Node]
 
-    def _record(self, args: tuple, kwargs: dict, outputs: Any) -> Any:
+    def _tk_record(self, args: tuple, kwargs: dict, outputs: Any) -> Any:
         Node(self, args, kwargs, outputs)
         return outputs
 
@@ -30,14 +30,14 @@ class Graphed:
         Raises:
             AttributeError: it was never called symbolically.
         """
-        return _single(self._first_node("input").input_tensors)
+        return _single(self._tk_first_node("input").input_tensors)
 
     @property
     def output(self) -> Any:
         """The symbolic output of the first recorded call (errors as with `input`)."""
-        return _single(self._first_node("output").output_tensors)
+        return _single(self._tk_first_node("output").output_tensors)
 
-    def _first_node(self, what: str) -> Node:
+    def _tk_first_node(self, what: str) -> Node:
         if not self._inbound_nodes:
             raise AttributeError(
                 f"{type(self).__name__} {self.name!r} has no {what}: it was never called on a symbolic tensor. Only "
@@ -57,13 +57,13 @@ class Operation(Graphed, Rematerializable, Configurable):
     """
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
     quantization_mode: Any = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
         self._inbound_nodes: list[Node] = []
-        self._follow_remat_scope()
+        self._tk_follow_remat_scope()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
@@ -74,7 +74,7 @@ class Operation(Graphed, Rematerializable, Configurable):
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
         """Infer the outputs and record the call."""
-        return self._record(args, kwargs, self.compute_output_spec(*args, **kwargs))
+        return self._tk_record(args, kwargs, self.compute_output_spec(*args, **kwargs))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define call().")

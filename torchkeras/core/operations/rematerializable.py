@@ -23,16 +23,16 @@ class Rematerializable:
     """A computation with a `call` that a `RematScope` may have computed again in the backward pass."""
 
     name: str
-    _remat_mode: RematMode | None = None
-    _own_shape_rule = False
+    _tk_remat_mode: RematMode | None = None
+    _tk_own_shape_rule = False
 
-    def _follow_remat_scope(self) -> None:
+    def _tk_follow_remat_scope(self) -> None:
         """Keep to the scope that is open now. The others pay nothing: only an instance made in one has another call."""
         wanted = get_current_remat_mode()
         if wanted is not None and wanted.mode is not None:
-            self.__dict__.update(_remat_mode=wanted, call=self._call_rematerialized)
+            self.__dict__.update(_tk_remat_mode=wanted, call=self._tk_call_rematerialized)
 
-    def _call_rematerialized(self, *args: Any, **kwargs: Any) -> Any:
+    def _tk_call_rematerialized(self, *args: Any, **kwargs: Any) -> Any:
         call = type(self).call.__get__(self)  # type: ignore[attr-defined]
         if state.symbolic or not torch.is_grad_enabled():
             return call(*args, **kwargs)
@@ -40,7 +40,7 @@ class Rematerializable:
 
     def rematerialized_call(self, layer_call: Callable, *args: Any, **kwargs: Any) -> Callable:
         """`layer_call` as the `RematScope` in which this was made wants it for such arguments."""
-        wanted = self._remat_mode
+        wanted = self._tk_remat_mode
         if wanted is None or wanted.mode is None:
             return layer_call
         if wanted.mode == "activations":
@@ -82,11 +82,11 @@ def output_size(layer: Any, args: tuple, kwargs: dict) -> float:
     """
     if torch.compiler.is_compiling():
         single = len(args) == 1 and isinstance(args[0], torch.Tensor)
-        if not single or not layer._own_shape_rule or layer._modules:
+        if not single or not layer._tk_own_shape_rule or layer._modules:
             return math.inf
         return _elements(layer.compute_output_shape(tuple(args[0].shape)))
     shapes = tuple(tuple(t.shape) if isinstance(t, torch.Tensor) else None for t in tree.flatten((args, kwargs)))
-    known = layer.__dict__.setdefault("_output_sizes", {})
+    known = layer.__dict__.setdefault("_tk_output_sizes", {})
     if shapes not in known:
         if len(known) >= _SHAPES_KEPT:
             known.clear()

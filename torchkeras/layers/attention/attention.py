@@ -24,7 +24,7 @@ class Attention(Layer):
         dropout: share of the scores dropped in training.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,
@@ -89,13 +89,13 @@ class Attention(Layer):
             scores = torch.where(hidden, scores, scores - far)
         scores = torch.softmax(scores, -1)
         if training and self.dropout > 0:
-            scores = self._drop(scores)
+            scores = self._tk_drop(scores)
         outputs = torch.matmul(scores, value)
         if query_mask is not None:
             outputs = outputs.masked_fill(query_mask.to(torch.bool).unsqueeze(-1).logical_not(), 0)
         return (outputs, scores) if return_attention_scores else outputs
 
-    def _drop(self, scores: Tensor) -> Tensor:
+    def _tk_drop(self, scores: Tensor) -> Tensor:
         if self.seed is None:
             return F.dropout(scores, self.dropout)
         keep = 1.0 - self.dropout
@@ -153,7 +153,7 @@ class AdditiveAttention(Attention):
         dropout: share of the scores dropped in training.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)

@@ -23,7 +23,7 @@ class GroupedQueryAttention(ProjectedAttention):
         use_gate: multiply what the heads put out by a sigmoid gate of the query.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,

@@ -29,7 +29,7 @@ class ProjectedAttention(Layer):
     """
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
     _attention_axes: tuple[int, ...] = (1,)
     _scale: float
 

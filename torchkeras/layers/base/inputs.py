@@ -31,7 +31,7 @@ def convert(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     Raises:
         ValueError: a positional argument is no tensor.
     """
-    dtype = layer.__dict__["_input_type"]
+    dtype = layer.__dict__["_tk_input_type"]
 
     def one(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -108,7 +108,7 @@ def build_shapes(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
     A `build` with one parameter gets the first argument's shape; one whose parameters are named `x_shape` those of
     the arguments `x`.
     """
-    spec = layer._call_spec
+    spec = layer._tk_call_spec
     given = spec.bind(args, kwargs) if spec.names else dict(enumerate(args))
     parameters = [
         p for p in inspect.signature(layer.build).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)

@@ -47,23 +47,23 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
     """
 
     keras_module = "keras.layers"
-    _config_base = True
-    _call_spec: CallSpec
-    _own_mask_rule = False
+    _tk_config_base = True
+    _tk_call_spec: CallSpec
+    _tk_own_mask_rule = False
     # Layers of this package without a build() are built when they are made; their subclasses too, until they have one.
-    _nothing_to_build = False
+    _tk_nothing_to_build = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "call" in cls.__dict__:
-            cls._call_spec = CallSpec(cls.call)
+            cls._tk_call_spec = CallSpec(cls.call)
         if "build" in cls.__dict__:
             cls.build = _recorded_build(cls.build)  # type: ignore[method-assign]
-            cls._nothing_to_build = False
+            cls._tk_nothing_to_build = False
         elif cls.build is Layer.build and cls.__module__.startswith("torchkeras.layers."):
-            cls._nothing_to_build = not cls.__name__.startswith(_BUILT_ON_CALL)
-        cls._own_mask_rule = cls.compute_mask is not Layer.compute_mask
-        cls._own_shape_rule = cls.compute_output_shape is not Layer.compute_output_shape
+            cls._tk_nothing_to_build = not cls.__name__.startswith(_BUILT_ON_CALL)
+        cls._tk_own_mask_rule = cls.compute_mask is not Layer.compute_mask
+        cls._tk_own_shape_rule = cls.compute_output_shape is not Layer.compute_output_shape
 
     def __init__(
         self,
@@ -84,15 +84,15 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
             raise ValueError(f"trainable is expected to be a boolean; received {trainable!r}.")
         if not trainable:
             self.trainable = False
-        self.__dict__["_autocast"] = autocast
-        self.built = self._nothing_to_build
+        self.__dict__["_tk_autocast"] = autocast
+        self.built = self._tk_nothing_to_build
         self.supports_masking = False
         self.input_spec: Any = None
-        self._build_shapes: dict | None = None
+        self._tk_build_shapes: dict | None = None
         self.dtype_policy = dtype_policies.get(dtype)
         if shape is not None:
-            self._input_shape_arg = shape
-        self._follow_remat_scope()
+            self._tk_input_shape_arg = shape
+        self._tk_follow_remat_scope()
 
     # ------------------------------------------------------------------ types
 
@@ -108,18 +108,18 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
         own["_dtype_policy"] = policy
         compute = policy.compute_dtype
         # What the hot path needs, found once.
-        own["_input_type"] = torch_dtype(compute) if self.autocast and compute in _FLOATS else None
+        own["_tk_input_type"] = torch_dtype(compute) if self.autocast and compute in _FLOATS else None
         mixed = compute != policy.variable_dtype and compute in _FLOATS
-        own["_autocast_type"] = torch_dtype(compute) if mixed else None
+        own["_tk_autocast_type"] = torch_dtype(compute) if mixed else None
 
     @property
     def autocast(self) -> bool:
         """Whether float inputs are cast to the compute dtype."""
-        return self.__dict__["_autocast"]
+        return self.__dict__["_tk_autocast"]
 
     @autocast.setter
     def autocast(self, value: bool) -> None:
-        self.__dict__["_autocast"] = bool(value)
+        self.__dict__["_tk_autocast"] = bool(value)
         self.dtype_policy = self._dtype_policy
 
     @property
@@ -143,7 +143,7 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
     @property
     def path(self) -> str:
         """The layer's name behind those of the layers inside which it was built."""
-        return getattr(self, "_path", self.name)
+        return getattr(self, "_tk_path", self.name)
 
     # ------------------------------------------------------------------ building
 
@@ -165,17 +165,17 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes with which the layer was built, or `None`."""
-        shapes = self._build_shapes
+        shapes = self._tk_build_shapes
         if not shapes:
             return None
         return {"input_shape": next(iter(shapes.values()))} if len(shapes) == 1 else {"shapes_dict": shapes}
 
-    def _build_for(self, args: tuple, kwargs: dict) -> None:
+    def _tk_build_for(self, args: tuple, kwargs: dict) -> None:
         """Build from the shapes of a call's arguments."""
         if self.built:
             return
         with naming.name_scope(self.name, caller=self), with_values():
-            self._path = naming.current_path()
+            self._tk_path = naming.current_path()
             shapes = arguments.build_shapes(self, args, kwargs)
             self.build(**shapes)
 
@@ -197,7 +197,7 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """One call on tensors: cast, check, resolve `training` and masks, run `call`."""
         own = self.__dict__
-        spec = self._call_spec
+        spec = self._tk_call_spec
         x = args[0] if args else None
         plain = isinstance(x, torch.Tensor) and len(args) == 1
         told = None
@@ -208,7 +208,7 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
         # Whether there is one tensor and nothing else that could be an array or carry a mask.
         alone = plain and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
         if alone:
-            wanted = own["_input_type"]
+            wanted = own["_tk_input_type"]
             if wanted is not None and x.dtype is not wanted and x.is_floating_point():
                 x = arguments.cast_float(x, wanted)
                 args = (x,)
@@ -216,7 +216,7 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
             args, kwargs = arguments.convert(self, args, kwargs)
             x = args[0] if args else next(iter(kwargs.values()), None)
         if not own["built"]:
-            return self._first_call(args, kwargs, told)
+            return self._tk_first_call(args, kwargs, told)
         input_spec = own["input_spec"]
         if input_spec is not None and (not plain or not input_spec_knows(input_spec, x.shape)):
             check_inputs(input_spec, x, own["name"])
@@ -232,30 +232,30 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
                 kwargs = arguments.with_training(spec, args, kwargs, training)
         if spec.masks and (not alone or getattr(x, "_keras_mask", None) is not None):
             kwargs = arguments.with_masks(spec, args, kwargs)
-        if own["_modules"] or own["_autocast_type"] is not state.autocast:
-            outputs = self._call_in_scope(args, kwargs, told)
+        if own["_modules"] or own["_tk_autocast_type"] is not state.autocast:
+            outputs = self._tk_call_in_scope(args, kwargs, told)
         else:
-            if own["_losses"] and state.entry is None:
-                own["_losses"].clear()
+            if own["_tk_losses"] and state.entry is None:
+                own["_tk_losses"].clear()
             outputs = self.call(*args, **kwargs)
         if own["activity_regularizer"] is not None:
-            self._add_activity_loss(outputs)
-        if own["supports_masking"] or self._own_mask_rule:
+            self._tk_add_activity_loss(outputs)
+        if own["supports_masking"] or self._tk_own_mask_rule:
             mask = getattr(x, "_keras_mask", None)
-            if mask is not None or self._own_mask_rule or not plain:
-                self._pass_mask(x, outputs)
+            if mask is not None or self._tk_own_mask_rule or not plain:
+                self._tk_pass_mask(x, outputs)
         elif plain and getattr(x, "_keras_mask", None) is not None and not spec.masks:
             _warn_lost_mask(self)
         return outputs
 
-    def _call_in_scope(self, args: tuple, kwargs: dict, told: bool | None) -> Any:
+    def _tk_call_in_scope(self, args: tuple, kwargs: dict, told: bool | None) -> Any:
         """Run `call` with what the layers within must know: training, autocast, who is outermost."""
         entry, training, autocast = state.entry, state.training, state.autocast
-        mine = self.__dict__["_autocast_type"]
+        mine = self.__dict__["_tk_autocast_type"]
         if entry is None:
             state.entry = self
-            if StatefulModule._extra_losses_exist:
-                self._clear_losses()
+            if StatefulModule._tk_extra_losses_exist:
+                self._tk_clear_losses()
         # What stands already is not set again: a graph being compiled takes no setting inside of a checkpoint.
         tells = told is not None and bool(told) is not training
         if tells:
@@ -272,11 +272,11 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
             if mine is not autocast:
                 state.set("autocast", autocast)
 
-    def _first_call(self, args: tuple, kwargs: dict, told: bool | None) -> Any:
+    def _tk_first_call(self, args: tuple, kwargs: dict, told: bool | None) -> Any:
         with naming.name_scope(self.name, caller=self):
             if self.input_spec is not None:
                 check_inputs(self.input_spec, args[0] if args else next(iter(kwargs.values()), None), self.name)
-            self._build_for(args, kwargs)
+            self._tk_build_for(args, kwargs)
             self.built = True
             if told is not None:
                 kwargs = {**kwargs, "training": told}
@@ -327,9 +327,9 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
         """The mask of the outputs; the inputs' one unless overridden."""
         return previous_mask
 
-    def _pass_mask(self, inputs: Any, outputs: Any) -> None:
+    def _tk_pass_mask(self, inputs: Any, outputs: Any) -> None:
         previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
-        if not self._own_mask_rule and all(m is None for m in tree.flatten(previous)):
+        if not self._tk_own_mask_rule and all(m is None for m in tree.flatten(previous)):
             return
         masks = self.compute_mask(inputs, previous)
         flat_masks, flat_outputs = tree.flatten(masks), tree.flatten(outputs)
@@ -345,34 +345,34 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar tensor (or a list of them) to what training minimizes. Calls start afresh."""
-        StatefulModule._extra_losses_exist = True
+        StatefulModule._tk_extra_losses_exist = True
         scope = state.stateless
         if state.symbolic or (scope is not None and scope.drops_losses):
             return
         for one in tree.flatten(loss):
             if scope is not None and scope.collect_losses:
                 scope.add_loss(one)
-            self._losses.append(one)
+            self._tk_losses.append(one)
 
-    def _add_activity_loss(self, outputs: Any) -> None:
+    def _tk_add_activity_loss(self, outputs: Any) -> None:
         for tensor in tree.flatten(outputs):
             if isinstance(tensor, torch.Tensor):
                 self.add_loss(self.activity_regularizer(tensor) / max(1, tensor.shape[0] if tensor.dim() else 1))
 
-    def _clear_losses(self) -> None:
-        for layer in self._layer_tree():
-            layer._losses.clear()  # type: ignore[attr-defined]
+    def _tk_clear_losses(self) -> None:
+        for layer in self._tk_layer_tree():
+            layer._tk_losses.clear()  # type: ignore[attr-defined]
 
     @property
     def losses(self) -> list:
         """The losses added in the last call, and those of the weights' regularizers."""
-        added = [loss for layer in self._layer_tree() for loss in layer._losses]  # type: ignore[attr-defined]
-        return added + self._regularizer_losses()
+        added = [loss for layer in self._tk_layer_tree() for loss in layer._tk_losses]  # type: ignore[attr-defined]
+        return added + self._tk_regularizer_losses()
 
-    def _regularizer_losses(self) -> list:
+    def _tk_regularizer_losses(self) -> list:
         losses, seen = [], set()
-        for layer in self._layer_tree():
-            for name, info in layer._infos.items():
+        for layer in self._tk_layer_tree():
+            for name, info in layer._tk_infos.items():
                 if info.regularizer is None or not info.trainable:
                     continue
                 weight = layer._parameters.get(name)
@@ -418,7 +418,7 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
 
     def save_own_variables(self, store: Any) -> None:
         """Write the layer's own weights into a dict-like store under `"0"`, `"1"`, ..."""
-        for i, (_, tensor) in enumerate(self._own_variables()):
+        for i, (_, tensor) in enumerate(self._tk_own_variables()):
             store[str(i)] = tensor
 
     def load_own_variables(self, store: Any) -> None:
@@ -427,7 +427,7 @@ class Layer(StatefulModule, Graphed, Rematerializable, Configurable):
         Raises:
             ValueError: the number of weights differs.
         """
-        own = list(self._own_variables())
+        own = list(self._tk_own_variables())
         if len(store.keys()) != len(own):
             state_of = "" if self.built else " It is not built: build it, or call it on data, before loading."
             raise ValueError(
@@ -462,22 +462,22 @@ def _recorded_build(build: Any) -> Any:
     @functools.wraps(build)
     def recorded(self: Layer, *args: Any, **kwargs: Any) -> None:
         with naming.name_scope(self.name, caller=self):
-            if "_path" not in self.__dict__:
-                self._path = naming.current_path()
+            if "_tk_path" not in self.__dict__:
+                self._tk_path = naming.current_path()
             args = tuple(_as_shapes(value) for value in args)
             build(self, *args, **kwargs)
         self.built = True
         bound = signature.bind(self, *args, **kwargs).arguments
         shapes = dict(list(bound.items())[1:])
         if shapes and "kwargs" not in shapes:
-            self._build_shapes = shapes
+            self._tk_build_shapes = shapes
 
     recorded._recorded = True  # type: ignore[attr-defined]
     return recorded
 
 
 Layer.build = _recorded_build(Layer.build)  # type: ignore[method-assign]
-Layer._call_spec = CallSpec(Layer.call)
+Layer._tk_call_spec = CallSpec(Layer.call)
 
 
 def _as_shapes(value: Any) -> Any:

@@ -26,16 +26,16 @@ class StatefulModule(nn.Module):
     """An `nn.Module` whose parameters and buffers are Keras variables."""
 
     name: str
-    _trainable: bool
+    _tk_trainable: bool
 
     # Whether any layer has a regularizer or ever added a loss: until then no step looks for such losses.
-    _extra_losses_exist = False
+    _tk_extra_losses_exist = False
 
     # Lists, dicts and tuples of layers set as attributes; what they hold stands in `_modules` under the same name.
-    _held: dict[str, Any]
-    _infos: dict[str, VariableInfo]
-    _seed_generators: list[SeedGenerator]
-    _metrics: list
+    _tk_held: dict[str, Any]
+    _tk_infos: dict[str, VariableInfo]
+    _tk_seed_generators: list[SeedGenerator]
+    _tk_metrics: list
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Made ready here, not in __init__, so that a subclass may set layers before it calls super().__init__().
@@ -43,12 +43,12 @@ class StatefulModule(nn.Module):
         nn.Module.__init__(instance)
         instance.__dict__.update(
             training=False,
-            _trainable=True,
-            _held={},
-            _infos={},
-            _seed_generators=[],
-            _metrics=[],
-            _losses=[],
+            _tk_trainable=True,
+            _tk_held={},
+            _tk_infos={},
+            _tk_seed_generators=[],
+            _tk_metrics=[],
+            _tk_losses=[],
             _inbound_nodes=[],
         )
         return instance
@@ -61,16 +61,16 @@ class StatefulModule(nn.Module):
         if "_parameters" in own:
             if name in own["_parameters"]:
                 value = own["_parameters"][name]
-                return self._read(name, value) if state.special else value
-            if name in own["_modules"] and name not in own["_held"]:
+                return self._tk_read(name, value) if state.special else value
+            if name in own["_modules"] and name not in own["_tk_held"]:
                 return own["_modules"][name]
             if name in own["_buffers"]:
                 value = own["_buffers"][name]
-                if type(value) is torch.Tensor and name in own["_infos"]:
-                    value = as_variable(value, False, own["_infos"][name])
-                return self._read(name, value) if state.special else value
-            if name in own["_held"]:
-                held = own["_held"][name]
+                if type(value) is torch.Tensor and name in own["_tk_infos"]:
+                    value = as_variable(value, False, own["_tk_infos"][name])
+                return self._tk_read(name, value) if state.special else value
+            if name in own["_tk_held"]:
+                held = own["_tk_held"][name]
                 # torch.func.functional_call and torch.export walk to `blocks.0.kernel` by getattr and want modules.
                 if (
                     not torch.compiler.is_dynamo_compiling()
@@ -78,87 +78,89 @@ class StatefulModule(nn.Module):
                 ):
                     return own["_modules"].get(name, held)
                 return held
+        if name == "_layers" and "_modules" in own:  # Keras's name; a subclass may set an attribute of that name
+            return direct_sublayers(self)
         found = getattr(type(self), name, None)
         if isinstance(found, property) and found.fget is not None:
             return found.fget(self)  # raises again what brought us here, which says more
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.__dict__.get("_held", ())})
+        return sorted({*super().__dir__(), *self.__dict__.get("_tk_held", ())})
 
-    def _read(self, name: str, value: Any) -> Any:
+    def _tk_read(self, name: str, value: Any) -> Any:
         """A weight as the call in progress wants it: symbolic, replaced, or cast."""
         if value is None:
             return None
         if state.symbolic:
             meta = torch.empty_like(value, device="meta")
-            return as_variable(meta, False, self._infos.get(name)) if isinstance(value, BufferVariable) else meta
+            return as_variable(meta, False, self._tk_infos.get(name)) if isinstance(value, BufferVariable) else meta
         if state.stateless is not None and isinstance(value, Variable):
             replaced = state.stateless.get_current_value(value)
             value = value if replaced is None else replaced
         if state.autocast is not None and value.is_floating_point() and value.dtype != state.autocast:
-            info = self._infos.get(name)
+            info = self._tk_infos.get(name)
             if (info is None or info.autocast) and isinstance(value, nn.Parameter):
                 return value.to(state.autocast)
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Variable) and "_infos" in self.__dict__:
-            self._adopt(name, value)
+        if isinstance(value, Variable) and "_tk_infos" in self.__dict__:
+            self._tk_adopt(name, value)
         elif isinstance(value, nn.Module) and not isinstance(value, Container):
-            self._drop_container(name)
+            self._tk_drop_container(name)
             self.__dict__.pop(name, None)
             super().__setattr__(name, value)
         elif isinstance(getattr(type(self), name, None), property):
             object.__setattr__(self, name, value)
         elif type(value) in (list, dict, set, OrderedDict) and "_modules" in self.__dict__ and name not in _INTERNAL:
-            self._set_container(name, wrap(value))
+            self._tk_set_container(name, wrap(value))
         elif type(value) is tuple and holds_layers(value):
-            self._drop(name)
+            self._tk_drop(name)
             value = wrap(value)
             container = Container(value)
             attach_all(value, self, container)
             container.sync()
             self._modules[name] = container
-            self._held[name] = value
+            self._tk_held[name] = value
         else:
-            if isinstance(value, SeedGenerator) and "_seed_generators" in self.__dict__:
-                if all(value is not known for known in self._seed_generators):
-                    self._seed_generators.append(value)
-            elif hasattr(value, "update_state") and hasattr(value, "reset_state") and "_metrics" in self.__dict__:
-                if all(value is not known for known in self._metrics):
-                    self._metrics.append(value)
-            self._set_plain(name, value)
+            if isinstance(value, SeedGenerator) and "_tk_seed_generators" in self.__dict__:
+                if all(value is not known for known in self._tk_seed_generators):
+                    self._tk_seed_generators.append(value)
+            elif hasattr(value, "update_state") and hasattr(value, "reset_state") and "_tk_metrics" in self.__dict__:
+                if all(value is not known for known in self._tk_metrics):
+                    self._tk_metrics.append(value)
+            self._tk_set_plain(name, value)
 
-    def _set_plain(self, name: str, value: Any) -> None:
-        self._drop_container(name)
+    def _tk_set_plain(self, name: str, value: Any) -> None:
+        self._tk_drop_container(name)
         if value is not None and name in self.__dict__.get("_modules", ()):
             del self._modules[name]
         super().__setattr__(name, value)
 
-    def _drop_container(self, name: str) -> None:
-        if self.__dict__.get("_held", {}).pop(name, None) is not None:
+    def _tk_drop_container(self, name: str) -> None:
+        if self.__dict__.get("_tk_held", {}).pop(name, None) is not None:
             self._modules.pop(name, None)
 
-    def _drop(self, name: str) -> None:
+    def _tk_drop(self, name: str) -> None:
         """Let go of whatever an attribute held."""
-        for place in (self.__dict__, self._held, self._modules, self._parameters, self._buffers, self._infos):
+        for place in (self.__dict__, self._tk_held, self._modules, self._parameters, self._buffers, self._tk_infos):
             place.pop(name, None)
 
-    def _set_container(self, name: str, value: Any) -> None:
-        self._drop(name)
-        self._held[name] = value
+    def _tk_set_container(self, name: str, value: Any) -> None:
+        self._tk_drop(name)
+        self._tk_held[name] = value
         value._attach(self, name)
 
     def __delattr__(self, name: str) -> None:
-        if name in self.__dict__.get("_held", ()):
-            self._drop_container(name)
+        if name in self.__dict__.get("_tk_held", ()):
+            self._tk_drop_container(name)
             return
-        if name in self.__dict__.get("_infos", {}):
-            del self._infos[name]
+        if name in self.__dict__.get("_tk_infos", {}):
+            del self._tk_infos[name]
         super().__delattr__(name)
 
-    def _adopt(self, name: str, variable: Variable) -> None:
+    def _tk_adopt(self, name: str, variable: Variable) -> None:
         """Register a variable as the attribute `name`, in the place where `add_weight` put it."""
         self.__dict__.pop(name, None)
         place, other = (self._parameters, self._buffers)
@@ -172,9 +174,9 @@ class StatefulModule(nn.Module):
             items = [(name if key == former else key, known) for key, known in place.items() if key != name]
             place.clear()
             place.update(items)
-            self._infos.pop(former, None)
+            self._tk_infos.pop(former, None)
         self._non_persistent_buffers_set.discard(name)
-        self._infos[name] = variable.info
+        self._tk_infos[name] = variable.info
 
     # ------------------------------------------------------------------ weights
 
@@ -226,7 +228,7 @@ class StatefulModule(nn.Module):
             )
         variable.regularizer = regularizers.get(regularizer)
         if regularizer is not None:
-            StatefulModule._extra_losses_exist = True
+            StatefulModule._tk_extra_losses_exist = True
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
         key = variable.name.replace(".", "_")
@@ -234,12 +236,12 @@ class StatefulModule(nn.Module):
             key += "_"
         # Registered at once; the attribute that it is assigned to renames it.
         (self._parameters if trainable else self._buffers)[key] = variable
-        self._infos[key] = variable.info
-        if not self._trainable and trainable:
+        self._tk_infos[key] = variable.info
+        if not self._tk_trainable and trainable:
             variable.trainable = False
         return variable
 
-    def _own_variables(self) -> Iterator[tuple[str, torch.Tensor]]:
+    def _tk_own_variables(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, parameter in self._parameters.items():
             if parameter is not None:
                 yield name, parameter
@@ -247,35 +249,35 @@ class StatefulModule(nn.Module):
             if buffer is not None and name not in self._non_persistent_buffers_set:
                 yield name, buffer
 
-    def _all_weights(self, seen: set[int] | None = None) -> Iterator[tuple[torch.Tensor, bool]]:
+    def _tk_all_weights(self, seen: set[int] | None = None) -> Iterator[tuple[torch.Tensor, bool]]:
         """Each weight once, own ones first, with whether it may be trained."""
         seen = set() if seen is None else seen
         if id(self) in seen:
             return
         seen.add(id(self))
-        for name, tensor in self._own_variables():
+        for name, tensor in self._tk_own_variables():
             if id(tensor) not in seen:
                 seen.add(id(tensor))
-                info = self._infos.get(name)
-                yield tensor, self._trainable and tensor.requires_grad and (info is None or info.trainable)
+                info = self._tk_infos.get(name)
+                yield tensor, self._tk_trainable and tensor.requires_grad and (info is None or info.trainable)
         for child in self._modules.values():
             if child is not None:
                 for tensor, trainable in _weights_of(child, seen):
-                    yield tensor, trainable and self._trainable
+                    yield tensor, trainable and self._tk_trainable
 
     @property
     def weights(self) -> list:
         """All weights, own ones first, then the sublayers'; without seeds' and metrics' state."""
-        return [tensor for tensor, _ in self._all_weights()]
+        return [tensor for tensor, _ in self._tk_all_weights()]
 
     @property
     def trainable_weights(self) -> list:
         """The weights that training changes now."""
-        return [tensor for tensor, trainable in self._all_weights() if trainable]
+        return [tensor for tensor, trainable in self._tk_all_weights() if trainable]
 
     @property
     def non_trainable_weights(self) -> list:
-        return [tensor for tensor, trainable in self._all_weights() if not trainable]
+        return [tensor for tensor, trainable in self._tk_all_weights() if not trainable]
 
     @property
     def variables(self) -> list:
@@ -303,26 +305,21 @@ class StatefulModule(nn.Module):
     @property
     def metrics(self) -> list:
         """The metrics set as attributes of the layer and its sublayers."""
-        return _unique([m for layer in self._layer_tree() for m in layer._metrics])
+        return _unique([m for layer in self._tk_layer_tree() for m in layer._tk_metrics])
 
     @property
     def metrics_variables(self) -> list:
         return [v for metric in self.metrics for v in metric.variables]
 
-    def _layer_tree(self) -> Iterator[StatefulModule]:
+    def _tk_layer_tree(self) -> Iterator[StatefulModule]:
         """The layer itself and all layers within, each once."""
         for module in self.modules():
             if isinstance(module, StatefulModule):
                 yield module
 
-    @property
-    def _layers(self) -> list:
-        """The direct sublayers: of attributes, lists and dicts."""
-        return _flat_children(self)
-
     def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> list:
         found: list = [self] if include_self else []
-        for child in _flat_children(self):
+        for child in direct_sublayers(self):
             found.append(child)
             if recursive and isinstance(child, StatefulModule):
                 found += child._flatten_layers(include_self=False)
@@ -331,12 +328,12 @@ class StatefulModule(nn.Module):
     @property
     def trainable(self) -> bool:
         """Whether training changes the layer's weights. Setting it reaches all sublayers and `requires_grad`."""
-        return self._trainable
+        return self._tk_trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         value = bool(value)
-        object.__setattr__(self, "_trainable", value)
+        object.__setattr__(self, "_tk_trainable", value)
         if "_parameters" not in self.__dict__:
             return
         for parameter in self._parameters.values():
@@ -387,7 +384,7 @@ class StatefulModule(nn.Module):
     def _apply(self, fn: Callable, recurse: bool = True) -> StatefulModule:
         super()._apply(fn, recurse)
         # Torch makes new objects where it moves to another kind of device; the class and the facts are put back.
-        for name, info in self._infos.items():
+        for name, info in self._tk_infos.items():
             for place in (self._parameters, self._buffers):
                 tensor = place.get(name)
                 if tensor is not None and not isinstance(tensor, Variable) and type(tensor).__name__ != "DTensor":
@@ -396,10 +393,10 @@ class StatefulModule(nn.Module):
                     variable = as_variable(tensor.detach(), place is self._parameters, info)
                     variable.requires_grad_(tensor.requires_grad)
                     place[name] = variable
-        self._follow_dtype(fn)
+        self._tk_follow_dtype(fn)
         return self
 
-    def _follow_dtype(self, fn: Callable) -> None:
+    def _tk_follow_dtype(self, fn: Callable) -> None:
         """`.half()` and `.to(dtype)` change the layer's dtype policy too."""
         policy = self.dtype_policy  # type: ignore[attr-defined]
         if policy.compute_dtype != policy.variable_dtype or policy.variable_dtype not in _FLOATS:
@@ -427,7 +424,16 @@ class StatefulModule(nn.Module):
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 _TORCH_WALKER = "torch.nn.utils._named_member_accessor"
 _INTERNAL = frozenset(
-    {"_infos", "_seed_generators", "_metrics", "_losses", "_inbound_nodes", "_init_args", "_build_shapes", "input_spec"}
+    {
+        "_tk_infos",
+        "_tk_seed_generators",
+        "_tk_metrics",
+        "_tk_losses",
+        "_inbound_nodes",
+        "_tk_init_args",
+        "_tk_build_shapes",
+        "input_spec",
+    }
 )
 
 
@@ -459,11 +465,12 @@ def _unique(values: list) -> list:
     return unique
 
 
-def _flat_children(module: nn.Module) -> list:
+def direct_sublayers(module: nn.Module) -> list:
+    """The modules held in the attributes of `module`, in lists and dicts too, each once."""
     children: list = []
     for child in module._modules.values():
         if isinstance(child, Container):
-            children.extend(_flat_children(child))
+            children.extend(direct_sublayers(child))
         elif child is not None:
             children.append(child)
     return _unique(children)
@@ -474,8 +481,8 @@ def _collect_variables(module: nn.Module, found: list, seen: set[int]) -> None:
         return
     seen.add(id(module))
     if isinstance(module, StatefulModule):
-        found += [tensor for _, tensor in module._own_variables()]
-        seeds = module._seed_generators + [v for v in tree.flatten(module._held) if isinstance(v, SeedGenerator)]
+        found += [tensor for _, tensor in module._tk_own_variables()]
+        seeds = module._tk_seed_generators + [v for v in tree.flatten(module._tk_held) if isinstance(v, SeedGenerator)]
         found += [v for seed in seeds for v in seed.variables]
     else:
         found += [p for p in module._parameters.values() if p is not None]
@@ -489,7 +496,7 @@ def _collect_variables(module: nn.Module, found: list, seen: set[int]) -> None:
 
 def _weights_of(module: nn.Module, seen: set[int]) -> Iterator[tuple[torch.Tensor, bool]]:
     if isinstance(module, StatefulModule):
-        yield from module._all_weights(seen)
+        yield from module._tk_all_weights(seen)
         return
     own = [p for p in module._parameters.values() if p is not None]
     own += [b for n, b in module._buffers.items() if b is not None and n not in module._non_persistent_buffers_set]

@@ -28,7 +28,7 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
     if not layer.built:
         if layer.input_spec is not None:
             check_inputs(layer.input_spec, _first(args, kwargs), layer.name)
-        layer._build_for(args, kwargs)
+        layer._tk_build_for(args, kwargs)
         layer.built = True
     entry, state.entry = state.entry, state.entry or layer
     try:
@@ -36,16 +36,16 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
             outputs = layer.compute_output_spec(*args, **kwargs)
     finally:
         state.entry = entry
-    return layer._record(args, _noted(layer, args, kwargs), tree.map_structure(_fresh, outputs))
+    return layer._tk_record(args, _noted(layer, args, kwargs), tree.map_structure(_fresh, outputs))
 
 
 def _noted(layer: Any, args: tuple, kwargs: dict) -> dict:
     """The arguments as Keras's files hold them: with what a call of one tensor that needs no cast was completed by."""
     if kwargs or len(args) != 1:
         return kwargs
-    spec, x = layer._call_spec, args[0]
+    spec, x = layer._tk_call_spec, args[0]
     as_it_is = isinstance(x, KerasTensor) and x.dtype == layer.input_dtype
-    if not as_it_is and getattr(layer, "_graph", None) is None:
+    if not as_it_is and getattr(layer, "_tk_graph", None) is None:
         return kwargs
     noted: dict[str, Any] = {}
     if spec.has_training:
@@ -70,14 +70,14 @@ def _first(args: tuple, kwargs: dict) -> Any:
 
 def output_spec(layer: Any, args: tuple, kwargs: dict) -> Any:
     """From the class's own `compute_output_shape` where it has one, else by a run of `call` on `meta`."""
-    if layer._own_shape_rule:
+    if layer._tk_own_shape_rule:
         shapes = layer.compute_output_shape(**_shape_arguments(layer, args, kwargs))
         return _tensors(shapes, layer.compute_dtype)
     return inferred(layer, args, kwargs)
 
 
 def _shape_arguments(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
-    given = layer._call_spec.bind(args, kwargs)
+    given = layer._tk_call_spec.bind(args, kwargs)
     parameters = [
         p
         for p in inspect.signature(layer.compute_output_shape).parameters.values()
@@ -119,7 +119,7 @@ def output_shape(layer: Any, args: tuple, kwargs: dict) -> Any:
     named = {name.removesuffix("_shape"): tensor(value) for name, value in kwargs.items()}
     if set(named) == {"input"}:
         inputs, named = (named["input"],), {}
-    layer._build_for(inputs, named)
+    layer._tk_build_for(inputs, named)
     outputs = inferred(layer, inputs, named)
     return tree.map_structure(lambda t: t.shape if isinstance(t, KerasTensor) else None, outputs)
 

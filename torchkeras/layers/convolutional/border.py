@@ -35,7 +35,7 @@ class ConvolutionWithBorder:
         padding, convolution = self.padding, self.convolution
         return (
             isinstance(x, torch.Tensor)
-            and x.dtype is padding.__dict__["_input_type"]
+            and x.dtype is padding.__dict__["_tk_input_type"]
             and x.ndim == padding.input_spec.ndim
             and getattr(x, "_keras_mask", None) is None
             and padding.activity_regularizer is None

@@ -63,7 +63,7 @@ class Dense(LowRankAdaptable):
         [[6.0]]
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ class EinsumDense(LowRankAdaptable):
         ((8, 2, 4), (2, 4))
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,

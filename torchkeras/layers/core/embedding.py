@@ -61,7 +61,7 @@ class Embedding(LowRankAdaptable):
         [[True, True, False]]
     """
 
-    _config_base = True
+    _tk_config_base = True
     adapted = "embeddings"
 
     def __init__(

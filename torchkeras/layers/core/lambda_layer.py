@@ -18,7 +18,7 @@ class Lambda(Layer):
     process (a clone shares it), and bytecode in a file is never run; subclass `Layer` for what is to be saved.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self, function: Any, output_shape: Any = None, mask: Any = None, arguments: Any = None, **kwargs: Any

@@ -20,7 +20,7 @@ class LowRankAdaptable(Layer):
     """
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
     adapted = "kernel"
     lora_rank: int | None
     lora_alpha: float | None
@@ -104,7 +104,7 @@ class LowRankAdaptable(Layer):
         return None
 
     def _saved_variables(self) -> list[tuple[str, Tensor]]:
-        return [(name, tensor) for name, tensor in self._own_variables() if not name.startswith("lora_")]
+        return [(name, tensor) for name, tensor in self._tk_own_variables() if not name.startswith("lora_")]
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

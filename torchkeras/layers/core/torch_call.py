@@ -79,9 +79,9 @@ def _outermost_call() -> Any:
 
 def _layer_of(module: nn.Module) -> TorchModuleWrapper:
     """The layer that stands for the module: one and the same at every call, so that its weights are shared."""
-    layer = module.__dict__.get("_torchkeras_layer")
+    layer = module.__dict__.get("_tk_layer")
     if layer is None:
-        layer = module.__dict__["_torchkeras_layer"] = TorchModuleWrapper(module)
+        layer = module.__dict__["_tk_layer"] = TorchModuleWrapper(module)
     return layer
 
 

@@ -11,7 +11,7 @@ from torchkeras.layers.base.layer import Layer
 class Wrapper(Layer):
     """Base of layers that hold another, as `layer`."""
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         if not isinstance(layer, Layer):

@@ -20,7 +20,7 @@ from torchkeras.ops.nn.normalization import unit_length
 class LayerNormalization(Layer):
     """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance of each sample over `axis`."""
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from torchkeras.layers.base.layer import Layer
 class Rescaling(Layer):
     """`inputs * scale + offset`; `Rescaling(1 / 255)` brings bytes to [0, 1]. Several values are per channel."""
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -25,7 +25,7 @@ class Bidirectional(Layer):
         backward_layer: another layer for the way back; its `go_backwards` must differ from the layer's.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,
@@ -118,9 +118,9 @@ class Bidirectional(Layer):
 
     def _run(self, way: Layer, sequences: Tensor, start: Any, mask: Any, training: bool) -> Any:
         given: dict[str, Any] = {"initial_state": start} if start is not None else {}
-        if way._call_spec.has_training:
+        if way._tk_call_spec.has_training:
             given["training"] = training
-        if mask is not None and "mask" in way._call_spec.names:
+        if mask is not None and "mask" in way._tk_call_spec.names:
             given["mask"] = mask
         return way(sequences, **given)
 

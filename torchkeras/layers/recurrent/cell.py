@@ -38,7 +38,7 @@ class RecurrentCell(Layer):
     """
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
     gates = 1
 
     def __init__(self, _arguments: dict[str, Any], **kwargs: Any) -> None:

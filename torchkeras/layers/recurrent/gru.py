@@ -25,7 +25,7 @@ class GRUCell(RecurrentCell):
         dropout, recurrent_dropout: share of the inputs and of `h` dropped in training, the same at all steps.
     """
 
-    _config_base = True
+    _tk_config_base = True
     gates = 3
 
     def __init__(
@@ -123,7 +123,7 @@ class GRU(CellRNN):
         zero_output_for_mask: masked steps put out zeros, not the output before.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class LSTMCell(RecurrentCell):
         dropout, recurrent_dropout: share of the inputs and of `h` dropped in training, the same at all steps.
     """
 
-    _config_base = True
+    _tk_config_base = True
     gates = 4
 
     def __init__(
@@ -149,7 +149,7 @@ class LSTM(CellRNN):
         zero_output_for_mask: masked steps put out zeros, not the output before.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class RNN(Layer):
         zero_output_for_mask: masked steps put out zeros, not the output before.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,
@@ -85,9 +85,9 @@ class RNN(Layer):
         kept = tree.flatten(mask)[0] if self.return_sequences else None
         return [kept] + [None] * len(self.state_size) if self.return_state else kept
 
-    def _pass_mask(self, inputs: Any, outputs: Any) -> None:
+    def _tk_pass_mask(self, inputs: Any, outputs: Any) -> None:
         if get_mask(inputs) is not None:  # else there is nothing to find out
-            super()._pass_mask(inputs, outputs)
+            super()._tk_pass_mask(inputs, outputs)
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         if isinstance(self.cell, Layer) and not self.cell.built:
@@ -273,7 +273,7 @@ class CellRNN(RNN):
     """A layer whose constructor takes the arguments of its cell beside its own."""
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, _cell: type, _cell_name: str, _arguments: dict[str, Any], **kwargs: Any) -> None:
         arguments = dict(_arguments)

@@ -24,7 +24,7 @@ class SimpleRNNCell(RecurrentCell):
         dropout, recurrent_dropout: share of the inputs and of `h` dropped in training, the same at all steps.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class SimpleRNN(CellRNN):
         zero_output_for_mask: masked steps put out zeros, not the output before.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ def as_list(states: Any) -> list:
 
 def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool, **kwargs: Any) -> tuple:
     """One step of any cell."""
-    if isinstance(cell, Layer) and cell._call_spec.has_training:
+    if isinstance(cell, Layer) and cell._tk_call_spec.has_training:
         kwargs["training"] = training
     return (cell if callable(cell) else cell.call)(inputs, states, **kwargs)
 
@@ -28,7 +28,7 @@ def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool, **kwargs: 
 class StackedRNNCells(Layer):
     """Cells, each of which takes the outputs of the one before; states are a list with an entry a cell."""
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, cells: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -22,7 +22,7 @@ class TimeDistributed(Wrapper):
     called once a step.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(layer, **kwargs)
@@ -44,7 +44,7 @@ class TimeDistributed(Wrapper):
         return (output[0], input_shape[1], *output[1:])
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
-        spec = self.layer._call_spec
+        spec = self.layer._tk_call_spec
         if mask is not None and (mask.dim() < 2 or mask.shape[:2] != inputs.shape[:2]):
             raise ValueError(
                 f"The `mask` passed to the `TimeDistributed` layer has a shape {tuple(mask.shape)}; it must be at "

@@ -13,7 +13,7 @@ from torchkeras.layers.base.layer import Layer
 class ActivityRegularization(Layer):
     """Adds `l1 * sum(|x|) + l2 * sum(x**2)`, over the batch size, to the losses."""
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)

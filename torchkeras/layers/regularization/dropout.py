@@ -100,7 +100,7 @@ class BaseSpatialDropout(Dropout):
     """Drops whole channels: one draw a sample and channel."""
 
     keras_module = None
-    _config_base = True
+    _tk_config_base = True
 
     def _set_spatial(self, rank: int, data_format: str) -> None:
         self.input_spec = InputSpec(ndim=rank + 2)

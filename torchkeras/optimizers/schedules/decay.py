@@ -193,7 +193,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         values: one rate more than there are boundaries.
     """
 
-    _config_base = True
+    _tk_config_base = True
 
     def __init__(self, boundaries: list, values: list, name: str = "PiecewiseConstant") -> None:
         if len(boundaries) != len(values) - 1:

@@ -35,7 +35,7 @@ class LearningRateSchedule(Configurable):
     """A learning rate that depends on the step. Subclasses define `__call__(step)` and `get_config()`."""
 
     keras_module = "keras.optimizers.schedules"
-    _config_base = True
+    _tk_config_base = True
 
     def __call__(self, step: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must override __call__(self, step).")
@@ -57,7 +57,7 @@ class _Formula(LearningRateSchedule):
     Calling it computes in the float type of the initial rate, like Keras; the optimizer asks `at`, in double precision.
     """
 
-    _config_base = True
+    _tk_config_base = True
     exact_on_host = True  # whether rounding to float32 can't move a jump of the curve to another step
 
     def formula(self, step: Any, m: SimpleNamespace) -> Any:

@@ -193,7 +193,7 @@ class TrainableSnapshot:
     def weights(self, model: Any) -> list:
         """The weights that train."""
         trained = []
-        for tensor, trainable in model._all_weights():
+        for tensor, trainable in model._tk_all_weights():
             if id(tensor) not in self.known:
                 self.known.add(id(tensor))
                 if trainable:
