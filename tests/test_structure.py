@@ -287,3 +287,53 @@ def test_version_is_the_distributions():
     import torchkeras
 
     assert torchkeras.__version__ == project()["version"]
+
+
+@files
+def test_private_names_of_torch_have_one_room(path):
+    if path == PACKAGE / "core" / "torch_internals.py":
+        return
+    found = [f"{path}:{line} uses {name}" for line, name in private_torch_names(ast.parse(path.read_text()))]
+    assert not found, "name it in core/torch_internals.py:\n" + "\n".join(found)
+
+
+def private_torch_names(tree: ast.AST) -> list[tuple[int, str]]:
+    """Lines and dotted names where a module, class or function of torch's is named by a private name.
+
+    Private attributes of objects (a module's own `_buffers`) are not seen: their type is not known here.
+    """
+    roots: dict[str, str] = {}
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "torch":
+                    roots[alias.asname or "torch"] = alias.name if alias.asname else "torch"
+                    found += [(node.lineno, alias.name)] if _is_private(alias.name) else []
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "torch":
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                roots[alias.asname or alias.name] = name
+                found += [(node.lineno, name)] if _is_private(name) else []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            dotted = ast.unparse(node)
+            first = dotted.split(".")[0]
+            if first in roots and re.fullmatch(r"[\w.]+", dotted):
+                found.append((node.lineno, roots[first] + dotted[len(first) :]))
+    return sorted(set(found))
+
+
+def _is_private(dotted: str) -> bool:
+    return any(part.startswith("_") and not part.startswith("__") for part in dotted.split("."))
+
+
+def test_private_names_are_found_under_any_import():
+    source = (
+        "import torch\nimport torch.nn.functional as F\nfrom torch import nn\nfrom torch._C import _x\n"
+        "import torch._d as d\ntorch._foreach_add(a)\nF._one()\nnn.modules.module._two\n"
+        "torch.nn.Parameter.__new__\nself._modules\ntorch.add(x)._y\n"
+    )
+    found = private_torch_names(ast.parse(source))
+    assert [line for line, _ in found] == [4, 5, 6, 7, 8]
+    assert found[-1][1] == "torch.nn.modules.module._two"

@@ -11,6 +11,7 @@ from torch import distributed, nn
 
 from torchkeras.core import tree
 from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.torch_internals import foreach_add_, foreach_copy_, foreach_div_, foreach_mul, foreach_sub_
 from torchkeras.distributed import process
 from torchkeras.distributed.rank_share import Share, share_of
 
@@ -39,7 +40,7 @@ def in_one_message(tensors: list[torch.Tensor], how: Callable[[torch.Tensor], An
         flat = torch.cat([t.reshape(-1) for t in group])
         communicate(flat, how)
         parts = flat.split([t.numel() for t in group])
-        torch._foreach_copy_(group, [part.view(t.shape) for part, t in zip(parts, group)])
+        foreach_copy_(group, [part.view(t.shape) for part, t in zip(parts, group)])
 
 
 # ---------------------------------------------------------------------------- weights
@@ -62,10 +63,10 @@ def average_buffers(model: nn.Module) -> None:
         with torch.no_grad():
             first = [b.clone() for b in own]
             in_one_message(first, lambda flat: distributed.broadcast(flat, src=0))
-            torch._foreach_sub_(own, first)  # what is the same everywhere stays so, to the last bit
+            foreach_sub_(own, first)  # what is the same everywhere stays so, to the last bit
             in_one_message(own, distributed.all_reduce)
-            torch._foreach_div_(own, process.world_size())
-            torch._foreach_add_(own, first)
+            foreach_div_(own, process.world_size())
+            foreach_add_(own, first)
 
 
 def plain(tensor: torch.Tensor) -> torch.Tensor:
@@ -89,7 +90,7 @@ def reduce_gradients(gradients: list, variables: list, scale: float) -> tuple[li
     values = [plain(torch.zeros_like(variables[i]) if gradients[i] is None else gradients[i]) for i in here]
     counts = torch.tensor([float(gradients[i] is not None) for i in here]).to(values[0].device)
     with torch.no_grad():
-        values = list(torch._foreach_mul([v.contiguous() for v in values], scale))
+        values = list(foreach_mul([v.contiguous() for v in values], scale))
         in_one_message([*values, counts], distributed.all_reduce)
     result = list(gradients)
     for i, value in zip(here, values):

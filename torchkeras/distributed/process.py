@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 
 from torchkeras.core.tensors import devices
+from torchkeras.core.torch_internals import get_default_store
 
 _writes: Counter[str] = Counter()
 
@@ -101,7 +102,7 @@ def write_once(path: str, write: Callable[[], None]) -> None:
             write()
         return
     _writes[path] += 1
-    store = distributed.distributed_c10d._get_default_store()
+    store = get_default_store()
     key = f"torchkeras/written/{_writes[path]}/{path}"
     if not is_main_process():
         store.wait([key])

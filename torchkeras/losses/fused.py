@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-_nn = torch._C._nn
+from torchkeras.core.torch_internals import binary_cross_entropy, l1_loss, mse_loss
+
 _MEAN = 1
 _batch_means: dict[Any, Callable] = {}
 
@@ -39,14 +40,14 @@ def find_batch_mean(fn: Any) -> Callable[..., torch.Tensor | None] | None:
 
 def mse(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
     """The mean squared error of tensors of one shape and type."""
-    return _nn.mse_loss(y_pred, y_true, _MEAN)
+    return mse_loss(y_pred, y_true, _MEAN)
 
 
 def mae(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
     """The mean absolute error of tensors of one shape and type."""
-    return _nn.l1_loss(y_pred, y_true, _MEAN)
+    return l1_loss(y_pred, y_true, _MEAN)
 
 
 def bce(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
     """The mean binary crossentropy of labels and probabilities of one shape and type."""
-    return _nn.binary_cross_entropy(y_pred, y_true, None, _MEAN)
+    return binary_cross_entropy(y_pred, y_true, None, _MEAN)

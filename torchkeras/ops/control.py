@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._higher_order_ops.while_loop import while_loop as compiled_while_loop
 
 from torchkeras.core import tree
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.promotion import tensor
+from torchkeras.core.torch_internals import while_loop as compiled_while_loop
 
 
 def _no_value(x: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.torch_internals import foreach_add_, foreach_copy_, foreach_mul, foreach_mul_, foreach_zero_
 from torchkeras.optimizers.foreach import at_least, lerp_
 from torchkeras.optimizers.parameter_group import Plan
 from torchkeras.optimizers.reversible import Undo
@@ -26,22 +27,22 @@ def add_gradients(plan: Plan, grads: list, done: Any, weight: Any, weights: Any)
         The sum of the weights, these included; `None` without weights.
     """
     if weight is None:
-        torch._foreach_add_(plan.accumulators, grads)
+        foreach_add_(plan.accumulators, grads)
         return None
     before = weight * done if weights is None else weights
     total = before + weight
     share = (done + 1) / at_least(total, 1e-12)
-    torch._foreach_mul_(plan.accumulators, before * share / at_least(done, 1))
-    torch._foreach_add_(plan.accumulators, torch._foreach_mul(grads, weight * share))
+    foreach_mul_(plan.accumulators, before * share / at_least(done, 1))
+    foreach_add_(plan.accumulators, foreach_mul(grads, weight * share))
     return total
 
 
 def clear(plan: Plan, due: Any) -> None:
     """Set the accumulators back to 0, if an update was due."""
     if due is True:
-        torch._foreach_zero_(plan.all_accumulators)
+        foreach_zero_(plan.all_accumulators)
     else:
-        torch._foreach_mul_(plan.all_accumulators, (~due).to(plan.all_accumulators[0].dtype))
+        foreach_mul_(plan.all_accumulators, (~due).to(plan.all_accumulators[0].dtype))
 
 
 def move_averages(plan: Plan, updates: Any, momentum: float, overwrite_frequency: int | None) -> None:
@@ -53,7 +54,7 @@ def move_averages(plan: Plan, updates: Any, momentum: float, overwrite_frequency
     if isinstance(updates, torch.Tensor):
         lerp_(plan.averages, plan.averaged, torch.where(updates == 0, 1.0, 1.0 - momentum))
     elif updates == 0:
-        torch._foreach_copy_(plan.averages, plan.averaged)
+        foreach_copy_(plan.averages, plan.averaged)
     else:
         lerp_(plan.averages, plan.averaged, 1.0 - momentum)
     if not overwrite_frequency:
@@ -61,7 +62,7 @@ def move_averages(plan: Plan, updates: Any, momentum: float, overwrite_frequency
     due = (updates + 1) % overwrite_frequency == 0
     if isinstance(due, torch.Tensor):
         weights = Undo(plan.averaged)
-        torch._foreach_copy_(plan.averaged, plan.averages)
+        foreach_copy_(plan.averaged, plan.averages)
         weights.unless(due)
     elif due:
-        torch._foreach_copy_(plan.averaged, plan.averages)
+        foreach_copy_(plan.averaged, plan.averages)

@@ -8,6 +8,16 @@ import torch
 
 from torchkeras.core.naming import name_scope
 from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.torch_internals import (
+    foreach_add_,
+    foreach_clamp_min,
+    foreach_div,
+    foreach_div_,
+    foreach_mul,
+    foreach_mul_,
+    foreach_norm,
+    foreach_sqrt,
+)
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.foreach import descend_, lerp_, smaller
@@ -84,18 +94,18 @@ class Adafactor(Optimizer):
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         rate, share = smaller(lr, step**-0.5), step**self.beta_2_decay
-        squares = torch._foreach_mul(grads, grads)
-        torch._foreach_add_(squares, self.epsilon_1)
+        squares = foreach_mul(grads, grads)
+        foreach_add_(squares, self.epsilon_1)
         velocities = batch.slots["velocity"]
         if batch.kind:
             lerp_(velocities, self._factored(batch, squares, share), 1.0)  # a copy; of sharded tensors too
         else:
             lerp_(velocities, squares, share)
-        changes = torch._foreach_div(grads, torch._foreach_sqrt(velocities))
-        scales = torch._foreach_clamp_min(_rms(batch.parameters), self.epsilon_2)
-        excess = torch._foreach_div(_rms(changes), self.clip_threshold)
-        torch._foreach_div_(scales, torch._foreach_clamp_min(excess, 1.0))
-        torch._foreach_mul_(changes, scales)
+        changes = foreach_div(grads, foreach_sqrt(velocities))
+        scales = foreach_clamp_min(_rms(batch.parameters), self.epsilon_2)
+        excess = foreach_div(_rms(changes), self.clip_threshold)
+        foreach_div_(scales, foreach_clamp_min(excess, 1.0))
+        foreach_mul_(changes, scales)
         descend_(batch.parameters, changes, rate)
 
     def _factored(self, batch: Batch, squares: list, share: Any) -> list:
@@ -103,10 +113,10 @@ class Adafactor(Optimizer):
         rows, columns = batch.slots["row"], batch.slots["column"]
         lerp_(rows, [square.mean(dim=-1) for square in squares], share)
         lerp_(columns, [square.mean(dim=-2) for square in squares], share)
-        shares = torch._foreach_div(rows, [row.mean(dim=-1, keepdim=True) for row in rows])
+        shares = foreach_div(rows, [row.mean(dim=-1, keepdim=True) for row in rows])
         return [row.unsqueeze(-1) * column.unsqueeze(-2) for row, column in zip(shares, columns)]
 
 
 def _rms(tensors: list) -> list:
     """The root mean square of each tensor."""
-    return list(torch._foreach_div(torch._foreach_norm(tensors), [max(t.numel(), 1) ** 0.5 for t in tensors]))
+    return list(foreach_div(foreach_norm(tensors), [max(t.numel(), 1) ** 0.5 for t in tensors]))

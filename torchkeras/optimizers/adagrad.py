@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-import torch
-
+from torchkeras.core.torch_internals import foreach_add, foreach_addcmul_, foreach_div_, foreach_mul_, foreach_sqrt_
 from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_square_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
@@ -37,9 +36,9 @@ class Adagrad(Optimizer):
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         sums = batch.slots["accumulator"]
-        torch._foreach_addcmul_(sums, grads, grads)
-        scales = torch._foreach_add(sums, self.epsilon)
-        torch._foreach_sqrt_(scales)
+        foreach_addcmul_(sums, grads, grads)
+        scales = foreach_add(sums, self.epsilon)
+        foreach_sqrt_(scales)
         descend_by_ratio_(batch.parameters, grads, scales, lr)
 
 
@@ -71,12 +70,12 @@ class Adadelta(Optimizer):
         squares, changes = batch.slots["accumulated_grad"], batch.slots["accumulated_delta_var"]
         lerp_square_(squares, grads, 1 - self.rho)
         directions = self._rms(changes)
-        torch._foreach_mul_(directions, grads)
-        torch._foreach_div_(directions, self._rms(squares))
+        foreach_mul_(directions, grads)
+        foreach_div_(directions, self._rms(squares))
         lerp_square_(changes, directions, 1 - self.rho)
         descend_(batch.parameters, directions, lr)
 
     def _rms(self, means: list) -> list:
-        roots = torch._foreach_add(means, self.epsilon)
-        torch._foreach_sqrt_(roots)
+        roots = foreach_add(means, self.epsilon)
+        foreach_sqrt_(roots)
         return list(roots)

@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 import torch
 
+from torchkeras.core.torch_internals import foreach_maximum_, fused_adam_, fused_adamw_
 from torchkeras.optimizers.foreach import descend_by_ratio_, is_number, lerp_, lerp_square_, root, sqrt
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
@@ -65,7 +66,7 @@ class Adam(Optimizer):
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
         if self.amsgrad:
-            torch._foreach_maximum_(batch.slots["velocity_hat"], velocities)
+            foreach_maximum_(batch.slots["velocity_hat"], velocities)
             velocities = batch.slots["velocity_hat"]
         rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
         descend_by_ratio_(batch.parameters, momentums, root(velocities, self.epsilon), rate)
@@ -73,7 +74,7 @@ class Adam(Optimizer):
     def _fused(self, batch: Batch, grads: list, lr: float, step: Any, decay: float) -> None:
         """torch's kernel with its own bias correction switched off: it happens in the rate, as in Keras."""
         rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
-        kernel = torch._fused_adamw_ if decay else torch._fused_adam_
+        kernel = fused_adamw_ if decay else fused_adam_
         kernel(
             batch.parameters,
             grads,

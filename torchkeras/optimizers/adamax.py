@@ -8,6 +8,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.torch_internals import foreach_abs, foreach_add, foreach_maximum_, foreach_mul_
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
@@ -41,10 +42,10 @@ class Adamax(Optimizer):
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         momentums, norms = batch.slots["momentum"], batch.slots["norm"]
         lerp_(momentums, grads, 1 - self.beta_1)
-        torch._foreach_mul_(norms, self.beta_2)
-        torch._foreach_maximum_(norms, torch._foreach_abs(grads))
+        foreach_mul_(norms, self.beta_2)
+        foreach_maximum_(norms, foreach_abs(grads))
         rate = lr / (1 - self.beta_1**step)
-        descend_by_ratio_(batch.parameters, momentums, torch._foreach_add(norms, self.epsilon), rate)
+        descend_by_ratio_(batch.parameters, momentums, foreach_add(norms, self.epsilon), rate)
 
 
 class Nadam(Optimizer):

@@ -5,20 +5,29 @@ from __future__ import annotations
 import torch
 
 from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.torch_internals import (
+    foreach_clamp_max,
+    foreach_clamp_min,
+    foreach_clamp_min_,
+    foreach_div,
+    foreach_div_,
+    foreach_mul,
+    foreach_norm,
+)
 
 
 def clip_by_value(grads: list, limit: float) -> list:
     """Each element clipped to `[-limit, limit]`."""
-    clipped = torch._foreach_clamp_max(grads, limit)
-    torch._foreach_clamp_min_(clipped, -limit)
+    clipped = foreach_clamp_max(grads, limit)
+    foreach_clamp_min_(clipped, -limit)
     return list(clipped)
 
 
 def clip_by_norm(grads: list, limit: float, norms: list) -> list:
     """Each tensor scaled so that its 2-norm is `limit` at the most."""
-    over = torch._foreach_clamp_min(norms, limit)
-    torch._foreach_div_(over, limit)
-    return list(torch._foreach_div(grads, over))
+    over = foreach_clamp_min(norms, limit)
+    foreach_div_(over, limit)
+    return list(foreach_div(grads, over))
 
 
 def clip_by_global_norm(grads: list, limit: float, norms: list) -> list:
@@ -27,10 +36,10 @@ def clip_by_global_norm(grads: list, limit: float, norms: list) -> list:
     total = torch.linalg.vector_norm(torch.stack([norm.to(device=device) for norm in norms]))
     scale = limit / total.clamp(min=limit) + (total - total)
     if all(g.device == device and g.dtype == scale.dtype for g in grads):
-        return list(torch._foreach_mul(grads, scale))
+        return list(foreach_mul(grads, scale))
     return [g * scale.to(device=g.device, dtype=g.dtype) for g in grads]
 
 
 def norms_of(grads: list, order: float = 2) -> list:
     """The norm of each tensor, over all ranks for sharded ones."""
-    return [norm.full_tensor() if is_sharded(norm) else norm for norm in torch._foreach_norm(grads, order)]
+    return [norm.full_tensor() if is_sharded(norm) else norm for norm in foreach_norm(grads, order)]

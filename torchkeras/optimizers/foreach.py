@@ -7,46 +7,58 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.torch_internals import (
+    foreach_add_,
+    foreach_addcdiv_,
+    foreach_addcmul_,
+    foreach_div,
+    foreach_div_,
+    foreach_lerp_,
+    foreach_mul_,
+    foreach_sqrt,
+    foreach_sub,
+)
+
 
 def lerp_(averages: list, values: list, share: Any) -> None:
     """Move each average by `share`, a number or a tensor without dimensions, towards its value."""
     if isinstance(share, torch.Tensor):
-        steps = torch._foreach_sub(values, averages)
-        torch._foreach_mul_(steps, share.to(averages[0].dtype))
-        torch._foreach_add_(averages, steps)
+        steps = foreach_sub(values, averages)
+        foreach_mul_(steps, share.to(averages[0].dtype))
+        foreach_add_(averages, steps)
     else:
-        torch._foreach_lerp_(averages, values, share)
+        foreach_lerp_(averages, values, share)
 
 
 def lerp_square_(averages: list, values: list, share: float) -> None:
     """Move each average by `share` towards the square of its value."""
-    torch._foreach_mul_(averages, 1 - share)
-    torch._foreach_addcmul_(averages, values, values, value=share)
+    foreach_mul_(averages, 1 - share)
+    foreach_addcmul_(averages, values, values, value=share)
 
 
 def root(values: list, epsilon: float, scale: Any = None) -> list:
     """`sqrt(v / scale) + epsilon` of each. The scale is a number or a tensor without dimensions."""
-    roots = torch._foreach_sqrt(values)
+    roots = foreach_sqrt(values)
     if scale is not None:
-        torch._foreach_div_(roots, sqrt(scale))
-    torch._foreach_add_(roots, epsilon)
+        foreach_div_(roots, sqrt(scale))
+    foreach_add_(roots, epsilon)
     return list(roots)
 
 
 def descend_(parameters: list, directions: list, lr: Any) -> None:
     """`p -= lr * d`. `lr` is a number or a tensor without dimensions; `directions` may be changed."""
     if isinstance(lr, torch.Tensor):
-        torch._foreach_mul_(directions, lr.to(device=parameters[0].device, dtype=parameters[0].dtype))
+        foreach_mul_(directions, lr.to(device=parameters[0].device, dtype=parameters[0].dtype))
         lr = 1.0
-    torch._foreach_add_(parameters, directions, alpha=-lr)
+    foreach_add_(parameters, directions, alpha=-lr)
 
 
 def descend_by_ratio_(parameters: list, numerators: list, denominators: list, lr: Any) -> None:
     """`p -= lr * n / d`. `lr` is a number or a tensor without dimensions."""
     if isinstance(lr, torch.Tensor):
-        descend_(parameters, list(torch._foreach_div(numerators, denominators)), lr)
+        descend_(parameters, list(foreach_div(numerators, denominators)), lr)
     else:
-        torch._foreach_addcdiv_(parameters, numerators, denominators, value=-lr)
+        foreach_addcdiv_(parameters, numerators, denominators, value=-lr)
 
 
 def is_number(value: Any) -> bool:

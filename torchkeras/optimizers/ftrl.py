@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-import torch
-
+from torchkeras.core.torch_internals import (
+    foreach_add_,
+    foreach_addcmul,
+    foreach_clamp_max,
+    foreach_clamp_min_,
+    foreach_copy_,
+    foreach_div_,
+    foreach_mul_,
+    foreach_pow,
+    foreach_sub,
+    foreach_sub_,
+)
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
 
@@ -63,19 +73,19 @@ class Ftrl(Optimizer):
         parameters, squares, linears = batch.parameters, batch.slots["accumulator"], batch.slots["linear"]
         power = -self.learning_rate_power
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength + self.beta / (2.0 * lr)
-        new_squares = torch._foreach_addcmul(squares, grads, grads)
-        curvatures = torch._foreach_pow(new_squares, power)
-        changes = torch._foreach_sub(curvatures, torch._foreach_pow(squares, power))
-        torch._foreach_div_(changes, lr)
-        torch._foreach_mul_(changes, parameters)
-        torch._foreach_add_(linears, grads)
-        torch._foreach_add_(linears, parameters, alpha=2 * self.l2_shrinkage_regularization_strength)
-        torch._foreach_sub_(linears, changes)
-        torch._foreach_div_(curvatures, lr)
-        torch._foreach_add_(curvatures, 2 * l2)
-        clipped = torch._foreach_clamp_max(linears, l1)
-        torch._foreach_clamp_min_(clipped, -l1)
-        torch._foreach_sub_(clipped, linears)
-        torch._foreach_div_(clipped, curvatures)
-        torch._foreach_copy_(parameters, clipped)
-        torch._foreach_copy_(squares, new_squares)
+        new_squares = foreach_addcmul(squares, grads, grads)
+        curvatures = foreach_pow(new_squares, power)
+        changes = foreach_sub(curvatures, foreach_pow(squares, power))
+        foreach_div_(changes, lr)
+        foreach_mul_(changes, parameters)
+        foreach_add_(linears, grads)
+        foreach_add_(linears, parameters, alpha=2 * self.l2_shrinkage_regularization_strength)
+        foreach_sub_(linears, changes)
+        foreach_div_(curvatures, lr)
+        foreach_add_(curvatures, 2 * l2)
+        clipped = foreach_clamp_max(linears, l1)
+        foreach_clamp_min_(clipped, -l1)
+        foreach_sub_(clipped, linears)
+        foreach_div_(clipped, curvatures)
+        foreach_copy_(parameters, clipped)
+        foreach_copy_(squares, new_squares)

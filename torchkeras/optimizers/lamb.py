@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 import torch
 
+from torchkeras.core.torch_internals import foreach_div, foreach_div_, foreach_mul_, foreach_norm
 from torchkeras.optimizers.foreach import descend_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
@@ -41,9 +42,9 @@ class Lamb(Optimizer):
         momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
-        directions = torch._foreach_div(momentums, 1 - self.beta_1**step)
-        torch._foreach_div_(directions, root(velocities, self.epsilon, 1 - self.beta_2**step))
-        weights, lengths = torch._foreach_norm(batch.parameters), torch._foreach_norm(directions)
+        directions = foreach_div(momentums, 1 - self.beta_1**step)
+        foreach_div_(directions, root(velocities, self.epsilon, 1 - self.beta_2**step))
+        weights, lengths = foreach_norm(batch.parameters), foreach_norm(directions)
         ratios = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in zip(weights, lengths)]
-        torch._foreach_mul_(directions, ratios)
+        foreach_mul_(directions, ratios)
         descend_(batch.parameters, directions, lr)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-import torch
-
+from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_sign_
 from torchkeras.optimizers.foreach import descend_, lerp_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
@@ -42,8 +41,8 @@ class Lion(Optimizer):
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         momentums = batch.slots["momentum"]
-        directions = torch._foreach_mul(momentums, self.beta_1)
-        torch._foreach_add_(directions, grads, alpha=1.0 - self.beta_1)
-        torch._foreach_sign_(directions)
+        directions = foreach_mul(momentums, self.beta_1)
+        foreach_add_(directions, grads, alpha=1.0 - self.beta_1)
+        foreach_sign_(directions)
         descend_(batch.parameters, directions, lr)
         lerp_(momentums, grads, 1.0 - self.beta_2)

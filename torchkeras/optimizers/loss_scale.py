@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.torch_internals import foreach_div
 from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
 
@@ -143,7 +144,7 @@ class LossScaleOptimizer(Optimizer):
                 result[i] = _wide(torch.as_tensor(grad))
                 groups.setdefault(result[i].device, []).append(i)
         for device, places in groups.items():
-            unscaled = torch._foreach_div([result[i] for i in places], self.dynamic_scale.to(device))
+            unscaled = foreach_div([result[i] for i in places], self.dynamic_scale.to(device))
             for i, grad in zip(places, unscaled):
                 result[i] = grad
         return result

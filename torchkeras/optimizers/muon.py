@@ -8,6 +8,7 @@ from typing import Any, Unpack
 
 import torch
 
+from torchkeras.core.torch_internals import foreach_add, foreach_add_, foreach_mul_
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.adam import corrected_rate
 from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_, lerp_square_, root
@@ -116,7 +117,7 @@ class Muon(Optimizer):
     def shrink(self, batch: Batch, lr: Any) -> None:
         decay = self.adam_weight_decay if batch.kind == "adam" else self.weight_decay
         if decay is not None and batch.decayed:
-            torch._foreach_mul_(batch.decayed, 1 - decay * lr)
+            foreach_mul_(batch.decayed, 1 - decay * lr)
 
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         if batch.kind == "adam":
@@ -133,9 +134,9 @@ class Muon(Optimizer):
 
     def _muon(self, batch: Batch, grads: list, lr: Any) -> None:
         momentums = batch.slots["momentum"]
-        torch._foreach_mul_(momentums, self.momentum)
-        torch._foreach_add_(momentums, grads)
-        ahead = torch._foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
+        foreach_mul_(momentums, self.momentum)
+        foreach_add_(momentums, grads)
+        ahead = foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
         directions: list[Any] = [None] * len(grads)
         for places in _by_shape(ahead):  # one iteration for all matrices of a shape
             # A batch of one is slower than a matrix.

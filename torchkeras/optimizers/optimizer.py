@@ -15,6 +15,7 @@ from torchkeras.core import naming, settings
 from torchkeras.core.config.configurable import Configurable, config_of
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.torch_internals import foreach_div, foreach_mul_
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import accumulation, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
@@ -400,7 +401,7 @@ class Optimizer(Configurable):
         count = self._count()
         updates, due, every = count, True, self.gradient_accumulation_steps
         if self.loss_scale_factor is not None:
-            grads = torch._foreach_div(grads, self.loss_scale_factor)
+            grads = foreach_div(grads, self.loss_scale_factor)
         if every:
             updates, due = count // every, (count + 1) % every == 0
             self._accumulate(plan, grads, count % every)
@@ -419,7 +420,7 @@ class Optimizer(Configurable):
 
     def _step(self, plan: Plan, grads: list, count: Any, updates: Any) -> None:
         if self.gradient_accumulation_steps:
-            grads = torch._foreach_div(plan.accumulators, self.gradient_accumulation_steps)  # type: ignore[assignment]
+            grads = foreach_div(plan.accumulators, self.gradient_accumulation_steps)  # type: ignore[assignment]
         step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
         self._update(plan, self._clip_gradients(grads, plan), self._rate(count), step)
 
@@ -454,7 +455,7 @@ class Optimizer(Configurable):
     def shrink(self, batch: Batch, lr: Any) -> None:
         """Weight decay."""
         if self.weight_decay is not None and batch.decayed:
-            torch._foreach_mul_(batch.decayed, 1 - self.weight_decay * lr)
+            foreach_mul_(batch.decayed, 1 - self.weight_decay * lr)
 
     def _clip_gradients(self, grads: list, plan: Plan | None = None) -> list:
         if plan is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.torch_internals import foreach_copy_
 from torchkeras.optimizers.parameter_group import local
 
 
@@ -28,7 +29,7 @@ class Undo:
         for group, before in zip(self._groups, self._before):
             values = torch.where(done.to(before.device), _flat(group), before)
             parts = values.split([tensor.numel() for tensor in group])
-            torch._foreach_copy_(group, [part.view(tensor.shape) for part, tensor in zip(parts, group)])
+            foreach_copy_(group, [part.view(tensor.shape) for part, tensor in zip(parts, group)])
 
 
 def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:

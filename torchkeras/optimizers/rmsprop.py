@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
-import torch
-
+from torchkeras.core.torch_internals import foreach_add, foreach_addcmul_, foreach_mul_, foreach_sqrt_, foreach_sub_
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
@@ -49,16 +48,16 @@ class RMSprop(Optimizer):
     def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
         velocities = batch.slots["velocity"]
         lerp_square_(velocities, grads, 1 - self.rho)
-        scales = torch._foreach_add(velocities, self.epsilon)
+        scales = foreach_add(velocities, self.epsilon)
         if self.centered:
             means = batch.slots["average_gradient"]
             lerp_(means, grads, 1 - self.rho)
-            torch._foreach_addcmul_(scales, means, means, value=-1)
-        torch._foreach_sqrt_(scales)
+            foreach_addcmul_(scales, means, means, value=-1)
+        foreach_sqrt_(scales)
         if self.momentum <= 0:
             descend_by_ratio_(batch.parameters, grads, scales, lr)
             return
         momentums = batch.slots["momentum"]
-        torch._foreach_mul_(momentums, self.momentum)
+        foreach_mul_(momentums, self.momentum)
         descend_by_ratio_(momentums, grads, scales, -lr)
-        torch._foreach_sub_(batch.parameters, momentums)
+        foreach_sub_(batch.parameters, momentums)

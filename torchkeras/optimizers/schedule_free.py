@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 import torch
 
+from torchkeras.core.torch_internals import foreach_copy_, foreach_div_, foreach_lerp, foreach_mul, foreach_sub
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root, smaller
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
@@ -56,9 +57,9 @@ class ScheduleFreeAdamW(Optimizer):
         parameters, fast, velocities = batch.parameters, batch.slots["momentum"], batch.slots["velocity"]
         if self.warmup_steps > 0:
             lr = lr * smaller(step / self.warmup_steps, 1.0)
-        averages = torch._foreach_sub(parameters, torch._foreach_mul(fast, 1 - self.beta_1))
-        torch._foreach_div_(averages, self.beta_1)
+        averages = foreach_sub(parameters, foreach_mul(fast, 1 - self.beta_1))
+        foreach_div_(averages, self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
         descend_by_ratio_(fast, grads, root(velocities, self.epsilon, 1 - self.beta_2**step), lr)
         lerp_(averages, fast, 1.0 / step)
-        torch._foreach_copy_(parameters, torch._foreach_lerp(fast, averages, self.beta_1))
+        foreach_copy_(parameters, foreach_lerp(fast, averages, self.beta_1))

@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 import torch
 
+from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_, foreach_sub_, fused_sgd_
 from torchkeras.optimizers.foreach import descend_, is_number
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import Batch
@@ -59,23 +60,23 @@ class SGD(Optimizer):
             self._update_fused(parameters, grads, momentums, lr)
             return
         if not self.momentum:
-            descend_(parameters, torch._foreach_mul(grads, 1.0) if not is_number(lr) else grads, lr)
+            descend_(parameters, foreach_mul(grads, 1.0) if not is_number(lr) else grads, lr)
             return
-        changes = torch._foreach_mul(grads, lr)
-        torch._foreach_mul_(momentums, self.momentum)
-        torch._foreach_sub_(momentums, changes)
+        changes = foreach_mul(grads, lr)
+        foreach_mul_(momentums, self.momentum)
+        foreach_sub_(momentums, changes)
         if self.nesterov:
-            torch._foreach_add_(parameters, momentums, alpha=self.momentum)
-            torch._foreach_sub_(parameters, changes)
+            foreach_add_(parameters, momentums, alpha=self.momentum)
+            foreach_sub_(parameters, changes)
         else:
-            torch._foreach_add_(parameters, momentums)
+            foreach_add_(parameters, momentums)
 
     def _update_fused(self, parameters: list, grads: list, momentums: list, lr: float) -> None:
         if not self.momentum:
             self._fused(parameters, grads, [], lr)
         elif self.nesterov:
             # Of gradients times `-lr` torch's momentum is Keras's, and it steps ahead by `g + momentum * m`.
-            changes = list(torch._foreach_mul(grads, -lr))
+            changes = list(foreach_mul(grads, -lr))
             self._fused(parameters, changes, momentums, -1.0, momentum=self.momentum, nesterov=True)
         else:
             # torch's `buf = momentum * buf + (1 - dampening) * g; w -= lr * buf` becomes Keras's rule.
@@ -92,7 +93,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        torch._fused_sgd_(
+        fused_sgd_(
             parameters,
             grads,
             momentums,

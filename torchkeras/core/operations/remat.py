@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from torchkeras.core.state import state
+from torchkeras.core.torch_internals import in_functorch_transform
 from torchkeras.core.variables.stateless import CallScope
 from torchkeras.core.variables.variable import BufferVariable, StatelessScope, Variable
 
@@ -102,7 +103,7 @@ def _saves_for_backward() -> bool:
         return False
     if torch.compiler.is_compiling():
         return not torch.compiler.is_exporting()
-    return not torch._C._are_functorch_transforms_active()
+    return not in_functorch_transform()
 
 
 class _Run:

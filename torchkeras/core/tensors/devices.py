@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from torchkeras.core.state import state
+from torchkeras.core.torch_internals import constant_result, count_function_modes
 from torchkeras.core.types import DeviceLike
 
 
@@ -62,6 +63,7 @@ def set_default_device(device: DeviceLike | None) -> None:
     _default = None if device is None else parse_device(device)
 
 
+@constant_result  # compiled code would break at the question for torch's default device
 def current_device() -> torch.device:
     """The innermost `device` scope's device, else the set default, else CUDA where there is one, else the CPU.
 
@@ -73,7 +75,7 @@ def current_device() -> torch.device:
     if _devices.scopes:
         return _devices.scopes[-1]
     # A default device of torch's is a mode: to see that there is none costs a thirtieth of the question for it.
-    if torch._C._len_torch_function_stack():
+    if count_function_modes():
         ambient = torch.get_default_device()
         if ambient.type != "cpu":
             return ambient
@@ -82,11 +84,6 @@ def current_device() -> torch.device:
     if _has_cuda is None:
         _has_cuda = torch.cuda.is_available()
     return torch.device("cuda", torch.cuda.current_device()) if _has_cuda else _CPU
-
-
-# What `torch.compiler.assume_constant_result` sets, without importing the compiler: compiled code keeps the device that
-# it was compiled for, where it would break at the question for torch's default device.
-current_device._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @contextmanager

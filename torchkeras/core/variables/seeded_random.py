@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchkeras.core.torch_internals import sample_dirichlet, standard_gamma
 from torchkeras.core.variables.seeds import SeedGenerator, draw_seed, torch_generator
 
 # What each draw calls: (generator, shape, numbers, tensors, type and device) -> tensor.
@@ -23,8 +24,8 @@ _DRAWS: dict[str, Callable[..., Tensor]] = {
     "randint": lambda g, shape, ends, _, where: torch.randint(int(ends[0]), int(ends[1]), shape, generator=g, **where),
     "bernoulli": lambda g, _, __, chances, ___: torch.bernoulli(*chances, generator=g),
     "categorical": lambda g, shape, _, chances, __: torch.multinomial(chances[0], shape[-1], True, generator=g),
-    "gamma": lambda g, _, __, alpha, ___: torch._standard_gamma(*alpha, generator=g),
-    "dirichlet": lambda g, _, __, alphas, ___: torch._sample_dirichlet(*alphas, generator=g),
+    "gamma": lambda g, _, __, alpha, ___: standard_gamma(*alpha, generator=g),
+    "dirichlet": lambda g, _, __, alphas, ___: sample_dirichlet(*alphas, generator=g),
     "binomial": lambda g, _, __, of, ___: torch.binomial(*of, generator=g),
 }
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch._functorch.config as functorch
 from torch import nn
 from torch.compiler import is_dynamo_compiling
 
@@ -17,6 +16,7 @@ from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.devices import current_device, with_values
 from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
+from torchkeras.core.torch_internals import allow_aliasing_custom_ops, make_subclass
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
@@ -36,7 +36,7 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
         name: without slashes; default: numbered.
     """
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = nn.Parameter.__torch_function__  # torch functions give plain tensors and take no detour
 
     def __new__(
         cls,
@@ -238,10 +238,7 @@ class BufferVariable(Variable):
     """A variable that no gradient reaches: a buffer."""
 
 
-# In its first run a compiled graph is watched for custom operators that return their inputs, by what (in torch 2.13)
-# runs no operator at all on a subclass of Tensor that is no Parameter, such as this one.
-if hasattr(functorch, "check_custom_op_aliasing"):
-    functorch.check_custom_op_aliasing = False
+allow_aliasing_custom_ops()  # else no operator runs on a BufferVariable in a compiled graph's first run
 
 
 class VariableInfo:
@@ -290,9 +287,9 @@ def as_variable(tensor: torch.Tensor, parameter: bool, info: VariableInfo | None
     """The same storage as a variable: a parameter or a buffer."""
     if parameter:
         grads = tensor.is_floating_point() or tensor.is_complex()
-        variable = torch.Tensor._make_subclass(TrainableVariable, tensor.detach(), grads)
+        variable = make_subclass(TrainableVariable, tensor.detach(), grads)
     else:
-        variable = torch.Tensor._make_subclass(BufferVariable, tensor.detach(), False)
+        variable = make_subclass(BufferVariable, tensor.detach(), False)
     if info is not None:
         variable._info = info
     return variable

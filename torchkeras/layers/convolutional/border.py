@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
 
+from torchkeras.core.torch_internals import has_any_global_hook
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.reshaping.borders import BaseZeroPadding, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D
 
@@ -41,7 +41,7 @@ class ConvolutionWithBorder:
             and padding.activity_regularizer is None
             and _runs_plainly(padding)
             and _runs_plainly(convolution)
-            and not nn.modules.module._has_any_global_hook()
+            and not has_any_global_hook()
             and not torch.compiler.is_compiling()
         )
 

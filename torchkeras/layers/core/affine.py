@@ -7,8 +7,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor
 
+from torchkeras.core.torch_internals import (
+    count_dispatch_modes,
+    is_functorch_wrapped,
+    onednn_enabled,
+    onednn_linear,
+    tracing_state,
+)
 from torchkeras.core.variables.variable import Variable
 
 # torch multiplies float32 matrices with MKL, which leaves the AVX-512 units of AMD CPUs alone; oneDNN, which torch has
@@ -30,22 +36,22 @@ def is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
         and isinstance(kernel, Variable)
         and x.device.type == "cpu"
         and x.dtype is kernel.dtype is torch.float32
-        and torch._C._get_mkldnn_enabled()  # type: ignore[attr-defined]
+        and onednn_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and not is_functorch_wrapped_tensor(x)
-        and torch._C._get_tracing_state() is None
-        and torch._C._len_torch_dispatch_stack() == 0
+        and not is_functorch_wrapped(x)
+        and tracing_state() is None
+        and count_dispatch_modes() == 0
     )
 
 
 def affine(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """`x @ kernel + bias` for `(rows, in)` and `(in, units)` by oneDNN; it knows no gradients."""
-    return torch.ops.mkldnn._linear_pointwise(x, kernel.t(), bias, "none", [], "")
+    return onednn_linear(x, kernel.t(), bias, "none", [], "")
 
 
 @functools.cache
 def _is_faster_here() -> bool:
-    known = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    known = torch.backends.mkldnn.is_available() and onednn_linear is not None
     if not known or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     try:

@@ -16,10 +16,11 @@ from torch import nn
 from torchkeras.core import tree
 from torchkeras.core.symbolic import infer, keras_tensor
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.torch_internals import module_call
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
 
-_CALL = nn.Module._call_impl.__code__
+_CALL = module_call.__code__
 
 
 class Within(KerasTensor):

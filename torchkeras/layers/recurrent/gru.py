@@ -98,7 +98,7 @@ class GRUCell(RecurrentCell):
         if self.use_bias:
             weights += _as_torch(self.bias).unbind(0)
         grads = torch.is_grad_enabled()
-        out = torch._VF.gru(inputs, state.unsqueeze(0), adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
+        out = torch.gru(inputs, state.unsqueeze(0), adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
         return out[0], out[1].squeeze(0)
 
 

@@ -130,7 +130,7 @@ class LSTMCell(RecurrentCell):
             inputs = inputs + 0 * kernel[0, 0]
         hx = [state.unsqueeze(0) for state in states]
         # The kernels on CUDA keep what backward needs only in training mode.
-        out = torch._VF.lstm(inputs, hx, adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
+        out = torch.lstm(inputs, hx, adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
         return out[0], out[1].squeeze(0), out[2].squeeze(0)
 
 

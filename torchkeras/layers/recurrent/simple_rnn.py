@@ -14,7 +14,7 @@ from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of
 from torchkeras.layers.recurrent.fused import adjacent, run_outputs_as_states
 from torchkeras.layers.recurrent.rnn import CellRNN
 
-_KERNELS = {activations.tanh: torch._VF.rnn_tanh, activations.relu: torch._VF.rnn_relu}
+_KERNELS = {activations.tanh: torch.rnn_tanh, activations.relu: torch.rnn_relu}
 
 
 class SimpleRNNCell(RecurrentCell):

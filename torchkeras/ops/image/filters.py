@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.torch_internals import in_functorch_transform
 from torchkeras.ops.image.layout import channel_axis, computed, from_nchw, rounded, to_nchw
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
@@ -55,7 +56,7 @@ def gaussian(size: int, sigma: Any, like: Tensor) -> Tensor:
 
 def _channels_last(x: Tensor) -> Tensor:
     """In the format in which torch filters channels several times faster; torch.vmap has it not."""
-    transformed = torch._C._are_functorch_transforms_active()
+    transformed = in_functorch_transform()
     return x if transformed else x.contiguous(memory_format=torch.channels_last)
 
 

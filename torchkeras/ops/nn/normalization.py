@@ -14,6 +14,7 @@ from torchkeras.core import settings
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.dtypes import promote
+from torchkeras.core.torch_internals import mse_loss
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
@@ -51,11 +52,10 @@ def _squared_distances(x: Tensor, mean: Tensor) -> Tensor:
     if x.dim() > 2 and 1 < mean.shape[-1] < 32 and mean.shape[-2] == 1 and x.numel() > _MANY:
         # Few channels: torch is quicker over rows of pixels than over single pixels.
         mean = mean.expand(*mean.shape[:-2], *x.shape[-2:]).contiguous()
-    return _mse_loss(x, mean.expand(x.shape), 0)  # 0: not reduced
+    return mse_loss(x, mean.expand(x.shape), 0)  # 0: not reduced
 
 
 _MANY = 10_000  # elements from which one pass more over them costs more than a few calls
-_mse_loss = torch._C._nn.mse_loss  # F.mse_loss without 2 microseconds of checks
 
 
 def _check_vectors(x: Tensor, axis: int, **vectors: Tensor | None) -> None:

@@ -7,7 +7,8 @@ import math
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from torchkeras.core.torch_internals import DispatchMode, argument_names
 
 MIB = 1 << 20
 
@@ -63,7 +64,7 @@ def parse_json(text: str | bytes, name: str) -> Any:
         raise BadFileError(f"{name} is corrupt: it is no JSON ({error}).") from error
 
 
-class AllocationLimit(TorchDispatchMode):
+class AllocationLimit(DispatchMode):
     """Inside, a tensor larger than what a file can hold values for is refused before its memory is taken.
 
     A file's config can ask for a layer of any size, but a saved model has the values of its weights with it.
@@ -101,7 +102,7 @@ def _bytes_asked_for(func: Any, args: tuple, kwargs: dict) -> int:
     device = kwargs.get("device") or (own.device if own is not None else None)
     if device is not None and torch.device(device).type == "meta":
         return 0
-    given = dict(zip((a.name for a in func._schema.arguments), args)) | kwargs
+    given = dict(zip(argument_names(func, args), args)) | kwargs
     count = 1
     for name in names:
         value = given.get(name, 1)

@@ -1,0 +1,158 @@
+"""Every private name of torch that the package uses, under a plain name: no other file names one.
+
+A line says where torch has the thing, the last torch in which we saw it there, a replacement made of torch's public
+functions, and the reason for the private one. A torch that no longer has it gets the replacement, which computes the
+same and is slower (or says "perhaps" where the private function knows). `TORCHKERAS_TORCH_INTERNALS=0` in the
+environment takes the replacements everywhere, to find out whether a private function is to blame for something.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from torchkeras.core import torch_replacements as replacements
+from torchkeras.core.torch_replacements import foreach, unknown
+
+
+class Private(NamedTuple):
+    """A private object of torch: where it is, where we saw it last, what replaces it, why it is used."""
+
+    path: str
+    seen: str
+    replacement: Any
+    reason: str
+    found: bool
+
+
+PRIVATE: dict[str, Private] = {}
+_ALLOWED = os.environ.get("TORCHKERAS_TORCH_INTERNALS", "1") != "0"
+
+
+def find(path: str) -> Any:
+    """The object with that dotted path in torch.
+
+    Raises:
+        AttributeError: this torch has none.
+    """
+    names = path.split(".")
+    try:
+        return functools.reduce(getattr, names[1:], torch)
+    except AttributeError:
+        for end in (len(names), len(names) - 1):
+            try:
+                return functools.reduce(getattr, names[end:], importlib.import_module(".".join(names[:end])))
+            except (ImportError, AttributeError):
+                continue
+        raise AttributeError(f"torch {torch.__version__} has no {path}.") from None
+
+
+def _private(path: str, seen: str, replacement: Any, reason: str) -> Any:
+    """The object of torch itself (no wrapper, so calls cost nothing more), or the replacement."""
+    result, found = replacement, False
+    if _ALLOWED:
+        try:
+            result, found = find(path), True
+        except AttributeError:
+            pass
+    PRIVATE[path] = Private(path, seen, replacement, reason, found)
+    return result
+
+
+# fmt: off
+# One kernel for all weights, where Python would loop; torch.optim's public optimizers run on the same functions.
+_LOOP = "one kernel for many tensors"
+foreach_abs        = _private("torch._foreach_abs",        "2.13", foreach("abs"),         _LOOP)
+foreach_add        = _private("torch._foreach_add",        "2.13", foreach("add"),         _LOOP)
+foreach_add_       = _private("torch._foreach_add_",       "2.13", foreach("add_"),        _LOOP)
+foreach_addcdiv_   = _private("torch._foreach_addcdiv_",   "2.13", foreach("addcdiv_"),    _LOOP)
+foreach_addcmul    = _private("torch._foreach_addcmul",    "2.13", foreach("addcmul"),     _LOOP)
+foreach_addcmul_   = _private("torch._foreach_addcmul_",   "2.13", foreach("addcmul_"),    _LOOP)
+foreach_clamp_max  = _private("torch._foreach_clamp_max",  "2.13", foreach("clamp_max"),   _LOOP)
+foreach_clamp_min  = _private("torch._foreach_clamp_min",  "2.13", foreach("clamp_min"),   _LOOP)
+foreach_clamp_min_ = _private("torch._foreach_clamp_min_", "2.13", foreach("clamp_min_"),  _LOOP)
+foreach_copy_      = _private("torch._foreach_copy_",      "2.13", foreach("copy_"),       _LOOP)
+foreach_div        = _private("torch._foreach_div",        "2.13", foreach("div"),         _LOOP)
+foreach_div_       = _private("torch._foreach_div_",       "2.13", foreach("div_"),        _LOOP)
+foreach_lerp       = _private("torch._foreach_lerp",       "2.13", foreach("lerp"),        _LOOP)
+foreach_lerp_      = _private("torch._foreach_lerp_",      "2.13", foreach("lerp_"),       _LOOP)
+foreach_maximum_   = _private("torch._foreach_maximum_",   "2.13", foreach("maximum_"),    _LOOP)
+foreach_mul        = _private("torch._foreach_mul",        "2.13", foreach("mul"),         _LOOP)
+foreach_mul_       = _private("torch._foreach_mul_",       "2.13", foreach("mul_"),        _LOOP)
+foreach_norm       = _private("torch._foreach_norm",       "2.13", foreach("norm"),        _LOOP)
+foreach_pow        = _private("torch._foreach_pow",        "2.13", foreach("pow"),         _LOOP)
+foreach_sign_      = _private("torch._foreach_sign_",      "2.13", foreach("sign_"),       _LOOP)
+foreach_sqrt       = _private("torch._foreach_sqrt",       "2.13", foreach("sqrt"),        _LOOP)
+foreach_sqrt_      = _private("torch._foreach_sqrt_",      "2.13", foreach("sqrt_"),       _LOOP)
+foreach_sub        = _private("torch._foreach_sub",        "2.13", foreach("sub"),         _LOOP)
+foreach_sub_       = _private("torch._foreach_sub_",       "2.13", foreach("sub_"),        _LOOP)
+foreach_zero_      = _private("torch._foreach_zero_",      "2.13", foreach("zero_"),       _LOOP)
+
+_STEP = "a whole optimizer step in one kernel; torch.optim would keep state and step counts of its own"
+fused_adam_  = _private("torch._fused_adam_",  "2.13", replacements.fused_adam_,  _STEP)
+fused_adamw_ = _private("torch._fused_adamw_", "2.13", replacements.fused_adamw_, _STEP)
+fused_sgd_   = _private("torch._fused_sgd_",   "2.13", replacements.fused_sgd_,   _STEP)
+
+# Losses without the checks of torch.nn.functional, which cost four times the kernel on a small batch.
+_CHECKS = "the kernel without 2 microseconds of checks"
+mse_loss             = _private("torch._C._nn.mse_loss",             "2.13", replacements.mse_loss,             _CHECKS)
+l1_loss              = _private("torch._C._nn.l1_loss",              "2.13", replacements.l1_loss,              _CHECKS)
+binary_cross_entropy = _private("torch._C._nn.binary_cross_entropy", "2.13", replacements.binary_cross_entropy, _CHECKS)
+
+# oneDNN's matrix product. The replacement is never called: without the private function the fast path is shut.
+onednn_linear = _private("torch.ops.mkldnn._linear_pointwise", "2.13", None, "twice as fast as MKL on AMD's AVX-512")
+
+# Questions about the state of torch. `unknown` says "perhaps" where no public function knows: callers go the slow way.
+_QUICK = "a thirtieth of the public question's time"
+onednn_enabled = _private("torch._C._get_mkldnn_enabled", "2.13", replacements.onednn_enabled, _QUICK)
+tracing_state  = _private("torch._C._get_tracing_state",  "2.13", replacements.tracing_state,  _QUICK)
+
+_NONE = "there is no public function"
+count_function_modes   = _private("torch._C._len_torch_function_stack",             "2.13", unknown(1),    _NONE)
+count_dispatch_modes   = _private("torch._C._len_torch_dispatch_stack",             "2.13", unknown(1),    _NONE)
+in_functorch_transform = _private("torch._C._are_functorch_transforms_active",      "2.13", unknown(True), _NONE)
+is_functorch_wrapped   = _private("torch._C._functorch.is_functorch_wrapped_tensor", "2.13", unknown(True), _NONE)
+has_any_global_hook    = _private("torch.nn.modules.module._has_any_global_hook",   "2.13", unknown(True), _NONE)
+
+_SEED = "takes a generator, as torch.distributions does not"
+standard_gamma   = _private("torch._standard_gamma",   "2.13", replacements.standard_gamma,   _SEED)
+sample_dirichlet = _private("torch._sample_dirichlet", "2.13", replacements.sample_dirichlet, _SEED)
+
+make_subclass = _private("torch.Tensor._make_subclass", "2.13", replacements.make_subclass, "nn.Parameter's own way")
+module_call   = _private("torch.nn.Module._call_impl", "2.13", torch.nn.Module.__call__, "the frame of a module's call")
+while_loop    = _private("torch._higher_order_ops.while_loop.while_loop", "2.13", replacements.while_loop, _NONE)
+DispatchMode  = _private("torch.utils._python_dispatch.TorchDispatchMode", "2.13", replacements.FunctionMode, _NONE)
+get_default_store = _private("torch.distributed.distributed_c10d._get_default_store", "2.13", replacements.store, _NONE)
+_functorch    = _private("torch._functorch.config", "2.13", None, "holds check_custom_op_aliasing")
+# fmt: on
+
+
+def argument_names(function: Any, args: tuple) -> list[str]:
+    """The names of the positional arguments of a function that `DispatchMode` hands over."""
+    schema = getattr(function, "_schema", None)  # torch 2.13; public only as text
+    return replacements.argument_names(function, args) if schema is None else [a.name for a in schema.arguments]
+
+
+def constant_result(function: Callable) -> Callable:
+    """Decorator: compiled code keeps the result that `function` had when it was compiled.
+
+    `torch.compiler.assume_constant_result` sets the same mark (torch 2.13), but imports the whole compiler for it.
+    """
+    if not _ALLOWED:
+        return torch.compiler.assume_constant_result(function)
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def allow_aliasing_custom_ops() -> None:
+    """Switch off a check of compiled graphs, in their first run, for custom operators that return their inputs.
+
+    The check (torch 2.13) runs no operator at all on a subclass of Tensor that is no Parameter.
+    """
+    if hasattr(_functorch, "check_custom_op_aliasing"):
+        _functorch.check_custom_op_aliasing = False
