@@ -16,7 +16,16 @@ import torchkeras as keras
 
 # A public namespace, and the modules below `torchkeras.<namespace>` that are complete; "" stands for all of them.
 COMPLETE = {
-    "layers": ("core.dense", "core.einsum_dense", "core.embedding", "core.identity", "reshaping"),
+    "layers": ("core.dense", "core.einsum_dense", "core.embedding", "core.identity",
+               "reshaping", "convolutional", "pooling"),
+        "core.dense",
+        "core.einsum_dense",
+        "core.embedding",
+        "core.identity",
+        "reshaping",
+        "convolutional",
+        "pooling",
+    ),
 }
 # Openings that keep a sentence from having a subject and a verb.
 FORBIDDEN_OPENINGS = ("What ", "That of ", "Which ", "That which ")

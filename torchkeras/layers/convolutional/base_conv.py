@@ -1,4 +1,4 @@
-"""What 1D, 2D and 3D convolutions share: arguments, weights, one call to torch."""
+"""Base classes of convolutions in one, two and three dimensions: arguments, weights, and one call of torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from torchkeras.ops.nn.windows import Sides, TorchView, same_sides, standardize_
 
 
 class WindowLayer(Layer):
-    """What every convolution has: a window, its steps, what is done at the border, a bias, an activation."""
+    """Base of all convolutions: a window with strides, padding, dilation, a bias and an activation."""
 
     keras_module = None
     rank: int
@@ -35,6 +35,7 @@ class WindowLayer(Layer):
         data_format: str | None,
         dilation: int | Sequence[int],
     ) -> None:
+        """Standardize and store the arguments that describe the window, and derive the padding from them."""
         self.kernel_size = standardize_tuple(kernel_size, self.rank, "kernel_size")
         self.strides = standardize_tuple(strides, self.rank, "strides")
         self.dilation_rate = standardize_tuple(dilation, self.rank, "dilation_rate")
@@ -49,6 +50,7 @@ class WindowLayer(Layer):
         self._static_border = tuple(before for before, _ in sides) if all(a == b for a, b in sides) else None
 
     def refuse_strides_with_dilation(self) -> None:
+        """Raise `ValueError` if both strides and dilation are above 1."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 "`strides > 1` not supported in conjunction with `dilation_rate > 1`. "
@@ -56,6 +58,7 @@ class WindowLayer(Layer):
             )
 
     def check_positive(self, **values: int | None) -> None:
+        """Raise `ValueError` for a named value that is neither `None` nor positive."""
         for name, value in values.items():
             if value is not None and value <= 0:
                 raise ValueError(
@@ -63,7 +66,11 @@ class WindowLayer(Layer):
                 )
 
     def input_channels(self, input_shape: tuple[int | None, ...]) -> int:
-        """The channels of `input_shape`; from here on inputs are held to them."""
+        """Return the number of channels of `input_shape`, and fix it in `input_spec`.
+
+        Raises:
+            ValueError: the number is not known.
+        """
         axis = channel_axis(self.data_format)
         channels = input_shape[axis]
         if channels is None:
@@ -75,6 +82,7 @@ class WindowLayer(Layer):
         return channels
 
     def add_bias(self, size: int) -> None:
+        """Add a bias of `size` values if the layer uses one; else set `bias` to `None`."""
         if not self.use_bias:
             self.bias = None
             return
@@ -87,7 +95,7 @@ class WindowLayer(Layer):
         )
 
     def _sides_of_any_length(self) -> tuple[Sides, ...] | None:
-        """Zeros around the input where they do not depend on its size: all but 'same' with strides."""
+        """The padding if it does not depend on the input size, as it does for "same" with strides; else `None`."""
         if self.padding == "valid":
             return ((0, 0),) * self._view.rank
         if self.padding == "causal":
@@ -97,8 +105,10 @@ class WindowLayer(Layer):
             return tuple(same_sides(0, k, 1, d) for k, d in zip(sizes, self._dilation, strict=True))
         return None
 
-    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int, border: Any = None) -> Tensor:
-        """Convolve `(N, C, *spatial)` with a kernel in torch's order of dimensions; `border` instead of the padding."""
+    def _convolve(
+        self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int, border: tuple[int, ...] | None = None
+    ) -> Tensor:
+        """Convolve `(N, C, *spatial)` with a kernel in torch's order; `border`, if given, replaces the padding."""
         border = border or self._static_border
         if border is None:
             sides = self._static_sides or self._sides_of(x.shape[2:], kernel.shape[2:])
@@ -205,7 +215,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         return self._activate(view.leave(outputs))
 
     def joined_behind(self, before: Any) -> ConvolutionWithBorder | None:
-        """`before` and this layer in one call, or `None`; a functional model asks."""
+        """One call that computes `before` and this layer, or `None`; a functional model uses it."""
         return with_border(before, self) if type(self).call is BaseConv.call else None
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -1,4 +1,4 @@
-"""Transposed convolutions: the gradient of a convolution as a layer."""
+"""Transposed convolutions: layers that compute the gradient of a convolution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torchkeras.ops.nn.windows import crop_sides, standardize_tuple
 
 
 class BaseConvTranspose(WindowLayer):
-    """`activation(transposed_convolution(inputs, kernel) + bias)` with a kernel `(*window, filters, in)`."""
+    """`activation(transposed_convolution(inputs, kernel) + bias)`, with a kernel `(*window, filters, channels)`."""
 
     keras_module = None
 
@@ -97,18 +97,173 @@ class BaseConvTranspose(WindowLayer):
 
 
 class Conv1DTranspose(BaseConvTranspose):
-    """Transposed convolution of `(batch, steps, channels)`."""
+    """Enlarge sequences by a learned, transposed convolution.
+
+    Each input step adds `inputs[b, t] @ kernel[i].T` to the outputs at `t * strides + i`: the way from the outputs of a
+    `Conv1D` back to the shape of its inputs, often called deconvolution.
+
+    Args:
+        filters: number of output channels, a positive int.
+        kernel_size: length of the window: an int, or a tuple of one int.
+        strides: factor by which the outputs are larger: an int, or a tuple of one int. Default: `1`.
+        padding: `"valid"` keeps all values that the window reaches; `"same"` crops the outputs to `strides` times the
+            inputs. Default: `"valid"`.
+        output_padding: number of values to add at the end of each spatial dimension, less than its stride:
+            an int, or a tuple of one int. `None` lets the layer choose by `padding`. Default: `None`.
+        data_format: order of the axes: `"channels_last"` for `(batch, steps, channels)`, `"channels_first"` for
+            `(batch, channels, steps)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        dilation_rate: distance between neighbouring values under the window: an int, or a tuple of one int. Other than
+            1 only with `strides=1`. Default: `1`.
+        activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
+            Default: `None`.
+        use_bias: whether a bias per output channel is added. Default: `True`.
+        kernel_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        kernel_constraint, bias_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+
+    Input shape:
+        `(batch, steps, channels)`, or `(batch, channels, steps)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_steps, filters)`, or `(batch, filters, new_steps)` with `"channels_first"`.
+        A new size is the input's times `strides` for `"same"`, and
+        `(size - 1) * strides + dilation_rate * (kernel_size - 1) + 1`, at least `size * strides`, for `"valid"`.
+
+    Weights:
+        `kernel`: `(*kernel_size, filters, channels)`. `bias`: `(filters,)`, if `use_bias`.
+
+    Raises:
+        ValueError: a size is not positive, `output_padding` is not below `strides`, or both strides and dilation are
+            above 1.
+
+    Example:
+        >>> layer = keras.layers.Conv1DTranspose(1, 2, strides=2, kernel_initializer="ones")
+        >>> layer(torch.tensor([[[1.0], [2.0]]])).flatten().tolist()
+        [1.0, 1.0, 2.0, 2.0]
+    """
 
     rank = 1
 
 
 class Conv2DTranspose(BaseConvTranspose):
-    """Transposed convolution of `(batch, height, width, channels)`."""
+    """Enlarge images by a learned, transposed convolution.
+
+    Each input pixel adds a window of values, weighted by the kernel, to the outputs: the way from the outputs of a
+    `Conv2D` back to the shape of its inputs. Decoders and generators use it.
+
+    Args:
+        filters: number of output channels, a positive int.
+        kernel_size: height and width of the window: `(height, width)`, or one int for both.
+        strides: factor by which the outputs are larger: `(height, width)`, or one int for both. Default: `1`.
+        padding: `"valid"` keeps all values that the window reaches; `"same"` crops the outputs to `strides` times the
+            inputs. Default: `"valid"`.
+        output_padding: number of values to add at the end of each spatial dimension, less than its stride:
+            `(height, width)`, or one int for both. `None` lets the layer choose by `padding`. Default: `None`.
+        data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        dilation_rate: distance between neighbouring values under the window: `(height, width)`, or one int for both.
+            Other than 1 only with `strides=1`. Default: `1`.
+        activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
+            Default: `None`.
+        use_bias: whether a bias per output channel is added. Default: `True`.
+        kernel_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        kernel_constraint, bias_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_height, new_width, filters)`, or `(batch, filters, new_height, new_width)` with `"channels_first"`.
+        A new size is the input's times `strides` for `"same"`, and
+        `(size - 1) * strides + dilation_rate * (kernel_size - 1) + 1`, at least `size * strides`, for `"valid"`.
+
+    Weights:
+        `kernel`: `(*kernel_size, filters, channels)`. `bias`: `(filters,)`, if `use_bias`.
+
+    Raises:
+        ValueError: a size is not positive, `output_padding` is not below `strides`, or both strides and dilation are
+            above 1.
+
+    Example:
+        >>> layer = keras.layers.Conv2DTranspose(8, 3, strides=2, padding="same")
+        >>> layer(torch.zeros(4, 7, 7, 16)).shape
+        torch.Size([4, 14, 14, 8])
+        >>> tuple(layer.kernel.shape)
+        (3, 3, 8, 16)
+    """
 
     rank = 2
 
 
 class Conv3DTranspose(BaseConvTranspose):
-    """Transposed convolution of `(batch, depth, height, width, channels)`."""
+    """Enlarge volumes by a learned, transposed convolution.
+
+    Each input value adds a window of values, weighted by the kernel, to the outputs: the way from the outputs of a
+    `Conv3D` back to the shape of its inputs.
+
+    Args:
+        filters: number of output channels, a positive int.
+        kernel_size: depth, height and width of the window: `(depth, height, width)`, or one int for all three.
+        strides: factor by which the outputs are larger: `(depth, height, width)`, or one int for all three. Default:
+            `1`.
+        padding: `"valid"` keeps all values that the window reaches; `"same"` crops the outputs to `strides` times the
+            inputs. Default: `"valid"`.
+        output_padding: number of values to add at the end of each spatial dimension, less than its stride:
+            `(depth, height, width)`, or one int for all three. `None` lets the layer choose by `padding`. Default:
+            `None`.
+        data_format: order of the axes: `"channels_last"` for `(batch, depth, height, width, channels)`,
+            `"channels_first"` for `(batch, channels, depth, height, width)`; `None` means
+            `keras.config.image_data_format()`. Default: `None`.
+        dilation_rate: distance between neighbouring values under the window: `(depth, height, width)`, or one int for
+            all three. Other than 1 only with `strides=1`. Default: `1`.
+        activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
+            Default: `None`.
+        use_bias: whether a bias per output channel is added. Default: `True`.
+        kernel_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        kernel_constraint, bias_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of five dimensions.
+
+    Input shape:
+        `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_depth, new_height, new_width, filters)`, or `(batch, filters, new_depth, new_height, new_width)`
+        with `"channels_first"`. A new size is the input's times `strides` for `"same"`, and
+        `(size - 1) * strides + dilation_rate * (kernel_size - 1) + 1`, at least `size * strides`, for `"valid"`.
+
+    Weights:
+        `kernel`: `(*kernel_size, filters, channels)`. `bias`: `(filters,)`, if `use_bias`.
+
+    Raises:
+        ValueError: a size is not positive, `output_padding` is not below `strides`, or both strides and dilation are
+            above 1.
+
+    Example:
+        >>> layer = keras.layers.Conv3DTranspose(2, 3, strides=2)
+        >>> layer(torch.zeros(1, 3, 3, 3, 4)).shape
+        torch.Size([1, 7, 7, 7, 2])
+    """
 
     rank = 3

@@ -16,7 +16,7 @@ from torchkeras.ops.nn.convolution import grouped_kernel
 
 
 class BaseDepthwiseConv(WindowLayer):
-    """Each channel is convolved with its own `depth_multiplier` kernels; the kernel is `(*window, in, multiplier)`."""
+    """Convolve each channel by itself with a kernel `(*window, channels, depth_multiplier)`."""
 
     keras_module = None
 
@@ -76,19 +76,114 @@ class BaseDepthwiseConv(WindowLayer):
 
 
 class DepthwiseConv1D(BaseDepthwiseConv):
-    """Depthwise convolution of `(batch, steps, channels)`."""
+    """Convolve each channel of sequences by itself, with `depth_multiplier` kernels per channel.
+
+    No output mixes channels, which needs far fewer products than `Conv1D`. MobileNets follow it with a 1x1 convolution
+    that mixes them (`SeparableConv1D` is both).
+
+    Args:
+        kernel_size: length of the window: an int, or a tuple of one int.
+        strides: by how much the window moves along the steps: an int, or a tuple of one int. Default: `1`.
+        padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
+            the inputs. Default: `"valid"`.
+        depth_multiplier: number of outputs for each input channel, a positive int. Default: `1`.
+        data_format: order of the axes: `"channels_last"` for `(batch, steps, channels)`, `"channels_first"` for
+            `(batch, channels, steps)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        dilation_rate: distance between neighbouring values under the window: an int, or a tuple of one int. Default:
+            `1`.
+        activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
+            Default: `None`.
+        use_bias: whether a bias per output channel is added. Default: `True`.
+        depthwise_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        depthwise_regularizer, bias_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        depthwise_constraint, bias_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+
+    Input shape:
+        `(batch, steps, channels)`, or `(batch, channels, steps)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_steps, channels * depth_multiplier)`, or `(batch, channels * depth_multiplier, new_steps)` with
+        `"channels_first"`.
+
+    Weights:
+        `kernel`: `(*kernel_size, channels, depth_multiplier)`. `bias`: `(channels * depth_multiplier,)`, if `use_bias`.
+
+    Raises:
+        ValueError: a size is not positive, or the window does not fit into the inputs.
+
+    Example:
+        >>> layer = keras.layers.DepthwiseConv1D(2, depthwise_initializer="ones")
+        >>> layer(torch.tensor([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]])).tolist()
+        [[[3.0, 30.0], [5.0, 50.0]]]
+    """
 
     rank = 1
 
 
 class DepthwiseConv2D(BaseDepthwiseConv):
-    """Depthwise convolution of `(batch, height, width, channels)`."""
+    """Convolve each channel of images by itself, with `depth_multiplier` kernels per channel.
+
+    No output mixes channels, which needs far fewer products than `Conv2D`. MobileNets follow it with a 1x1 convolution
+    that mixes them (`SeparableConv2D` is both).
+
+    Args:
+        kernel_size: height and width of the window: `(height, width)`, or one int for both.
+        strides: by how much the window moves along rows and columns: `(height, width)`, or one int for both. Default:
+            `1`.
+        padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
+            the inputs. Default: `"valid"`.
+        depth_multiplier: number of outputs for each input channel, a positive int. Default: `1`.
+        data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        dilation_rate: distance between neighbouring values under the window: `(height, width)`, or one int for both.
+            Default: `1`.
+        activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
+            Default: `None`.
+        use_bias: whether a bias per output channel is added. Default: `True`.
+        depthwise_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        depthwise_regularizer, bias_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        depthwise_constraint, bias_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_height, new_width, channels * depth_multiplier)`, or
+        `(batch, channels * depth_multiplier, new_height, new_width)` with `"channels_first"`.
+
+    Weights:
+        `kernel`: `(*kernel_size, channels, depth_multiplier)`. `bias`: `(channels * depth_multiplier,)`, if `use_bias`.
+
+    Raises:
+        ValueError: a size is not positive, or the window does not fit into the inputs.
+
+    Example:
+        >>> layer = keras.layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2)
+        >>> layer(torch.zeros(4, 8, 8, 3)).shape
+        torch.Size([4, 8, 8, 6])
+        >>> tuple(layer.kernel.shape)
+        (3, 3, 3, 2)
+    """
 
     rank = 2
 
 
 class BaseSeparableConv(WindowLayer):
-    """A depthwise convolution, then a 1x1 convolution over `in * depth_multiplier` channels to `filters`."""
+    """A depthwise convolution, then a 1x1 convolution from `channels * depth_multiplier` to `filters` channels."""
 
     keras_module = None
 
@@ -163,12 +258,111 @@ class BaseSeparableConv(WindowLayer):
 
 
 class SeparableConv1D(BaseSeparableConv):
-    """Depthwise-separable convolution of `(batch, steps, channels)`."""
+    """Convolve each channel of sequences by itself, then mix the channels in each place.
+
+    `outputs = activation(pointwise(depthwise(inputs)) + bias)`: a convolution in two factors, with far fewer weights
+    than `Conv1D` (Chollet, 2017, arXiv:1610.02357).
+
+    Args:
+        filters: number of output channels, a positive int.
+        kernel_size: length of the depthwise window: an int, or a tuple of one int.
+        strides: by how much the window moves along the steps: an int, or a tuple of one int. Default: `1`.
+        padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
+            the inputs. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, steps, channels)`, `"channels_first"` for
+            `(batch, channels, steps)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        dilation_rate: distance between neighbouring values under the window: an int, or a tuple of one int. Default:
+            `1`.
+        depth_multiplier: number of depthwise outputs for each input channel, a positive int. Default: `1`.
+        activation: function applied to the result, by name or as a callable; `None` for none. Default: `None`.
+        use_bias: whether a bias per output channel is added. Default: `True`.
+        depthwise_initializer, pointwise_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"glorot_uniform"`, `"zeros"`.
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        depthwise_constraint, pointwise_constraint, bias_constraint: function that maps a weight to an allowed value
+            after each update. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+
+    Input shape:
+        `(batch, steps, channels)`, or `(batch, channels, steps)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_steps, filters)`, or `(batch, filters, new_steps)` with `"channels_first"`.
+
+    Weights:
+        `depthwise_kernel`: `(*kernel_size, channels, depth_multiplier)`.
+        `pointwise_kernel`: `(1, channels * depth_multiplier, filters)`. `bias`: `(filters,)`, if `use_bias`.
+
+    Raises:
+        ValueError: a size is not positive, or the window does not fit into the inputs.
+
+    Example:
+        >>> layer = keras.layers.SeparableConv1D(6, 3)
+        >>> layer(torch.zeros(4, 10, 2)).shape
+        torch.Size([4, 8, 6])
+        >>> [tuple(weight.shape) for weight in layer.weights]
+        [(3, 2, 1), (1, 2, 6), (6,)]
+    """
 
     rank = 1
 
 
 class SeparableConv2D(BaseSeparableConv):
-    """Depthwise-separable convolution of `(batch, height, width, channels)`."""
+    """Convolve each channel of images by itself, then mix the channels in each place.
+
+    `outputs = activation(pointwise(depthwise(inputs)) + bias)`: a convolution in two factors, with far fewer weights
+    than `Conv2D` (Chollet, 2017, arXiv:1610.02357).
+
+    Args:
+        filters: number of output channels, a positive int.
+        kernel_size: height and width of the depthwise window: `(height, width)`, or one int for both.
+        strides: by how much the window moves along rows and columns: `(height, width)`, or one int for both. Default:
+            `1`.
+        padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
+            the inputs. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        dilation_rate: distance between neighbouring values under the window: `(height, width)`, or one int for both.
+            Default: `1`.
+        depth_multiplier: number of depthwise outputs for each input channel, a positive int. Default: `1`.
+        activation: function applied to the result, by name or as a callable; `None` for none. Default: `None`.
+        use_bias: whether a bias per output channel is added. Default: `True`.
+        depthwise_initializer, pointwise_initializer, bias_initializer: how the weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"glorot_uniform"`, `"zeros"`.
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        depthwise_constraint, pointwise_constraint, bias_constraint: function that maps a weight to an allowed value
+            after each update. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_height, new_width, filters)`, or `(batch, filters, new_height, new_width)` with `"channels_first"`.
+
+    Weights:
+        `depthwise_kernel`: `(*kernel_size, channels, depth_multiplier)`.
+        `pointwise_kernel`: `(1, 1, channels * depth_multiplier, filters)`. `bias`: `(filters,)`, if `use_bias`.
+
+    Raises:
+        ValueError: a size is not positive, or the window does not fit into the inputs.
+
+    Example:
+        >>> layer = keras.layers.SeparableConv2D(6, 3, depth_multiplier=2)
+        >>> layer(torch.zeros(4, 8, 8, 3)).shape
+        torch.Size([4, 6, 6, 6])
+        >>> [tuple(weight.shape) for weight in layer.weights]
+        [(3, 3, 3, 2), (1, 1, 6, 6), (6,)]
+    """
 
     rank = 2

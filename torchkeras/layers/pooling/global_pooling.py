@@ -1,4 +1,4 @@
-"""Pooling over all of the spatial dimensions at once."""
+"""Pooling over all spatial dimensions at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torchkeras.layers.spatial import channel_axis
 
 
 class BaseGlobalPooling(Layer):
-    """One number a channel; `keepdims` leaves the spatial dimensions at length one."""
+    """One value per channel; `keepdims` keeps the spatial dimensions, with size 1."""
 
     keras_module = None
     rank: int
@@ -56,25 +56,123 @@ class GlobalAveragePooling(BaseGlobalPooling):
 
 
 class GlobalMaxPooling1D(GlobalMaxPooling):
-    """The largest of the steps of `(batch, steps, features)`."""
+    """Take the largest value of each feature over all steps.
+
+    Also called `GlobalMaxPool1D`.
+
+    Args:
+        data_format: order of the axes: `"channels_last"` for `(batch, steps, features)`, `"channels_first"` for
+            `(batch, features, steps)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        keepdims: whether the pooled dimensions stay, with size 1. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+
+    Input shape:
+        `(batch, steps, features)`, or `(batch, features, steps)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, features)`; with `keepdims`, `(batch, 1, features)` or `(batch, features, 1)`.
+
+    Example:
+        >>> x = torch.tensor([[[1.0, 8.0], [3.0, 2.0]]])
+        >>> keras.layers.GlobalMaxPooling1D()(x).tolist()
+        [[3.0, 8.0]]
+    """
 
     rank = 1
 
 
 class GlobalMaxPooling2D(GlobalMaxPooling):
-    """The largest value of each channel of `(batch, height, width, channels)`."""
+    """Take the largest value of each channel over the whole image.
+
+    Also called `GlobalMaxPool2D`.
+
+    Args:
+        data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        keepdims: whether the pooled dimensions stay, with size 1. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, channels)`; with `keepdims`, `(batch, 1, 1, channels)` or `(batch, channels, 1, 1)`.
+
+    Example:
+        >>> keras.layers.GlobalMaxPooling2D()(torch.zeros(2, 4, 5, 3)).shape
+        torch.Size([2, 3])
+        >>> keras.layers.GlobalMaxPooling2D(keepdims=True)(torch.zeros(2, 4, 5, 3)).shape
+        torch.Size([2, 1, 1, 3])
+    """
 
     rank = 2
 
 
 class GlobalMaxPooling3D(GlobalMaxPooling):
-    """The largest value of each channel of `(batch, depth, height, width, channels)`."""
+    """Take the largest value of each channel over the whole volume.
+
+    Also called `GlobalMaxPool3D`.
+
+    Args:
+        data_format: order of the axes: `"channels_last"` for `(batch, depth, height, width, channels)`,
+            `"channels_first"` for `(batch, channels, depth, height, width)`; `None` means
+            `keras.config.image_data_format()`. Default: `None`.
+        keepdims: whether the pooled dimensions stay, with size 1. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of five dimensions.
+
+    Input shape:
+        `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, channels)`; with `keepdims`, `(batch, 1, 1, 1, channels)` or `(batch, channels, 1, 1, 1)`.
+
+    Example:
+        >>> keras.layers.GlobalMaxPooling3D(data_format="channels_first")(torch.zeros(2, 3, 4, 5, 6)).shape
+        torch.Size([2, 3])
+    """
 
     rank = 3
 
 
 class GlobalAveragePooling1D(GlobalAveragePooling):
-    """The mean over the steps of `(batch, steps, features)`; masked steps do not count."""
+    """Take the mean of each feature over all steps; masked steps do not count.
+
+    Also called `GlobalAvgPool1D`.
+
+    Args:
+        data_format: order of the axes: `"channels_last"` for `(batch, steps, features)`, `"channels_first"` for
+            `(batch, features, steps)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        keepdims: whether the pooled dimensions stay, with size 1. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+        mask: booleans `(batch, steps)`; steps where it is False are left out of the mean. Default: the inputs' own
+            mask.
+
+    Input shape:
+        `(batch, steps, features)`, or `(batch, features, steps)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, features)`; with `keepdims`, `(batch, 1, features)` or `(batch, features, 1)`.
+
+    Example:
+        >>> x = torch.tensor([[[1.0, 8.0], [3.0, 2.0]]])
+        >>> layer = keras.layers.GlobalAveragePooling1D()
+        >>> layer(x).tolist()
+        [[2.0, 5.0]]
+        >>> layer(x, mask=torch.tensor([[True, False]])).tolist()
+        [[1.0, 8.0]]
+    """
 
     rank = 1
 
@@ -94,12 +192,58 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):
-    """The mean of each channel of `(batch, height, width, channels)`."""
+    """Take the mean of each channel over the whole image.
+
+    Also called `GlobalAvgPool2D`.
+
+    Args:
+        data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        keepdims: whether the pooled dimensions stay, with size 1. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, channels)`; with `keepdims`, `(batch, 1, 1, channels)` or `(batch, channels, 1, 1)`.
+
+    Example:
+        >>> x = torch.arange(8.0).reshape(1, 2, 2, 2)
+        >>> keras.layers.GlobalAveragePooling2D()(x).tolist()
+        [[3.0, 4.0]]
+    """
 
     rank = 2
 
 
 class GlobalAveragePooling3D(GlobalAveragePooling):
-    """The mean of each channel of `(batch, depth, height, width, channels)`."""
+    """Take the mean of each channel over the whole volume.
+
+    Also called `GlobalAvgPool3D`.
+
+    Args:
+        data_format: order of the axes: `"channels_last"` for `(batch, depth, height, width, channels)`,
+            `"channels_first"` for `(batch, channels, depth, height, width)`; `None` means
+            `keras.config.image_data_format()`. Default: `None`.
+        keepdims: whether the pooled dimensions stay, with size 1. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of five dimensions.
+
+    Input shape:
+        `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, channels)`; with `keepdims`, `(batch, 1, 1, 1, channels)` or `(batch, channels, 1, 1, 1)`.
+
+    Example:
+        >>> keras.layers.GlobalAveragePooling3D(keepdims=True)(torch.zeros(2, 4, 5, 6, 3)).shape
+        torch.Size([2, 1, 1, 1, 3])
+    """
 
     rank = 3

@@ -16,7 +16,7 @@ from torchkeras.ops.nn.windows import TorchView, same_sides, standardize_tuple
 
 
 class BasePooling(Layer):
-    """A window of `pool_size` moved by `strides` (`pool_size` unless given) over the spatial dimensions."""
+    """A window of `pool_size` that moves by `strides` (`pool_size` unless given) over the spatial dimensions."""
 
     keras_module = None
     rank: int
@@ -56,16 +56,17 @@ class BasePooling(Layer):
 
 
 class MaxPooling(BasePooling):
-    """The largest value of each window; nothing beyond the border counts."""
+    """The largest value of each window; values added by "same" padding never count."""
 
     keras_module = None
     _pool = staticmethod(max_windows)
 
 
 class AveragePooling(BasePooling):
-    """The mean of each window. Beyond an even border nothing counts; an uneven one repeats the border's values.
+    """The mean of each window.
 
-    Both as Keras on torch has it.
+    With "same" padding, zeros added evenly at both ends do not count; where the two ends differ, the edge values are
+    repeated and count. Keras on torch computes the same.
     """
 
     keras_module = None
@@ -73,7 +74,41 @@ class AveragePooling(BasePooling):
 
 
 class MaxPooling1D(MaxPooling):
-    """Max pooling of `(batch, steps, features)`."""
+    """Take the largest value of each channel within a window that slides along the steps of a sequence.
+
+    Also called `MaxPool1D`.
+
+    Args:
+        pool_size: size of the window: an int, or a tuple of one int. Default: `2`.
+        strides: by how much the window moves: an int, or a tuple of one int. `None` means `pool_size`: windows
+            side by side. Default: `None`.
+        padding: `"valid"` uses only windows that lie fully inside; `"same"` extends the inputs at the ends, so that
+            with `strides=1` the outputs are as long as the inputs. The added values never count. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, steps, features)`, `"channels_first"` for
+            `(batch, features, steps)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+
+    Input shape:
+        `(batch, steps, features)`, or `(batch, features, steps)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_steps, features)`, or `(batch, features, new_steps)` with `"channels_first"`.
+        A new size is `(size - pool_size) // strides + 1` for `"valid"`, and `(size - 1) // strides + 1` for `"same"`.
+
+    Raises:
+        ValueError: a size is not positive, or no window fits into symbolic inputs.
+        RuntimeError: no window fits into a tensor; the error is torch's.
+
+    Example:
+        >>> x = torch.tensor([1.0, 5.0, 2.0, 3.0, 4.0]).reshape(1, 5, 1)
+        >>> keras.layers.MaxPooling1D(2)(x).flatten().tolist()
+        [5.0, 3.0]
+        >>> keras.layers.MaxPooling1D(2, strides=1, padding="same")(x).flatten().tolist()
+        [5.0, 5.0, 3.0, 4.0, 4.0]
+    """
 
     rank = 1
 
@@ -89,7 +124,40 @@ class MaxPooling1D(MaxPooling):
 
 
 class MaxPooling2D(MaxPooling):
-    """Max pooling of `(batch, height, width, channels)`."""
+    """Take the largest value of each channel within a window that slides over the rows and columns of images.
+
+    Also called `MaxPool2D`.
+
+    Args:
+        pool_size: size of the window: `(height, width)`, or one int for both. Default: `(2, 2)`.
+        strides: by how much the window moves: `(height, width)`, or one int for both. `None` means `pool_size`: windows
+            side by side. Default: `None`.
+        padding: `"valid"` uses only windows that lie fully inside; `"same"` extends the inputs at the ends, so that
+            with `strides=1` the outputs are as long as the inputs. The added values never count. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_height, new_width, channels)`, or `(batch, channels, new_height, new_width)` with
+        `"channels_first"`. A new size is `(size - pool_size) // strides + 1` for `"valid"`, and
+        `(size - 1) // strides + 1` for `"same"`.
+
+    Raises:
+        ValueError: a size is not positive, or no window fits into symbolic inputs.
+        RuntimeError: no window fits into a tensor; the error is torch's.
+
+    Example:
+        >>> x = torch.arange(16.0).reshape(1, 4, 4, 1)
+        >>> keras.layers.MaxPooling2D()(x)[0, :, :, 0].tolist()
+        [[5.0, 7.0], [13.0, 15.0]]
+    """
 
     rank = 2
 
@@ -105,7 +173,40 @@ class MaxPooling2D(MaxPooling):
 
 
 class MaxPooling3D(MaxPooling):
-    """Max pooling of `(batch, depth, height, width, channels)`."""
+    """Take the largest value of each channel within a window that slides through volumes.
+
+    Also called `MaxPool3D`.
+
+    Args:
+        pool_size: size of the window: `(depth, height, width)`, or one int for all three. Default: `(2, 2, 2)`.
+        strides: by how much the window moves: `(depth, height, width)`, or one int for all three. `None` means
+            `pool_size`: windows side by side. Default: `None`.
+        padding: `"valid"` uses only windows that lie fully inside; `"same"` extends the inputs at the ends, so that
+            with `strides=1` the outputs are as long as the inputs. The added values never count. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, depth, height, width, channels)`,
+            `"channels_first"` for `(batch, channels, depth, height, width)`; `None` means
+            `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of five dimensions.
+
+    Input shape:
+        `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_depth, new_height, new_width, channels)`, or `(batch, channels, new_depth, new_height, new_width)`
+        with `"channels_first"`. A new size is `(size - pool_size) // strides + 1` for `"valid"`, and
+        `(size - 1) // strides + 1` for `"same"`.
+
+    Raises:
+        ValueError: a size is not positive, or no window fits into symbolic inputs.
+        RuntimeError: no window fits into a tensor; the error is torch's.
+
+    Example:
+        >>> keras.layers.MaxPooling3D((1, 2, 2))(torch.zeros(1, 4, 8, 8, 3)).shape
+        torch.Size([1, 4, 4, 4, 3])
+    """
 
     rank = 3
 
@@ -121,18 +222,119 @@ class MaxPooling3D(MaxPooling):
 
 
 class AveragePooling1D(AveragePooling):
-    """Average pooling of `(batch, steps, features)`."""
+    """Take the mean of each channel within a window that slides along the steps of a sequence.
+
+    Also called `AvgPool1D`.
+
+    Args:
+        pool_size: size of the window: an int, or a tuple of one int.
+        strides: by how much the window moves: an int, or a tuple of one int. `None` means `pool_size`: windows
+            side by side. Default: `None`.
+        padding: `"valid"` uses only windows that lie fully inside; `"same"` extends the inputs at the ends, so that
+            with `strides=1` the outputs are as long as the inputs. If the same number is added at both ends, the added
+            zeros do not count; otherwise the edge values are repeated and count. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, steps, features)`, `"channels_first"` for
+            `(batch, features, steps)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+
+    Input shape:
+        `(batch, steps, features)`, or `(batch, features, steps)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_steps, features)`, or `(batch, features, new_steps)` with `"channels_first"`.
+        A new size is `(size - pool_size) // strides + 1` for `"valid"`, and `(size - 1) // strides + 1` for `"same"`.
+
+    Raises:
+        ValueError: a size is not positive, or no window fits into symbolic inputs.
+        RuntimeError: no window fits into a tensor; the error is torch's.
+
+    Example:
+        >>> x = torch.tensor([1.0, 5.0, 2.0, 4.0]).reshape(1, 4, 1)
+        >>> keras.layers.AveragePooling1D(2)(x).flatten().tolist()
+        [3.0, 3.0]
+    """
 
     rank = 1
 
 
 class AveragePooling2D(AveragePooling):
-    """Average pooling of `(batch, height, width, channels)`."""
+    """Take the mean of each channel within a window that slides over the rows and columns of images.
+
+    Also called `AvgPool2D`.
+
+    Args:
+        pool_size: size of the window: `(height, width)`, or one int for both.
+        strides: by how much the window moves: `(height, width)`, or one int for both. `None` means `pool_size`: windows
+            side by side. Default: `None`.
+        padding: `"valid"` uses only windows that lie fully inside; `"same"` extends the inputs at the ends, so that
+            with `strides=1` the outputs are as long as the inputs. If the same number is added at both ends, the added
+            zeros do not count; otherwise the edge values are repeated and count. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_height, new_width, channels)`, or `(batch, channels, new_height, new_width)` with
+        `"channels_first"`. A new size is `(size - pool_size) // strides + 1` for `"valid"`, and
+        `(size - 1) // strides + 1` for `"same"`.
+
+    Raises:
+        ValueError: a size is not positive, or no window fits into symbolic inputs.
+        RuntimeError: no window fits into a tensor; the error is torch's.
+
+    Example:
+        >>> x = torch.arange(16.0).reshape(1, 4, 4, 1)
+        >>> keras.layers.AveragePooling2D(2)(x)[0, :, :, 0].tolist()
+        [[2.5, 4.5], [10.5, 12.5]]
+    """
 
     rank = 2
 
 
 class AveragePooling3D(AveragePooling):
-    """Average pooling of `(batch, depth, height, width, channels)`."""
+    """Take the mean of each channel within a window that slides through volumes.
+
+    Also called `AvgPool3D`.
+
+    Args:
+        pool_size: size of the window: `(depth, height, width)`, or one int for all three.
+        strides: by how much the window moves: `(depth, height, width)`, or one int for all three. `None` means
+            `pool_size`: windows side by side. Default: `None`.
+        padding: `"valid"` uses only windows that lie fully inside; `"same"` extends the inputs at the ends, so that
+            with `strides=1` the outputs are as long as the inputs. If the same number is added at both ends, the added
+            zeros do not count; otherwise the edge values are repeated and count. Default: `"valid"`.
+        data_format: order of the axes: `"channels_last"` for `(batch, depth, height, width, channels)`,
+            `"channels_first"` for `(batch, channels, depth, height, width)`; `None` means
+            `keras.config.image_data_format()`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of five dimensions.
+
+    Input shape:
+        `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with `"channels_first"`.
+
+    Output shape:
+        `(batch, new_depth, new_height, new_width, channels)`, or `(batch, channels, new_depth, new_height, new_width)`
+        with `"channels_first"`. A new size is `(size - pool_size) // strides + 1` for `"valid"`, and
+        `(size - 1) // strides + 1` for `"same"`.
+
+    Raises:
+        ValueError: a size is not positive, or no window fits into symbolic inputs.
+        RuntimeError: no window fits into a tensor; the error is torch's.
+
+    Example:
+        >>> keras.layers.AveragePooling3D(2, strides=1)(torch.zeros(1, 4, 4, 4, 3)).shape
+        torch.Size([1, 3, 3, 3, 3])
+    """
 
     rank = 3
