@@ -15,16 +15,15 @@ import pytest
 import torchkeras as keras
 
 # A public namespace, and the modules below `torchkeras.<namespace>` that are complete; "" stands for all of them.
-COMPLETE = {
-    "layers": ("core.dense", "core.einsum_dense", "core.embedding", "core.identity",
-               "reshaping", "convolutional", "pooling"),
+COMPLETE: dict[str, tuple[str, ...]] = {
+    "layers": (
+        "convolutional",
         "core.dense",
         "core.einsum_dense",
         "core.embedding",
         "core.identity",
-        "reshaping",
-        "convolutional",
         "pooling",
+        "reshaping",
     ),
 }
 # Openings that keep a sentence from having a subject and a verb.
