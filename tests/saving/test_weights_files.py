@@ -130,10 +130,10 @@ def test_objects_to_skip(path):
 
 def test_unbuilt_models_and_wrong_endings(path):
     unbuilt = models.Sequential([layers.Dense(2)])
-    with pytest.raises(ValueError, match="not built"):
+    with pytest.raises(ValueError, match="saving a model that has not yet been built"):
         unbuilt.save_weights(path)
     dense(2).save_weights(path)
-    with pytest.raises(ValueError, match="not built"):
+    with pytest.raises(ValueError, match="loading weights into a model that has not yet been built"):
         unbuilt.load_weights(path)
     for wrong in ("m.h5", "m.npz", "m"):
         with pytest.raises(ValueError, match=r"\.weights\.h5"):

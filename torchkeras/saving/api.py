@@ -1,22 +1,21 @@
-"""Saving and loading by path: which format a name stands for."""
+"""Saving and loading by path: the public functions."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torchkeras.saving.formats import folder
-from torchkeras.saving.formats import keras_zip as archive
-from torchkeras.saving.formats.weights_h5 import WeightsReader, WeightsWriter
-from torchkeras.saving.safety.atomic import OutputFile, replacing
+from torchkeras.saving.formats import registry
+from torchkeras.saving.formats.base import Place, WeightsSource
+from torchkeras.saving.load import load_state, load_state_by_name, read_model
 from torchkeras.saving.safety.budget import BadFileError
-from torchkeras.saving.state import load_state, load_state_by_name, save_state
+from torchkeras.saving.save import save_state, write_model
+
+if TYPE_CHECKING:
+    from torchkeras.layers.base.layer import Layer
 
 _LEGACY = (".h5", ".hdf5")
 
@@ -25,58 +24,90 @@ class MissingFileError(FileNotFoundError, ValueError):
     """There is no such file. (Keras raises a `ValueError`.)"""
 
 
-def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-    """Write a whole model: architecture, weights, compile configuration, optimizer state.
+# ---------------------------------------------------------------------------- whole models
 
-    The file that was there stays until the new one is complete.
+
+def save_model(
+    model: Layer, filepath: Place, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+) -> None:
+    """Save a whole model: architecture, weights, compile configuration and optimizer state.
+
+    The file that was there before stays until the new one is complete, so that a crash or a full disk destroys nothing.
+    `model.save(filepath)` does the same.
 
     Args:
-        filepath: ends in `.keras`; or a folder with `zipped=False`; or a binary file object.
-        overwrite: replace a file without asking.
-        zipped: one file, or a folder.
+        model: the model (or layer) to save. It should be built, else it has no weights yet.
+        filepath: a path that ends in `.keras`, the path of a folder if `zipped=False`, or a binary file object.
+        overwrite: whether to replace an existing file without asking. Default `True`; with `False` the question is
+            asked on the terminal.
+        zipped: `True` (default) for one `.keras` file; `False` for a folder that holds the same parts as files.
 
     Raises:
-        ValueError: the name has another ending.
-        OSError: the file can't be written.
+        ValueError: the name has another ending, or an argument is unknown.
+        TypeError: a config holds what JSON cannot express.
+        OSError: the file cannot be written; the error names the path.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> keras.saving.save_model(model, "model.keras")
+    >>> loaded = keras.saving.load_model("model.keras")
+    >>> bool(torch.equal(loaded(torch.ones(1, 3)), model(torch.ones(1, 3))))
+    True
     """
-    kwargs.pop("include_optimizer", None), kwargs.pop("save_format", None)
+    kwargs.pop("include_optimizer", None)
+    save_format = kwargs.pop("save_format", None)
     if kwargs:
-        raise ValueError(f"Unknown arguments of save_model(): {sorted(kwargs)}.")
+        raise ValueError(f"The following argument(s) are not supported by save_model(): {sorted(kwargs)}.")
+    if save_format:
+        _refuse_save_format(save_format, filepath)
     if not getattr(model, "built", True):
         warnings.warn(
-            "The model to save is not built and may have no weights yet: call it on some data first.", stacklevel=2
+            "You are saving a model that has not yet been built: it may have no weights yet. Call it on data first.",
+            stacklevel=2,
         )
     if hasattr(filepath, "write"):
-        _write_to_object(model, filepath)
-        return
-    path = os.fspath(filepath)
-    zipped = True if zipped is None else zipped
-    if zipped and not path.endswith(".keras"):
-        raise ValueError(f"A model is saved to a name that ends in `.keras`; received filepath={path!r}.{_hint(path)}")
-    if not zipped and path.endswith(".keras"):
-        raise ValueError(f"With zipped=False, filepath is a folder and must not end in `.keras`; received {path!r}.")
-    if not (overwrite or _may_replace(path)):
-        return
+        row = registry.by_suffix(".keras")
+    else:
+        filepath = os.fspath(filepath)
+        row = _format_to_save(filepath, True if zipped is None else zipped)
+        if not (overwrite or _may_replace(filepath)):
+            return
+    with row.model_writer(filepath) as target:  # type: ignore[union-attr,misc]
+        write_model(model, target)
+
+
+def _refuse_save_format(save_format: Any, filepath: Place) -> None:
+    text = (
+        f"The `save_format` argument is deprecated: the ending of the name says the format. Remove the argument "
+        f"and save to a name that ends in `.keras`. Received: save_format={save_format!r}, filepath={filepath!r}."
+    )
+    if not str(filepath).endswith((".keras", *_LEGACY)):
+        raise ValueError(text)
+    warnings.warn(text, stacklevel=3)
+
+
+def _format_to_save(path: str, zipped: bool) -> registry.Format:
     if not zipped:
-        folder.write_folder(model, Path(path))
-        return
-    with replacing(path) as file:
-        archive.write_archive(model, file, scratch_folder=Path(os.path.realpath(path)).parent)
+        if path.endswith(".keras"):
+            raise ValueError(f"With zipped=False, filepath is a folder and should not end in `.keras`; got {path!r}.")
+        return registry.FOLDER
+    row = registry.by_suffix(path)
+    if row is None or row.model_writer is None:
+        hint = (
+            "Whole models in the legacy HDF5 format are not written."
+            if path.endswith(_LEGACY)
+            else "Use model.export(filepath) for files that other programs run."
+        )
+        raise ValueError(
+            f"Invalid filepath extension for saving: a model is saved to a name that ends in "
+            f"{_listed('model_writer')}; received: filepath={path!r}. {hint}"
+        )
+    return row
 
 
-def _hint(path: str) -> str:
-    if path.endswith(_LEGACY):
-        return " The legacy HDF5 format of whole models is not written here."
-    return " Use model.export() for other formats."
-
-
-def _write_to_object(model: Any, target: Any) -> None:
-    with tempfile.TemporaryFile(buffering=0) as raw:
-        file = OutputFile(raw, "a temporary file")
-        archive.write_archive(model, file)
-        file.check()
-        raw.seek(0)
-        shutil.copyfileobj(raw, target)
+def _listed(kind: str) -> str:
+    return " or ".join(f"`{suffix}`" for suffix in registry.suffixes(kind))
 
 
 def _may_replace(path: str) -> bool:
@@ -94,113 +125,180 @@ def _may_replace(path: str) -> bool:
 
 
 def load_model(
-    filepath: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+    filepath: Place, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
-    """The model that was saved, compiled as it was, with its optimizer's state.
+    """Load a model that was saved whole, by torchkeras or by Keras 3.
+
+    A file is data: nothing that it names is imported and no code in it is run. Its config may name Keras's own classes
+    and functions, those that were registered (`register_keras_serializable`), and `custom_objects`.
 
     Args:
-        filepath: a `.keras` file, a folder written with `zipped=False`, or a binary file object.
-        custom_objects: `{"name": class or function}`: yours that the file names.
-        compile: also restore the compile configuration and the optimizer.
-        safe_mode: refuse what would run code from the file.
+        filepath: a `.keras` file, a folder saved with `zipped=False`, or a binary file object. The content decides
+            about the format, not the name.
+        custom_objects: `{"name": class or function}`: objects of your own that the file names.
+        compile: whether to restore the compile configuration and the optimizer too. Default `True`.
+        safe_mode: whether to refuse what would run code from the file. Default `True`. (A Python lambda's bytecode is
+            refused with `False` too.)
+
+    Returns:
+        The model. It is compiled if it was compiled when it was saved and `compile=True`.
 
     Raises:
         TypeError: the file names a class or function that is neither Keras's nor given.
-        ValueError: the file is missing (`FileNotFoundError` too), no model, truncated, corrupt, or not allowed.
+        ValueError: the file is missing (it is a `FileNotFoundError` too), has no model, is truncated or corrupt, or
+            holds something that is not allowed.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> model.compile("sgd", "mse")
+    >>> model.save("model.keras")
+    >>> loaded = keras.models.load_model("model.keras")
+    >>> type(loaded.optimizer).__name__, loaded.count_params()
+    ('SGD', 8)
     """
-    if hasattr(filepath, "read"):
-        return archive.read_archive(filepath, "The file", custom_objects, compile, safe_mode)
-    path = os.fspath(filepath)
-    _check_is_there(path)
-    if os.path.isdir(path):
-        return folder.read_folder(Path(path), custom_objects, compile, safe_mode)
-    if path.endswith(".weights.h5"):
-        raise BadFileError(f"{path} holds weights only: make the model in code, then model.load_weights({path!r}).")
-    if path.endswith(_LEGACY):
-        raise BadFileError(f"{path}: whole models in the legacy HDF5 format are not read here.")
-    with open(path, "rb") as file:
-        return archive.read_archive(file, path, custom_objects, compile, safe_mode)
+    name = "The file"
+    if not hasattr(filepath, "read"):
+        name = filepath = os.fspath(filepath)
+        _check_is_there(name, "model_reader")
+    row = registry.by_content(filepath)
+    if row is None:
+        _refuse_format(name, "model_reader")
+    elif row.model_reader is None:
+        if name.endswith(_LEGACY) and not name.endswith(".weights.h5"):
+            raise BadFileError(f"{name}: whole models in the legacy HDF5 format are not read.")
+        raise BadFileError(f"{name} holds weights only: make the model in code, then model.load_weights({name!r}).")
+    else:
+        with row.model_reader(filepath, name) as source:
+            return read_model(source, custom_objects, compile, safe_mode)
 
 
-def _check_is_there(path: str) -> None:
+def _check_is_there(path: str, kind: str) -> None:
     if not os.path.exists(path):
-        raise MissingFileError(2, "There is no such file", path)
+        hint = "" if registry.by_suffix(path) or path.endswith(_LEGACY) else f" ({_not_supported(path, kind)})"
+        raise MissingFileError(2, f"File not found: there is no such file{hint}", path)
+
+
+def _not_supported(path: str, kind: str) -> str:
+    return f"File format not supported: filepath={path!r}. The files that can be read end in {_listed(kind)}"
+
+
+def _refuse_format(path: str, kind: str) -> None:
+    raise BadFileError(f"{_not_supported(path, kind)}, and the content is that of none of them.")
 
 
 # ---------------------------------------------------------------------------- weights alone
 
 
 def save_weights(
-    model: Any,
-    filepath: Any,
+    model: Layer,
+    filepath: str | os.PathLike[str],
     overwrite: bool = True,
     max_shard_size: float | None = None,
-    objects_to_skip: Iterable[Any] = (),
+    objects_to_skip: Iterable[Any] | None = None,
 ) -> None:
-    """Write the weights, and a compiled model's optimizer state, to a `.weights.h5` file.
+    """Save the weights, and the optimizer's state if the model is compiled, without the architecture.
+
+    Args:
+        model: the model or layer; it must be built.
+        filepath: a path that ends in `.weights.h5`.
+        overwrite: whether to replace an existing file without asking. Default `True`.
+        max_shard_size: the size in GB at which to start another file. Not supported yet.
+        objects_to_skip: layers, or other parts of the model, whose weights are left out.
 
     Raises:
         ValueError: the name has another ending, or the model is not built.
-        OSError: the file can't be written.
+        OSError: the file cannot be written; the error names the path.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> keras.saving.save_weights(model, "model.weights.h5")
+    >>> twin = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> keras.saving.load_weights(twin, "model.weights.h5")
+    >>> bool(torch.equal(twin.layers[0].kernel, model.layers[0].kernel))
+    True
     """
     path = os.fspath(filepath)
     if max_shard_size is not None:
         raise NotImplementedError("Weights in several files (max_shard_size) are not written yet.")
-    if not path.endswith(".weights.h5"):
-        raise ValueError(f"Weights are saved to a name that ends in `.weights.h5`; received filepath={path!r}.")
-    _check_built(model, "saved")
-    if not (overwrite or _may_replace(path)):
-        return
-    with replacing(path) as file, WeightsWriter(file, sealed=True) as writer:
-        save_state(model, writer, skip=objects_to_skip or ())
-
-
-def _check_built(model: Any, verb: str) -> None:
+    row = registry.by_suffix(path)
+    if row is None or row.weights_writer is None:
+        raise ValueError(f"The filename must end in {_listed('weights_writer')}. Received: filepath={path!r}")
     if not getattr(model, "built", True):
         raise ValueError(
-            f"Weights of model {model.name!r} can't be {verb}: it is not built. Call it on some data first."
+            f"You are saving a model that has not yet been built. {model.name!r} has no weights: call it on data first."
         )
+    if not (overwrite or _may_replace(path)):
+        return
+    with row.weights_writer(path) as target:
+        save_state(model, target, skip=objects_to_skip or ())
 
 
 def load_weights(
-    model: Any,
-    filepath: Any,
+    model: Layer,
+    filepath: str | os.PathLike[str],
     skip_mismatch: bool = False,
-    by_name: bool = False,
+    by_name: bool | None = None,
     objects_to_skip: Iterable[Any] | None = None,
+    **kwargs: Any,
 ) -> None:
-    """Read weights from a `.weights.h5` or `.keras` file; all, or on an error none.
+    """Load weights from a `.weights.h5` or `.keras` file into a built model: all of them, or on an error none.
 
     Args:
-        skip_mismatch: leave out layers whose shapes differ, with a warning.
-        by_name: only the model's direct layers whose names the file has, whatever their order.
-        objects_to_skip: layers, or others, to leave alone.
+        model: the model or layer; it must be built.
+        filepath: the file.
+        skip_mismatch: whether to leave out layers whose number or shapes of weights differ, with a warning. Default
+            `False`: an error.
+        by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order.
+        objects_to_skip: layers, or other parts of the model, that keep their weights.
 
     Raises:
-        ValueError: shapes or numbers of weights differ, the model is not built, or the file is missing
-            (`FileNotFoundError` too), truncated, corrupt, or not allowed.
+        ValueError: numbers or shapes of weights differ, the model is not built, an argument is unknown, or the file is
+            missing (it is a `FileNotFoundError` too), truncated, corrupt, or not allowed.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    >>> model.save_weights("model.weights.h5")
+    >>> longer = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name=model.layers[0].name),
+    ...                            keras.layers.Dense(5)])
+    >>> keras.saving.load_weights(longer, "model.weights.h5", by_name=True)
+    >>> bool(torch.equal(longer.layers[0].kernel, model.layers[0].kernel))
+    True
     """
+    if kwargs:
+        raise ValueError(f"Invalid keyword arguments: load_weights() takes no {sorted(kwargs)}.")
     path = os.fspath(filepath)
-    if not path.endswith((".weights.h5", ".keras", *_LEGACY)):
-        raise ValueError(f"Weights are read from `.weights.h5` or `.keras` files; received filepath={path!r}.")
-    _check_is_there(path)
-    _check_built(model, "loaded")
-    with open(path, "rb") as file, _weights_in(file, path) as reader:
+    if registry.by_suffix(path) is None and not path.endswith(_LEGACY):
+        raise ValueError(
+            f"File format not supported: filepath={path!r}. Weights are read from files that end in "
+            f"{_listed('weights_reader')} or {_listed('model_reader')}."
+        )
+    _check_is_there(path, "weights_reader")
+    if not getattr(model, "built", True):
+        raise ValueError(
+            f"You are loading weights into a model that has not yet been built. {model.name!r} has none yet: call it "
+            f"on data first."
+        )
+    with _weights_in(path) as source:
         if by_name:
-            load_state_by_name(model, reader, skip_mismatch)
+            load_state_by_name(model, source, skip_mismatch)
         else:
-            load_state(model, reader, skip_mismatch, skip=objects_to_skip or ())
+            load_state(model, source, skip_mismatch, skip=objects_to_skip or ())
 
 
 @contextmanager
-def _weights_in(file: Any, path: str) -> Any:
-    if path.endswith(".keras"):
-        opened = archive.Archive(file, path)
-        opened.check_metadata()
-        with opened.weights() as reader:
-            yield reader
-        return
-    with WeightsReader(file, path) as reader:
-        if not path.endswith(".weights.h5") and not (reader.has("vars") or reader.has("layers")):
-            raise BadFileError(f"{path}: weights in the legacy HDF5 format are not read here.")
-        yield reader
+def _weights_in(path: str) -> Iterator[WeightsSource]:
+    row = registry.by_content(path)
+    if row is not None and row.weights_reader is not None:
+        with row.weights_reader(path, path) as source:
+            if path.endswith(_LEGACY) and not (source.has("vars") or source.has("layers")):
+                if not path.endswith(".weights.h5"):
+                    raise BadFileError(f"{path}: weights in the legacy HDF5 format are not read.")
+            yield source
+    elif row is not None and row.model_reader is not None:
+        with row.model_reader(path, path) as model, model.weights() as source:
+            yield source
+    else:
+        _refuse_format(path, "weights_reader")

@@ -165,3 +165,11 @@ def _container_variables(name: str, container: Container) -> Iterator[tuple[str,
     for key, child in container._modules.items():
         if isinstance(child, Container):
             yield from _container_variables(f"{name}.{key}", child)
+
+
+def describe(path: str, obj: Any) -> str:
+    """The class, name and place of an object, for messages."""
+    name = getattr(obj, "name", None)
+    return (
+        f"{type(obj).__name__} {name!r} (at {path or 'the root'!r})" if name else f"{type(obj).__name__} (at {path!r})"
+    )

@@ -13,15 +13,13 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
-from torchkeras.saving.formats.weights_h5 import WeightsReader, WeightsWriter
-from torchkeras.saving.json import build, to_json
+from torchkeras.saving.formats.base import Format, Place, opened
+from torchkeras.saving.formats.weights_h5 import H5Source, H5Target
 from torchkeras.saving.safety import checksum
-from torchkeras.saving.safety.atomic import OutputFile
+from torchkeras.saving.safety.atomic import OutputFile, replacing
 from torchkeras.saving.safety.budget import MIB, BadFileError, Budget, parse_json
-from torchkeras.saving.state import describe, load_state, save_state
-from torchkeras.saving.walk import saveables
 from torchkeras.version import __version__
 
 KERAS_VERSION = "3.15.1"  # whose format this is
@@ -31,47 +29,84 @@ CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weigh
 # ---------------------------------------------------------------------------- writing
 
 
-def write_archive(model: Any, file: OutputFile, scratch_folder: Any = None) -> None:
-    """Write a whole model into an empty file.
+class ZipTarget:
+    """Writes the parts of a model into an archive.
 
     Args:
-        scratch_folder: where the weights are put together first.
+        file: empty.
+        scratch_folder: where the weights are put together first; default: the system's folder for temporary files.
     """
-    with zipfile.ZipFile(file, "w") as archive:  # type: ignore[call-overload]
-        archive.writestr(METADATA, json.dumps(metadata() | {"checksum": "the archive's comment"}))
-        archive.writestr(CONFIG, to_json(model))
-        with tempfile.TemporaryFile(dir=scratch_folder, buffering=0) as raw:
-            scratch = OutputFile(raw, file.target)
-            with WeightsWriter(scratch) as writer:
-                save_state(model, writer)
+
+    def __init__(self, file: OutputFile, scratch_folder: Path | None = None) -> None:
+        self._file, self._scratch_folder = file, scratch_folder
+        self._zip = zipfile.ZipFile(file, "w")  # type: ignore[call-overload]
+        self._zip.writestr(METADATA, json.dumps(metadata() | {"checksum": "the archive's comment"}))
+
+    def config(self, text: bytes) -> None:
+        self._zip.writestr(CONFIG, text)
+
+    @contextmanager
+    def weights(self) -> Iterator[H5Target]:
+        with tempfile.TemporaryFile(dir=self._scratch_folder, buffering=0) as raw:
+            scratch = OutputFile(raw, self._file.target)
+            with H5Target(scratch) as target:
+                yield target
             raw.seek(0)
-            with archive.open(WEIGHTS, "w", force_zip64=True) as member:
+            with self._zip.open(WEIGHTS, "w", force_zip64=True) as member:
                 shutil.copyfileobj(raw, member, MIB)
-        with assets_of(model) as folder:
+
+    @contextmanager
+    def assets(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="torchkeras-") as name:
+            folder = Path(name)
+            yield folder
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
-                    archive.write(path, f"{ASSETS}/{path.relative_to(folder).as_posix()}")
-        archive.comment = checksum.PLACEHOLDER
-    file.check()
-    checksum.seal(file, at_end=True)
+                    self._zip.write(path, f"{ASSETS}/{path.relative_to(folder).as_posix()}")
+
+    def finish(self) -> None:
+        """Write the archive's directory and the checksum."""
+        self._zip.comment = checksum.PLACEHOLDER
+        self._zip.close()
+        self._file.check()
+        checksum.seal(self._file, at_end=True)
+
+    def abandon(self) -> None:
+        """Close the archive as it is."""
+        self._zip.close()
 
 
 def metadata() -> dict[str, str]:
+    """The versions and the date that go into a saved model."""
     now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     return {"keras_version": KERAS_VERSION, "date_saved": now, "torchkeras_version": __version__}
 
 
 @contextmanager
-def assets_of(model: Any) -> Iterator[Path]:
-    """A temporary folder with what the model's layers save in files."""
-    with tempfile.TemporaryDirectory(prefix="torchkeras-") as name:
-        folder = Path(name)
-        for path, obj in saveables(model):
-            if hasattr(obj, "save_assets"):
-                own = folder / path
-                own.mkdir(parents=True, exist_ok=True)
-                obj.save_assets(str(own))
-        yield folder
+def write(place: Place) -> Iterator[ZipTarget]:
+    """A target for a model; the file at `place` is replaced when the block ends without an error."""
+    if isinstance(place, (str, os.PathLike)):
+        with replacing(place) as file, _filling(file, Path(os.path.realpath(place)).parent) as target:
+            yield target
+        return
+    with tempfile.TemporaryFile(buffering=0) as raw:
+        file = OutputFile(raw, "a temporary file")
+        with _filling(file) as target:
+            yield target
+        file.check()
+        raw.seek(0)
+        shutil.copyfileobj(raw, place)
+
+
+@contextmanager
+def _filling(file: OutputFile, scratch_folder: Path | None = None) -> Iterator[ZipTarget]:
+    target = ZipTarget(file, scratch_folder)
+    try:
+        yield target
+    except BaseException:
+        target.abandon()
+        raise
+    target.finish()
 
 
 # ---------------------------------------------------------------------------- reading
@@ -88,7 +123,7 @@ class Archive:
         BadFileError: it is no zip archive, truncated, corrupt, or its members are not what a model's can be.
     """
 
-    def __init__(self, file: Any, name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str) -> None:
         self.name, self._file = name, file
         self.size = file.seek(0, 2)
         self.budget = Budget(self.size, name)
@@ -171,7 +206,7 @@ class Archive:
                 raise BadFileError(f"{self.name} is truncated or corrupt: the checksum at its end is unreadable.")
 
     @contextmanager
-    def weights(self) -> Iterator[WeightsReader]:
+    def weights(self) -> Iterator[H5Source]:
         """The member with the weights."""
         name = f"{self.name}: {WEIGHTS}"
         info = self._member(WEIGHTS)
@@ -186,7 +221,7 @@ class Archive:
                         for data in iter(lambda: member.read(MIB), b""):
                             if not stored:
                                 scratch.write(data)
-            with WeightsReader(file, name, self.budget) as reader:
+            with H5Source(file, name, self.budget) as reader:
                 yield reader
 
     def _data_offset(self, info: zipfile.ZipInfo) -> int:
@@ -225,9 +260,9 @@ def _problem_of(info: zipfile.ZipInfo) -> str | None:
 
 
 class Window:
-    """A part of a file, as a file for reading."""
+    """A read-only file object over a part of another file."""
 
-    def __init__(self, file: Any, start: int, size: int) -> None:
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
         self._file, self._start, self._size, self._place = file, start, size, 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -247,7 +282,7 @@ class Window:
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         self._file.seek(self._start + self._place)
-        count = self._file.readinto(view[: max(0, min(len(view), self._size - self._place))])
+        count = self._file.readinto(view[: max(0, min(len(view), self._size - self._place))])  # type: ignore[attr-defined]
         self._place += count
         return count
 
@@ -258,43 +293,18 @@ class Window:
         return True
 
 
-# ---------------------------------------------------------------------------- a model
+# ---------------------------------------------------------------------------- the format
 
 
-def read_archive(file: Any, name: str, custom_objects: Any, compile: bool, safe_mode: bool | None) -> Any:
-    """The model that a `.keras` file holds."""
-    archive = Archive(file, name)
-    archive.check_metadata()
-    config = archive.config()
-    with archive.weights() as reader, archive.assets() as folder:
-        return assemble(config, reader, folder, name, custom_objects, compile, safe_mode)
+@contextmanager
+def read(place: Place, name: str) -> Iterator[Archive]:
+    """The model in the archive at `place`."""
+    with opened(place) as file:
+        archive = Archive(file, name)
+        archive.check_metadata()
+        yield archive
 
 
-def assemble(
-    config: Any,
-    reader: WeightsReader,
-    assets: Path | None,
-    name: str,
-    custom_objects: Any,
-    compile: bool,
-    safe_mode: bool | None,
-) -> Any:
-    """A model of the config with the reader's weights."""
-    if not compile and isinstance(config, dict):
-        config["compile_config"] = config["torch_compile_config"] = None
-    model = build(config, custom_objects, safe_mode, f"{name}: {CONFIG}", reader.total_bytes)
-    load_state(model, reader, fresh=True)
-    if assets is not None:
-        load_assets(model, assets)
-    return model
-
-
-def load_assets(model: Any, folder: Path) -> None:
-    """Hand each object that keeps files its own folder."""
-    for path, obj in saveables(model):
-        if hasattr(obj, "load_assets"):
-            own = folder / path
-            try:
-                obj.load_assets(str(own) if own.exists() else None)
-            except Exception as error:
-                raise BadFileError(f"{describe(path, obj)} could not load its files: {error}") from error
+FORMAT = Format(
+    name="a `.keras` archive", suffixes=(".keras",), signature=b"PK\x03\x04", model_writer=write, model_reader=read
+)

@@ -6,14 +6,16 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
 import numpy as np
 import torch
 
+from torchkeras.saving.formats.base import Format, Place, SavedValues, opened
 from torchkeras.saving.safety import checksum
-from torchkeras.saving.safety.atomic import OutputFile
+from torchkeras.saving.safety.atomic import OutputFile, replacing
 from torchkeras.saving.safety.budget import BadFileError, Budget, readable
 
 CHECKSUM_ATTRIBUTE = "torchkeras_checksum"
@@ -21,7 +23,7 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OPAQUE_BFLOAT16 = np.dtype("V2")
 
 
-class WeightsWriter:
+class H5Target:
     """Writes weights into a file.
 
     Args:
@@ -46,7 +48,7 @@ class WeightsWriter:
         if self._sealed:
             checksum.seal(self._file)
 
-    def __enter__(self) -> WeightsWriter:
+    def __enter__(self) -> H5Target:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
@@ -109,7 +111,7 @@ def to_array(value: Any) -> tuple[np.ndarray, bool]:
 # ---------------------------------------------------------------------------- reading
 
 
-class WeightsReader:
+class H5Source:
     """Reads weights from a binary file object, and nothing else than that file.
 
     The whole file is looked through at first: links out of it, storage or virtual data elsewhere, types that are no
@@ -226,17 +228,17 @@ class WeightsReader:
     def close(self) -> None:
         self._h5.close()
 
-    def __enter__(self) -> WeightsReader:
+    def __enter__(self) -> H5Source:
         return self
 
     def __exit__(self, *error: Any) -> None:
         self.close()
 
 
-class ReadEntry(MutableMapping):
-    """One object's weights in a file: a dict of arrays, each read when asked for."""
+class ReadEntry(SavedValues):
+    """The weights of one object in a file: each array is read when it is asked for."""
 
-    def __init__(self, reader: WeightsReader, group: h5py.Group | None, path: str) -> None:
+    def __init__(self, reader: H5Source, group: h5py.Group | None, path: str) -> None:
         self._reader, self._group, self.path = reader, group, path
 
     def _dataset(self, key: str) -> h5py.Dataset:
@@ -261,12 +263,6 @@ class ReadEntry(MutableMapping):
         if array.dtype == _OPAQUE_BFLOAT16:  # NumPy has no bfloat16; as float32 the values are the same
             return (array.view("<u2").astype("u4") << 16).view("f4")
         return array
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        raise TypeError("Weights that are being loaded can't be changed.")
-
-    def __delitem__(self, key: str) -> None:
-        raise TypeError("Weights that are being loaded can't be changed.")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._group or ())
@@ -333,3 +329,29 @@ def _read_chunks(dataset: h5py.Dataset) -> np.ndarray:
         held = array[where]
         held[...] = block[tuple(slice(0, n) for n in held.shape)]
     return array
+
+
+# ---------------------------------------------------------------------------- the format
+
+
+@contextmanager
+def write(place: Place) -> Iterator[H5Target]:
+    """A target for weights; the file at `place` is replaced when the block ends without an error."""
+    with replacing(place) as file, H5Target(file, sealed=True) as target:
+        yield target
+
+
+@contextmanager
+def read(place: Place, name: str) -> Iterator[H5Source]:
+    """The weights in the file at `place`."""
+    with opened(place) as file, H5Source(file, name) as source:
+        yield source
+
+
+FORMAT = Format(
+    name="weights in HDF5",
+    suffixes=(".weights.h5",),
+    signature=_SIGNATURE,
+    weights_writer=write,
+    weights_reader=read,
+)

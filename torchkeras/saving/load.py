@@ -1,9 +1,10 @@
-"""A model's state into a file's entries and back, all of it or nothing."""
+"""A file into a model: its weights all of them or none."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,31 +15,36 @@ from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.module import assign
 from torchkeras.optimizers.optimizer import Optimizer
-from torchkeras.saving.formats.weights_h5 import ReadEntry, WeightsReader, WeightsWriter
+from torchkeras.saving.formats.base import ModelSource, SavedValues, WeightsSource
+from torchkeras.saving.json import build
 from torchkeras.saving.safety.budget import BadFileError
-from torchkeras.saving.walk import own_variables, saveables
+from torchkeras.saving.walk import describe, own_variables, saveables
 
 
-def save_state(model: Any, writer: WeightsWriter, skip: Iterable[Any] = ()) -> None:
-    """Write the weights of the model and of all that it holds.
+def read_model(
+    source: ModelSource, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool | None
+) -> Any:
+    """The model that a file has, with its weights and the files that its layers keep."""
+    config = source.config()
+    if not compile and isinstance(config, dict):
+        config["compile_config"] = config["torch_compile_config"] = None
+    with source.weights() as weights, source.assets() as assets:
+        model = build(config, custom_objects, safe_mode, f"{source.name}: config.json", weights.total_bytes)
+        load_state(model, weights, fresh=True)
+        if assets is not None:
+            _load_assets(model, assets)
+    return model
 
-    Objects with a `save_own_variables` of their own decide for themselves what to write.
-    """
-    for path, obj in saveables(model, skip):
-        name = getattr(obj, "name", None)
-        name = name if isinstance(name, str) and not isinstance(obj, SeedGenerator) else None
-        variables = own_variables(obj)
-        if variables is not None:
-            entry = writer.entry(path, name)
-            for i, (_, tensor) in enumerate(variables):
-                entry[str(i)] = tensor
-        elif hasattr(obj, "save_own_variables"):
-            obj.save_own_variables(writer.entry(path, name))
-        elif isinstance(obj, torch.nn.Module):
-            entry = writer.entry(path, name)
-            for key, value in obj.state_dict().items():
-                if isinstance(value, torch.Tensor):
-                    entry[key] = value
+
+def _load_assets(model: Any, folder: Path) -> None:
+    """Hand each object that keeps files its own folder."""
+    for path, obj in saveables(model):
+        if hasattr(obj, "load_assets"):
+            own = folder / path
+            try:
+                obj.load_assets(str(own) if own.exists() else None)
+            except Exception as error:
+                raise BadFileError(f"{describe(path, obj)} could not load its files: {error}") from error
 
 
 # ---------------------------------------------------------------------------- loading
@@ -55,7 +61,7 @@ class _Load:
         self.assignments: list[Callable[[], None]] = []
         self.hooks: list[tuple[str, Any, Callable[[], None]]] = []
 
-    def add(self, path: str, obj: Any, entry: ReadEntry) -> None:
+    def add(self, path: str, obj: Any, entry: SavedValues) -> None:
         """Compare what the file has for an object with what the object needs."""
         variables = own_variables(obj)
         if variables is not None:
@@ -66,7 +72,7 @@ class _Load:
         elif isinstance(obj, torch.nn.Module):
             self._add_torch_module(path, obj, entry)
 
-    def _add_default(self, path: str, obj: Any, entry: ReadEntry, variables: list) -> None:
+    def _add_default(self, path: str, obj: Any, entry: SavedValues, variables: list) -> None:
         if isinstance(obj, SeedGenerator) and not len(entry):
             return  # Keras does not save the state of seeds
         self.objects += 1
@@ -78,14 +84,14 @@ class _Load:
             value = _Lazy(entry, str(i)) if self.fresh else _Read(entry[str(i)])
             self.assignments.append(lambda tensor=tensor, value=value: assign(tensor, value.get()))
 
-    def _count_problem(self, obj: Any, entry: ReadEntry, variables: list) -> str | None:
+    def _count_problem(self, obj: Any, entry: SavedValues, variables: list) -> str | None:
         if len(entry) == len(variables) and all(str(i) in entry for i in range(len(variables))):
             return None
         if len(variables) == 0 and not getattr(obj, "built", True):
             return f"it is not built, and the file has {len(entry)} weights for it: call it on data before loading"
         return f"it has {len(variables)} weights; the file has {len(entry)} at {entry.path!r}"
 
-    def _shape_problem(self, entry: ReadEntry, variables: list) -> str | None:
+    def _shape_problem(self, entry: SavedValues, variables: list) -> str | None:
         for i, (name, tensor) in enumerate(variables):
             if entry.shape(str(i)) != tuple(tensor.shape):
                 return (
@@ -94,12 +100,12 @@ class _Load:
                 )
         return None
 
-    def _is_untouched(self, obj: Any, entry: ReadEntry) -> bool:
+    def _is_untouched(self, obj: Any, entry: SavedValues) -> bool:
         """Whether it is an optimizer that was saved before its first step: a new one is as good."""
         alone = len(entry) <= 2 and all(entry.shape(key) == () for key in entry)
         return self.fresh and isinstance(obj, Optimizer) and alone and len(obj.variables) > len(entry)
 
-    def _misfit(self, path: str, obj: Any, entry: ReadEntry) -> bool:
+    def _misfit(self, path: str, obj: Any, entry: SavedValues) -> bool:
         """Whether an optimizer's values have other shapes; it deals itself with another number of them."""
         if not isinstance(obj, Optimizer) or type(obj).load_own_variables is not Optimizer.load_own_variables:
             return False
@@ -109,7 +115,7 @@ class _Load:
             self.problems.append((describe(path, obj), problem))
         return problem is not None
 
-    def _add_torch_module(self, path: str, module: torch.nn.Module, entry: ReadEntry) -> None:
+    def _add_torch_module(self, path: str, module: torch.nn.Module, entry: SavedValues) -> None:
         self.objects += 1
         wanted = {key: value for key, value in module.state_dict().items() if isinstance(value, torch.Tensor)}
         names, held = sorted(wanted), set(entry)
@@ -126,7 +132,7 @@ class _Load:
         for key in names:
             self.assignments.append(lambda key=key: assign(wanted[key], values[key]))
 
-    def _shape_problem_by_name(self, entry: ReadEntry, wanted: dict) -> str | None:
+    def _shape_problem_by_name(self, entry: SavedValues, wanted: dict) -> str | None:
         for key, tensor in wanted.items():
             own, found = tuple(tensor.shape), entry.shape(key)
             if own != found:
@@ -174,7 +180,7 @@ class _Load:
 class _Lazy:
     """A value read when it is put in place: for a model that nobody has yet, so that none is held twice."""
 
-    def __init__(self, entry: ReadEntry, key: str) -> None:
+    def __init__(self, entry: SavedValues, key: str) -> None:
         self._entry, self._key = entry, key
 
     def get(self) -> np.ndarray:
@@ -202,17 +208,9 @@ class _Undo:
                 (variable.detach() if not isinstance(variable, Variable) else variable).copy_(value)
 
 
-def describe(path: str, obj: Any) -> str:
-    """An object for messages: class, name, place."""
-    name = getattr(obj, "name", None)
-    return (
-        f"{type(obj).__name__} {name!r} (at {path or 'the root'!r})" if name else f"{type(obj).__name__} (at {path!r})"
-    )
-
-
 def load_state(
     model: Any,
-    reader: WeightsReader,
+    reader: WeightsSource,
     skip_mismatch: bool = False,
     skip: Iterable[Any] = (),
     fresh: bool = False,
@@ -252,7 +250,7 @@ def _container_of(path: str) -> str:
     return "/".join(parts[: last + 1])
 
 
-def load_state_by_name(model: Any, reader: WeightsReader, skip_mismatch: bool = False) -> None:
+def load_state_by_name(model: Any, reader: WeightsSource, skip_mismatch: bool = False) -> None:
     """Give those direct layers of the model values whose names the file has; the others are left alone.
 
     Raises:

@@ -1,0 +1,133 @@
+"""The parts of a file format: where a model's config, weights and assets go, and a row that describes a format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+# A path, or a binary file that is open.
+Place = str | os.PathLike[str] | IO[bytes]
+
+
+def opened(place: Place) -> AbstractContextManager[IO[bytes]]:
+    """The file at a path, open for reading; a file object stays its owner's to close."""
+    if isinstance(place, (str, os.PathLike)):
+        return open(place, "rb")
+    return nullcontext(place)
+
+
+class SavedValues(Mapping[str, np.ndarray]):
+    """The saved values of one object by key; each is read from the file when it is asked for."""
+
+    path: str
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """The shape of a value, found without reading the value."""
+        raise NotImplementedError
+
+
+class WeightsTarget(Protocol):
+    """A file that takes weights, object by object."""
+
+    def entry(self, path: str, name: str | None) -> MutableMapping[str, Any]:
+        """The dict to put the values of the object at `path` in; `name` is the object's own."""
+
+
+class WeightsSource(Protocol):
+    """A file that has weights, object by object."""
+
+    name: str
+    """The file's name, for messages."""
+    total_bytes: int
+    """The size of all values."""
+
+    def entry(self, path: str) -> SavedValues:
+        """The values of the object at `path`; empty if the file has none."""
+
+    def has(self, path: str) -> bool:
+        """Whether the file has anything at or below `path`."""
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """The path of each object and its name when it was saved."""
+
+
+class ModelTarget(Protocol):
+    """A file that takes a whole model. The parts are written in the order of the methods."""
+
+    def config(self, text: bytes) -> None:
+        """Write the architecture, as JSON."""
+
+    def weights(self) -> AbstractContextManager[WeightsTarget]:
+        """The place of the weights."""
+
+    def assets(self) -> AbstractContextManager[Path]:
+        """A folder to fill: what is in it at the end of the block is saved. Optional."""
+
+
+class ModelSource(Protocol):
+    """A file that has a whole model."""
+
+    name: str
+    """The file's name, for messages."""
+
+    def config(self) -> Any:
+        """The architecture: the parsed JSON."""
+
+    def weights(self) -> AbstractContextManager[WeightsSource]:
+        """The weights."""
+
+    def assets(self) -> AbstractContextManager[Path | None]:
+        """A folder with the assets; `None` if the file has none."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One row of the table of formats.
+
+    Args:
+        name: for messages.
+        suffixes: endings of the names of files in this format.
+        signature: the first bytes of such a file; empty for a folder.
+        model_writer: opens a place to write a whole model to; `None` if the format cannot hold one.
+        model_reader: opens a file of that name with a whole model.
+        weights_writer: opens a place to write weights alone to; `None` if the format is not for weights alone.
+        weights_reader: opens a file of that name with weights.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    signature: bytes
+    model_writer: ModelWriter | None = None
+    model_reader: ModelReader | None = None
+    weights_writer: WeightsWriter | None = None
+    weights_reader: WeightsReader | None = None
+
+
+class ModelWriter(Protocol):
+    """Opens a place to write to; the place is changed only when the block ends without an error."""
+
+    def __call__(self, place: Place) -> AbstractContextManager[ModelTarget]: ...
+
+
+class ModelReader(Protocol):
+    """Opens a file that has a whole model; `name` is for messages."""
+
+    def __call__(self, place: Place, name: str) -> AbstractContextManager[ModelSource]: ...
+
+
+class WeightsWriter(Protocol):
+    """Opens a place to write to; the place is changed only when the block ends without an error."""
+
+    def __call__(self, place: Place) -> AbstractContextManager[WeightsTarget]: ...
+
+
+class WeightsReader(Protocol):
+    """Opens a file that has weights; `name` is for messages."""
+
+    def __call__(self, place: Place, name: str) -> AbstractContextManager[WeightsSource]: ...

@@ -1,0 +1,38 @@
+"""The table of file formats, and which row a path belongs to."""
+
+from __future__ import annotations
+
+import os
+
+from torchkeras.saving.formats import folder, keras_zip, weights_h5
+from torchkeras.saving.formats.base import Format as Format
+from torchkeras.saving.formats.base import Place, opened
+
+# One row per format. Where the content fits several rows, a name's ending decides between them, then the order.
+FORMATS: tuple[Format, ...] = (keras_zip.FORMAT, weights_h5.FORMAT)
+FOLDER = folder.FORMAT
+
+
+def by_suffix(path: str) -> Format | None:
+    """The format that a file's name stands for; the longest ending counts."""
+    found = [(len(suffix), row) for row in FORMATS for suffix in row.suffixes if path.endswith(suffix)]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def by_content(place: Place) -> Format | None:
+    """The format of what is there: a folder, or a file whose first bytes are known; else what its name stands for."""
+    path = os.fspath(place) if isinstance(place, (str, os.PathLike)) else ""
+    if path and os.path.isdir(path):
+        return FOLDER
+    with opened(place) as file:
+        file.seek(0)
+        head = file.read(16)
+        file.seek(0)
+    rows = [row for row in FORMATS if head.startswith(row.signature)]
+    named = by_suffix(path)
+    return named if named in rows or not rows else rows[0]
+
+
+def suffixes(kind: str) -> list[str]:
+    """The endings of the formats that can do `kind`: `"model_writer"`, `"model_reader"`, `"weights_writer"`, ..."""
+    return [suffix for row in FORMATS if getattr(row, kind) is not None for suffix in row.suffixes]

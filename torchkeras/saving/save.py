@@ -1,0 +1,56 @@
+"""A model into a file: its config, its weights, and the files that its layers keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.saving.formats.base import ModelTarget, WeightsTarget
+from torchkeras.saving.json import to_json
+from torchkeras.saving.walk import own_variables, saveables
+
+
+def write_model(model: Any, target: ModelTarget) -> None:
+    """Write all parts of a model."""
+    target.config(to_json(model).encode())
+    objects = list(saveables(model))
+    with target.weights() as weights:
+        _save_objects(objects, weights)
+    with_files = [(path, obj) for path, obj in objects if hasattr(obj, "save_assets")]
+    if with_files:
+        with target.assets() as folder:
+            for path, obj in with_files:
+                own = folder / path
+                own.mkdir(parents=True, exist_ok=True)
+                obj.save_assets(str(own))
+
+
+def save_state(model: Any, target: WeightsTarget, skip: Iterable[Any] = ()) -> None:
+    """Write the weights of the model and of all that it holds.
+
+    Args:
+        skip: objects to leave out, with what is in them.
+    """
+    _save_objects(saveables(model, skip), target)
+
+
+def _save_objects(objects: Iterable[tuple[str, Any]], target: WeightsTarget) -> None:
+    """Write the weights of each object; one that overrides `save_own_variables` decides what it writes."""
+    for path, obj in objects:
+        name = getattr(obj, "name", None)
+        name = name if isinstance(name, str) and not isinstance(obj, SeedGenerator) else None
+        variables = own_variables(obj)
+        if variables is not None:
+            entry = target.entry(path, name)
+            for i, (_, tensor) in enumerate(variables):
+                entry[str(i)] = tensor
+        elif hasattr(obj, "save_own_variables"):
+            obj.save_own_variables(target.entry(path, name))
+        elif isinstance(obj, torch.nn.Module):
+            entry = target.entry(path, name)
+            for key, value in obj.state_dict().items():
+                if isinstance(value, torch.Tensor):
+                    entry[key] = value
