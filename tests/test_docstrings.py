@@ -16,6 +16,11 @@ import torchkeras as keras
 
 # A public namespace, and the modules below `torchkeras.<namespace>` that are complete; "" stands for all of them.
 COMPLETE: dict[str, tuple[str, ...]] = {
+    "activations": ("",),
+    "constraints": ("",),
+    "dtype_policies": ("",),
+    "initializers": ("",),
+    "regularizers": ("",),
     "layers": (
         "convolutional",
         "core.dense",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,14 +10,26 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.registry import register_public
+from torchkeras.core.types import ArrayLike
 from torchkeras.ops.nn import activation as of_ops
 from torchkeras.ops.numpy.elementwise import tanh
 
 activation = functools.partial(op, module="keras.activations")
 
 
-def linear(x: Any) -> Any:
-    """`x`."""
+def linear(x: ArrayLike) -> ArrayLike:
+    """Return the input as it is: the activation that layers use for `None`.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        `x` itself.
+
+    Example:
+        >>> keras.activations.linear(torch.tensor([-1.0, 2.0])).tolist()
+        [-1.0, 2.0]
+    """
     return x
 
 
@@ -35,7 +46,27 @@ for _name in (
 
 @activation(name="ReLU", file_module="keras.src.activations.activations")
 def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    """`x` above `threshold` (cut at `max_value`), `negative_slope * (x - threshold)` below."""
+    """Apply the rectified linear unit: `max(x, 0)` with the default arguments.
+
+    In general: `max_value` where `x >= max_value`; `x` where `threshold <= x < max_value`;
+    `negative_slope * (x - threshold)` below.
+
+    Args:
+        x: tensor.
+        negative_slope: slope below the threshold. Default: `0.0`.
+        max_value: largest output; `None` sets no limit. Default: `None`.
+        threshold: inputs below it count as negative. Default: `0.0`.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Example:
+        >>> x = torch.tensor([-2.0, 1.0, 8.0])
+        >>> keras.activations.relu(x).tolist()
+        [0.0, 1.0, 8.0]
+        >>> keras.activations.relu(x, negative_slope=0.5, max_value=6.0).tolist()
+        [-1.0, 1.0, 6.0]
+    """
     if negative_slope == 0.0 and threshold == 0.0 and max_value is None:
         return torch.relu(x)
     if max_value is None and threshold == 0.0:
@@ -50,17 +81,51 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
 
 @activation(file_module="keras.src.ops.nn")
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
-    """`x * P(X <= x)` for a standard normal `X`, or its tanh approximation (arXiv:1606.08415)."""
+    """Apply the Gaussian error linear unit: `x * P(X <= x)` for a standard normal `X` (arXiv:1606.08415).
+
+    Args:
+        x: tensor.
+        approximate: whether to use the approximation by `tanh`. Default: `False`.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Example:
+        >>> keras.activations.gelu(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.1587,  0.0000,  0.8413])
+    """
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
 @activation(name="Exp", file_module="keras.src.ops.numpy")
 def exponential(x: Tensor) -> Tensor:
-    """`exp(x)`."""
+    """Apply the exponential function: `exp(x)`.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.activations.exponential(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 2.7183])
+    """
     return torch.exp(x)
 
 
 @activation(file_module="keras.src.activations.activations")
 def mish(x: Tensor) -> Tensor:
-    """`x * tanh(softplus(x))` (arXiv:1908.08681)."""
+    """Apply the mish function: `x * tanh(softplus(x))` (arXiv:1908.08681).
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A tensor of the shape and dtype of `x`.
+
+    Example:
+        >>> keras.activations.mish(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([-0.3034,  0.0000,  0.8651])
+    """
     return F.mish(x)

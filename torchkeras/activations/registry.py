@@ -4,23 +4,50 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any
 
 from torchkeras.activations import activations
 from torchkeras.core import registry
 from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.types import Config, Identifier
 
 _get = make_get("keras.activations", "activation")
 _deserialize = make_deserialize("keras.activations")
 
 
-def get(identifier: Any) -> Callable:
-    """The function of a name, a config or a callable; `None` gives `linear`."""
+def get(identifier: Identifier | None) -> Callable:
+    """Return the activation function that an identifier stands for.
+
+    Args:
+        identifier: name such as `"relu"`, config of `serialize`, or callable; `None` stands for `linear`.
+
+    Returns:
+        A callable that maps a tensor to a tensor.
+
+    Raises:
+        ValueError: no activation has that name.
+
+    Example:
+        >>> keras.activations.get("relu") is keras.activations.relu
+        True
+        >>> keras.activations.get(None) is keras.activations.linear
+        True
+    """
     return activations.linear if identifier is None else _get(identifier)
 
 
-def serialize(activation: Callable) -> Any:
-    """The name of one of these functions; a JSON-ready description of anything else."""
+def serialize(activation: Callable) -> str | Config:
+    """Return the name of an activation of this namespace, or a JSON-ready description of any other callable.
+
+    Args:
+        activation: activation function, or registered callable or layer.
+
+    Returns:
+        A name, or a dict with `class_name`, `config` and `module`.
+
+    Example:
+        >>> keras.activations.serialize(keras.activations.relu)
+        'relu'
+    """
     public = registry.public_name(activation)
     if public is not None and public[0] == "keras.activations":
         return public[1]
@@ -30,6 +57,18 @@ def serialize(activation: Callable) -> Any:
     return described
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable:
-    """The function that `serialize` described."""
+def deserialize(config: str | Config | None, custom_objects: dict[str, object] | None = None) -> Callable:
+    """Return the activation that `serialize` described.
+
+    Args:
+        config: result of `serialize`; `None` stands for `linear`.
+        custom_objects: functions and classes by name, beside the registered ones. Default: `None`.
+
+    Returns:
+        A callable that maps a tensor to a tensor.
+
+    Example:
+        >>> keras.activations.deserialize("relu") is keras.activations.relu
+        True
+    """
     return get(None) if config is None else _deserialize(config, custom_objects)

@@ -1,4 +1,4 @@
-"""In which types weights are kept and values computed."""
+"""Policies that say in which dtypes layers compute and keep their weights."""
 
 from __future__ import annotations
 
@@ -13,21 +13,31 @@ from torchkeras.core.config.serialization import deserialize_keras_object, seria
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import is_float, standardize_dtype, torch_dtype
+from torchkeras.core.types import Config, DTypeLike
 from torchkeras.core.variables.session import at_clear
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
 class DTypePolicy(Configurable):
-    """A pair of types by name: `"mixed_bfloat16"`, `"mixed_float16"`, or one type for both, such as `"float32"`.
+    """Say in which dtype a layer computes, and in which it keeps its weights.
+
+    A layer takes a policy as `dtype=`, an object or its name. Also called `keras.dtype_policies.DTypePolicy` and
+    `keras.mixed_precision.Policy`.
 
     Args:
-        name: of the policy; default: the global policy's. A mixed one computes in the half type and keeps weights
-            in float32.
+        name: dtype such as `"float32"`, which serves for both, or `"mixed_bfloat16"` or `"mixed_float16"`: compute in
+            the half type, keep weights in float32. `None` takes the global policy's name. Default: `None`.
 
     Raises:
         TypeError: `name` is no string.
-        ValueError: it names no policy.
+        ValueError: `name` is neither a dtype nor a mixed policy.
+
+    Example:
+        >>> policy = keras.DTypePolicy("mixed_bfloat16")
+        >>> policy.compute_dtype, policy.variable_dtype
+        ('bfloat16', 'float32')
+        >>> layer = keras.layers.Dense(4, dtype=policy)
     """
 
     keras_module = "keras"
@@ -38,25 +48,32 @@ class DTypePolicy(Configurable):
 
     @property
     def name(self) -> str:
+        """The name that the policy was made with."""
         return self._name
 
     @property
     def compute_dtype(self) -> str:
-        """The type in which layers compute."""
+        """The name of the dtype in which layers compute."""
         return self._compute_dtype
 
     @property
     def variable_dtype(self) -> str:
-        """The type in which layers keep weights."""
+        """The name of the dtype in which layers keep weights."""
         return self._variable_dtype
 
     @property
     def quantization_mode(self) -> str | None:
-        """How weights are quantized: not at all."""
+        """The quantization of the weights; `None` for a policy without one."""
         return None
 
-    def convert_input(self, x: Any, autocast: bool, dtype: Any) -> Any:
-        """A float tensor (array, KerasTensor) in `dtype` where `autocast` says so; what is no array, as it is."""
+    def convert_input(self, x: Any, autocast: bool, dtype: DTypeLike) -> Any:
+        """Return an input in the dtype in which a layer computes.
+
+        Args:
+            x: tensor, array or KerasTensor; anything else is returned as it is.
+            autocast: whether floats are cast at all.
+            dtype: dtype to cast to.
+        """
         if isinstance(x, KerasTensor):
             cast = _must_cast(x, autocast, dtype)
             return registry.lookup("keras.ops", "cast")(x, standardize_dtype(dtype)) if cast else x
@@ -66,7 +83,8 @@ class DTypePolicy(Configurable):
             x = convert_to_tensor(x)
         return x.to(torch_dtype(dtype)) if _must_cast(x, autocast, dtype) else x
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
+        """Return the constructor's arguments."""
         return {"name": self.name}
 
     def __eq__(self, other: object) -> bool:
@@ -80,14 +98,22 @@ class DTypePolicy(Configurable):
 
 
 class FloatDTypePolicy(DTypePolicy):
-    """The older name of `DTypePolicy`; the two are equal where their names are."""
+    """Older name of `DTypePolicy`; policies of the two classes are equal if their names are.
+
+    Args:
+        name: as for `DTypePolicy`. Default: `None`.
+
+    Example:
+        >>> keras.dtype_policies.FloatDTypePolicy("float16") == keras.DTypePolicy("float16")
+        True
+    """
 
 
-def _must_cast(x: Any, autocast: bool, dtype: Any) -> bool:
+def _must_cast(x: torch.Tensor | KerasTensor, autocast: bool, dtype: DTypeLike) -> bool:
     return bool(autocast) and is_float(x.dtype) and standardize_dtype(x.dtype) != standardize_dtype(dtype)
 
 
-def _parse(name: Any) -> tuple[str, str]:
+def _parse(name: object) -> tuple[str, str]:
     if not isinstance(name, str):
         raise TypeError(f"name must be a string such as 'mixed_bfloat16'; received {name!r} (a {type(name).__name__}).")
     if name in _MIXED:
@@ -117,15 +143,31 @@ def _cached(name: str) -> DTypePolicy:
 
 
 def dtype_policy() -> DTypePolicy:
-    """The policy of layers that are told none: `floatx()`'s until another is set."""
+    """Return the global policy: the one of layers made without `dtype`.
+
+    It follows `keras.config.floatx()` until `set_dtype_policy` sets another one.
+
+    Example:
+        >>> keras.config.dtype_policy().name
+        'float32'
+    """
     return _cached(settings.floatx()) if _Global.policy is None else _Global.policy
 
 
 def set_dtype_policy(policy: str | DTypePolicy) -> None:
-    """Set the policy of layers made from now on.
+    """Set the global policy: the one of layers made from now on without `dtype`.
+
+    Args:
+        policy: policy, or its name such as `"mixed_bfloat16"`.
 
     Raises:
         ValueError: `policy` is neither a policy nor the name of one.
+
+    Example:
+        >>> keras.config.set_dtype_policy("mixed_bfloat16")
+        >>> keras.layers.Dense(4).compute_dtype
+        'bfloat16'
+        >>> keras.config.set_dtype_policy("float32")
     """
     if not isinstance(policy, (str, DTypePolicy)):
         raise ValueError(f"policy must be a DTypePolicy or a name such as 'mixed_bfloat16'; received {policy!r}.")
@@ -133,18 +175,33 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
 
 
 def reset_dtype_policy() -> None:
-    """Let the global policy follow `floatx()` again."""
+    """Make the global policy follow `keras.config.floatx()` again.
+
+    Example:
+        >>> keras.config.set_dtype_policy("mixed_bfloat16")
+        >>> keras.dtype_policies.reset_dtype_policy()
+        >>> keras.config.dtype_policy().name
+        'float32'
+    """
     _Global.policy = None
 
 
 at_clear(reset_dtype_policy)
 
 
-def get(identifier: Any) -> DTypePolicy:
-    """The policy of a name, a type, a config or a policy; `None` gives the global one.
+def get(identifier: str | torch.dtype | Config | DTypePolicy | None) -> DTypePolicy:
+    """Return the policy that an identifier stands for.
+
+    Args:
+        identifier: policy, name of a policy, dtype of torch, or config of `serialize`; `None` stands for the global
+            policy.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: `identifier` is none of these.
+
+    Example:
+        >>> keras.dtype_policies.get(torch.float64).name
+        'float64'
     """
     if identifier is None:
         return dtype_policy()
@@ -160,11 +217,29 @@ def get(identifier: Any) -> DTypePolicy:
         raise ValueError(f"dtype must be a name, a type or a dtype policy; received {identifier!r}.") from None
 
 
-def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
-    """A JSON-ready description of the policy."""
+def serialize(dtype_policy: DTypePolicy) -> Config:
+    """Return a JSON-ready description of a policy, which `deserialize` reads.
+
+    Args:
+        dtype_policy: the policy.
+
+    Example:
+        >>> keras.dtype_policies.serialize(keras.DTypePolicy("float32"))["config"]
+        {'name': 'float32'}
+    """
     return serialize_keras_object(dtype_policy)
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
-    """The policy that `serialize` described."""
+def deserialize(config: Config, custom_objects: dict[str, object] | None = None) -> DTypePolicy:
+    """Return the policy that `serialize` described.
+
+    Args:
+        config: result of `serialize`.
+        custom_objects: classes by name, beside the registered ones. Default: `None`.
+
+    Example:
+        >>> config = keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
+        >>> keras.dtype_policies.deserialize(config).name
+        'float32'
+    """
     return deserialize_keras_object({"module": "keras.dtype_policies"} | config, custom_objects)

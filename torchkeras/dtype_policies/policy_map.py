@@ -1,28 +1,40 @@
-"""Policies by the layers' paths."""
+"""Dtype policies by the paths of layers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, MutableMapping
-from typing import Any
 
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.types import Config
 from torchkeras.dtype_policies.policy import DTypePolicy, get
 
 
 class DTypePolicyMap(DTypePolicy, MutableMapping):
-    """A mapping of layers' paths (or regular expressions that match them whole) to policies.
+    """Map the paths of layers to dtype policies.
 
-    A path that is not in the map gets `default_policy`, by default the global one.
+    A key is a path, or a regular expression that matches a whole path. Paths without an entry get the default policy.
+
+    Args:
+        default_policy: policy of the other paths; `None` stands for the global policy. Default: `None`.
+        policy_map: dict of paths to policies. Default: `None`.
 
     Raises:
         ValueError: `default_policy` is a map, a key is set twice, or a path matches several patterns.
         TypeError: `policy_map` is no dict.
+
+    Example:
+        >>> policies = keras.dtype_policies.DTypePolicyMap("float32")
+        >>> policies["encoder/.*"] = keras.DTypePolicy("mixed_bfloat16")
+        >>> policies["encoder/dense"].compute_dtype, policies["head"].compute_dtype
+        ('bfloat16', 'float32')
     """
 
     keras_module = "keras.dtype_policies"
 
-    def __init__(self, default_policy: Any = None, policy_map: dict[str, DTypePolicy] | None = None) -> None:
+    def __init__(
+        self, default_policy: str | DTypePolicy | None = None, policy_map: dict[str, DTypePolicy] | None = None
+    ) -> None:
         if isinstance(default_policy, DTypePolicyMap):
             raise ValueError("default_policy must be a single policy; received a DTypePolicyMap.")
         if policy_map is not None and not isinstance(policy_map, dict):
@@ -60,7 +72,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
             raise ValueError(f"A path must match one key of a DTypePolicyMap at most; {path!r} matches {matching}.")
         return self._policy_map[matching[0]] if matching else self.default_policy
 
-    def __setitem__(self, path: str, policy: Any) -> None:
+    def __setitem__(self, path: str, policy: str | DTypePolicy) -> None:
         if path in self._policy_map:
             raise ValueError(f"{path!r} has a policy in the DTypePolicyMap already: {self._policy_map[path]}.")
         try:
@@ -87,16 +99,16 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
 
     __hash__ = object.__hash__
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         policies = serialize_keras_object(self._policy_map)
         if self._given_default is None:
-            # Files then name no types at all: what is loaded follows the global policy of its day, as in Keras.
+            # As in Keras, files then name no dtypes: a loaded map follows the global policy of that time.
             for described in policies.values():
                 described["config"]["name"] = None
         return {"default_policy": serialize_keras_object(self._given_default), "policy_map": policies}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicyMap:
+    def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> DTypePolicyMap:
         policies = deserialize_keras_object(config["policy_map"], custom_objects)
         return cls(**{**config, "policy_map": policies})
 

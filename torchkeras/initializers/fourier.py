@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 
 from torchkeras.core import registry
 from torchkeras.core.tensors.convert import convert_to_tensor
-from torchkeras.initializers.initializer import Initializer, place
+from torchkeras.core.types import ArrayLike, DTypeLike, Shape
+from torchkeras.initializers.initializer import Initializer, Place, place
 from torchkeras.initializers.windows import get_window
 
 _SCALINGS = (None, "density", "spectrum")
 
 
 class STFT(Initializer):
-    """`cos` or `sin` of `-2 pi t f / F` times a window, in the shape `(frame length, 1, F // 2 + 1)`.
+    """Make the kernel of a convolution that computes a short-time Fourier transform. Also called `STFTInitializer`.
+
+    The kernel has the shape `(frame length, 1, F // 2 + 1)` and holds `cos` (or `sin`) of `-2 pi t f / F` times a
+    window.
 
     Args:
-        side: `"real"` or `"imag"`.
-        window: a name (as in `scipy.signal.windows`), the values, or `None`.
-        scaling: divide by the window's L2 (`"density"`) or L1 norm (`"spectrum"`), or don't (`None`).
-        periodic: whether the named window is periodic (else symmetric).
+        side: `"real"` for the cosines, `"imag"` for the sines. Default: `"real"`.
+        window: name as in `scipy.signal.windows`, array of the frame's length, or `None`. Default: `"hann"`.
+        scaling: divide by the window's L2 norm (`"density"`), by its L1 norm (`"spectrum"`), or not at all (`None`).
+            Default: `"density"`.
+        periodic: whether a named window is periodic instead of symmetric. Default: `False`.
 
     Raises:
-        ValueError: an argument is none of these, or the window's length is not the frame's.
+        ValueError: `side`, `window` or `scaling` is none of these, or the window's length is not the frame's.
+
+    Example:
+        >>> real = keras.initializers.STFT("real", window=None, scaling=None)((4, 1, 3))
+        >>> real[:, 0].round().abs().int().tolist()
+        [[1, 1, 1], [1, 0, 1], [1, 1, 1], [1, 0, 1]]
     """
 
     def __init__(
         self,
         side: str = "real",
-        window: Any = "hann",
+        window: str | ArrayLike | None = "hann",
         scaling: str | None = "density",
         periodic: bool = False,
     ) -> None:
@@ -43,7 +52,7 @@ class STFT(Initializer):
             raise ValueError(f"scaling must be one of {_SCALINGS}; received {scaling!r}.")
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         where = place(dtype)
         frame_length, _, bins = shape
         time = torch.arange(frame_length, **where).reshape(-1, 1, 1)
@@ -55,7 +64,7 @@ class STFT(Initializer):
         window = self._window(frame_length, where).reshape(-1, 1, 1)
         return kernel * window / self._scale(window)
 
-    def _window(self, frame_length: int, where: dict[str, Any]) -> torch.Tensor:
+    def _window(self, frame_length: int, where: Place) -> torch.Tensor:
         values = self.window
         if isinstance(values, str):
             values = get_window(values, frame_length, self.periodic)
@@ -66,7 +75,7 @@ class STFT(Initializer):
             )
         return window
 
-    def _scale(self, window: torch.Tensor) -> Any:
+    def _scale(self, window: torch.Tensor) -> torch.Tensor | int:
         if self.scaling == "density":
             return window.square().sum().sqrt()
         return window.abs().sum() if self.scaling == "spectrum" else 1

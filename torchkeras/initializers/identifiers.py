@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 
 from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.types import ArrayLike, Config, Identifier
 from torchkeras.initializers.initializer import GivenValues, Initializer
 from torchkeras.initializers.torch_init import TorchInitializer, takes_a_tensor
 
 _get = make_get("keras.initializers", "initializer", Initializer)
 
 
-def get(identifier: Any) -> Callable | None:
-    """The initializer of a name, a config, a class, an instance or a callable `(shape, dtype)`; `None` stays `None`.
+def get(identifier: Identifier | ArrayLike | None) -> Callable | None:
+    """Return the initializer that an identifier stands for.
 
-    An array or tensor gives its values. A function that fills a tensor in place, as those of `torch.nn.init` do, is
-    taken too.
+    Args:
+        identifier: name such as `"glorot_uniform"` or `"HeNormal"`, config of `serialize`, class, instance, or
+            callable `(shape, dtype)`. An array or tensor stands for its own values. A function that fills a tensor in
+            place, such as `torch.nn.init.xavier_uniform_`, is taken too.
+
+    Returns:
+        The initializer, or the callable as it is; `None` for `None`.
+
+    Raises:
+        ValueError: no initializer has that name.
+
+    Example:
+        >>> keras.initializers.get("zeros")((2,)).tolist()
+        [0.0, 0.0]
+        >>> keras.initializers.get(torch.nn.init.ones_)((2,)).tolist()
+        [1.0, 1.0]
     """
     if identifier is None or isinstance(identifier, Initializer):
         return identifier
@@ -31,8 +45,19 @@ def get(identifier: Any) -> Callable | None:
     return _get(identifier)
 
 
-def serialize(initializer: Any) -> Any:
-    """A JSON-ready description of the initializer."""
+def serialize(initializer: Callable) -> Config:
+    """Return a JSON-ready description of an initializer, which `deserialize` reads.
+
+    Args:
+        initializer: initializer, or registered callable.
+
+    Returns:
+        A dict with `class_name`, `config` and `module`.
+
+    Example:
+        >>> keras.initializers.serialize(keras.initializers.Constant(3.0))["config"]
+        {'value': 3.0}
+    """
     return serialize_keras_object(initializer)
 
 

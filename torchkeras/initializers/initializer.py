@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self, TypedDict
 
+import numpy as np
 import torch
 
 from torchkeras.core import registry
@@ -12,19 +13,32 @@ from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import ArrayLike, Config, DTypeLike, Shape
 
 
 class Initializer(Configurable):
-    """Makes a weight's first value: `initializer(shape, dtype)`. Subclasses define `__call__`."""
+    """Base of the initializers: a callable `(shape, dtype)` that returns the first value of a weight.
+
+    Subclasses define `__call__`. Their constructor's arguments, stored under their own names, are their config.
+
+    Example:
+        >>> class Half(keras.initializers.Initializer):
+        ...     def __call__(self, shape, dtype=None):
+        ...         return keras.ops.full(shape, 0.5, dtype=dtype)
+        >>> layer = keras.layers.Dense(2, kernel_initializer=Half())
+        >>> layer.build((None, 1))
+        >>> layer.kernel.tolist()
+        [[0.5, 0.5]]
+    """
 
     keras_module = "keras.initializers"
     _tk_config_base = True
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype).")
 
     def clone(self) -> Self:
-        """Another initializer of the same config."""
+        """Return another initializer with the same config."""
         return type(self).from_config(self.get_config())
 
     def __repr__(self) -> str:
@@ -32,43 +46,72 @@ class Initializer(Configurable):
         return f"{type(self).__name__}({settings})"
 
 
-def place(dtype: Any) -> dict[str, Any]:
-    """The type and device of a new value."""
+class Place(TypedDict):
+    """Keyword arguments of torch's functions that make tensors."""
+
+    dtype: torch.dtype
+    device: torch.device
+
+
+def place(dtype: DTypeLike | None) -> Place:
+    """Return the dtype and the device of a new value."""
     return {"dtype": torch_dtype(dtype), "device": current_device()}
 
 
 class Zeros(Initializer):
-    """All zeros."""
+    """Fill a weight with zeros.
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    Example:
+        >>> keras.initializers.Zeros()((2,)).tolist()
+        [0.0, 0.0]
+        >>> layer = keras.layers.Dense(8, kernel_initializer="zeros")
+    """
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         return torch.zeros(tuple(shape), **place(dtype))
 
 
 class Ones(Initializer):
-    """All ones."""
+    """Fill a weight with ones.
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    Example:
+        >>> keras.initializers.Ones()((2,)).tolist()
+        [1.0, 1.0]
+        >>> layer = keras.layers.Dense(8, kernel_initializer="ones")
+    """
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         return torch.ones(tuple(shape), **place(dtype))
 
 
 class Constant(Initializer):
-    """A number, or an array that broadcasts to the weight's shape."""
+    """Fill a weight with a number, or with an array that broadcasts to the weight's shape.
 
-    def __init__(self, value: Any = 0.0) -> None:
+    Args:
+        value: number, array or tensor. Default: `0.0`.
+
+    Example:
+        >>> keras.initializers.Constant(3.0)((2,)).tolist()
+        [3.0, 3.0]
+        >>> keras.initializers.Constant([1.0, 2.0])((2, 2)).tolist()
+        [[1.0, 2.0], [1.0, 2.0]]
+    """
+
+    def __init__(self, value: ArrayLike = 0.0) -> None:
         self.value = value
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         where = place(dtype)
         value = convert_to_tensor(self.value, where["dtype"], where["device"]).detach()
         return value.expand(tuple(shape)).clone(memory_format=torch.contiguous_format)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         return cls(**{name: deserialize_keras_object(value) for name, value in config.items()})
 
 
 class GivenValues(Constant):
-    """The values of an array or tensor of the weight's very shape; in files a `Constant`.
+    """Take the values of an array or tensor of exactly the weight's shape; in files a `Constant`.
 
     Raises:
         ValueError: the shapes differ.
@@ -77,26 +120,37 @@ class GivenValues(Constant):
     keras_module = None
     _serialized_class = Constant
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
-        if tuple(shape) != tuple(self.value.shape):
+    def __init__(self, value: torch.Tensor | np.ndarray) -> None:
+        super().__init__(value)
+        self.shape = tuple(value.shape)
+
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
+        if tuple(shape) != self.shape:
             raise ValueError(
-                f"Expected `shape` to be {tuple(self.value.shape)}, that of the array given as initializer. Received: "
+                f"Expected `shape` to be {self.shape}, that of the array given as initializer. Received: "
                 f"shape={tuple(shape)}. Use initializers.Constant to broadcast an array."
             )
         return super().__call__(shape, dtype)
 
 
 class Identity(Initializer):
-    """`gain` times the identity matrix.
+    """Make `gain` times the identity matrix. Also called `IdentityInitializer`.
+
+    Args:
+        gain: factor of the matrix. Default: `1.0`.
 
     Raises:
-        ValueError: the shape is not of two axes.
+        ValueError: the weight's shape does not have two axes.
+
+    Example:
+        >>> keras.initializers.Identity(gain=2.0)((2, 3)).tolist()
+        [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
     """
 
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         if len(shape) != 2:
             raise ValueError(f"Identity makes matrices: the shape must have 2 axes; received {tuple(shape)}.")
         return self.gain * torch.eye(*shape, **place(dtype))

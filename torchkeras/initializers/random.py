@@ -1,96 +1,140 @@
-"""Random initializers. The same seed gives Keras's numbers on its torch backend, and the same at every call."""
+"""Random initializers. The same seed gives the numbers of Keras's torch backend, and the same ones on every call."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 from torchkeras.core import registry
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
-from torchkeras.core.variables import seeds as random
+from torchkeras.core.types import Config, DTypeLike, Shape
+from torchkeras.core.variables import seeds
 from torchkeras.core.variables.seeded_random import drawn, truncated
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.initializers.initializer import Initializer, place
 
 
 class RandomInitializer(Initializer):
-    """Base of the random ones.
+    """Base of the random initializers.
 
     Args:
-        seed: an integer (the same values at every call), a `SeedGenerator` (others at every call), or `None`: an
-            integer drawn once.
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
     """
 
     keras_module = None
     _tk_config_base = True
 
-    def __init__(self, seed: Any = None) -> None:
+    def __init__(self, seed: int | SeedGenerator | Config | None = None) -> None:
         self._init_seed = seed
         if seed is None:
-            seed = random.make_default_seed()
+            seed = seeds.make_default_seed()
         elif isinstance(seed, dict):
             seed = deserialize_keras_object(seed)
         elif not isinstance(seed, (int, SeedGenerator)):
             raise ValueError(f"seed must be an integer, a SeedGenerator or None; received {seed!r}.")
         self.seed = seed
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         config = super().get_config()
         config["seed"] = serialize_keras_object(self._init_seed)
         return config
 
-    def _uniform(self, shape: Any, low: float, high: float, dtype: Any) -> torch.Tensor:
+    def _uniform(self, shape: Shape, low: float, high: float, dtype: DTypeLike | None) -> torch.Tensor:
         where = place(dtype)
         shape = tuple(shape)
         # A scalar is drawn as one of one, which gives the generator's first number whatever the shape.
         values = (high - low) * drawn("uniform", self.seed, shape or (1,), **where) + low
         return values if shape else values[0]
 
-    def _normal(self, shape: Any, mean: float, stddev: float, dtype: Any) -> torch.Tensor:
+    def _normal(self, shape: Shape, mean: float, stddev: float, dtype: DTypeLike | None) -> torch.Tensor:
         return drawn("normal", self.seed, tuple(shape), **place(dtype), numbers=(mean, stddev))
 
-    def _truncated(self, shape: Any, mean: float, stddev: float, dtype: Any) -> torch.Tensor:
+    def _truncated(self, shape: Shape, mean: float, stddev: float, dtype: DTypeLike | None) -> torch.Tensor:
         return truncated(self.seed, shape, **place(dtype), mean=mean, stddev=stddev)
 
 
 class RandomUniform(RandomInitializer):
-    """Uniform between `minval` and `maxval`."""
+    """Draw from a uniform distribution.
+
+    Args:
+        minval: lower end of the interval. Default: `-0.05`.
+        maxval: upper end of the interval. Default: `0.05`.
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+
+    Example:
+        >>> values = keras.initializers.RandomUniform(0.0, 1.0, seed=0)((100,))
+        >>> bool(((values >= 0) & (values < 1)).all())
+        True
+        >>> layer = keras.layers.Dense(8, kernel_initializer="random_uniform")
+    """
 
     keras_module = "keras.initializers"
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None) -> None:
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | SeedGenerator | Config | None = None
+    ) -> None:
         self.minval, self.maxval = minval, maxval
         super().__init__(seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         return self._uniform(shape, self.minval, self.maxval, dtype)
 
 
 class RandomNormal(RandomInitializer):
-    """Normal."""
+    """Draw from a normal distribution.
+
+    Args:
+        mean: mean of the distribution. Default: `0.0`.
+        stddev: standard deviation of the distribution. Default: `0.05`.
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+
+    Example:
+        >>> keras.initializers.RandomNormal(seed=0)((2, 3)).shape
+        torch.Size([2, 3])
+        >>> layer = keras.layers.Dense(8, kernel_initializer="random_normal")
+    """
 
     keras_module = "keras.initializers"
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+    def __init__(
+        self, mean: float = 0.0, stddev: float = 0.05, seed: int | SeedGenerator | Config | None = None
+    ) -> None:
         self.mean, self.stddev = mean, stddev
         super().__init__(seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         return self._normal(shape, self.mean, self.stddev, dtype)
 
 
 class TruncatedNormal(RandomInitializer):
-    """Normal, without what lies farther out than two standard deviations."""
+    """Draw from a normal distribution cut at two standard deviations from the mean.
+
+    Args:
+        mean: mean of the distribution before the cut. Default: `0.0`.
+        stddev: standard deviation of the distribution before the cut. Default: `0.05`.
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+
+    Example:
+        >>> values = keras.initializers.TruncatedNormal(stddev=1.0, seed=0)((1000,))
+        >>> bool((values.abs() <= 2).all())
+        True
+    """
 
     keras_module = "keras.initializers"
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None) -> None:
+    def __init__(
+        self, mean: float = 0.0, stddev: float = 0.05, seed: int | SeedGenerator | Config | None = None
+    ) -> None:
         self.mean, self.stddev = mean, stddev
         super().__init__(seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         return self._truncated(shape, self.mean, self.stddev, dtype)
 
 
@@ -101,16 +145,30 @@ _CUT_STDDEV = 0.87962566103423978
 
 
 class VarianceScaling(RandomInitializer):
-    """Variance `scale / n`, where `n` is the weight's fan in, fan out or their mean (arXiv:1502.01852).
+    """Draw values whose variance fits the weight's shape: `scale / n` (He et al., arXiv:1502.01852).
+
+    `n` is the number of inputs of a unit (`"fan_in"`), the number of outputs (`"fan_out"`), or their mean
+    (`"fan_avg"`). The other initializers of this kind (`GlorotUniform`, `HeNormal`, ...) are this one with fixed
+    arguments.
 
     Args:
-        scale: positive.
-        mode: `"fan_in"`, `"fan_out"`, `"fan_avg"`.
-        distribution: `"truncated_normal"`, `"untruncated_normal"`, `"uniform"`.
-        input_axes, output_axes: which axes count as inputs and outputs (sequences; both or none).
+        scale: positive number. Default: `1.0`.
+        mode: `"fan_in"`, `"fan_out"` or `"fan_avg"`. Default: `"fan_in"`.
+        distribution: `"truncated_normal"`, `"untruncated_normal"` or `"uniform"`. Default: `"truncated_normal"`.
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+        input_axes: axes that count as inputs, with `output_axes`; `None`: the last but one, times the axes before
+            it. Default: `None`.
+        output_axes: axes that count as outputs, with `input_axes`; `None`: the last, times the axes before the last
+            two. Default: `None`.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: `scale` is not positive, or `mode` or `distribution` is none of these.
+
+    Example:
+        >>> he = keras.initializers.VarianceScaling(scale=2.0, distribution="uniform", seed=0)
+        >>> bool((he((600, 10)).abs() <= 0.1).all())  # sqrt(3 * 2 / 600)
+        True
     """
 
     keras_module = "keras.initializers"
@@ -120,9 +178,9 @@ class VarianceScaling(RandomInitializer):
         scale: float = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
-        seed: Any = None,
-        input_axes: Any = None,
-        output_axes: Any = None,
+        seed: int | SeedGenerator | Config | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         if scale <= 0.0:
             raise ValueError(f"Argument `scale` must be positive float. Received: scale={scale}")
@@ -136,7 +194,7 @@ class VarianceScaling(RandomInitializer):
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         fan_in, fan_out = compute_fans(tuple(shape), self.input_axes, self.output_axes)
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}
         variance = self.scale / max(1.0, fans[self.mode])
@@ -148,9 +206,16 @@ class VarianceScaling(RandomInitializer):
         return self._truncated(shape, 0.0, math.sqrt(variance) / _CUT_STDDEV, dtype)
 
 
-def compute_fans(shape: tuple, input_axes: Any = None, output_axes: Any = None) -> tuple[int, int]:
-    """Fan in and fan out of a weight: the sizes of the axes said to be inputs and outputs, where both are said;
-    else the last two axes', each times the others' (a convolution's receptive field)."""
+def compute_fans(
+    shape: tuple, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+) -> tuple[int, int]:
+    """Return the number of inputs and of outputs of a unit, for a weight of this shape.
+
+    Args:
+        shape: shape of the weight.
+        input_axes, output_axes: axes that count as inputs and as outputs. Without both of them these are the last two
+            axes, each times the sizes of the axes before them (the window of a convolution).
+    """
     if input_axes is not None and output_axes is not None:
         return math.prod(shape[axis] for axis in input_axes), math.prod(shape[axis] for axis in output_axes)
     if len(shape) < 2:
@@ -160,70 +225,173 @@ def compute_fans(shape: tuple, input_axes: Any = None, output_axes: Any = None) 
 
 
 class _FixedScaling(VarianceScaling):
-    """A variance scaling whose scale, mode and distribution its name says."""
+    """`VarianceScaling` with a fixed scale, mode and distribution."""
 
     keras_module = None
     _scale, _mode, _distribution = 1.0, "fan_in", "truncated_normal"
 
-    def __init__(self, seed: Any = None, input_axes: Any = None, output_axes: Any = None) -> None:
+    def __init__(
+        self,
+        seed: int | SeedGenerator | Config | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ) -> None:
         super().__init__(self._scale, self._mode, self._distribution, seed, input_axes, output_axes)
 
 
 class GlorotUniform(_FixedScaling):
-    """Uniform with variance `1 / mean(fan_in, fan_out)` (Glorot and Bengio, 2010)."""
+    """Draw from a uniform distribution with variance `1 / mean(fan_in, fan_out)` (Glorot and Bengio, 2010).
+
+    The ends of the interval are `+-sqrt(6 / (fan_in + fan_out))`. It is the default of most kernels.
+
+    Args:
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+        input_axes: axes that count as inputs, with `output_axes`; `None`: the last but one, times the axes before
+            it. Default: `None`.
+        output_axes: axes that count as outputs, with `input_axes`; `None`: the last, times the axes before the last
+            two. Default: `None`.
+
+    Example:
+        >>> keras.initializers.GlorotUniform(seed=0)((64, 10)).shape
+        torch.Size([64, 10])
+        >>> layer = keras.layers.Dense(8, kernel_initializer="glorot_uniform")
+    """
 
     keras_module = "keras.initializers"
     _mode, _distribution = "fan_avg", "uniform"
 
 
 class GlorotNormal(_FixedScaling):
-    """Truncated normal with variance `1 / mean(fan_in, fan_out)` (Glorot and Bengio, 2010)."""
+    """Draw from a truncated normal distribution with variance `1 / mean(fan_in, fan_out)` (Glorot and Bengio, 2010).
+
+    Args:
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+        input_axes: axes that count as inputs, with `output_axes`; `None`: the last but one, times the axes before
+            it. Default: `None`.
+        output_axes: axes that count as outputs, with `input_axes`; `None`: the last, times the axes before the last
+            two. Default: `None`.
+
+    Example:
+        >>> keras.initializers.GlorotNormal(seed=0)((64, 10)).shape
+        torch.Size([64, 10])
+        >>> layer = keras.layers.Dense(8, kernel_initializer="glorot_normal")
+    """
 
     keras_module = "keras.initializers"
     _mode = "fan_avg"
 
 
 class LecunNormal(_FixedScaling):
-    """Truncated normal with variance `1 / fan_in`."""
+    """Draw from a truncated normal distribution with variance `1 / fan_in` (LeCun et al., 1998).
+
+    Args:
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+        input_axes: axes that count as inputs, with `output_axes`; `None`: the last but one, times the axes before
+            it. Default: `None`.
+        output_axes: axes that count as outputs, with `input_axes`; `None`: the last, times the axes before the last
+            two. Default: `None`.
+
+    Example:
+        >>> keras.initializers.LecunNormal(seed=0)((64, 10)).shape
+        torch.Size([64, 10])
+        >>> layer = keras.layers.Dense(8, kernel_initializer="lecun_normal")
+    """
 
     keras_module = "keras.initializers"
 
 
 class LecunUniform(_FixedScaling):
-    """Uniform with variance `1 / fan_in`."""
+    """Draw from a uniform distribution with variance `1 / fan_in` (LeCun et al., 1998).
+
+    Args:
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+        input_axes: axes that count as inputs, with `output_axes`; `None`: the last but one, times the axes before
+            it. Default: `None`.
+        output_axes: axes that count as outputs, with `input_axes`; `None`: the last, times the axes before the last
+            two. Default: `None`.
+
+    Example:
+        >>> keras.initializers.LecunUniform(seed=0)((64, 10)).shape
+        torch.Size([64, 10])
+        >>> layer = keras.layers.Dense(8, kernel_initializer="lecun_uniform")
+    """
 
     keras_module = "keras.initializers"
     _distribution = "uniform"
 
 
 class HeNormal(_FixedScaling):
-    """Truncated normal with variance `2 / fan_in` (arXiv:1502.01852)."""
+    """Draw from a truncated normal distribution with variance `2 / fan_in` (He et al., arXiv:1502.01852).
+
+    Args:
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+        input_axes: axes that count as inputs, with `output_axes`; `None`: the last but one, times the axes before
+            it. Default: `None`.
+        output_axes: axes that count as outputs, with `input_axes`; `None`: the last, times the axes before the last
+            two. Default: `None`.
+
+    Example:
+        >>> keras.initializers.HeNormal(seed=0)((64, 10)).shape
+        torch.Size([64, 10])
+        >>> layer = keras.layers.Dense(8, kernel_initializer="he_normal")
+    """
 
     keras_module = "keras.initializers"
     _scale = 2.0
 
 
 class HeUniform(_FixedScaling):
-    """Uniform with variance `2 / fan_in` (arXiv:1502.01852)."""
+    """Draw from a uniform distribution with variance `2 / fan_in` (He et al., arXiv:1502.01852).
+
+    Args:
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
+        input_axes: axes that count as inputs, with `output_axes`; `None`: the last but one, times the axes before
+            it. Default: `None`.
+        output_axes: axes that count as outputs, with `input_axes`; `None`: the last, times the axes before the last
+            two. Default: `None`.
+
+    Example:
+        >>> keras.initializers.HeUniform(seed=0)((64, 10)).shape
+        torch.Size([64, 10])
+        >>> layer = keras.layers.Dense(8, kernel_initializer="he_uniform")
+    """
 
     keras_module = "keras.initializers"
     _scale, _distribution = 2.0, "uniform"
 
 
 class Orthogonal(RandomInitializer):
-    """A random orthogonal matrix; more axes are flattened into the first (arXiv:1312.6120).
+    """Draw a random matrix with orthonormal rows or columns (Saxe et al., arXiv:1312.6120).
+
+    For a weight of more than two axes, all axes but the last count as rows. Also called `OrthogonalInitializer`.
+
+    Args:
+        gain: factor of the matrix. Default: `1.0`.
+        seed: int (the same values on every call), `SeedGenerator` (other values on every call), or `None`: an int
+            drawn when the initializer is made. Default: `None`.
 
     Raises:
-        ValueError: the shape has fewer than two axes.
+        ValueError: the weight's shape has fewer than two axes.
+
+    Example:
+        >>> matrix = keras.initializers.Orthogonal(seed=0)((4, 2))
+        >>> torch.allclose(matrix.T @ matrix, torch.eye(2), atol=1e-5)
+        True
     """
 
     keras_module = "keras.initializers"
 
-    def __init__(self, gain: float = 1.0, seed: Any = None) -> None:
+    def __init__(self, gain: float = 1.0, seed: int | SeedGenerator | Config | None = None) -> None:
         self.gain = gain
         super().__init__(seed)
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         shape = tuple(shape)
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape of at least 2 axes; received {shape}.")

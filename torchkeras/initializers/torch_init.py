@@ -11,15 +11,16 @@ import torch
 from torch.nn import init
 
 from torchkeras.core import registry
+from torchkeras.core.types import DTypeLike, Shape
 from torchkeras.initializers.initializer import Initializer, place
 
 
 class TorchInitializer(Initializer):
     """A function that fills a tensor in place, as those of `torch.nn.init` do, as an initializer.
 
-    torch's own functions see a weight in torch's layout `(outputs, inputs, *window)`, whatever the axes of Keras's
-    `(*window, inputs, outputs)` are called: "fan in" is the same number in both. Files have Keras's initializer of
-    the same distribution, where there is one. A function of the user's gets the weight as it is.
+    A function of torch sees the weight in torch's layout `(outputs, inputs, *window)` instead of Keras's
+    `(*window, inputs, outputs)`, so that its "fan in" is the same number. Files name the initializer of Keras with the
+    same distribution, where there is one. A function of the user gets the weight as it is.
 
     Args:
         function: the function, or a `functools.partial` of it.
@@ -33,7 +34,7 @@ class TorchInitializer(Initializer):
         self.name = getattr(inner, "__name__", type(inner).__name__)
         self.is_torchs = getattr(init, self.name, None) is inner
 
-    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
         shape = tuple(shape)
         turned = self.is_torchs and len(shape) > 1
         value = torch.empty((*shape[:-3:-1], *shape[:-2]) if turned else shape, **place(dtype))
@@ -91,7 +92,7 @@ def _kaiming(distribution: str) -> Callable[[dict], tuple[str, dict[str, Any]]]:
 
 
 def _truncated(a: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """Keras's is cut at two deviations."""
+    """Keras's distribution is cut at two standard deviations."""
     if not all(math.isclose(abs(a[end] - a["mean"]), 2 * a["std"]) for end in ("a", "b")):
         return None
     return "TruncatedNormal", {"mean": a["mean"], "stddev": a["std"], "seed": None}

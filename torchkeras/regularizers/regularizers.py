@@ -5,34 +5,59 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Real
-from typing import Any
 
 import torch
 
 from torchkeras.core import registry, settings
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.types import Config, Identifier
 from torchkeras.ops.nn.normalization import unit_length
 
 
 class Regularizer(Configurable):
-    """Base: `regularizer(x)` gives a scalar penalty, here none. Subclasses define `__call__`."""
+    """Base of the regularizers: a callable that maps a weight, or a layer's output, to a scalar penalty.
+
+    Layers add the penalties of their `*_regularizer` arguments to the loss. Subclasses define `__call__(x)`; this
+    class penalizes nothing.
+
+    Example:
+        >>> class SumOfAbs(keras.regularizers.Regularizer):
+        ...     def __call__(self, x):
+        ...         return 0.1 * keras.ops.sum(keras.ops.abs(x))
+        >>> float(SumOfAbs()(torch.tensor([1.0, -4.0])))
+        0.5
+    """
 
     keras_module = "keras.regularizers"
     _tk_config_base = True
 
-    def __call__(self, x: torch.Tensor) -> Any:
+    def __call__(self, x: torch.Tensor) -> torch.Tensor | float:
         return 0.0
 
 
-def _strength(name: str, value: Any) -> float:
+def _strength(name: str, value: object) -> float:
     if not isinstance(value, Real) or not math.isfinite(value) or value < 0:
         raise ValueError(f"{name} must be a finite number of at least 0; received {value!r}.")
     return float(value)
 
 
 class L1L2(Regularizer):
-    """`l1 * sum(|x|) + l2 * sum(x**2)`."""
+    """Penalize absolute values and squares: `l1 * sum(|x|) + l2 * sum(x**2)`.
+
+    Args:
+        l1: factor of the absolute values, a finite number of at least 0. Default: `0.0`.
+        l2: factor of the squares, a finite number of at least 0. Default: `0.0`.
+
+    Raises:
+        ValueError: a factor is negative or not finite.
+
+    Example:
+        >>> penalty = keras.regularizers.L1L2(l1=0.1, l2=0.01)
+        >>> round(float(penalty(torch.tensor([1.0, -3.0]))), 4)
+        0.5
+        >>> layer = keras.layers.Dense(8, kernel_regularizer=penalty)
+    """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
         self.l1 = _strength("l1", 0.0 if l1 is None else l1)
@@ -48,7 +73,19 @@ class L1L2(Regularizer):
 
 
 class L1(Regularizer):
-    """`l1 * sum(|x|)`."""
+    """Penalize absolute values: `l1 * sum(|x|)`, which drives weights to exactly zero.
+
+    Args:
+        l1: factor, a finite number of at least 0. Default: `0.01`.
+
+    Raises:
+        ValueError: the factor is negative or not finite.
+
+    Example:
+        >>> float(keras.regularizers.L1(0.5)(torch.tensor([1.0, -3.0])))
+        2.0
+        >>> layer = keras.layers.Dense(8, kernel_regularizer="l1")
+    """
 
     def __init__(self, l1: float = 0.01) -> None:
         self.l1 = _strength("l1", 0.01 if l1 is None else l1)
@@ -58,7 +95,19 @@ class L1(Regularizer):
 
 
 class L2(Regularizer):
-    """`l2 * sum(x**2)`."""
+    """Penalize squares: `l2 * sum(x**2)`, which keeps weights small.
+
+    Args:
+        l2: factor, a finite number of at least 0. Default: `0.01`.
+
+    Raises:
+        ValueError: the factor is negative or not finite.
+
+    Example:
+        >>> float(keras.regularizers.L2(0.5)(torch.tensor([1.0, -3.0])))
+        5.0
+        >>> layer = keras.layers.Dense(8, kernel_regularizer="l2")
+    """
 
     def __init__(self, l2: float = 0.01) -> None:
         self.l2 = _strength("l2", 0.01 if l2 is None else l2)
@@ -68,10 +117,24 @@ class L2(Regularizer):
 
 
 class OrthogonalRegularizer(Regularizer):
-    """`factor` times the mean absolute cosine between different rows (or columns) of a matrix.
+    """Penalize rows, or columns, of a matrix that point in similar directions.
+
+    The penalty is `factor` times the mean absolute cosine between different rows (or columns): 0 where they are
+    orthogonal.
+
+    Args:
+        factor: a finite number of at least 0. Default: `0.01`.
+        mode: `"rows"` or `"columns"`. Default: `"rows"`.
 
     Raises:
-        ValueError: `mode` is neither `"rows"` nor `"columns"`, or the weight is no matrix.
+        ValueError: `mode` is neither of the two, `factor` is negative or not finite, or the weight is no matrix.
+
+    Example:
+        >>> penalty = keras.regularizers.OrthogonalRegularizer(factor=1.0)
+        >>> float(penalty(torch.eye(3)))
+        0.0
+        >>> round(float(penalty(torch.ones(3, 2))), 4)
+        1.0
     """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
@@ -97,13 +160,38 @@ class OrthogonalRegularizer(Regularizer):
 _get = make_get("keras.regularizers", "regularizer", Regularizer)
 
 
-def get(identifier: Any) -> Callable | None:
-    """The regularizer of a name, a config, a class, an instance or a callable; `None` stays `None`."""
+def get(identifier: Identifier | None) -> Callable | None:
+    """Return the regularizer that an identifier stands for.
+
+    Args:
+        identifier: name such as `"l2"` or `"L1L2"`, config of `serialize`, class, instance or callable.
+
+    Returns:
+        The regularizer, or the callable as it is; `None` for `None`.
+
+    Raises:
+        ValueError: no regularizer has that name.
+
+    Example:
+        >>> keras.regularizers.get("l2").l2
+        0.01
+    """
     return _get(identifier)
 
 
-def serialize(regularizer: Any) -> Any:
-    """A JSON-ready description of the regularizer."""
+def serialize(regularizer: Callable) -> Config:
+    """Return a JSON-ready description of a regularizer, which `deserialize` reads.
+
+    Args:
+        regularizer: regularizer, or registered callable.
+
+    Returns:
+        A dict with `class_name`, `config` and `module`.
+
+    Example:
+        >>> keras.regularizers.serialize(keras.regularizers.L1(0.5))["config"]
+        {'l1': 0.5}
+    """
     return serialize_keras_object(regularizer)
 
 
