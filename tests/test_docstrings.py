@@ -22,12 +22,16 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "initializers": ("",),
     "regularizers": ("",),
     "layers": (
+        "activation",
         "convolutional",
         "core.dense",
         "core.einsum_dense",
         "core.embedding",
         "core.identity",
+        "normalization",
         "pooling",
+        "preprocessing",
+        "regularization",
         "reshaping",
     ),
 }

@@ -1,8 +1,9 @@
-"""Activations as layers."""
+"""Activation functions as layers."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ Shape = tuple[int | None, ...]
 
 
 class ShapeKeeping(Layer):
-    """A layer whose outputs have the shape of its inputs and that lets masks through."""
+    """A layer whose outputs have the shape of its inputs, and that passes masks on."""
 
     keras_module = None
 
@@ -31,7 +32,33 @@ class ShapeKeeping(Layer):
 
 
 class Activation(ShapeKeeping):
-    """Applies an activation function, given by name or as a callable."""
+    """Apply an activation function to each value.
+
+    `outputs = activation(inputs)`.
+
+    Args:
+        activation: a name of `keras.activations`, such as `"relu"`, or a callable that maps a tensor to one of its
+            shape.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: there is no activation of that name.
+
+    Example:
+        >>> keras.layers.Activation("relu")(torch.tensor([-1.0, 0.0, 2.0])).tolist()
+        [0.0, 0.0, 2.0]
+        >>> keras.layers.Activation(torch.square)(torch.tensor([-1.0, 3.0])).tolist()
+        [1.0, 9.0]
+    """
 
     def __init__(self, activation: Identifier | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -42,6 +69,7 @@ class Activation(ShapeKeeping):
 
 
 def check_not_negative(layer: str, **values: float | None) -> None:
+    """Raise `ValueError` for a named value that is `None` or negative."""
     for name, value in values.items():
         if value is None or value < 0:
             raise ValueError(
@@ -51,7 +79,36 @@ def check_not_negative(layer: str, **values: float | None) -> None:
 
 
 class ReLU(ShapeKeeping):
-    """`max_value` above, `x` down to `threshold`, and `negative_slope * (x - threshold)` below it."""
+    """Set negative values to zero: the rectified linear unit, with an optional upper limit, threshold and slope.
+
+    `max_value` for `inputs >= max_value`, `inputs` from `threshold` to `max_value`, and
+    `negative_slope * (inputs - threshold)` below `threshold`. By default this is `max(inputs, 0)`.
+
+    Args:
+        max_value: upper limit of the outputs, not negative; `None` for no limit. Default: `None`.
+        negative_slope: slope below `threshold`, not negative. Default: `0.0`.
+        threshold: values below it are replaced, not negative. Default: `0.0`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: an argument is negative, or `negative_slope` or `threshold` is `None`.
+
+    Example:
+        >>> x = torch.tensor([-10.0, -1.0, 0.5, 8.0])
+        >>> keras.layers.ReLU()(x).tolist()
+        [0.0, 0.0, 0.5, 8.0]
+        >>> keras.layers.ReLU(max_value=6.0, negative_slope=0.5)(x).tolist()
+        [-5.0, -0.5, 0.5, 6.0]
+    """
 
     def __init__(
         self,
@@ -77,7 +134,31 @@ class ReLU(ShapeKeeping):
 
 
 class LeakyReLU(ShapeKeeping):
-    """`x` above zero, `negative_slope * x` below."""
+    """Multiply negative values by a small slope and keep the others.
+
+    `inputs` where it is positive, else `negative_slope * inputs`: a unit that never stops learning (Maas et al., 2013).
+
+    Args:
+        negative_slope: slope of the negative part, not negative. Keras 2 called it `alpha`, which still works with a
+            warning. Default: `0.3`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `negative_slope` is `None` or negative.
+
+    Example:
+        >>> keras.layers.LeakyReLU(negative_slope=0.5)(torch.tensor([-10.0, -1.0, 5.0])).tolist()
+        [-5.0, -0.5, 5.0]
+    """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         if "alpha" in kwargs:
@@ -92,7 +173,29 @@ class LeakyReLU(ShapeKeeping):
 
 
 class ELU(ShapeKeeping):
-    """`x` above zero, `alpha * (exp(x) - 1)` below."""
+    """Replace negative values by a saturating exponential and keep the others.
+
+    `inputs` where it is positive, else `alpha * (exp(inputs) - 1)`: the exponential linear unit (Clevert et al., 2015,
+    arXiv:1511.07289).
+
+    Args:
+        alpha: minus the value to which the negative part tends. Default: `1.0`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Example:
+        >>> outputs = keras.layers.ELU(alpha=2.0)(torch.tensor([-1.0, 0.0, 3.0]))
+        >>> [round(value, 2) for value in outputs.tolist()]
+        [-1.26, 0.0, 3.0]
+    """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -103,14 +206,44 @@ class ELU(ShapeKeeping):
 
 
 class PReLU(ShapeKeeping):
-    """`x` above zero, `alpha * x` below, with a learned `alpha` for each position not in `shared_axes`."""
+    """Multiply negative values by a learned slope and keep the others.
+
+    `inputs` where it is positive, else `alpha * inputs`, with a weight `alpha` (He et al., 2015, arXiv:1502.01852).
+
+    Args:
+        alpha_initializer: how the slopes start: a name or an initializer. Default: `"Zeros"`.
+        alpha_regularizer: penalty on the slopes, added to the loss. Default: `None`.
+        alpha_constraint: function that maps the slopes to allowed values after each update. Default: `None`.
+        shared_axes: axes, counted from 1, along which one slope is shared; an int or a list of ints. `[1, 2]` learns
+            one slope per channel of `(batch, height, width, channels)`. Default: `None`, a slope for each position.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of at least two dimensions.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Weights:
+        `alpha`: the input shape without the batch axis, with 1 for the shared axes.
+
+    Example:
+        >>> layer = keras.layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25), shared_axes=[1])
+        >>> layer(torch.tensor([[-4.0, 0.0, 2.0]])).tolist()
+        [[-1.0, 0.0, 2.0]]
+        >>> tuple(layer.alpha.shape)
+        (1,)
+    """
 
     def __init__(
         self,
         alpha_initializer: Identifier = "Zeros",
         alpha_regularizer: Identifier | None = None,
         alpha_constraint: Identifier | None = None,
-        shared_axes: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -141,9 +274,36 @@ class PReLU(ShapeKeeping):
 
 
 class Softmax(ShapeKeeping):
-    """Softmax over `axis` (one or several); masked positions get zero."""
+    """Turn scores into probabilities that sum to one over `axis`.
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    `outputs = exp(inputs) / sum(exp(inputs))`.
+
+    Args:
+        axis: int, or several ints, over which the sum is taken. Default: `-1`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of scores (logits).
+        mask: booleans that broadcast to the inputs. Positions where it is False get probability 0. Default: `None`.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: the mask does not broadcast to the inputs.
+
+    Example:
+        >>> layer = keras.layers.Softmax()
+        >>> layer(torch.tensor([0.0, 0.0])).tolist()
+        [0.5, 0.5]
+        >>> layer(torch.tensor([0.0, 5.0, 0.0]), mask=torch.tensor([True, False, True])).tolist()
+        [0.5, 0.0, 0.5]
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 

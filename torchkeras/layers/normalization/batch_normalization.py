@@ -19,11 +19,59 @@ from torchkeras.layers.normalization.axes import check_axes, inverse
 
 
 class BatchNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, over every axis but `axis`.
+    """Normalize each channel by statistics of the batch, and keep moving averages for inference.
 
-    In training mean and variance (biased) are the batch's, and the moving ones follow with `momentum`; in inference,
-    and whenever `trainable` is False, they are the moving ones. Masked steps do not count. `synchronized` takes the
-    statistics over all ranks of the process group.
+    `outputs = gamma * (inputs - mean) / sqrt(variance + epsilon) + beta`, with a mean and a (biased) variance for each
+    index along `axis`, taken over all other axes (Ioffe and Szegedy, 2015, arXiv:1502.03167).
+
+    In training, mean and variance are those of the batch, and the moving ones follow:
+    `moving = momentum * moving + (1 - momentum) * batch`. In inference, the moving ones are used. A layer whose
+    `trainable` is `False` runs in inference mode even if `training=True`, so freezing it also freezes its statistics.
+
+    Args:
+        axis: the axis to keep, usually the channels: -1 for `"channels_last"`, 1 for `"channels_first"`. Default: `-1`.
+        momentum: weight of the old value in the moving averages; torch's `momentum` is 1 minus this. Default: `0.99`.
+        epsilon: small number added to the variance. Default: `0.001`.
+        center: whether `beta` is added. Default: `True`.
+        scale: whether the result is multiplied by `gamma`. Default: `True`.
+        beta_initializer, gamma_initializer: how the two weights start: a name or an initializer.
+            Defaults: `"zeros"`, `"ones"`.
+        moving_mean_initializer, moving_variance_initializer: how the moving averages start.
+            Defaults: `"zeros"`, `"ones"`.
+        beta_regularizer, gamma_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        beta_constraint, gamma_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        renorm: must be `False`; batch renormalization is not supported. Default: `False`.
+        renorm_clipping, renorm_momentum: unused without `renorm`. Defaults: `None`, `0.99`.
+        synchronized: whether statistics are taken over all ranks of the process group, as `torch.nn.SyncBatchNorm`
+            does. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of at least two dimensions.
+        training: whether to use, and learn from, the batch's statistics. Default: the training mode of the call.
+        mask: booleans of the inputs' shape without the last axis; positions where it is False do not count in the
+            statistics. Default: the inputs' own mask.
+
+    Input shape:
+        `(batch, ...)`; the size of `axis` must be known.
+
+    Output shape:
+        The input shape.
+
+    Weights:
+        `gamma`, `beta` (trainable), `moving_mean`, `moving_variance` (not trainable), each `(channels,)`.
+
+    Raises:
+        NotImplementedError: `renorm=True`.
+
+    Example:
+        >>> layer = keras.layers.BatchNormalization(momentum=0.5)
+        >>> outputs = layer(torch.tensor([[1.0], [3.0]]), training=True)
+        >>> [round(value, 2) for value in outputs.flatten().tolist()]
+        [-1.0, 1.0]
+        >>> layer.moving_mean.tolist(), layer.moving_variance.tolist()
+        ([1.0], [1.0])
     """
 
     def __init__(
@@ -119,10 +167,10 @@ class BatchNormalization(Layer):
         return self._normalize(inputs, bool(learning))
 
     def _normalize(self, inputs: Tensor, learning: bool) -> Tensor:
-        """One torch kernel, which moves `moving_mean` on as well.
+        """Run torch's batch normalization, which updates `moving_mean` as well.
 
-        Torch would add the unbiased variance to the running one. It is given an empty one, so that it leaves
-        `(1 - momentum) * unbiased` there, of which `(n - 1) / n` is what Keras adds.
+        Torch would add the unbiased variance to the moving one. The layer passes a tensor of zeros in its place, so
+        that torch leaves `(1 - momentum) * unbiased` there; `(n - 1) / n` of it is the increment that Keras adds.
         """
         x, mean, variance = self._channels_second(inputs), self.moving_mean, self.moving_variance
         use_cudnn = torch.backends.cudnn.enabled
@@ -151,7 +199,7 @@ class BatchNormalization(Layer):
         return self.synchronized and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
     def _normalize_by_parts(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
-        """Statistics in torch calls of our own: over unmasked steps, over all ranks, or of a single sample."""
+        """Normalize without torch's kernel: for a mask, several ranks, or a single value per channel."""
         x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
         mean, variance = self._moments(x, mask)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
@@ -188,5 +236,5 @@ class BatchNormalization(Layer):
 
 
 def _all_reduce(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """torch's differentiable all-reduce; its module, which drags in much else, is imported when first used."""
+    """Differentiable all-reduce of torch; its module is imported on first use, since it pulls in many others."""
     return importlib.import_module("torch.distributed.nn.functional").all_reduce(x, *args, **kwargs)

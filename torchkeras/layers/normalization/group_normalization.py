@@ -17,7 +17,46 @@ from torchkeras.layers.normalization.axes import check_axes
 
 
 class GroupNormalization(Layer):
-    """Mean and variance of each sample over a group of channels and all positions; `groups=-1`: of each channel."""
+    """Divide the channels into groups and normalize each sample's groups by their own mean and variance.
+
+    `outputs = gamma * (inputs - mean) / sqrt(variance + epsilon) + beta`, with mean and variance over the channels of a
+    group and over all positions (Wu and He, 2018, arXiv:1803.08494). It does not depend on the batch size.
+
+    Args:
+        groups: number of groups, which must divide the number of channels. 1 puts all channels into one group; -1 makes
+            each channel a group of its own (instance normalization). Default: `32`.
+        axis: the axis of the channels. Default: `-1`.
+        epsilon: small number added to the variance. Default: `0.001`.
+        center: whether `beta` is added. Default: `True`.
+        scale: whether the result is multiplied by `gamma`. Default: `True`.
+        beta_initializer, gamma_initializer: how the two weights start: a name or an initializer.
+            Defaults: `"zeros"`, `"ones"`.
+        beta_regularizer, gamma_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        beta_constraint, gamma_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of at least two dimensions.
+
+    Input shape:
+        `(batch, ..., channels)`, or any other place of the channels that `axis` gives.
+
+    Output shape:
+        The input shape.
+
+    Weights:
+        `gamma`, `beta`: `(channels,)`.
+
+    Raises:
+        ValueError: `groups` is neither -1 nor a positive int, or does not divide the number of channels.
+
+    Example:
+        >>> layer = keras.layers.GroupNormalization(groups=2)
+        >>> outputs = layer(torch.tensor([[1.0, 3.0, 10.0, 30.0]]))
+        >>> [round(value, 2) for value in outputs.flatten().tolist()]
+        [-1.0, 1.0, -1.0, 1.0]
+    """
 
     def __init__(
         self,

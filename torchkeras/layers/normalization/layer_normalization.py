@@ -1,8 +1,9 @@
-"""Layer normalization (Ba et al., 2016) and its root-mean-square form."""
+"""Layer normalization (Ba et al., 2016), its root-mean-square form, and normalization to unit length."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,13 +19,54 @@ from torchkeras.ops.nn.normalization import unit_length
 
 
 class LayerNormalization(Layer):
-    """`gamma * (x - mean) / sqrt(variance + epsilon) + beta`, mean and variance of each sample over `axis`."""
+    """Normalize each sample by its own mean and variance over `axis`.
+
+    `outputs = gamma * (inputs - mean) / sqrt(variance + epsilon) + beta` (Ba et al., 2016, arXiv:1607.06450). Unlike
+    `BatchNormalization`, it does not depend on the rest of the batch and works the same in training and inference.
+
+    Args:
+        axis: int or list of ints: the axes over which mean and variance are taken; `gamma` and `beta` have their shape.
+            Default: `-1`.
+        epsilon: small number added to the variance. Default: `0.001`.
+        center: whether `beta` is added. Default: `True`.
+        scale: whether the result is multiplied by `gamma`. Default: `True`.
+        beta_initializer, gamma_initializer: how the two weights start: a name or an initializer.
+            Defaults: `"zeros"`, `"ones"`.
+        beta_regularizer, gamma_regularizer: penalty on a weight, added to the loss. Default: `None`.
+        beta_constraint, gamma_constraint: function that maps a weight to an allowed value after each update.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`; also `rms_scaling`, which is
+            deprecated: `True` divides by the standard deviation without subtracting the mean. Use `RMSNormalization`
+            instead.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`; the sizes of `axis` must be known.
+
+    Output shape:
+        The input shape.
+
+    Weights:
+        `gamma`, `beta`: the sizes of `axis`.
+
+    Raises:
+        ValueError: the inputs do not have an axis that is given.
+        TypeError: `axis` is neither an int nor a list or tuple.
+
+    Example:
+        >>> layer = keras.layers.LayerNormalization()
+        >>> outputs = layer(torch.tensor([[1.0, 3.0], [10.0, 30.0]]))
+        >>> [[round(value, 2) for value in row] for row in outputs.tolist()]
+        [[-1.0, 1.0], [-1.0, 1.0]]
+    """
 
     _tk_config_base = True
 
     def __init__(
         self,
-        axis: Any = -1,
+        axis: int | Sequence[int] = -1,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
@@ -112,9 +154,36 @@ class LayerNormalization(Layer):
 
 
 class RMSNormalization(Layer):
-    """`scale * x / sqrt(mean(x**2) + epsilon)` over `axis` (Zhang and Sennrich, 2019)."""
+    """Divide each sample by the root of its mean square over `axis`.
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+    `outputs = scale * inputs / sqrt(mean(inputs**2) + epsilon)`: a layer normalization without a mean and a bias (Zhang
+    and Sennrich, 2019, arXiv:1910.07467).
+
+    Args:
+        axis: int or list of ints: the axes over which the mean is taken. Default: `-1`.
+        epsilon: small number added to the mean square. Default: `1e-06`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`; the sizes of `axis` must be known.
+
+    Output shape:
+        The input shape.
+
+    Weights:
+        `scale`: the sizes of `axis`, ones at the start.
+
+    Example:
+        >>> layer = keras.layers.RMSNormalization()
+        >>> outputs = layer(torch.tensor([[1.0, 7.0]]))
+        >>> [round(value, 2) for value in outputs.flatten().tolist()]
+        [0.2, 1.4]
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axis
         self.epsilon = epsilon
@@ -141,9 +210,33 @@ class RMSNormalization(Layer):
 
 
 class UnitNormalization(Layer):
-    """`x / sqrt(sum(x**2))` over `axis`: vectors of length one."""
+    """Scale each sample to length one over `axis`.
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    `outputs = inputs / sqrt(sum(inputs**2))`, the L2 norm.
+
+    Args:
+        axis: int or list of ints: the axes over which the sum is taken. Default: `-1`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        TypeError: `axis` is neither an int nor a list or tuple.
+
+    Example:
+        >>> outputs = keras.layers.UnitNormalization()(torch.tensor([[3.0, 4.0]]))
+        >>> [round(value, 2) for value in outputs.flatten().tolist()]
+        [0.6, 0.8]
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = standardize_axis(axis)
         self.supports_masking = True

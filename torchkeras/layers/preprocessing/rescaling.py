@@ -1,4 +1,4 @@
-"""Rescaling: `inputs * scale + offset`."""
+"""Rescaling: a linear map of the inputs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,41 @@ from torch import Tensor
 from torchkeras.core import settings
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.tensors import dtypes
+from torchkeras.core.types import ArrayLike
 from torchkeras.layers.base.layer import Layer
 
 
 class Rescaling(Layer):
-    """`inputs * scale + offset`; `Rescaling(1 / 255)` brings bytes to [0, 1]. Several values are per channel."""
+    """Multiply the inputs by `scale` and add `offset`, in training and in inference.
+
+    `outputs = inputs * scale + offset`. `Rescaling(1 / 255)` maps bytes to [0, 1]; `Rescaling(1 / 127.5, offset=-1)`
+    maps them to [-1, 1]. Integer inputs become floats.
+
+    Args:
+        scale: number, or a sequence with one number per channel.
+        offset: number, or a sequence with one number per channel. Default: `0.0`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        Any. With one number per channel, the channels are last, or third from last if
+        `keras.config.image_data_format()` is `"channels_first"`.
+
+    Output shape:
+        The input shape.
+
+    Example:
+        >>> keras.layers.Rescaling(1 / 127.5, offset=-1)(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+        [-1.0, 1.0]
+        >>> keras.layers.Rescaling([1.0, 10.0])(torch.ones(1, 2)).tolist()
+        [[1.0, 10.0]]
+    """
 
     _tk_config_base = True
 
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+    def __init__(self, scale: ArrayLike, offset: ArrayLike = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = scale
         self.offset = offset
@@ -32,7 +58,7 @@ class Rescaling(Layer):
         return inputs.to(dtype) * scale + offset
 
     @staticmethod
-    def _factor(value: Any, inputs: Tensor, dtype: torch.dtype) -> Any:
+    def _factor(value: ArrayLike, inputs: Tensor, dtype: torch.dtype) -> float | Tensor:
         return value if isinstance(value, (int, float)) else torch.as_tensor(value, dtype=dtype, device=inputs.device)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -43,6 +69,6 @@ class Rescaling(Layer):
         return {**super().get_config(), **factors}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Rescaling:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Rescaling:
         factors = {name: deserialize_keras_object(config[name], custom_objects) for name in ("scale", "offset")}
         return cls(**{**config, **factors})

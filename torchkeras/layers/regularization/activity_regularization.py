@@ -1,4 +1,4 @@
-"""ActivityRegularization: a penalty on what passes, which is left as it is."""
+"""ActivityRegularization: a penalty on the values that pass through, which stay as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,31 @@ from torchkeras.layers.base.layer import Layer
 
 
 class ActivityRegularization(Layer):
-    """Adds `l1 * sum(|x|) + l2 * sum(x**2)`, over the batch size, to the losses."""
+    """Return the inputs unchanged, and add a penalty on them to the loss.
+
+    `loss += (l1 * sum(abs(inputs)) + l2 * sum(inputs**2)) / batch_size`.
+
+    Args:
+        l1: factor of the sum of absolute values, not negative. Default: `0.0`.
+        l2: factor of the sum of squares, not negative. Default: `0.0`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Example:
+        >>> layer = keras.layers.ActivityRegularization(l2=0.5)
+        >>> layer(torch.tensor([[1.0, 1.0], [2.0, 2.0]])).shape
+        torch.Size([2, 2])
+        >>> [round(loss.item(), 4) for loss in layer.losses]
+        [2.5]
+    """
 
     _tk_config_base = True
 

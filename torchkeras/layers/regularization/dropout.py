@@ -1,4 +1,4 @@
-"""Dropout, of single values or of whole channels."""
+"""Dropout of single values or of whole channels."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.settings import standardize_data_format
+from torchkeras.core.types import DTypeLike
 from torchkeras.core.variables.seeded_random import OF_TORCH, drawn
 from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.dtype_policies.policy import DTypePolicy
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 
 
 def check_rate(name: str, value: float) -> None:
+    """Raise `ValueError` unless the named value is in [0, 1]."""
     if not 0 <= value <= 1:
         raise ValueError(
             f"Invalid value received for argument `{name}`. Expected a float value between 0 and 1. "
@@ -25,6 +28,7 @@ def check_rate(name: str, value: float) -> None:
 
 
 def check_noise_shape(noise_shape: Sequence[int | None] | None) -> tuple[int | None, ...] | None:
+    """The noise shape as a tuple of positive ints and `None`; `ValueError` for anything else."""
     if noise_shape is None:
         return None
     if isinstance(noise_shape, str) or not hasattr(noise_shape, "__iter__"):
@@ -47,22 +51,51 @@ def check_noise_shape(noise_shape: Sequence[int | None] | None) -> tuple[int | N
     return noise_shape
 
 
-def layer_seed(layer: Layer) -> Any:
-    """What a layer draws by: its `SeedGenerator` if it was given a seed, else torch's global generator."""
+def layer_seed(layer: Layer) -> object:
+    """The layer's random source: its `SeedGenerator` if it has a seed, else torch's global generator."""
     return OF_TORCH if layer.seed is None else layer.seed_generator
 
 
 def drawn_mask(layer: Layer, keep: float, shape: Sequence[int], device: torch.device) -> Tensor:
-    """Booleans that are true with the probability `keep`, by the layer's seed."""
+    """Booleans that are True with probability `keep`, drawn from the layer's random source."""
     chances = torch.full(tuple(shape), keep, device=device)
     return drawn("bernoulli", layer_seed(layer), chances.shape, chances.dtype, device, (), [chances]).bool()
 
 
 class Dropout(Layer):
-    """In training, zeroes a share `rate` of the values and divides the rest by `1 - rate`.
+    """Set a random fraction of the inputs to zero during training.
 
-    Without a seed the draws come from torch's global generator, in torch's own kernel; with one, from the layer's
-    `SeedGenerator`, and are those of Keras on torch.
+    In training, each value becomes 0 with probability `rate`, and the others are divided by `1 - rate`, so that the
+    expected sum stays the same (Srivastava et al., 2014). In inference, the inputs pass unchanged.
+
+    Args:
+        rate: fraction of the values to drop, in [0, 1].
+        noise_shape: shape of the random mask, which is broadcast to the inputs; `None` stands for the inputs' own size.
+            `(None, 1, None)` drops the same features in all steps of a sequence. Default: `None`, one draw per value.
+        seed: int that makes the layer's draws repeatable: they are those of Keras on torch. Without a seed, the draws
+            come from torch's global generator. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+        training: whether to drop values. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1], or `noise_shape` is no tuple of positive ints and `None`.
+
+    Example:
+        >>> layer = keras.layers.Dropout(0.5, seed=1)
+        >>> x = torch.ones(2, 3)
+        >>> layer(x).equal(x)
+        True
+        >>> sorted(set(layer(torch.ones(1000), training=True).tolist()))
+        [0.0, 2.0]
     """
 
     def __init__(
@@ -87,7 +120,7 @@ class Dropout(Layer):
         return torch.where(drawn_mask(self, keep, shape or inputs.shape, inputs.device), inputs / keep, 0)
 
     def _noise_shape(self, inputs: Tensor) -> tuple[int, ...] | None:
-        """The shape of the draws, or None for one draw a value."""
+        """The shape of the draws, or `None` for one draw per value."""
         if self.noise_shape is None:
             return None
         return tuple(size if dim is None else dim for dim, size in zip(self.noise_shape, inputs.shape, strict=True))
@@ -97,7 +130,7 @@ class Dropout(Layer):
 
 
 class BaseSpatialDropout(Dropout):
-    """Drops whole channels: one draw a sample and channel."""
+    """Drop whole channels: one draw for each sample and channel."""
 
     keras_module = None
     _tk_config_base = True
@@ -119,15 +152,83 @@ class BaseSpatialDropout(Dropout):
 
 
 class SpatialDropout1D(BaseSpatialDropout):
-    """Drops features of `(batch, steps, features)`, all steps of each."""
+    """Set random features of sequences to zero during training, in all steps at once.
 
-    def __init__(self, rate: float, seed: int | None = None, name: str | None = None, dtype: Any = None) -> None:
+    Neighbouring steps of a feature are alike, so that dropping single values would hardly regularize; this layer drops
+    all of a feature or none (Tompson et al., 2014, arXiv:1411.4280). The kept ones are divided by `1 - rate`.
+
+    Args:
+        rate: fraction of the features to drop, in [0, 1].
+        seed: int that makes the layer's draws repeatable; without one they come from torch's global generator.
+            Default: `None`.
+        name: name of the layer; `None` makes one from the class. Default: `None`.
+        dtype: type or dtype policy of the layer; `None` means the global one. Default: `None`.
+
+    Call arguments:
+        inputs: tensor of three dimensions.
+        training: whether to drop features. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, steps, features)`.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1].
+
+    Example:
+        >>> layer = keras.layers.SpatialDropout1D(0.5, seed=0)
+        >>> outputs = layer(torch.ones(1, 4, 100), training=True)
+        >>> bool((outputs == outputs[:, :1]).all())
+        True
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: DTypeLike | DTypePolicy | None = None,
+    ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self._set_spatial(1, "channels_last")
 
 
 class SpatialDropout2D(BaseSpatialDropout):
-    """Drops feature maps of `(batch, height, width, channels)`."""
+    """Set random feature maps of images to zero during training.
+
+    Neighbouring pixels of a feature map are alike, so that dropping single values would hardly regularize; this layer
+    drops all of a feature map or none (Tompson et al., 2014, arXiv:1411.4280). The kept ones are divided by `1 - rate`.
+
+    Args:
+        rate: fraction of the feature maps to drop, in [0, 1].
+        data_format: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        seed: int that makes the layer's draws repeatable; without one they come from torch's global generator.
+            Default: `None`.
+        name: name of the layer; `None` makes one from the class. Default: `None`.
+        dtype: type or dtype policy of the layer; `None` means the global one. Default: `None`.
+
+    Call arguments:
+        inputs: tensor of four dimensions.
+        training: whether to drop feature maps. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, height, width, channels)`, or `(batch, channels, height, width)` with `"channels_first"`.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1].
+
+    Example:
+        >>> layer = keras.layers.SpatialDropout2D(0.25, seed=0)
+        >>> outputs = layer(torch.ones(2, 3, 3, 50), training=True)
+        >>> bool((outputs == outputs[:, :1, :1]).all())
+        True
+    """
 
     def __init__(
         self,
@@ -135,7 +236,7 @@ class SpatialDropout2D(BaseSpatialDropout):
         data_format: str | None = None,
         seed: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | DTypePolicy | None = None,
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.data_format = standardize_data_format(data_format)
@@ -143,7 +244,40 @@ class SpatialDropout2D(BaseSpatialDropout):
 
 
 class SpatialDropout3D(BaseSpatialDropout):
-    """Drops feature volumes of `(batch, depth, height, width, channels)`."""
+    """Set random feature volumes to zero during training.
+
+    Neighbouring values of a feature volume are alike, so that dropping single values would hardly regularize; this
+    layer drops all of a feature volume or none (Tompson et al., 2014, arXiv:1411.4280). The kept ones are divided by
+    `1 - rate`.
+
+    Args:
+        rate: fraction of the feature volumes to drop, in [0, 1].
+        data_format: `"channels_last"` for `(batch, depth, height, width, channels)`, `"channels_first"` for
+            `(batch, channels, depth, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
+        seed: int that makes the layer's draws repeatable; without one they come from torch's global generator.
+            Default: `None`.
+        name: name of the layer; `None` makes one from the class. Default: `None`.
+        dtype: type or dtype policy of the layer; `None` means the global one. Default: `None`.
+
+    Call arguments:
+        inputs: tensor of five dimensions.
+        training: whether to drop feature volumes. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with `"channels_first"`.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1].
+
+    Example:
+        >>> layer = keras.layers.SpatialDropout3D(0.25, data_format="channels_first", seed=0)
+        >>> outputs = layer(torch.ones(2, 50, 2, 3, 3), training=True)
+        >>> bool((outputs == outputs[:, :, :1, :1, :1]).all())
+        True
+    """
 
     def __init__(
         self,
@@ -151,7 +285,7 @@ class SpatialDropout3D(BaseSpatialDropout):
         data_format: str | None = None,
         seed: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | DTypePolicy | None = None,
     ) -> None:
         super().__init__(rate, seed=seed, name=name, dtype=dtype)
         self.data_format = standardize_data_format(data_format)

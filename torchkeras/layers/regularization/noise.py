@@ -1,4 +1,4 @@
-"""Noise on activations during training: additive, multiplicative, and self-normalizing dropout."""
+"""Noise on activations during training: additive, multiplicative, and dropout that keeps SELU's statistics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 class NoiseLayer(Layer):
-    """A layer that draws in training: from torch's global generator, or with a seed from its `SeedGenerator`."""
+    """A layer that draws in training: from torch's global generator, or from its `SeedGenerator` if it has a seed."""
 
     keras_module = None
 
@@ -37,7 +37,36 @@ class NoiseLayer(Layer):
 
 
 class GaussianNoise(NoiseLayer):
-    """In training, adds normal noise of standard deviation `stddev`."""
+    """Add normally distributed noise to the inputs during training.
+
+    `outputs = inputs + noise`, with `noise` of mean 0 and standard deviation `stddev`: a way to augment data at random.
+    In inference, the inputs pass unchanged.
+
+    Args:
+        stddev: standard deviation of the noise, in [0, 1].
+        seed: int that makes the layer's draws repeatable; without one they come from torch's global generator.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+        training: whether to add noise. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `stddev` is not in [0, 1].
+
+    Example:
+        >>> layer = keras.layers.GaussianNoise(0.1, seed=0)
+        >>> x = torch.ones(2, 3)
+        >>> layer(x).equal(x), layer(x, training=True).equal(x)
+        (True, False)
+    """
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -52,7 +81,36 @@ class GaussianNoise(NoiseLayer):
 
 
 class GaussianDropout(NoiseLayer):
-    """In training, multiplies by normal noise of mean 1 and variance `rate / (1 - rate)` (Srivastava et al., 2014)."""
+    """Multiply the inputs by normally distributed noise during training.
+
+    `outputs = inputs * noise`, with `noise` of mean 1 and standard deviation `sqrt(rate / (1 - rate))`, the one that
+    `Dropout` with this rate has (Srivastava et al., 2014). In inference, the inputs pass unchanged.
+
+    Args:
+        rate: the dropout rate whose spread the noise has, in [0, 1); 0 adds no noise.
+        seed: int that makes the layer's draws repeatable; without one they come from torch's global generator.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+        training: whether to apply noise. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1].
+
+    Example:
+        >>> layer = keras.layers.GaussianDropout(0.5, seed=0)
+        >>> x = torch.ones(2, 3)
+        >>> layer(x).equal(x), layer(x, training=True).equal(x)
+        (True, False)
+    """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -67,7 +125,40 @@ class GaussianDropout(NoiseLayer):
 
 
 class AlphaDropout(NoiseLayer):
-    """Dropout that keeps mean and variance of SELU activations (Klambauer et al., 2017)."""
+    """Set a random fraction of the inputs to SELU's lowest value during training, and keep their mean and variance.
+
+    The values are then scaled and shifted so that inputs of mean 0 and variance 1 keep both, as networks with the
+    `selu` activation need (Klambauer et al., 2017, arXiv:1706.02515). In inference, the inputs pass unchanged.
+
+    Args:
+        rate: fraction of the values to drop, in [0, 1].
+        noise_shape: shape of the random mask, which is broadcast to the inputs; `None` stands for the inputs' own size.
+            Default: `None`, one draw per value.
+        seed: int that makes the layer's draws repeatable; without one they come from torch's global generator.
+            Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of any shape.
+        training: whether to drop values. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, ...)`, of any rank.
+
+    Output shape:
+        The input shape.
+
+    Raises:
+        ValueError: `rate` is not in [0, 1], or `noise_shape` is no tuple of positive ints and `None`.
+
+    Example:
+        >>> layer = keras.layers.AlphaDropout(0.5, seed=0)
+        >>> x = torch.zeros(2, 3)
+        >>> layer(x).equal(x)
+        True
+        >>> len(set(layer(torch.zeros(1000), training=True).tolist()))
+        2
+    """
 
     def __init__(
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
