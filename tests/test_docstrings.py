@@ -28,6 +28,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
         "core.einsum_dense",
         "core.embedding",
         "core.identity",
+        "merging",
         "normalization",
         "pooling",
         "preprocessing",

@@ -251,7 +251,7 @@ class PReLU(ShapeKeeping):
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
         if shared_axes is not None:
-            shared_axes = list(shared_axes) if isinstance(shared_axes, (list, tuple)) else [shared_axes]
+            shared_axes = list(shared_axes) if isinstance(shared_axes, Sequence) else [shared_axes]
         self.shared_axes = shared_axes
 
     def build(self, input_shape: Shape) -> None:

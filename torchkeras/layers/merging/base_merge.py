@@ -1,8 +1,8 @@
-"""What merging layers share: broadcasting, shapes, masks."""
+"""Base of merging layers: broadcasting, shapes, masks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ Shape = tuple[int | None, ...]
 
 
 def broadcast_pair(one: Shape, other: Shape) -> Shape:
-    """The broadcast of two shapes without batch; raises `ValueError` where they do not fit."""
+    """The broadcast of two shapes without the batch axis; `ValueError` if they do not fit."""
     if len(one) < len(other):
         one, other = other, one
     if not other:
@@ -33,7 +33,8 @@ def broadcast_pair(one: Shape, other: Shape) -> Shape:
     return (*lead, *out)
 
 
-def check_shapes(layer: Layer, input_shape: Any) -> None:
+def check_shapes(layer: Layer, input_shape: object) -> None:
+    """Raise `ValueError` unless the layer was called on a list of inputs."""
     if not isinstance(input_shape, (list, tuple)) or not input_shape or not isinstance(input_shape[0], (tuple, list)):
         raise ValueError(
             f"A `{type(layer).__name__}` layer should be called on a list of at least 1 input. "
@@ -41,7 +42,8 @@ def check_shapes(layer: Layer, input_shape: Any) -> None:
         )
 
 
-def check_masks(inputs: Any, mask: Any) -> None:
+def check_masks(inputs: object, mask: object) -> None:
+    """Raise `ValueError` unless `inputs` and `mask` are lists of the same length."""
     if not isinstance(mask, (tuple, list)):
         raise ValueError(f"`mask` should be a list. Received: mask={mask}")
     if not isinstance(inputs, (tuple, list)):
@@ -54,7 +56,7 @@ def check_masks(inputs: Any, mask: Any) -> None:
 
 
 class Merge(Layer):
-    """Elementwise merge of a list of inputs; lower ranks get dimensions of one after the batch."""
+    """Base of layers that merge a list of inputs; lower ranks get axes of size 1 behind the batch axis."""
 
     keras_module = None
 
@@ -97,7 +99,9 @@ class Merge(Layer):
         sparse = all(x.sparse for x in inputs)
         return KerasTensor(self.compute_output_shape([x.shape for x in inputs]), self.compute_dtype, sparse=sparse)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None = None
+    ) -> Tensor | None:
         if previous_mask is None:
             return None
         check_masks(inputs, previous_mask)
@@ -110,13 +114,13 @@ class Merge(Layer):
 
 
 def value_masks(inputs: Sequence[Tensor]) -> list[Tensor | None]:
-    """The inputs' masks, each as large as its input."""
+    """The masks of the inputs, each expanded to the shape of its input."""
     masks = [get_mask(x) for x in inputs]
     return [m if m is None else m.unsqueeze(-1).expand_as(x) for m, x in zip(masks, inputs, strict=True)]
 
 
-def fold(operation: Any, inputs: Sequence[Tensor]) -> Tensor:
-    """`operation` from left to right; where an input is masked the other one counts."""
+def fold(operation: Callable[[Tensor, Tensor], Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    """Apply `operation` from left to right; where one input is masked, the other is taken."""
     masks = value_masks(inputs)
     output, output_mask = inputs[0], masks[0]
     for x, mask in zip(inputs[1:], masks[1:], strict=True):

@@ -1,4 +1,4 @@
-"""Concatenate: inputs side by side."""
+"""Concatenate: inputs joined along an axis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,30 @@ from torchkeras.layers.merging.base_merge import Merge, Shape, check_masks, chec
 
 
 class Concatenate(Merge):
-    """The inputs joined along `axis`; all other dimensions must agree."""
+    """Join several inputs along one axis.
+
+    Args:
+        axis: the axis along which the inputs are joined. Default: `-1`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: list or tuple of at least one tensor, equal in all sizes but that of `axis`.
+
+    Input shape:
+        A list of shapes `(batch, ...)`.
+
+    Output shape:
+        The input shape, with the sum of the sizes at `axis`.
+
+    Raises:
+        ValueError: the inputs are no list, or differ in another size than that of `axis`.
+
+    Example:
+        >>> keras.layers.Concatenate()([torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])]).tolist()
+        [[1.0, 2.0, 3.0]]
+        >>> keras.layers.Concatenate(axis=1)([torch.zeros(4, 2, 8), torch.zeros(4, 3, 8)]).shape
+        torch.Size([4, 5, 8])
+    """
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -42,7 +65,9 @@ class Concatenate(Merge):
         out[self.axis] = None if None in lengths else sum(lengths)
         return tuple(out)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None = None
+    ) -> Tensor | None:
         if previous_mask is None:
             return None
         check_masks(inputs, previous_mask)
@@ -58,6 +83,19 @@ class Concatenate(Merge):
         return torch.cat(masks, dim=self.axis).any(dim=-1)
 
 
-def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
-    """`Concatenate(axis, **kwargs)(inputs)`."""
+def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Any) -> Tensor:
+    """Join several inputs along one axis: `Concatenate(axis, **kwargs)(inputs)`.
+
+    Args:
+        inputs: list of tensors or KerasTensors.
+        axis: the axis along which the inputs are joined. Default: `-1`.
+        **kwargs: the other arguments of `Concatenate`, such as `name`.
+
+    Returns:
+        The outputs of `Concatenate` for the inputs.
+
+    Example:
+        >>> keras.layers.concatenate([torch.zeros(4, 2), torch.zeros(4, 3)]).shape
+        torch.Size([4, 5])
+    """
     return Concatenate(axis=axis, **kwargs)(inputs)

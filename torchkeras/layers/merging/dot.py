@@ -1,4 +1,4 @@
-"""Dot: a product of two batches along one axis of each."""
+"""Dot: products of two batches, summed along one axis of each."""
 
 from __future__ import annotations
 
@@ -22,9 +22,40 @@ def batch_dot(x: Tensor, y: Tensor, axes: tuple[int, int]) -> Tensor:
 
 
 class Dot(Merge):
-    """The product of two inputs summed over `axes`; `normalize` makes it the cosine."""
+    """Multiply two inputs sample by sample and sum along one axis of each.
 
-    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+    For inputs `x` and `y` of shape `(batch, n)` and `axes=1`, `outputs[b, 0] = sum_i x[b, i] * y[b, i]`; for more axes
+    it is the matrix product of each sample, with the remaining axes of `x` first and those of `y` behind.
+
+    Args:
+        axes: int, or two ints: the axes of the first and the second input that are summed over. They must be of the
+            same size, and not the batch axis.
+        normalize: whether both inputs are first scaled to length 1 along `axes`; the result is then the cosine
+            similarity. Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: list of exactly two tensors.
+
+    Input shape:
+        Two shapes `(batch, ...)`.
+
+    Output shape:
+        `(batch, *rest of x, *rest of y)`; `(batch, 1)` if nothing remains.
+
+    Raises:
+        TypeError: `axes` is neither an int nor a list or tuple.
+        ValueError: `axes` does not have two ints, names the batch axis, or the sizes there differ.
+
+    Example:
+        >>> x, y = torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]])
+        >>> keras.layers.Dot(axes=1)([x, y]).tolist()
+        [[11.0]]
+        >>> keras.layers.Dot(axes=(2, 1))([torch.zeros(8, 3, 4), torch.zeros(8, 4, 5)]).shape
+        torch.Size([8, 3, 5])
+    """
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(axes, int):
             if not isinstance(axes, (list, tuple)):
@@ -43,7 +74,7 @@ class Dot(Merge):
         first, second = (axis % ndim if axis < 0 else axis for axis, ndim in zip(axes, ndims, strict=True))
         return first, second
 
-    def _check_two(self, input_shape: Any) -> None:
+    def _check_two(self, input_shape: object) -> None:
         if not isinstance(input_shape, (list, tuple)) or len(input_shape) != 2 or isinstance(input_shape[0], int):
             raise ValueError(
                 f"A `Dot` layer should be called on a list of 2 inputs. Received: input_shape={input_shape}"
@@ -79,10 +110,23 @@ class Dot(Merge):
         out = (*one, *other[1:])
         return out if len(out) > 1 else (*out, 1)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None = None) -> None:
         return None
 
 
-def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
-    """`Dot(axes, **kwargs)(inputs)`."""
+def dot(inputs: Sequence[Tensor], axes: int | Sequence[int] = -1, **kwargs: Any) -> Tensor:
+    """Multiply two inputs and sum along one axis of each: `Dot(axes, **kwargs)(inputs)`.
+
+    Args:
+        inputs: list of tensors or KerasTensors.
+        axes: int, or two ints: the axes of the first and the second input that are summed over. Default: `-1`.
+        **kwargs: the other arguments of `Dot`, such as `name`.
+
+    Returns:
+        The outputs of `Dot` for the inputs.
+
+    Example:
+        >>> keras.layers.dot([torch.ones(2, 3), torch.ones(2, 3)], axes=1).tolist()
+        [[3.0], [3.0]]
+    """
     return Dot(axes=axes, **kwargs)(inputs)
