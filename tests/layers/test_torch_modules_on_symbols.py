@@ -1,10 +1,13 @@
 """A plain torch module called on a symbolic tensor becomes part of the functional model."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules import module as torch_module
 
 import torchkeras as keras
 
@@ -77,3 +80,62 @@ def test_what_is_not_possible_is_said():
         torch.relu(x)
     with pytest.raises(AttributeError, match="flatten"):
         x.flatten(1)
+
+
+class Remembers(nn.Module):
+    """A forward pass with a local variable that can be watched."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, x):
+        local = nn.Identity()
+        self.__dict__["watched"] = weakref.ref(local)
+        return self.linear(local(x))
+
+
+def test_nothing_of_a_call_is_kept():
+    module = Remembers()
+    x = keras.Input((4,))
+    y = module(x)
+    assert module.__dict__["watched"]() is None
+    model = keras.Model(x, y)
+    output, module_ref = weakref.ref(y), weakref.ref(module)
+    del y
+    assert output() is not None  # the model's own
+    del model, x, module
+    gc.collect()
+    assert output() is None and module_ref() is None
+
+
+def test_torch_watches_modules_only_while_a_graph_is_built():
+    hooks = torch_module._global_forward_pre_hooks, torch_module._global_forward_hooks
+    x = keras.Input((4,))
+    h = nn.Linear(4, 3)(x)
+    assert all(hooks)
+    model = keras.Model(x, h)
+    assert not any(hooks)
+    model(torch.ones(2, 4))
+    # Whoever asks a model for a symbolic tensor builds upon it.
+    other = keras.Model(model.inputs, nn.ReLU()(model.layers[-1].output))
+    assert not any(hooks)
+    assert (other(torch.randn(8, 4)) >= 0).all()
+
+
+def test_modules_and_layers_in_a_row_are_recorded_one_by_one():
+    row = nn.Sequential(nn.Linear(4, 3), keras.layers.Dense(2), nn.ReLU())
+    x = keras.Input((4,))
+    model = keras.Model(x, row(x))
+    assert len(model.layers) == 4
+    data = torch.randn(5, 4)
+    torch.testing.assert_close(model(data), row.eval()(data))
+
+
+def test_a_module_called_on_data_while_a_graph_is_built():
+    x = keras.Input((4,))
+    module, data = nn.Linear(4, 3), torch.randn(2, 4)
+    expected = torch.nn.functional.linear(data, module.weight, module.bias)
+    y = module(x)
+    torch.testing.assert_close(module(data), expected)
+    torch.testing.assert_close(keras.Model(x, y)(data), expected)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torchkeras.core import tree
-from torchkeras.core.symbolic.keras_tensor import KerasTensor, canonical
+from torchkeras.core.symbolic.keras_tensor import KerasTensor, canonical, set_building
 from torchkeras.core.symbolic.node import Node
 
 
@@ -55,6 +55,7 @@ class Graph:
                 raise ValueError(f"`{kind}` argument cannot be empty: KerasTensors are needed there.")
         self.nodes, self.operations = _ordered(self.inputs, self.outputs)
         self._plan(takes_apart)
+        set_building(False)
 
     @property
     def chain(self) -> list[Any]:

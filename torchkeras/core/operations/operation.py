@@ -9,7 +9,7 @@ from torchkeras.core import naming
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.operations.rematerializable import Rematerializable
 from torchkeras.core.symbolic.infer import infer
-from torchkeras.core.symbolic.keras_tensor import any_symbolic
+from torchkeras.core.symbolic.keras_tensor import any_symbolic, set_building
 from torchkeras.core.symbolic.node import Node
 
 
@@ -43,6 +43,7 @@ class Graphed:
                 f"{type(self).__name__} {self.name!r} has no {what}: it was never called on a symbolic tensor. Only "
                 f"layers of Sequential models with a known input shape and of functional models have one."
             )
+        set_building(True)  # who asks for a symbolic tensor is about to build upon it
         return self._inbound_nodes[0]
 
 

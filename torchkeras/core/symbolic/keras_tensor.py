@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from torchkeras.core import naming, registry
 from torchkeras.core.tensors.dtypes import standardize_dtype
@@ -20,8 +19,19 @@ class History(NamedTuple):
     tensor_index: int
 
 
-# Set by the layer that stands for torch modules: takes a torch function, its arguments and keyword arguments.
-torch_function_handler: Callable[[Any, tuple, dict], Any] | None = None
+# Called with True when a call is recorded, and with False when a model is made of the recorded calls.
+_building_listeners: list[Callable[[bool], None]] = []
+
+
+def when_building(listener: Callable[[bool], None]) -> None:
+    """Have `listener` called with whether a graph of symbolic calls is being built, each time that this may change."""
+    _building_listeners.append(listener)
+
+
+def set_building(building: bool) -> None:
+    """Note that a graph is being built, or that it is finished."""
+    for listener in _building_listeners:
+        listener(building)
 
 
 def canonical(value: Any) -> Any:
@@ -123,26 +133,12 @@ class KerasTensor:
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch_function_handler is not None:
-            result = torch_function_handler(func, args, kwargs or {})
-            if result is not NotImplemented:
-                return result
         name = getattr(func, "__name__", str(func))
         raise TypeError(
             f"torch's {name!r} got a KerasTensor, which has a shape but no values. In a functional model wrap an "
             f"nn.Module as torchkeras.layers.TorchModuleWrapper(module)(x), use torchkeras.ops for functions, or "
             f"put torch code into the call() of a layer of your own."
         )
-
-    def __getattr__(self, name: str) -> Any:
-        """Methods of tensors, for torch modules that are called on symbolic tensors."""
-        method = None if name.startswith("_") else getattr(torch.Tensor, name, None)
-        if torch_function_handler is None or not callable(method):
-            raise AttributeError(f"'KerasTensor' object has no attribute {name!r}")
-        probe = torch_function_handler(torch.Tensor.dim, (self,), {})
-        if probe is NotImplemented:
-            raise AttributeError(f"'KerasTensor' object has no attribute {name!r}")
-        return lambda *args, **kwargs: torch_function_handler(method, (self, *args), kwargs)  # type: ignore[misc]
 
     # -- operators: defined once, by the ops that bear their names, at the end of this file
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torchkeras.core import tree
-from torchkeras.core.symbolic.keras_tensor import History, KerasTensor, canonical
+from torchkeras.core.symbolic.keras_tensor import History, KerasTensor, canonical, set_building
 
 
 class Node:
@@ -23,6 +23,7 @@ class Node:
         operation._inbound_nodes.append(self)
         for i, tensor in enumerate(self.output_tensors):
             tensor._keras_history = History(operation, self.index, i)  # type: ignore[attr-defined]
+        set_building(True)
 
     @property
     def input_tensors(self) -> list[KerasTensor]:
