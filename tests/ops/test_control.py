@@ -270,6 +270,82 @@ def test_own_gradients_of_several_arguments_and_outputs(rng):
     torch.testing.assert_close(y.grad, torch.full_like(y, 20))
 
 
+def test_own_gradients_with_arguments_that_have_none(rng):
+    """Keras's numbers where Keras takes the call: it fails on integers and on keywords."""
+
+    def scaled(k):
+        @k.ops.custom_gradient
+        def function(x, mask, factor):
+            def grad(*args, upstream):
+                assert args[1] is None and len(args) == 3
+                return upstream * factor, None, upstream * x
+
+            return x * factor, grad
+
+        return function
+
+    values = [torch.from_numpy(rng.normal(size=3)) for _ in range(2)]
+    grads = []
+    for k in (torchkeras, keras):
+        x, factor = (value.clone().requires_grad_() for value in values)
+        scaled(k)(x, None, factor).sum().backward()
+        grads.append((x.grad, factor.grad))
+    torch.testing.assert_close(*grads)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_own_gradients_of_integers_keywords_and_nests(compiled, rng):
+    seen = []
+
+    @ops.custom_gradient
+    def function(pair, n, index, scale=2.0, *, power=1):
+        def grad(pair, n, index, scale=2.0, upstream=None):
+            if not compiled:
+                seen.append((n, index.dtype, upstream["b"][1]))
+            return [upstream["a"] * n, upstream["b"][0]], None, None, upstream["a"] * 5
+
+        return {"a": pair[0] * n * scale, "b": [pair[1] ** power, index + 1]}, grad
+
+    x, y, scale = (torch.from_numpy(rng.normal(size=3)).requires_grad_() for _ in range(3))
+    torch.compiler.reset()
+    call = torch.compile(function, fullgraph=True, backend="eager") if compiled else function
+    result = call([x, y], 3, torch.arange(3), scale=scale, power=2)
+    torch.testing.assert_close(result, {"a": x * 3 * scale, "b": [y**2, torch.arange(1, 4)]})
+    (result["a"].sum() + 2 * result["b"][0].sum()).backward()
+    for tensor, expected in ((x, 3.0), (y, 2.0), (scale, 5.0)):
+        torch.testing.assert_close(tensor.grad, torch.full_like(tensor, expected))
+    if not compiled:
+        assert seen[0][:2] == (3, torch.int64) and not seen[0][2].any()
+
+
+@pytest.mark.parametrize("returned", [1, 2, 4])
+def test_own_gradients_are_counted(returned):
+    @ops.custom_gradient
+    def function(x, y, n):
+        return x * y * n, lambda *args, upstream: tuple([upstream] * returned)
+
+    x, y = (torch.ones(2, requires_grad=True) for _ in range(2))
+    result = function(x, y, 2).sum()
+    if returned == 2:  # one for each tensor
+        result.backward()
+        assert x.grad is not None and y.grad is not None
+    else:
+        with pytest.raises(ValueError, match="for each of the 3 arguments"):
+            result.backward()
+
+
+def test_a_keyword_only_tensor_has_no_gradient():
+    @ops.custom_gradient
+    def function(x, *, y):
+        return x * y, lambda *args, upstream: upstream * y
+
+    x = torch.ones(2, requires_grad=True)
+    function(x, y=torch.full((2,), 3.0)).sum().backward()
+    assert torch.equal(x.grad, torch.full((2,), 3.0))
+    with pytest.raises(ValueError, match="'y' is keyword-only"):
+        function(x, y=x)
+
+
 def test_own_gradients_on_symbols_are_the_function(rng):
     x = torchkeras.Input((3,))
     model = torchkeras.Model(x, log1pexp(torchkeras)(x))

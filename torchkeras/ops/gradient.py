@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from torchkeras.core import tree
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import any_symbolic
 
@@ -19,35 +21,125 @@ def stop_gradient(variable: Tensor) -> Tensor:
     return variable.detach()
 
 
-class _OwnGradient(torch.autograd.Function):
-    """A function that returns its outputs and the function of their gradients."""
+class _CustomGradient(torch.autograd.Function):
+    """A function that returns its outputs and the function of their gradients, over the tensors among its arguments."""
 
     @staticmethod
-    def forward(ctx: Any, function: Callable, *args: Any) -> Any:
-        outputs, ctx.gradient = function(*args)
-        ctx.save_for_backward(*(x for x in args if isinstance(x, Tensor)))
-        ctx.args = tuple(None if isinstance(x, Tensor) else x for x in args)
-        return tuple(outputs) if isinstance(outputs, list) else outputs
+    def forward(ctx: Any, function: Callable, template: tuple, *tensors: Tensor) -> Any:
+        """One tensor, or the leaves of the outputs and then their structure, which autograd hands on as it is."""
+        outputs, ctx.gradient = function(*_filled(template, tensors))
+        ctx.template = template
+        ctx.save_for_backward(*tensors)
+        if isinstance(outputs, Tensor):
+            return outputs
+        leaves = tree.flatten(outputs)
+        ctx.outputs = tree.map_structure(lambda leaf: None, outputs)
+        ctx.mark_non_differentiable(*(x for x in leaves if isinstance(x, Tensor) and not _is_differentiable(x)))
+        return (*leaves, ctx.outputs)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Any) -> Any:
-        saved = iter(ctx.saved_tensors)
-        args = [next(saved) if needed or x is None else x for needed, x in zip(ctx.needs_input_grad[1:], ctx.args)]
-        gradients = ctx.gradient(*args, upstream=upstream[0] if len(upstream) == 1 else upstream)
-        return (None, *gradients) if isinstance(gradients, (list, tuple)) else (None, gradients)
+    def backward(ctx: Any, *upstream: Any) -> tuple:
+        args = _filled(ctx.template, ctx.saved_tensors)
+        given = upstream[0] if len(upstream) == 1 else _packed(ctx.outputs, upstream[:-1])
+        gradients = tree.flatten(ctx.gradient(*args, upstream=given))
+        leaves = tree.flatten(ctx.template)
+        if len(gradients) == len(leaves):
+            gradients = [gradient for gradient, leaf in zip(gradients, leaves, strict=True) if leaf is _TENSOR]
+        if len(gradients) != len(ctx.saved_tensors):
+            raise ValueError(
+                f"The gradient function of a custom_gradient must return one gradient for each of the {len(leaves)} "
+                f"arguments (None where there is none), or for each of the {len(ctx.saved_tensors)} tensors among "
+                f"them. It returned {len(gradients)}."
+            )
+        return (None, None, *gradients)
+
+
+_TENSOR = "torchkeras: the place of a tensor"
+
+
+def _placeholder(x: Any) -> Any:
+    return _TENSOR if isinstance(x, Tensor) else x
+
+
+def _filled(template: Any, tensors: Sequence[Any]) -> Any:
+    """The template with the tensors at their places."""
+    rest = iter(tensors)
+    return tree.map_structure(lambda leaf: next(rest) if leaf is _TENSOR else leaf, template)
+
+
+def _packed(structure: Any, leaves: Sequence[Any]) -> Any:
+    """The leaves in the given structure."""
+    rest = iter(leaves)
+    return tree.map_structure(lambda leaf: next(rest), structure)
+
+
+def _is_differentiable(x: Tensor) -> bool:
+    return x.is_floating_point() or x.is_complex()
 
 
 def custom_gradient(f: Callable) -> Callable:
-    """A decorator of functions that return their output and a function `grad(*args, upstream)` for its gradients.
+    """Decorate a function that returns its outputs and a function of their gradients.
 
-    `args` are the function's own arguments, `upstream` the gradient of its output (a tuple for several outputs); the
-    result has a gradient for each argument.
+    Args:
+        f: takes tensors (also nested in lists, tuples and dicts) and anything else, and returns `(outputs, grad)`.
+            `grad(*args, upstream)` gets the positional arguments of `f` and the gradients of its outputs, in the
+            structure of the outputs. It returns a gradient for each argument, `None` for one that has none; arguments
+            that are no tensors may be left out. A tensor that is passed by keyword counts as passed by position.
+
+    Returns:
+        A function of the same arguments as `f` that returns its outputs.
+
+    Raises:
+        ValueError: in the backward pass, if `grad` returns another number of gradients; in a call, if a tensor that
+            requires a gradient is passed as a keyword-only argument, for which there is none.
+
+    Example:
+        >>> @keras.ops.custom_gradient
+        ... def log1pexp(x):
+        ...     e = keras.ops.exp(x)
+        ...     def grad(*args, upstream=None):
+        ...         return upstream * (1 - 1 / (1 + e))
+        ...     return keras.ops.log(1 + e), grad
+        >>> x = torch.tensor(0.0, requires_grad=True)
+        >>> log1pexp(x).backward()
+        >>> x.grad
+        tensor(0.5000)
     """
+    names = _positional_names(f)
 
     @functools.wraps(f)
     def with_gradient(*args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
             return f(*args, **kwargs)[0]
-        return _OwnGradient.apply(functools.partial(f, **kwargs) if kwargs else f, *args)
+        if kwargs:
+            args, kwargs = _by_position(names, args, kwargs)
+        tensors = [x for x in tree.flatten(args) if isinstance(x, Tensor)]
+        function = functools.partial(f, **kwargs) if kwargs else f
+        result = _CustomGradient.apply(function, tree.map_structure(_placeholder, args), *tensors)
+        return result if isinstance(result, Tensor) else _packed(result[-1], result[:-1])
 
     return with_gradient
+
+
+def _positional_names(f: Callable) -> dict[str, Any]:
+    """The names of the arguments that can be passed by position, with their defaults."""
+    parameters = inspect.signature(f).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+
+
+def _by_position(names: dict[str, Any], args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """The arguments, tensors among the keywords moved to the positions of their names."""
+    last = len(args)
+    for name, value in kwargs.items():
+        tensors = [x for x in tree.flatten(value) if isinstance(x, Tensor)]
+        if tensors and name in names:
+            last = max(last, list(names).index(name) + 1)
+        elif any(x.requires_grad for x in tensors):
+            raise ValueError(
+                f"custom_gradient: the argument {name!r} is keyword-only and holds a tensor that requires a gradient. "
+                f"Only positional arguments have gradients: make it one, or detach the tensor."
+            )
+    if last == len(args):
+        return args, kwargs
+    rest = dict(kwargs)
+    return (*args, *(rest.pop(name, names[name]) for name in list(names)[len(args) : last])), rest
