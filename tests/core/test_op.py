@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import threading
+import traceback
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,29 @@ def test_weights_are_tensors_and_keep_their_gradient():
     weight = torchkeras.Variable(np.ones(3, "float32"))
     ops.sum(ops.multiply(weight, 2.0)).backward()
     torch.testing.assert_close(weight.grad, torch.full((3,), 2.0))
+
+
+def test_a_traceback_shows_the_line_of_the_dispatcher():
+    with pytest.raises(RuntimeError) as raised:
+        ops.matmul(torch.ones(2, 3), torch.ones(2, 3))
+    lines = [(frame.filename, frame.line) for frame in traceback.extract_tb(raised.tb)]
+    assert ("<op torchkeras.ops.numpy.products.matmul>", "return _function(x1, x2)") in [
+        (name, line) for name, line in lines if name.startswith("<op")
+    ]
+
+
+def test_no_two_ops_share_a_file_name():
+    assert len({definition.dispatcher.__code__.co_filename for definition in OPS.values()}) == len(
+        {definition.function for definition in OPS.values()}
+    )
+
+
+def test_annotations_that_only_mention_tensors_are_config(decorated):
+    def chosen(x: Tensor, others: Sequence[Tensor] = (), of: Tensor | str | None = None) -> Tensor:  # noqa: F821
+        return x
+
+    decorated(chosen)
+    assert (OPS["chosen"].tensors, OPS["chosen"].config) == (["x"], ["others", "of"])
 
 
 def test_an_error_has_a_note_of_the_call():

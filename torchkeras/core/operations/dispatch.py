@@ -8,17 +8,16 @@ from __future__ import annotations
 import builtins
 import functools
 import inspect
+import linecache
 from collections.abc import Callable
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from torchkeras.core.operations.op_def import OpDef
 from torchkeras.core.tensors.promotion import FLOATS, NARROW
-
-if TYPE_CHECKING:
-    from torchkeras.core.operations.op import OpDef
 
 _SOURCE = """
 def op({signature}):
@@ -68,7 +67,9 @@ def dispatcher(definition: OpDef) -> Callable:
     scope = _SCOPE | {"FLOATS": floats, "FIT": fit}
     scope |= {"_function": definition.function, "_general": definition.general, "_explain": definition.explain}
     # A code object of its own: torch.compile counts what it compiled by code object.
-    code = _code(source).replace(co_name=definition.name, co_filename=f"<op {definition.name}>")
+    file = f"<op {definition.function.__module__}.{definition.name}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # a traceback shows the line
+    code = _code(source).replace(co_name=definition.name, co_filename=file)
     given = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
     keywords = {
         name: given.pop(name) for name in list(given) if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
