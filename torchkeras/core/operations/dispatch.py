@@ -9,6 +9,7 @@ import builtins
 import functools
 import inspect
 import linecache
+import os
 from collections.abc import Callable
 from types import CodeType, FunctionType
 from typing import Any
@@ -67,7 +68,7 @@ def dispatcher(definition: OpDef) -> Callable:
     scope = _SCOPE | {"FLOATS": floats, "FIT": fit}
     scope |= {"_function": definition.function, "_general": definition.general, "_explain": definition.explain}
     # A code object of its own: torch.compile counts what it compiled by code object.
-    file = f"<op {definition.function.__module__}.{definition.name}>"
+    file = f"<op {definition.name} of {os.path.basename(definition.function.__code__.co_filename)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # a traceback shows the line
     code = _code(source).replace(co_name=definition.name, co_filename=file)
     given = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
