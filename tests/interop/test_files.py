@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import zipfile
@@ -196,6 +197,58 @@ def test_weights_in_lists(tmp_path):
     assert found[0] == found[1]
     model = listed_weights(torchkeras)
     model.load_weights(tmp_path / "keras.keras")
+
+
+def aliased(package: Any) -> Any:
+    """A layer whose parts go by names of properties, by private names, and by places in lists within lists."""
+    layers = package.layers
+
+    class Aliased(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self._encoder = layers.Dense(2)
+            self._hidden = layers.Dense(3)
+            self._parts = layers.Layer()
+            self._parts.tail = layers.Dense(4)
+            self._row = [layers.Dense(1), (layers.Dense(2), {"k": layers.Dense(3)})]
+
+        @property
+        def encoder(self):
+            return self._encoder
+
+        @property
+        def tail(self):
+            return self._parts.tail
+
+        @functools.cached_property
+        def again(self):
+            return self.encoder
+
+        def build(self, shape):
+            inside, last = self._row[1]
+            for layer in (self._encoder, self._hidden, self._parts.tail, self._row[0], inside, last["k"]):
+                layer.build(shape)
+
+        def call(self, x):
+            return x
+
+    return package.Sequential([package.Input((5,)), Aliased()])
+
+
+@both_ways
+@pytest.mark.parametrize("case", [aliased])
+def test_layers_of_users(tmp_path, case, writer, reader):
+    """The same names and shapes in the file, and each weight back in its place."""
+    found = []
+    for name, package in PACKAGES.items():
+        case(package).save(tmp_path / f"{name}.keras")
+        found.append(groups(tmp_path / f"{name}.keras"))
+    assert found[0] == found[1]
+    saved, loaded = case(PACKAGES[writer]), case(PACKAGES[reader])
+    saved.save_weights(tmp_path / "m.weights.h5")
+    loaded.load_weights(tmp_path / "m.weights.h5")
+    for mine, theirs in zip(saved.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 @both_ways

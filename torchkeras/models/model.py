@@ -38,6 +38,7 @@ class Model(Trainer, Layer):
     """
 
     keras_module = "keras"
+    _tk_saved_properties = ("layers",)  # Keras's files have the sublayers under this name too
     _tk_graph: Graph | None = None
     _tk_checks_sizes = True
 

@@ -13,10 +13,12 @@ from torchkeras.core.naming import snake_case
 from torchkeras.core.operations.operation import Operation
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.containers import Container
+from torchkeras.layers.base.hooks import is_default
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.losses.loss import Loss
+from torchkeras.metrics.metric import Metric
 from torchkeras.optimizers.optimizer import Optimizer
+from torchkeras.saving import attributes
 
 
 def saveables(root: Any, skip: Any = ()) -> Iterator[tuple[str, Any]]:
@@ -75,10 +77,8 @@ def is_saveable(obj: Any) -> bool:
         return not isinstance(obj, Container)
     if isinstance(obj, type):
         return False
-    return (
-        isinstance(obj, (Operation, Optimizer, Loss, SeedGenerator))
-        or getattr(obj, "_is_metric", False) is True
-        or hasattr(type(obj), "save_own_variables")
+    return isinstance(obj, (Operation, Optimizer, Loss, Metric, SeedGenerator)) or hasattr(
+        type(obj), "save_own_variables"
     )
 
 
@@ -86,14 +86,10 @@ def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
     if is_graph_or_row(obj):
         yield "layers", obj.layers
     hidden = _base_attributes(_base_of(obj))
-    for name in sorted(dir(obj), key=lambda name: f"~{name}" if name.startswith("_") else name):
-        if name.startswith("__") or name in hidden or name in _OWN_STRUCTURE:
-            continue
-        try:
-            value = getattr(obj, name)
-        except Exception:  # a property that has nothing to tell yet
-            continue
-        yield name, value
+    held = attributes.held_by(obj)
+    for name in sorted(held, key=lambda name: f"~{name}" if name.startswith("_") else name):
+        if not (name.startswith("__") or name in hidden or name in _OWN_STRUCTURE):
+            yield name, held[name]
 
 
 def is_graph_or_row(obj: Any) -> bool:
@@ -135,10 +131,7 @@ def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
 
 
 def _has_default_hooks(layer: Layer) -> bool:
-    hooks = (type(layer).save_own_variables, type(layer).load_own_variables)
-    if isinstance(layer, LowRankAdaptable) and not layer.lora_enabled:
-        return hooks == (LowRankAdaptable.save_own_variables, LowRankAdaptable.load_own_variables)
-    return hooks == (Layer.save_own_variables, Layer.load_own_variables)
+    return all(is_default(layer, hook, Layer) for hook in ("save_own_variables", "load_own_variables"))
 
 
 def _layer_variables(layer: Layer) -> list[tuple[str, torch.Tensor]]:

@@ -18,6 +18,9 @@ from torchkeras.training.step import StepCache, rows_of
 class Trainer:
     """Mixed into `Model`: training, evaluation, prediction, and the steps that users may override."""
 
+    # Properties whose values are saved with a model, under these names.
+    _tk_saved_properties = ("optimizer", "loss")
+
     def _tk_init_trainer(self) -> None:
         self.__dict__.update(
             _tk_compiled=None,

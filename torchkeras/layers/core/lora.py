@@ -9,6 +9,7 @@ from torch import Tensor
 
 from torchkeras import initializers
 from torchkeras.core.types import Identifier
+from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.module import assign
 
@@ -81,6 +82,7 @@ class LowRankAdaptable(Layer):
         a, b = (getattr(self, f"lora_{self.adapted}_{part}") for part in "ab")
         return weight + (self.lora_alpha / self.lora_rank * torch.matmul(a, b)).to(weight.dtype)
 
+    @default_unless("lora_enabled")
     def save_own_variables(self, store: Any) -> None:
         if not self.lora_enabled:
             return super().save_own_variables(store)
@@ -88,6 +90,7 @@ class LowRankAdaptable(Layer):
             store[str(i)] = self.adapted_weight().detach() if name == self.adapted else tensor
         return None
 
+    @default_unless("lora_enabled")
     def load_own_variables(self, store: Any) -> None:
         if not self.lora_enabled:
             return super().load_own_variables(store)
