@@ -8,13 +8,40 @@ import pytest
 import torch
 
 from tests.callbacks.callback_fakes import FakeModel
-from torchkeras.callbacks import BackupAndRestore, CallbackList, EarlyStopping, experimental, random_state
+from torchkeras.callbacks import BackupAndRestore, CallbackList, EarlyStopping, experimental
 from torchkeras.callbacks.backup_store import ARRAYS, STATE, WEIGHTS, BackupStore, CorruptBackup
+from torchkeras.core import random_state
 from torchkeras.core.tensors.convert import convert_to_numpy
+from torchkeras.training.data.source import Source
 
 
 class Killed(Exception):
     pass
+
+
+class Steps(Source):
+    """The numbers of the steps in a random order."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def _batches(self):
+        yield from torch.randperm(self.size).tolist()
+
+
+class Run:
+    """A training in progress, whose only metric is the model's."""
+
+    def __init__(self, model, source):
+        self.model, self.source = model, source
+        self.initial_epoch = self.initial_step = 0
+
+    def get_state(self):
+        return {"total": float(self.model.metrics[0].variables[0])}
+
+    def set_state(self, state):
+        self.model.metrics[0].variables[0].fill_(state["total"])
 
 
 def train(folder, epochs=4, steps=5, kill=None, callbacks=(), **kwargs):
@@ -24,18 +51,18 @@ def train(folder, epochs=4, steps=5, kill=None, callbacks=(), **kwargs):
     backup = BackupAndRestore(folder, **kwargs)
     found = CallbackList([backup, stopping, *callbacks], model=model, epochs=epochs)
     model.stop_training = False
+    found.set_run(run := Run(model, Steps(steps)))
     found.on_train_begin()
-    first, skip = model.__dict__.pop("_tk_initial_epoch", 0), model.__dict__.pop("_tk_initial_step", 0)
-    for epoch in range(first, epochs):
+    skip = run.initial_step
+    for epoch in range(run.initial_epoch, epochs):
         model.metrics[0].variables[0].zero_()
         found.on_epoch_begin(epoch)
-        order = torch.randperm(steps).tolist()
-        for step in range(skip, steps):
+        for step, sample in enumerate(run.source.epoch(skip), skip):
             found.on_train_batch_begin(step)
             noise = torch.rand(()).item() + np.random.random() + random.random()
             model.weight += noise
             model.metrics[0].variables[0] += noise
-            seen.append((epoch, order[step], noise))
+            seen.append((epoch, sample, noise))
             found.on_train_batch_end(step, {"loss": float(model.metrics[0].variables[0])})
             if (epoch, step) == kill:
                 raise Killed(seen)

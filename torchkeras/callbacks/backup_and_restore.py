@@ -6,34 +6,65 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from torchkeras.callbacks import random_state
 from torchkeras.callbacks.backup_store import BackupStore, CorruptBackup
 from torchkeras.callbacks.callback import Callback
 from torchkeras.callbacks.model_checkpoint import BatchCount
+from torchkeras.callbacks.run import Run, State
+from torchkeras.core import random_state
 from torchkeras.core.tensors.convert import convert_to_numpy
-from torchkeras.distributed import broadcast_object, is_main_process
+from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.distributed import broadcast_object, gather_objects, is_main_process, rank, world_size
 
 
 class BackupAndRestore(Callback):
     """Backs up the whole state of the training; the same `fit`, called again, goes on from there.
 
-    Kept are weights, optimizer, metrics, the place in the epoch, the random number generators, and what other
-    callbacks give in `get_state`. A backup is written beside the ones before and appears at once; the one before stays,
-    to fall back on. A backup is not made while the loss is NaN, and not removed when that ended the training.
+    A backup holds the weights, the optimizer, the metrics of the running epoch, the place in the data, the random
+    number generators of every process, and what other callbacks return from `get_state()`. The resumed training
+    therefore ends with the weights, to the last bit, and with the logged values of one that was never interrupted. This
+    holds for arrays, `PyDataset`s and torch `DataLoader`s (also with samplers, generators and workers), on one process
+    or several. Of other data a warning at the first backup says why they can't be set back.
+
+    A backup is written beside those before it and appears at once or not at all; the one before stays, to fall back on.
+    No backup is made while the loss is NaN or infinite, and none is removed when that ended the training. Backups that
+    Keras made (the weights and the epoch) are read, too.
+
+    With `save_freq="epoch"` an interrupted epoch is repeated as a whole: after an interruption in epoch 15 (counted
+    from 0) the training resumes at epoch 15. With a number of batches it resumes in the middle of the epoch. Backups
+    are made after the other callbacks have run, wherever this one stands in the list.
 
     Args:
-        backup_dir: a folder for this training alone.
-        save_freq: `"epoch"`, or a number of batches.
-        double_checkpoint: taken for Keras's sake: two backups are always kept.
-        delete_checkpoint: remove the backups when `fit` has come to its end.
+        backup_dir: a folder for this training alone. It is made where it is missing.
+        save_freq: `"epoch"`, or an integer: a backup after so many batches, counted over epochs. Default: `"epoch"`.
+        double_checkpoint: accepted for Keras's sake; two backups are always kept.
+        delete_checkpoint: whether to remove the backups when `fit` has come to its end. Default: `True`.
 
     Raises:
-        ValueError: `backup_dir` is empty or `save_freq` unknown.
+        ValueError: `backup_dir` is empty, `save_freq` is neither `"epoch"` nor a positive integer, or (in `fit`) the
+            model is not built.
+
+    Example:
+        >>> class Interrupt(keras.callbacks.Callback):
+        ...     def on_epoch_begin(self, epoch, logs=None):
+        ...         if epoch == 4:
+        ...             raise RuntimeError("Oh no!")
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> backup = keras.callbacks.BackupAndRestore("backup")
+        >>> x, y = np.ones((8, 2)), np.ones((8, 1))
+        >>> try:
+        ...     _ = model.fit(x, y, epochs=6, callbacks=[backup, Interrupt()], verbose=0)
+        ... except RuntimeError:
+        ...     print("interrupted")
+        interrupted
+        >>> model.fit(x, y, epochs=6, callbacks=[backup], verbose=0).epoch
+        [4, 5]
     """
 
     runs_last = True  # so that a backup holds what the other callbacks made of the same batch or epoch
@@ -54,38 +85,47 @@ class BackupAndRestore(Callback):
         self.delete_checkpoint = delete_checkpoint
         self._store = BackupStore(self.backup_dir)
         self._count = BatchCount(save_freq)
-        self._callbacks: list[Any] = []
-        self._resumed: dict[str, Any] | None = None
-        self._epoch_start: dict[str, Any] | None = None
+        self._callbacks: list[Callback] = []
+        self._run: Run | None = None
+        self._resumed: State | None = None
         self._epoch = 0
+        self._has_warned = self._is_due = False
+        if save_freq == "epoch":
+            self.idle_hooks = (BackupAndRestore.on_train_batch_end,)
 
-    def set_callbacks(self, callbacks: list[Any]) -> None:
-        """The callbacks of this `fit`, whose state is kept too."""
+    def set_callbacks(self, callbacks: list[Callback]) -> None:
+        """Take the callbacks of this `fit`, whose state is kept too."""
         self._callbacks = callbacks
 
-    @property
-    def idle_hooks(self) -> tuple:  # type: ignore[override]
-        """Batches are of interest when backups are made after so many of them, or one is to be resumed in mid-epoch."""
-        within = self._resumed is not None and self._resumed["step"] > 0
-        idle = () if within else (BackupAndRestore.on_train_batch_begin,)
-        return idle if self.save_freq != "epoch" else (*idle, BackupAndRestore.on_train_batch_end)
+    def set_run(self, run: Run) -> None:
+        """Take the training in progress, whose place is kept."""
+        self._run = run
 
     # ------------------------------------------------------------------ restoring
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         if not self.model.built:
             raise ValueError(
                 f"BackupAndRestore needs a model that is built; {self.model!r} is not. Call it on a batch first."
             )
+        self._has_warned = self._is_due = False
+        if self._run is not None:
+            self._run.source.keep_place()
         self._resumed = self._load()
-        if self._resumed is not None:
-            self.model._tk_initial_epoch = self._resumed["epoch"]
-            self.model._tk_initial_step = self._resumed["step"]
-            for key, callback in self._stateful():
-                if key in self._resumed.get("callbacks", {}):
-                    callback.set_state(self._resumed["callbacks"][key])
+        if self._resumed is None:
+            return
+        for key, callback in self._stateful():
+            if key in self._resumed.get("callbacks", {}):
+                callback.set_state(self._resumed["callbacks"][key])
+        if self._run is not None:
+            self._run.initial_epoch, self._run.initial_step = self._resumed["epoch"], self._resumed["step"]
+            if "place" in self._resumed:
+                arrived = self._restore_rank if self._resumed["step"] else _nothing
+                self._run.source.go_to(self._resumed["place"], arrived)
+        if not self._resumed["step"]:
+            self._restore_rank()
 
-    def _load(self) -> dict[str, Any] | None:
+    def _load(self) -> State | None:
         """Load the newest generation that is whole; its state, `None` where there is no backup."""
         chosen = None
         if is_main_process():
@@ -95,6 +135,13 @@ class BackupAndRestore(Callback):
             return self._load_from_keras()
         weights, state = self._store.read(chosen)
         self.model.load_weights(weights)
+        before = len(state.get("ranks", ()))
+        if before and before != world_size() and is_main_process():
+            warnings.warn(
+                f"The backup was made by {before} process(es) and is restored by {world_size()}: random numbers, and "
+                "the metrics of an epoch that was interrupted, will differ from those of an uninterrupted training.",
+                stacklevel=2,
+            )
         return state
 
     def _is_whole(self, generation: Path) -> bool:
@@ -105,7 +152,7 @@ class BackupAndRestore(Callback):
             return False
         return True
 
-    def _load_from_keras(self) -> dict[str, Any] | None:
+    def _load_from_keras(self) -> State | None:
         """A backup that Keras itself made: weights and the epoch."""
         weights, metadata = (Path(self.backup_dir) / name for name in ("latest.weights.h5", "training_metadata.json"))
         if not weights.exists() or not metadata.exists():
@@ -113,74 +160,98 @@ class BackupAndRestore(Callback):
         self.model.load_weights(str(weights))
         return {"epoch": int(json.loads(metadata.read_text())["epoch"]), "step": 0}
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        state = self._resumed
-        if state is not None and state["step"]:
-            random_state.restore(state["epoch_start"])  # for the same order of samples
-            self._set_metrics(state["metrics"])
-        else:
-            self._go_on()
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._epoch = epoch
-        if self.save_freq != "epoch":
-            self._epoch_start = random_state.capture()
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """From here the training continues: random numbers as when the backup was made."""
-        if self._resumed is not None:
-            if "random" in self._resumed:
-                random_state.restore(self._resumed["random"])
+        own = self._state_of_rank()
+        if "gathered" in own and self._run is not None:
+            self._run.set_state(own["gathered"])
+        if self._resumed is not None and not self._resumed["step"]:
             self._resumed = None
+
+    def _state_of_rank(self) -> State:
+        """The part of the restored backup that belongs to this process; empty where there is none."""
+        ranks = [] if self._resumed is None else self._resumed.get("ranks", [])
+        return ranks[rank()] if rank() < len(ranks) else {}
+
+    @torch.no_grad()
+    def _restore_rank(self) -> None:
+        """From here the training goes on as it did from the backup."""
+        own = self._state_of_rank()
+        if "random" in own:
+            random_state.restore(own["random"])
+        for name, buffer in self._buffers() if "buffers" in own else ():
+            buffer.copy_(torch.from_numpy(own["buffers"][name]).reshape(buffer.shape))
+        self._resumed = None
 
     # ------------------------------------------------------------------ backing up
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self._count.is_due(batch):
-            self._save(self._epoch, batch + 1, logs)
+            if self._run is not None and self._run.source.num_batches == batch + 1:
+                self._is_due = True  # at the epoch's end, which is near
+            else:
+                self._save(self._epoch, batch + 1, logs)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._go_on()  # no batch was left to do
-        if self.save_freq == "epoch":
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._resumed = None
+        if self.save_freq == "epoch" or self._is_due:
+            self._is_due = False
             self._save(epoch + 1, 0, logs)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.delete_checkpoint and is_main_process() and _is_sound(logs):
             self._store.remove()
 
-    def _save(self, epoch: int, step: int, logs: Any) -> None:
+    def _save(self, epoch: int, step: int, logs: Mapping[str, Any] | None) -> None:
+        if not broadcast_object(_is_sound(logs)):
+            if is_main_process():
+                warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)
+            return
+        ranks = gather_objects(self._own_part(step))
         if not is_main_process():
-            if _is_sound(logs):
-                self.model._tk_save_along()
+            self.model._tk_save_along()
             return
-        if not _is_sound(logs):
-            warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)
-            return
-        state: dict[str, Any] = {
+        state: State = {
             "epoch": epoch,
             "step": step,
-            "random": random_state.capture(),
+            "ranks": ranks,
             "callbacks": {key: callback.get_state() for key, callback in self._stateful()},
         }
-        if step:
-            state.update(epoch_start=self._epoch_start, metrics=self._metrics())
+        if self._run is not None:
+            self._warn_of_data(self._run)
+            state["place"] = self._run.source.place(step)
         self._store.write(self.model.save_weights, state)
+
+    def _own_part(self, step: int) -> State:
+        """What each process has of its own: random numbers, and within an epoch metrics and statistics."""
+        part: State = {"random": random_state.capture()}
+        if step and self._run is not None:
+            part["gathered"] = self._run.get_state()
+            if world_size() > 1:
+                part["buffers"] = {name: convert_to_numpy(buffer).copy() for name, buffer in self._buffers()}
+        return part
+
+    def _buffers(self) -> list[tuple[str, torch.Tensor]]:
+        return [(name, buffer) for name, buffer in self.model.named_buffers() if not is_sharded(buffer)]
+
+    def _warn_of_data(self, run: Run) -> None:
+        if run.source.inexact is not None and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                "A training that is resumed from this backup will not see exactly the data of an uninterrupted one: "
+                f"{run.source.inexact}.",
+                stacklevel=4,
+            )
 
     def _stateful(self) -> list[tuple[str, Any]]:
         named = [(f"{i} {type(c).__name__}", c) for i, c in enumerate(self._callbacks)]
         return [(key, c) for key, c in named if hasattr(c, "get_state") and hasattr(c, "set_state")]
 
-    def _metrics(self) -> dict[str, list]:
-        return {m.name: [convert_to_numpy(v).copy() for v in m.variables] for m in self.model.metrics}
 
-    @torch.no_grad()
-    def _set_metrics(self, states: dict[str, list]) -> None:
-        for metric in self.model.metrics:
-            for variable, value in zip(metric.variables, states.get(metric.name, ())):
-                variable.copy_(torch.from_numpy(value).reshape(variable.shape))
+def _nothing() -> None:
+    """Between epochs there is nothing left to restore when the place in the data is reached."""
 
 
-def _is_sound(logs: Any) -> bool:
+def _is_sound(logs: Mapping[str, Any] | None) -> bool:
     loss = (logs or {}).get("loss")
     return not isinstance(loss, float) or math.isfinite(loss)

@@ -9,6 +9,7 @@ from torchkeras.callbacks.callback import Callback
 from torchkeras.callbacks.history import History
 from torchkeras.callbacks.optimizer_epochs import OptimizerEpochs
 from torchkeras.callbacks.progbar_logger import ProgbarLogger
+from torchkeras.callbacks.run import Run
 from torchkeras.core import tree
 from torchkeras.reporting.logs import Logs
 
@@ -74,6 +75,12 @@ class CallbackList(Callback):
             callback.set_model(model)
             if hasattr(callback, "set_callbacks"):
                 callback.set_callbacks(self.callbacks)
+
+    def set_run(self, run: Run) -> None:
+        """Hand the training in progress to the callbacks that want it: those with a method `set_run`."""
+        for callback in self.callbacks:
+            if hasattr(callback, "set_run"):
+                callback.set_run(run)
 
     # ------------------------------------------------------------------ what the loop asks
 

@@ -140,10 +140,11 @@ class BatchCount:
     """
 
     def __init__(self, frequency: str | int) -> None:
-        if frequency != "epoch" and (not isinstance(frequency, int) or isinstance(frequency, bool)):
+        counts = isinstance(frequency, int) and not isinstance(frequency, bool) and frequency > 0
+        if frequency != "epoch" and not counts:
             raise ValueError(
                 f"Unrecognized save_freq: {frequency!r}. Invalid value for argument `save_freq`; "
-                "expected 'epoch' or an integer."
+                "expected 'epoch' or a positive integer."
             )
         self.frequency = frequency
         self.since = 0

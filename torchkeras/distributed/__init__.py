@@ -2,6 +2,7 @@
 
 from torchkeras.distributed.process import barrier as barrier
 from torchkeras.distributed.process import broadcast_object as broadcast_object
+from torchkeras.distributed.process import gather_objects as gather_objects
 from torchkeras.distributed.process import is_main_process as is_main_process
 from torchkeras.distributed.process import join as join
 from torchkeras.distributed.process import rank as rank

@@ -89,6 +89,15 @@ def broadcast_object(value: Any) -> Any:
     return box[0]
 
 
+def gather_objects(value: Any) -> list[Any]:
+    """The (small, picklable) values of all ranks, in their order, on every rank."""
+    if not is_joined():
+        return [value]
+    found: list[Any] = [None] * world_size()
+    distributed.all_gather_object(found, value)
+    return found
+
+
 def write_once(path: str, write: Callable[[], None]) -> None:
     """Let rank 0 write a file; the others wait until it is there.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class SharedSource:
         self._generators = [] if self.sampler is not None else _own_generators(getattr(source, "iterable", None))
         self._random = randomness.DataRandomness()
         self._epoch = 0
+        self._arrived: Callable[[], None] | None = None
 
     @property
     def num_batches(self) -> int | None:
@@ -66,7 +67,11 @@ class SharedSource:
         if self.sampler is not None and self.training:
             self.sampler.set_epoch(self._epoch)
         self._epoch += 1
-        batches = self.source.epoch(skip)
+        with self._random:  # a pass that is opened notes the random state of the data
+            batches = self.source.epoch(skip)
+        if self._arrived is not None:
+            self._arrived()
+            self._arrived = None
         cut = whole_share if self.is_sharded else take_share
         try:
             data = self._first(batches)
@@ -76,6 +81,25 @@ class SharedSource:
         finally:
             if hasattr(batches, "close"):
                 batches.close()
+
+    @property
+    def inexact(self) -> str | None:
+        """Why a place in the data can't be returned to exactly; `None`: it can."""
+        return self.source.inexact
+
+    def keep_place(self) -> None:
+        """See `Source.keep_place`."""
+        self.source.keep_place()
+
+    def place(self, step: int) -> dict[str, Any]:
+        """See `Source.place`; with the number of the epoch, by which a `DistributedSampler` shuffles."""
+        return {"source": self.source.place(step), "epoch": self._epoch - 1 if step else self._epoch}
+
+    def go_to(self, place: dict[str, Any], arrived: Callable[[], None]) -> None:
+        """See `Source.go_to`; `arrived` is for the generators of this rank, not for those of the data."""
+        self._epoch = place["epoch"]
+        self._arrived = arrived
+        self.source.go_to(place["source"], lambda: None)
 
     def close(self) -> None:
         self.source.close()

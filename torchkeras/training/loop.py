@@ -35,6 +35,7 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.reporting.logs import Logs
 from torchkeras.reporting.progress import announce
 from torchkeras.training import step
+from torchkeras.training.compile import metric_states
 from torchkeras.training.data import make_source, train_validation_split, unpack_x_y_sample_weight
 from torchkeras.training.data.array_source import ArraySource
 
@@ -93,12 +94,13 @@ def fit(
         )
     model.stop_training = False
     logs: dict[str, Any] = {}
+    place = Place(model, source, initial_epoch)
+    callbacks.set_run(place)
     with training(model) as run:
         callbacks.on_train_begin()
         # Rank 0 has a bar and may have callbacks that others lack: whether to ask after each batch is its decision.
         ask = process.broadcast_object(callbacks.watches_train_batches and not callbacks.only_progress_watches)
-        # BackupAndRestore, when it resumes, says where.
-        first, skip = model.__dict__.pop("_tk_initial_epoch", initial_epoch), model.__dict__.pop("_tk_initial_step", 0)
+        first, skip = place.initial_epoch, place.initial_step
         for epoch in range(first, min(epochs, max_epochs() or epochs)):
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
@@ -118,6 +120,24 @@ def fit(
         callbacks.on_train_end(logs)
     source.close()
     return model.history
+
+
+class Place:
+    """Where a training is: its data, and where it is to begin; see `callbacks.run.Run`."""
+
+    def __init__(self, model: Any, source: Any, initial_epoch: int) -> None:
+        self.model = model
+        self.source = source
+        self.initial_epoch = initial_epoch
+        self.initial_step = 0
+
+    def get_state(self) -> dict[str, Any]:
+        """The states of the metrics, for a backup in the middle of an epoch."""
+        return metric_states.get_states(self.model._tk_compiled, self.model.metrics)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `get_state`."""
+        metric_states.set_states(self.model._tk_compiled, self.model.metrics, state)
 
 
 def _train_epoch(model: Any, run: Any, source: Any, callbacks: Any, ask: bool, skip: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -130,6 +130,8 @@ class CompileMetrics:
         self.plain, self.weighted = plain, weighted
         self.output_names = output_names
         self.built = False
+        self.when_built: Callable[[list[Metric]], None] | None = None
+        """Called once with the metrics when they are made: a resumed training sets their states then."""
         self._rows: list[tuple[int, Metric, bool, str]] = []
         self._check_names()
 
@@ -173,6 +175,9 @@ class CompileMetrics:
             if hasattr(metric, "to") and preds and isinstance(preds[0], torch.Tensor):
                 metric.to(preds[0].device)
         self.built = True
+        if self.when_built is not None:
+            self.when_built(self.metrics)
+            self.when_built = None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add one batch to all metrics."""

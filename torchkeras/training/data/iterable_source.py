@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
-from torchkeras.training.data.batches import place
+from torchkeras.training.data.batches import place as place_on
+from torchkeras.training.data.object_state import ObjectState, State
 from torchkeras.training.data.source import Source, warn_out_of_data
+
+# Loaders that have been iterated over in this process: their persistent workers exist.
+_opened: weakref.WeakSet[torch.utils.data.DataLoader] = weakref.WeakSet()
 
 
 class IterableSource(Source):
-    """Batches of anything that can be iterated over. What can be only once (a generator) goes on in the next epoch.
+    """Batches of anything that can be iterated over. An iterator (a generator, say) goes on in the next epoch.
 
     Raises:
         ValueError: a generator gives something else than tuples.
@@ -27,6 +32,12 @@ class IterableSource(Source):
         self.device = parse_device(device)
         self.once = isinstance(iterable, Iterator)
         self.size = _length(iterable)
+        if self.once:
+            self.inexact = (
+                f"a {type(iterable).__name__} can't be set back: a resumed training goes on with whatever it gives next"
+            )
+        else:
+            self._objects = [ObjectState(iterable)]
 
     def describe(self) -> str:
         return f"{type(self.iterable).__name__}"
@@ -35,14 +46,22 @@ class IterableSource(Source):
         device = self.device
         if isinstance(self.iterable, types.GeneratorType):
             for batch in self.iterable:
-                yield place(_tuple(batch), device)
+                yield place_on(_tuple(batch), device)
         else:
             for batch in self.iterable:
-                yield place(batch, device)
+                yield place_on(batch, device)
 
-    def _one_pass(self) -> Iterator[Any]:
-        given = 0
-        for data in self._open():
+    def go_to(self, place: State, arrived: Callable[[], None]) -> None:
+        if not self.once:
+            super().go_to(place, arrived)
+            return
+        self._goal = place, arrived  # and keep the batch that was looked at: it can't be had again
+
+    def _reopened(self, place: State) -> Iterator[Any]:
+        return self._open() if self.once else super()._reopened(place)
+
+    def _one_pass(self, batches: Iterator[Any] | None = None, given: int = 0) -> Iterator[Any]:
+        for data in self._open() if batches is None else batches:
             given += 1
             yield data
         if not given:
@@ -54,13 +73,42 @@ class IterableSource(Source):
 class LoaderSource(IterableSource):
     """Batches of a torch DataLoader, in the order in which it was made to give them."""
 
-    def __init__(self, loader: Any, *, steps: int | None = None, device: DeviceLike = "cpu") -> None:
+    def __init__(
+        self, loader: torch.utils.data.DataLoader, *, steps: int | None = None, device: DeviceLike = "cpu"
+    ) -> None:
         super().__init__(loader, steps=steps, device=device)
+        self.loader = loader
         self.batch_size = loader.batch_size
         self.num_samples = None if loader.drop_last else _length(loader.sampler)
+        parts = [loader.sampler, loader.batch_sampler, getattr(loader.batch_sampler, "sampler", None), loader.dataset]
+        parts = list({id(part): part for part in parts}.values())
+        self._objects = [ObjectState(loader, generators_only=True), *map(ObjectState, parts)]
+        if loader.persistent_workers:
+            self.inexact = (
+                "the random numbers of a DataLoader's persistent workers can't be restored (the order of samples is); "
+                "persistent_workers=False makes them repeatable"
+            )
 
     def describe(self) -> str:
         return "torch DataLoader"
+
+    def _batches(self) -> Iterator[Any]:
+        _opened.add(self.loader)
+        return super()._batches()
+
+    def _state_now(self) -> State:
+        return {**super()._state_now(), "opened": self.loader in _opened}
+
+    def _reopened(self, place: State) -> Iterator[Any]:
+        if self.loader.persistent_workers and place["opened"] and self.loader not in _opened:
+            iter(self.loader)  # a seed for the workers is drawn when they are started, not when they are used again
+        return super()._reopened(place)
+
+    def _before_reopening(self, place: State) -> None:
+        if self.loader.persistent_workers and not place["opened"] and self.loader in _opened:
+            torch.empty((), dtype=torch.int64).random_(
+                generator=self.loader.generator
+            )  # the seed they were started with
 
 
 def loader_of(dataset: Any, batch_size: int | None, shuffle: Any) -> torch.utils.data.DataLoader:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchkeras.core import random_state
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
-from torchkeras.training.data.batches import place
+from torchkeras.training.data.batches import place as place_on
+from torchkeras.training.data.object_state import ObjectState, State
 from torchkeras.training.data.py_dataset import PyDataset, batch_numbers
 from torchkeras.training.data.source import Source
 from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight
@@ -42,6 +44,7 @@ class PyDatasetSource(Source):
         self.shuffle = shuffle
         self.class_weight = class_weight
         self.device = parse_device(device)
+        self._objects = [ObjectState(dataset)]
 
     @property
     def size(self) -> int | None:
@@ -51,6 +54,8 @@ class PyDatasetSource(Source):
         return type(self.dataset).__name__
 
     def epoch(self, skip: int = 0) -> Iterator[Any]:
+        if self._goal is not None:
+            return super().epoch(skip)
         return self._between_hooks(super().epoch(skip))
 
     def peek(self) -> Any:
@@ -58,31 +63,60 @@ class PyDatasetSource(Source):
             raise ValueError(f"The data must give at least one batch; {self.describe()} has length 0.")
         return self._finish(self.dataset[0])
 
+    def place(self, step: int) -> State:
+        """As for other sources, with the data set as it is now: batches are left out by number, without making them."""
+        return {**super().place(step), "objects": self._objects_now()}
+
+    def _resumed(self, place: State, arrived: Callable[[], None], step: int) -> Iterator[Any]:
+        if not step:
+            return self._between_hooks(super()._resumed(place, arrived, step))
+        if self.steps is not None:
+            self.dataset.on_epoch_begin()
+        return self._until_the_hook(super()._resumed(place, arrived, step))
+
+    def _reopened(self, place: State) -> Iterator[Any]:
+        random_state.restore(place["random"])
+        if self.steps is None:
+            self.dataset.on_epoch_begin()
+        numbers = self._numbers()
+        for _ in itertools.islice(numbers, place["given"]):
+            pass
+        batches = self._made(numbers)
+        self._start = {"random": place["random"], "objects": []}
+        self._set_objects(place["objects"])
+        return batches
+
     def _between_hooks(self, batches: Iterator[Any]) -> Iterator[Any]:
         self.dataset.on_epoch_begin()
+        yield from self._until_the_hook(batches)
+
+    def _until_the_hook(self, batches: Iterator[Any]) -> Iterator[Any]:
         try:
             yield from batches
         finally:
             self.dataset.on_epoch_end()
 
     def _batches(self) -> Iterator[Any]:
-        dataset = self.dataset
-        numbers = batch_numbers(dataset)
+        yield from self._made(self._numbers())
+
+    def _numbers(self) -> Iterator[int]:
+        """The numbers of a pass's batches in their order."""
         if self.shuffle and self.size is not None:
-            numbers = iter(torch.randperm(self.size).tolist())
+            return iter(torch.randperm(self.size).tolist())
+        return batch_numbers(self.dataset)
+
+    def _made(self, numbers: Iterator[int]) -> Iterator[Any]:
+        dataset = self.dataset
         processes = dataset.use_multiprocessing and dataset.workers > 0
         if not processes and dataset.workers <= 1:
-            batches = map(dataset.__getitem__, numbers)
-        else:
-            executor = _processes(dataset) if processes else ThreadPoolExecutor(dataset.workers)
-            fetch = _fetch if processes else dataset.__getitem__
-            batches = _ahead(executor, fetch, numbers, max(dataset.max_queue_size, 1))
-        for batch in batches:
-            yield self._finish(batch)
+            return map(self._finish, map(dataset.__getitem__, numbers))
+        executor = _processes(dataset) if processes else ThreadPoolExecutor(dataset.workers)
+        fetch = _fetch if processes else dataset.__getitem__
+        return map(self._finish, _ahead(executor, fetch, numbers, max(dataset.max_queue_size, 1)))
 
     def _finish(self, batch: Any) -> Any:
         if isinstance(batch, dict):
-            return place(batch, self.device)
+            return place_on(batch, self.device)
         if not isinstance(batch, (list, tuple)) and hasattr(batch, "__array__"):
             batch = (batch,)
         if not isinstance(batch, (list, tuple)) or len(batch) not in (1, 2, 3):
@@ -93,7 +127,7 @@ class PyDatasetSource(Source):
         if self.class_weight is not None and len(batch) > 1:
             check_class_weight(self.class_weight, batch[1], batch[2] if len(batch) == 3 else None)
             batch = (*batch, class_weight_to_sample_weight(batch[1], self.class_weight))
-        return place(tuple(batch), self.device)
+        return place_on(tuple(batch), self.device)
 
 
 def _ahead(executor: Executor, fetch: Callable, numbers: Iterator[int], window: int) -> Iterator[Any]:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from torchkeras.core import random_state
+from torchkeras.training.data.object_state import ObjectState, State
 
 
 class Source:
     """Batches on a device, an epoch at a time.
 
     An epoch is one pass over the data, or `steps` batches where steps are given: then one iterator is carried
-    on from epoch to epoch, and begun anew when a pass of known length is over.
+    on from epoch to epoch, and a new one is opened when a pass of known length is over.
+
+    A place in the data can be kept as plain data and returned to, also in another process: a pass is opened again with
+    the random state that it was opened with, and the batches that were given already are left out.
 
     Subclasses set `size`, `batch_size` and `num_samples` where they know them, and write `_batches`.
+
+    Args:
+        steps: batches per epoch; default: all of a pass.
+
+    Raises:
+        ValueError: `steps` is not a positive integer.
     """
 
     size: int | None = None
@@ -22,10 +34,17 @@ class Source:
     batch_size: int | None = None
     num_samples: int | None = None
 
+    inexact: str | None = None
+    """Why a place in the data can't be returned to exactly; `None`: it can."""
+
     def __init__(self, steps: int | None = None) -> None:
-        if steps is not None and steps <= 0:
-            raise ValueError(f"The number of steps must be positive; received {steps}.")
+        if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps <= 0):
+            raise ValueError(f"The number of steps must be a positive integer; received {steps!r}.")
         self.steps = steps
+        self._objects: list[ObjectState] = []
+        self._keeps_place = False
+        self._start: State | None = None  # the random state and the objects' states when the running pass was opened
+        self._goal: tuple[State, Callable[[], None]] | None = None
         self._running: Iterator | None = None
         self._seen = 0
         self._peeked: tuple[Any, Iterator] | None = None
@@ -36,8 +55,11 @@ class Source:
         return self.steps or self.size
 
     def epoch(self, skip: int = 0) -> Iterator[Any]:
-        """The batches of the next epoch, without the first `skip`."""
-        batches = self._one_pass() if self.steps is None else self._carried_on(self.steps)
+        """The batches of the next epoch, without the first `skip`; after `go_to`, those from there on."""
+        if self._goal is not None:
+            (place, arrived), self._goal = self._goal, None
+            return self._resumed(place, arrived, skip)
+        batches = self._next_epoch()
         return itertools.islice(batches, skip, None) if skip else batches
 
     def peek(self) -> Any:
@@ -47,6 +69,7 @@ class Source:
             ValueError: there is none.
         """
         if self._peeked is None:
+            self._start = self._state_now()
             batches = iter(self._batches())
             for first in batches:
                 self._peeked = first, batches
@@ -54,6 +77,71 @@ class Source:
             else:
                 raise ValueError(f"The data must give at least one batch; the {self.describe()} gave none.")
         return self._peeked[0]
+
+    # ------------------------------------------------------------------ places in the data
+
+    def keep_place(self) -> None:
+        """From now on note with what random state each pass is opened, which `place` needs."""
+        self._keeps_place = True
+
+    def place(self, step: int) -> State:
+        """The place in the data after `step` batches of the running epoch, 0 between epochs, as plain data."""
+        given = step if self.steps is None else self._seen if self._running is not None else 0
+        if given and self._start is not None:
+            return {"given": given, **self._start}
+        return {"given": 0, "objects": self._objects_now()}
+
+    def go_to(self, place: State, arrived: Callable[[], None]) -> None:
+        """Let the next epoch begin at a place that `place` gave.
+
+        Args:
+            place: what `place(step)` returned.
+            arrived: called when a place within an epoch is reached, before its next batch is made.
+        """
+        self._goal = place, arrived
+        self.close()
+
+    def _state_now(self) -> State:
+        return {"random": random_state.capture(), "objects": self._objects_now()}
+
+    def _objects_now(self) -> list[State]:
+        return [found.get() for found in self._objects]
+
+    def _set_objects(self, states: list[State]) -> None:
+        for found, state in zip(self._objects, states):
+            found.set(state)
+
+    def _resumed(self, place: State, arrived: Callable[[], None], step: int) -> Iterator[Any]:
+        """An epoch from a place on, of which `step` batches are done."""
+        if not place["given"]:
+            self._set_objects(place["objects"])
+            return self._next_epoch()
+        before = random_state.capture()
+        batches = self._reopened(place)
+        if step:
+            arrived()
+        else:
+            random_state.restore(before)
+        if self.steps is None:
+            return self._one_pass(batches, step)
+        self._running, self._seen = batches, place["given"]
+        return self._carried_on(self.steps - step)
+
+    def _reopened(self, place: State) -> Iterator[Any]:
+        """The rest of the pass that a place lies in."""
+        self._set_objects(place["objects"])
+        random_state.restore(place["random"])
+        self._before_reopening(place)
+        batches = self._open()
+        self._start = {name: value for name, value in place.items() if name != "given"}
+        for _ in itertools.islice(batches, place["given"]):
+            pass
+        return batches
+
+    def _before_reopening(self, place: State) -> None:
+        """Called when the random state is that of the opening."""
+
+    # ------------------------------------------------------------------ passes
 
     def close(self) -> None:
         """Let go of iterators, workers and kept batches."""
@@ -72,13 +160,19 @@ class Source:
 
     def _open(self) -> Iterator[Any]:
         if self._peeked is None:
+            if self._keeps_place:
+                self._start = self._state_now()
             return iter(self._batches())
         first, rest = self._peeked
         self._peeked = None
         return itertools.chain((first,), rest)
 
-    def _one_pass(self) -> Iterator[Any]:
-        return self._open()
+    def _next_epoch(self) -> Iterator[Any]:
+        return self._one_pass() if self.steps is None else self._carried_on(self.steps)
+
+    def _one_pass(self, batches: Iterator[Any] | None = None, given: int = 0) -> Iterator[Any]:
+        """The batches of a pass that may be open already, with `given` of them gone."""
+        return self._open() if batches is None else batches
 
     def _carried_on(self, steps: int) -> Iterator[Any]:
         if self._running is None:

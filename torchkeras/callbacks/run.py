@@ -1,0 +1,49 @@
+"""A training in progress as callbacks see it that keep and restore it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+State = dict[str, Any]  # plain data: numbers, strings, lists, dicts and arrays
+
+
+class Source(Protocol):
+    """The data of a training, with places that can be kept and returned to."""
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches per epoch; `None`: not known."""
+
+    @property
+    def inexact(self) -> str | None:
+        """Why a place in the data can't be returned to exactly; `None`: it can."""
+
+    def keep_place(self) -> None:
+        """Note from now on what `place` needs."""
+
+    def place(self, step: int) -> State:
+        """The place after `step` batches of the running epoch, 0 between epochs."""
+
+    def go_to(self, place: State, arrived: Callable[[], None]) -> None:
+        """Let the next epoch begin there; `arrived` is called before its first batch is made."""
+
+
+class Run(Protocol):
+    """What `fit` works with.
+
+    Attributes:
+        source: the data.
+        initial_epoch: the first epoch, counted from 0. To be set in `on_train_begin`.
+        initial_step: how many batches of that epoch are done already. To be set in `on_train_begin`.
+    """
+
+    source: Source
+    initial_epoch: int
+    initial_step: int
+
+    def get_state(self) -> State:
+        """What an epoch has gathered so far: the states of the metrics."""
+
+    def set_state(self, state: State) -> None:
+        """The inverse of `get_state`, after the metrics were reset."""
