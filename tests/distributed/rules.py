@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
 import os
 import pickle
@@ -224,5 +225,80 @@ def copies():
     return [[w.tolist() for w in one.get_weights()] for one in (model, twin)]
 
 
+class Interrupt(keras.callbacks.Callback):
+    def __init__(self, at):
+        super().__init__()
+        self.at, self.losses = at, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses.append(logs["loss"])
+        if self.model.optimizer.iterations == self.at:
+            raise KeyboardInterrupt
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Draws noise from torch's generator and from NumPy's when a sample is fetched."""
+
+    def __init__(self, samples):
+        self.x, self.y = rows(samples)
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, index):
+        return self.x[index] + torch.rand(()).item() + np.float32(np.random.random()), self.y[index]
+
+
+RESUMED = {
+    "arrays": lambda: (rows(40), {"batch_size": 4}),
+    "arrays with steps": lambda: (rows(40), {"batch_size": 4, "steps_per_epoch": 5}),
+    "loader": lambda: ((torch.utils.data.DataLoader(Noisy(40), batch_size=4, shuffle=True),), {}),
+    "loader, own generator": lambda: (
+        (torch.utils.data.DataLoader(Noisy(40), batch_size=4, shuffle=True, generator=torch.Generator()),),
+        {},
+    ),
+    "loader, distributed sampler": lambda: (
+        (
+            torch.utils.data.DataLoader(
+                data := Noisy(80), batch_size=4, sampler=torch.utils.data.DistributedSampler(data, 2, RANK)
+            ),
+        ),
+        {},
+    ),
+}
+
+
+@rule
+def interrupted_trainings_end_as_if_they_had_not_been(where):
+    def train(kind, folder, at=None, seed=3):
+        keras.utils.set_random_seed(seed)
+        arguments, options = RESUMED[kind]()
+        model = net(layers.BatchNormalization(), layers.Dropout(0.4))
+        model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae", keras.metrics.R2Score(name="r2")])
+        callbacks = [keras.callbacks.BackupAndRestore(str(where / folder), save_freq=3), Interrupt(at)]
+        try:
+            model.fit(*arguments, epochs=3, verbose=0, callbacks=callbacks, **options)
+        except KeyboardInterrupt:
+            distributed.barrier()
+        return model, callbacks[1].losses
+
+    found = {}
+    for number, kind in enumerate(RESUMED):
+        whole, all_losses = train(kind, f"whole{number}")
+        train(kind, f"resumed{number}", at=13)
+        resumed, losses = train(kind, f"resumed{number}", seed=4)
+        logged, expected = resumed.history.history, whole.history.history
+        found[kind] = {
+            "batches": len(losses),
+            "losses": losses == all_losses[-len(losses) :],
+            "weights": all(map(np.array_equal, resumed.get_weights(), whole.get_weights())),
+            "history": all(values[-len(logged[name]) :] == logged[name] for name, values in expected.items()),
+        }
+    return found
+
+
 def run(where):
-    return {name: function(where) if name == "files" else function() for name, function in RULES.items()}
+    return {
+        name: function(where) if inspect.signature(function).parameters else function()
+        for name, function in RULES.items()
+    }

@@ -110,3 +110,10 @@ def test_an_error_on_one_rank_ends_the_run(tmp_path):
     assert done.returncode != 0
     assert time.monotonic() - begin < 30
     assert "on rank 1" in done.stderr
+
+
+def test_interrupted_trainings_end_as_if_they_had_not_been(run):
+    for rank in found(run, "interrupted_trainings_end_as_if_they_had_not_been"):
+        for kind, result in rank.items():
+            left = (15 if "steps" in kind else 30) - 12
+            assert result == {"batches": left, "losses": True, "weights": True, "history": True}, kind

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.callbacks.backup_store import BackupStore, CorruptBackup
@@ -179,8 +180,9 @@ class BackupAndRestore(Callback):
         own = self._state_of_rank()
         if "random" in own:
             random_state.restore(own["random"])
-        for name, buffer in self._buffers() if "buffers" in own else ():
-            buffer.copy_(torch.from_numpy(own["buffers"][name]).reshape(buffer.shape))
+        if "buffers" in own:
+            for buffer, value in zip(self._buffers(), own["buffers"], strict=True):
+                buffer.copy_(torch.from_numpy(np.asarray(value)).reshape(buffer.shape))
         self._resumed = None
 
     # ------------------------------------------------------------------ backing up
@@ -228,11 +230,11 @@ class BackupAndRestore(Callback):
         if step and self._run is not None:
             part["gathered"] = self._run.get_state()
             if world_size() > 1:
-                part["buffers"] = {name: convert_to_numpy(buffer).copy() for name, buffer in self._buffers()}
+                part["buffers"] = [convert_to_numpy(buffer).copy() for buffer in self._buffers()]
         return part
 
-    def _buffers(self) -> list[tuple[str, torch.Tensor]]:
-        return [(name, buffer) for name, buffer in self.model.named_buffers() if not is_sharded(buffer)]
+    def _buffers(self) -> list[torch.Tensor]:
+        return [buffer for buffer in self.model.buffers() if not is_sharded(buffer)]
 
     def _warn_of_data(self, run: Run) -> None:
         if run.source.inexact is not None and not self._has_warned:
