@@ -213,7 +213,6 @@ def test_files_stay_readable(path):
 FRAMES_TO_REMOVE: Counter[str] = Counter(
     {
         "layers/base/module.py": 1,
-        "layers/core/torch_call.py": 2,
     }
 )
 MODULES_TO_REMOVE: Counter[str] = Counter(
@@ -221,8 +220,6 @@ MODULES_TO_REMOVE: Counter[str] = Counter(
         "core/config/configurable.py": 3,
         "core/config/serialization.py": 3,
         "distributed/strategies/data_parallel.py": 1,
-        "layers/attention/projected.py": 1,
-        "layers/base/layer.py": 1,
         "layers/recurrent/time_distributed.py": 1,
         "losses/torch_loss.py": 1,
         "metrics/mean.py": 1,

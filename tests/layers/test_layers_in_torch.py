@@ -63,7 +63,7 @@ def test_compiles_without_a_graph_break(make, kwargs, shape, training):
 def test_exports(make, kwargs, shape):
     layer, x = built(make, kwargs, shape), torch.randn(shape)
     batch = torch.export.Dim("batch", min=2, max=64)
-    program = torch.export.export(layer, (x,), dynamic_shapes=(({0: batch},),))
+    program = torch.export.export(layer, (x,), dynamic_shapes=({0: batch},))
     larger = torch.randn(7, *shape[1:])
     torch.testing.assert_close(program.module()(larger), layer(larger))
 

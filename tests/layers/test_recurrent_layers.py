@@ -135,7 +135,7 @@ def test_trains_in_one_ahead_of_time_graph(kind):
 def test_exports_with_any_batch_size(kind):
     layer = make(kind, return_sequences=True)
     batch = torch.export.Dim("batch", min=2)
-    program = torch.export.export(layer, (draw(),), dynamic_shapes=(({0: batch},),))
+    program = torch.export.export(layer, (draw(),), dynamic_shapes=({0: batch},))
     x = torch.randn(8, TIME, FEATURES)
     torch.testing.assert_close(program.module()(x), layer(x))
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch._dynamo.testing
 
+import torchkeras as keras
 from tests.torch_promises.cases import MODELS, RECURRENT_AND_ATTENTION, built, leaves
 from torchkeras import layers
 
@@ -99,7 +100,7 @@ def test_exports(row):
     module, inputs = built(row), row.draw(4)
     batch = torch.export.Dim("batch", min=2, max=64)
     shapes = tuple(_batch_first(value, batch) for value in inputs)
-    program = torch.export.export(module, inputs, dynamic_shapes=_by_name(module, shapes))
+    program = torch.export.export(module, inputs, dynamic_shapes=shapes)
     larger = row.draw(7)
     for got, wanted in zip(leaves(program.module()(*larger)), leaves(module(*larger)), strict=True):
         torch.testing.assert_close(got, wanted)
@@ -112,7 +113,91 @@ def _batch_first(value, batch):
     return {0: batch}
 
 
-def _by_name(module, shapes):
-    """What torch.export calls `*args` of `forward` is one nested argument where forward is variadic."""
-    kinds = [p.kind for p in inspect.signature(module.forward).parameters.values()]
-    return (shapes,) if kinds and kinds[0] is inspect.Parameter.VAR_POSITIONAL else shapes
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def call(self, image, scale=None, training=None):
+        return self.dense(image) * (1.0 if scale is None else scale)
+
+
+def _listed():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    return keras.Model([a, b], layers.Add()([a, layers.Dense(4)(b)]))
+
+
+def _keyed():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    return keras.Model({"a": a, "b": b}, layers.Add()([a, layers.Dense(4)(b)]))
+
+
+BATCH = {0: torch.export.Dim("batch", min=2, max=64)}
+# A model, its inputs, the dynamic sizes by name, and the names of the exported graph's inputs.
+EXPORTS = {
+    "layer": (lambda: layers.Dense(3), lambda n: (torch.randn(n, 4),), {"inputs": BATCH}, ["inputs"]),
+    "sequential": (
+        lambda: keras.Sequential([layers.Dense(3), layers.Dropout(0.5)]),
+        lambda n: (torch.randn(n, 4),),
+        {"inputs": BATCH},
+        ["inputs"],
+    ),
+    "list": (
+        _listed,
+        lambda n: ([torch.randn(n, 4), torch.randn(n, 4)],),
+        {"inputs": [BATCH, BATCH]},
+        ["inputs_0", "inputs_1"],
+    ),
+    "dict": (
+        _keyed,
+        lambda n: ({"a": torch.randn(n, 4), "b": torch.randn(n, 4)},),
+        {"inputs": {"a": BATCH, "b": BATCH}},
+        ["inputs_a", "inputs_b"],
+    ),
+    "subclass": (
+        Subclassed,
+        lambda n: (torch.randn(n, 4), torch.randn(n, 3)),
+        {"image": BATCH, "scale": BATCH},
+        ["image", "scale"],
+    ),
+}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("case", EXPORTS)
+def test_exports_with_sizes_and_inputs_by_name(case, strict):
+    make, draw, dynamic_shapes, names = EXPORTS[case]
+    module, inputs = make(), draw(3)
+    module(*inputs)
+    program = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes, strict=strict)
+    assert list(program.graph_signature.user_inputs) == names
+    larger = draw(7)
+    torch.testing.assert_close(program.module()(*larger), module(*larger))
+
+
+def test_the_signature_of_forward_is_that_of_call():
+    assert list(inspect.signature(Subclassed().forward).parameters) == ["image", "scale", "training"]
+    assert list(inspect.signature(layers.LSTM(2).forward).parameters) == list(
+        inspect.signature(layers.LSTM(2).call).parameters
+    )
+
+
+def test_a_forward_of_ones_own_keeps_its_signature():
+    class Own(layers.Layer):
+        def forward(self, image):
+            return image + 1
+
+        def call(self, x):
+            raise AssertionError("not called")
+
+    assert list(inspect.signature(Own().forward).parameters) == ["image"]
+    torch.testing.assert_close(Own()(torch.zeros(2)), torch.ones(2))
+
+
+def test_inputs_by_keyword_are_exported():
+    module = Subclassed()
+    image, scale = torch.randn(3, 4), torch.randn(3, 3)
+    module(image)
+    program = torch.export.export(module, (image,), {"scale": scale}, dynamic_shapes={"image": BATCH, "scale": BATCH})
+    image, scale = torch.randn(5, 4), torch.randn(5, 3)
+    torch.testing.assert_close(program.module()(image, scale=scale), module(image, scale=scale))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import TORCH_DTYPES
@@ -63,9 +64,11 @@ def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:
             _check_order(struct, name)
         values = tree.flatten(inputs)
     if len(values) != len(graph.inputs):
-        raise ValueError(
-            f"Model {name!r} takes {len(graph.inputs)} input(s) {[_input_name(t) for t in graph.inputs]}; "
-            f"received {len(values)}."
+        raise complete(
+            ValueError(
+                f"Model {name!r} takes {len(graph.inputs)} input(s) {[_input_name(t) for t in graph.inputs]}; "
+                f"received {len(values)}."
+            )
         )
     return values
 
@@ -76,7 +79,7 @@ def _check_order(struct: dict, name: str) -> None:
         f"The structure of `inputs` doesn't match the expected structure: model {name!r} takes a dict of {[*struct]}"
     )
     if list(struct) != sorted(struct):
-        raise ValueError(f"{message}; received a list, of which the order would be unclear.")
+        raise complete(ValueError(f"{message}; received a list, of which the order would be unclear."))
     warnings.warn(f"{message}; received a list, which is taken in that order.", stacklevel=2)
 
 
@@ -95,7 +98,7 @@ def _by_name(graph: Graph, inputs: dict, name: str) -> list:
     missing = [known for known in names if known not in inputs]
     if missing:
         wanted = list(struct) if isinstance(struct, dict) else names
-        raise ValueError(f"Model {name!r} takes inputs named {wanted}; received {list(inputs)}.")
+        raise complete(ValueError(f"Model {name!r} takes inputs named {wanted}; received {list(inputs)}."))
     return [inputs[known] for known in names]
 
 
@@ -106,8 +109,8 @@ def _input_name(tensor: Any) -> str:
 def _one(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
     if value is None:
         if not getattr(known._keras_history.operation, "optional", False):  # type: ignore[attr-defined]
-            raise ValueError(
-                f"Input {index} ({_input_name(known)!r}) of model {name!r} is not optional; received None."
+            raise complete(
+                ValueError(f"Input {index} ({_input_name(known)!r}) of model {name!r} is not optional; received None.")
             )
         return None
     if isinstance(value, KerasTensor):
@@ -139,9 +142,11 @@ def _fitted(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) 
                 break
         else:
             return value
-    raise ValueError(
-        f"Input {index} ({_input_name(known)!r}) of model {name!r} has the wrong shape: expected shape={wanted}, "
-        f"found shape={tuple(shape)}."
+    raise complete(
+        ValueError(
+            f"Input {index} ({_input_name(known)!r}) of model {name!r} has the wrong shape: expected shape={wanted}, "
+            f"found shape={tuple(shape)}."
+        )
     )
 
 

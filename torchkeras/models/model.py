@@ -14,6 +14,7 @@ import torch
 
 from torchkeras import saving
 from torchkeras.core import tree
+from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.distributed import is_main_process, write_once
 from torchkeras.layers.base import symbolic
@@ -88,9 +89,11 @@ class Model(Trainer, Layer):
         """The outputs for the inputs; models without symbolic inputs and outputs define it themselves."""
         graph = self.__dict__.get("_tk_graph")
         if graph is None:
-            raise NotImplementedError(
-                f"Model {type(self).__name__} has no call(): define call(self, inputs), or make it as "
-                f"Model(inputs, outputs) from symbolic tensors."
+            raise complete(
+                NotImplementedError(
+                    f"Model {type(self).__name__} has no call(): define call(self, inputs), or make it as "
+                    f"Model(inputs, outputs) from symbolic tensors."
+                )
             )
         values = model_inputs.standardize(graph, inputs, self.name, self._tk_checks_sizes)
         if mask is not None:

@@ -31,6 +31,7 @@ from torchkeras.core.variables.session import max_epochs, max_steps_per_epoch
 from torchkeras.distributed import collectives, process
 from torchkeras.distributed.rank_share import take_share
 from torchkeras.distributed.shared_batches import share_out
+from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.layer import Layer
 from torchkeras.reporting.logs import Logs
 from torchkeras.reporting.progress import announce
@@ -293,7 +294,7 @@ def _build_layers(model: Any, x: Any) -> Any:
     try:
         specs = tree.map_structure(_spec, x)
         if not model.built:
-            model._tk_build_for((specs,), {})
+            build_for(model, (specs,), {})
         return model.compute_output_spec(specs)
     except NotImplementedError:  # what only runs with values is built by running it
         try:

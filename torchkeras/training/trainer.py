@@ -9,6 +9,7 @@ import torch
 
 from torchkeras.core import tree
 from torchkeras.core.tensors.convert import convert_to_numpy
+from torchkeras.layers.base.losses import may_exist as losses_may_exist
 from torchkeras.training import loop
 from torchkeras.training.compile.options import Compiled, TrainableSnapshot
 from torchkeras.training.data import unpack_x_y_sample_weight
@@ -226,7 +227,7 @@ class Trainer:
         loss = None
         if compiled is not None and compiled.loss is not None and y is not None:
             loss = compiled.loss(y, y_pred, sample_weight)
-        for one in self.losses if self._tk_extra_losses_exist else ():  # type: ignore[attr-defined]
+        for one in self.losses if losses_may_exist(self) else ():  # type: ignore[attr-defined]
             loss = one if loss is None else loss + one
         if loss is None:
             if compiled is not None and compiled.loss is not None and y is None:

@@ -48,16 +48,17 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def enable_traceback_filtering() -> None:
-    """Kept for Keras's name: tracebacks are short here and nothing is filtered."""
+    """Leave this package's frames out of tracebacks, and name the layer and its arguments in errors (the default)."""
     _switches.traceback_filtering = True
 
 
 def disable_traceback_filtering() -> None:
-    """Kept for Keras's name: tracebacks are short here and nothing is filtered."""
+    """Show all frames in tracebacks, and errors as they were raised."""
     _switches.traceback_filtering = False
 
 
 def is_traceback_filtering_enabled() -> bool:
+    """Whether tracebacks leave this package's frames out."""
     return _switches.traceback_filtering
 
 

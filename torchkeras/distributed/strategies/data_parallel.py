@@ -20,7 +20,9 @@ from torchkeras.distributed.rank_share import Share
 
 
 class _Forward(nn.Module):
-    """What DistributedDataParallel wraps: the model, called in training mode."""
+    """The model as DistributedDataParallel wraps it: called in training mode, its own mode left as it is."""
+
+    _tk_leaves_modes = True
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -21,6 +21,8 @@ Shape = tuple[int | None, ...]
 class ShapeKeeping(Layer):
     """A layer whose outputs have the shape of its inputs, and that passes masks on."""
 
+    _tk_nothing_to_build = True
+
     keras_module = None
 
     def __init__(self, **kwargs: Any) -> None:

@@ -105,7 +105,7 @@ class ProjectedAttention(Layer):
         key = value if key is None else key
         hidden = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
         # A method of the user's own need not know of `use_causal_mask`: it gets a mask then.
-        ours = type(self)._compute_attention.__module__ in _OURS
+        ours = type(self)._compute_attention is ProjectedAttention._compute_attention
         causal_only = use_causal_mask and ours and all(one is None for one in hidden)
         mask = None
         if not causal_only:
@@ -241,9 +241,6 @@ class ProjectedAttention(Layer):
         del config["flash_attention"]
         config["activity_regularizer"] = regularizers.serialize(self._projection_regularizer)
         return config
-
-
-_OURS = (__name__,)
 
 
 def attention_equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:

@@ -14,7 +14,10 @@ _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 class CallSpec:
     """The signature of a `call` method, without `self`."""
 
-    __slots__ = ("signature", "names", "has_training", "training_default", "told_default", "masks", "open", "first")
+    __slots__ = (
+        "signature", "names", "has_training", "training_default", "training_position", "literal_default", "masks",
+        "open", "first",
+    )  # fmt: skip
 
     def __init__(self, call: Callable) -> None:
         signature = inspect.signature(call)
@@ -26,7 +29,8 @@ class CallSpec:
         self.has_training = "training" in self.names
         default = self.signature.parameters["training"].default if self.has_training else None
         self.training_default = default is True
-        self.told_default = default if isinstance(default, bool) else None
+        self.training_position = self.names.index("training") if self.has_training else -1
+        self.literal_default = default if isinstance(default, bool) else None
         self.masks = tuple(name for name in self.names if name == "mask" or name.endswith("_mask"))
 
     def bind(self, args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -44,7 +48,7 @@ class CallSpec:
     def says_nothing(self, name: str, value: Any) -> bool:
         """Whether an argument is one that the call finds by itself: no mask, or the default of `training`."""
         if name == "training" and self.has_training:
-            return value == self.told_default
+            return value == self.literal_default
         return name in self.masks and all(mask is None for mask in tree.flatten(value))
 
 

@@ -11,10 +11,13 @@ from torch import nn
 
 from torchkeras.core import tree
 from torchkeras.core.variables.variable import Variable
+from torchkeras.layers.base.mode import take_mode
 
 
 class Container(nn.Module):
     """The module-side shadow of a list or dict attribute: torch sees `blocks.0.kernel`, the user keeps the list."""
+
+    _tk_follows_mode = True
 
     def __init__(self, source: Any) -> None:
         super().__init__()
@@ -40,6 +43,7 @@ class Container(nn.Module):
                 self._modules[key] = inner = Container(value)
                 inner.sync()
         elif isinstance(value, nn.Module):
+            take_mode(self, key, value)
             self._modules[key] = value
         elif isinstance(value, nn.Parameter):
             self._parameters[key] = value

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.tensors.dtypes import standardize_dtype
 
 
@@ -124,13 +125,17 @@ def check_inputs(spec: Any, inputs: Any, layer_name: str) -> None:
     if isinstance(spec, dict) and isinstance(inputs, dict):
         missing = [key for key in spec if key not in inputs]
         if missing:
-            raise ValueError(f"Layer {layer_name!r} needs inputs named {list(spec)}; received {list(inputs)}.")
+            raise complete(
+                ValueError(f"Layer {layer_name!r} needs inputs named {list(spec)}; received {list(inputs)}.")
+            )
         values = [inputs[key] for key in sorted(spec)]
         specs = [spec[key] for key in sorted(spec)]
     else:
         values = tree.flatten(inputs)
     if len(values) != len(specs):
-        raise ValueError(f"Layer {layer_name!r} expects {len(specs)} input(s), but it received {len(values)}.")
+        raise complete(
+            ValueError(f"Layer {layer_name!r} expects {len(specs)} input(s), but it received {len(values)}.")
+        )
     for i, (value, one) in enumerate(zip(values, specs)):
         if one is not None and not (value is None and one.optional):
             _check_one(one, value, i, layer_name)
@@ -139,13 +144,15 @@ def check_inputs(spec: Any, inputs: Any, layer_name: str) -> None:
 def _check_one(spec: InputSpec, value: Any, index: int, layer_name: str) -> None:
     shape = getattr(value, "shape", None)
     if shape is None:
-        raise ValueError(f"Inputs of layer {layer_name!r} must be tensors; received {value!r} as input {index}.")
+        raise complete(
+            ValueError(f"Inputs of layer {layer_name!r} must be tensors; received {value!r} as input {index}.")
+        )
     shape = tuple(shape)
     head = f"Input {index} of layer {layer_name!r} is incompatible with the layer: "
     if not spec.fits(shape):
-        raise ValueError(head + f"expected {_wanted(spec, shape)}; received shape {shape}.")
+        raise complete(ValueError(head + f"expected {_wanted(spec, shape)}; received shape {shape}."))
     if spec.dtype is not None and standardize_dtype(value.dtype) != spec.dtype:
-        raise ValueError(head + f"expected dtype={spec.dtype}, found dtype={standardize_dtype(value.dtype)}.")
+        raise complete(ValueError(head + f"expected dtype={spec.dtype}, found dtype={standardize_dtype(value.dtype)}."))
 
 
 def _wanted(spec: InputSpec, shape: tuple) -> str:

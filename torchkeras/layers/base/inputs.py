@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.layers.base.call_spec import CallSpec, mask_source
@@ -61,17 +62,32 @@ def _map(function: Any, value: Any) -> Any:
 def _check_positional(layer: Any, value: Any) -> None:
     for leaf in tree.flatten(value):
         if leaf is not None and not hasattr(leaf, "shape") and not hasattr(leaf, "__array__"):
-            raise ValueError(
-                f"Only input tensors may be passed as positional arguments (arrays and nests of them, too); layer "
-                f"{layer.name!r} received {leaf!r} (of type {type(leaf).__name__}). Turn it into an array, or pass it "
-                f"by keyword."
+            raise complete(
+                ValueError(
+                    f"Only input tensors may be passed as positional arguments (arrays and nests of them, too); layer "
+                    f"{layer.name!r} received {leaf!r} (of type {type(leaf).__name__}). Turn it into an array, or pass "
+                    f"it by keyword."
+                )
             )
 
 
-def with_training(spec: CallSpec, args: tuple, kwargs: dict, training: bool) -> dict:
+def first(args: tuple, kwargs: dict[str, Any]) -> Any:
+    """The first argument of a call, which the input spec and masks are about."""
+    return args[0] if args else next(iter(kwargs.values()), None)
+
+
+def with_training(spec: CallSpec, args: tuple, kwargs: dict[str, Any], training: bool) -> dict[str, Any]:
     """The keyword arguments with `training`, unless a positional argument already says it."""
-    position = spec.names.index("training")
-    return kwargs if position < len(args) else {**kwargs, "training": training}
+    if not kwargs:
+        return kwargs if spec.training_position < len(args) else {"training": training}
+    if "training" not in kwargs and spec.training_position < len(args):
+        return kwargs
+    return {**kwargs, "training": training}
+
+
+def without_training(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments but `training`, for a `call` that does not take it."""
+    return {name: value for name, value in kwargs.items() if name != "training"} if "training" in kwargs else kwargs
 
 
 def with_masks(spec: CallSpec, args: tuple, kwargs: dict) -> dict:

@@ -19,6 +19,7 @@ from torchkeras.core.tensors.dtypes import is_float, standardize_dtype
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.variable import BufferVariable, Variable, VariableInfo, as_variable
+from torchkeras.layers.base import losses
 from torchkeras.layers.base.containers import Container, attach_all, holds_layers, wrap
 
 
@@ -28,8 +29,8 @@ class StatefulModule(nn.Module):
     name: str
     _tk_trainable: bool
 
-    # Whether any layer has a regularizer or ever added a loss: until then no step looks for such losses.
-    _tk_extra_losses_exist = False
+    # A part of a torch module takes that module's mode, see mode.py.
+    _tk_follows_mode = True
 
     # Lists, dicts and tuples of layers set as attributes; what they hold stands in `_modules` under the same name.
     _tk_held: dict[str, Any]
@@ -49,6 +50,8 @@ class StatefulModule(nn.Module):
             _tk_seed_generators=[],
             _tk_metrics=[],
             _tk_losses=[],
+            _tk_has_losses=False,
+            _tk_losses_under=0,
             _inbound_nodes=[],
         )
         return instance
@@ -228,7 +231,7 @@ class StatefulModule(nn.Module):
             )
         variable.regularizer = regularizers.get(regularizer)
         if regularizer is not None:
-            StatefulModule._tk_extra_losses_exist = True
+            losses.note_regularizer(self)
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
         key = variable.name.replace(".", "_")
@@ -408,6 +411,14 @@ class StatefulModule(nn.Module):
             return
         if moved.dtype != probe.dtype and moved.is_floating_point():
             self.dtype_policy = dtype_policies.get(standardize_dtype(moved.dtype))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the training mode of the layer and of all layers within, as for any torch module.
+
+        A mode that was set once stays when the layer becomes part of another module.
+        """
+        self.__dict__["_tk_mode_chosen"] = True
+        return super().train(mode)
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         if not getattr(self, "built", True) and not set(state_dict) <= set(self.state_dict()):

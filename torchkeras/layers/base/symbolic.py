@@ -17,6 +17,7 @@ from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.variables.stateless import CallScope
 from torchkeras.core.variables.variable import BufferVariable
 from torchkeras.layers.base import inputs as arguments
+from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.input_spec import check_inputs
 
 
@@ -24,11 +25,11 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
     """Build the layer, infer its outputs, and record the call as a node."""
     args, kwargs = arguments.convert(layer, args, kwargs)
     if layer.input_spec is not None and layer.built:
-        check_inputs(layer.input_spec, _first(args, kwargs), layer.name)
+        check_inputs(layer.input_spec, arguments.first(args, kwargs), layer.name)
     if not layer.built:
         if layer.input_spec is not None:
-            check_inputs(layer.input_spec, _first(args, kwargs), layer.name)
-        layer._tk_build_for(args, kwargs)
+            check_inputs(layer.input_spec, arguments.first(args, kwargs), layer.name)
+        build_for(layer, args, kwargs)
         layer.built = True
     entry, state.entry = state.entry, state.entry or layer
     try:
@@ -49,7 +50,7 @@ def _noted(layer: Any, args: tuple, kwargs: dict) -> dict:
         return kwargs
     noted: dict[str, Any] = {}
     if spec.has_training:
-        training = spec.told_default if state.training is None else state.training
+        training = spec.literal_default if state.training is None else state.training
         if training is not None:
             noted["training"] = training
     if "mask" in spec.masks:
@@ -62,10 +63,6 @@ def _fresh(value: Any) -> Any:
     if isinstance(value, KerasTensor) and hasattr(value, "_keras_history"):
         return KerasTensor(value.shape, value.dtype)
     return value
-
-
-def _first(args: tuple, kwargs: dict) -> Any:
-    return args[0] if args else next(iter(kwargs.values()), None)
 
 
 def output_spec(layer: Any, args: tuple, kwargs: dict) -> Any:
@@ -119,7 +116,7 @@ def output_shape(layer: Any, args: tuple, kwargs: dict) -> Any:
     named = {name.removesuffix("_shape"): tensor(value) for name, value in kwargs.items()}
     if set(named) == {"input"}:
         inputs, named = (named["input"],), {}
-    layer._tk_build_for(inputs, named)
+    build_for(layer, inputs, named)
     outputs = inferred(layer, inputs, named)
     return tree.map_structure(lambda t: t.shape if isinstance(t, KerasTensor) else None, outputs)
 

@@ -32,6 +32,8 @@ class Identity(Layer):
         [1.0, 2.0]
     """
 
+    _tk_nothing_to_build = True
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True

@@ -15,6 +15,8 @@ from torchkeras.layers.base.layer import Layer
 class Masking(Layer):
     """Masks the steps of `(batch, steps, features)` whose features all equal `mask_value`, and sets them to zero."""
 
+    _tk_nothing_to_build = True
+
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mask_value = mask_value

@@ -236,6 +236,8 @@ class UnitNormalization(Layer):
         [0.6, 0.8]
     """
 
+    _tk_nothing_to_build = True
+
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = standardize_axis(axis)

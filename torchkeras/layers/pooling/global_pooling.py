@@ -16,6 +16,8 @@ from torchkeras.layers.spatial import channel_axis
 class BaseGlobalPooling(Layer):
     """One value per channel; `keepdims` keeps the spatial dimensions, with size 1."""
 
+    _tk_nothing_to_build = True
+
     keras_module = None
     rank: int
 

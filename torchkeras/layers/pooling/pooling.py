@@ -18,6 +18,8 @@ from torchkeras.ops.nn.windows import TorchView, same_sides, standardize_tuple
 class BasePooling(Layer):
     """A window of `pool_size` that moves by `strides` (`pool_size` unless given) over the spatial dimensions."""
 
+    _tk_nothing_to_build = True
+
     keras_module = None
     rank: int
     _pool: Callable[..., Tensor]

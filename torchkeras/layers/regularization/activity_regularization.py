@@ -37,6 +37,8 @@ class ActivityRegularization(Layer):
         [2.5]
     """
 
+    _tk_nothing_to_build = True
+
     _tk_config_base = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:

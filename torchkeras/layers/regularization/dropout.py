@@ -98,6 +98,8 @@ class Dropout(Layer):
         [0.0, 2.0]
     """
 
+    _tk_nothing_to_build = True
+
     def __init__(
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:

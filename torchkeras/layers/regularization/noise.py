@@ -21,6 +21,8 @@ SELU_SCALE = 1.0507009873554804934193349852946
 class NoiseLayer(Layer):
     """A layer that draws in training: from torch's global generator, or from its `SeedGenerator` if it has a seed."""
 
+    _tk_nothing_to_build = True
+
     keras_module = None
 
     def _set_seed(self, seed: int | None, active: bool) -> None:

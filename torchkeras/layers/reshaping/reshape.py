@@ -93,6 +93,8 @@ class Reshape(DtypeKeeping):
         (None, 6, 2)
     """
 
+    _tk_nothing_to_build = True
+
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         target_shape = tuple(target_shape)

@@ -1,0 +1,93 @@
+"""Losses that layers add: kept until the outermost layer is called again, never shown by another model."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import torch
+
+import torchkeras as keras
+from torchkeras import layers
+from torchkeras.layers.base import losses
+
+
+class Adds(layers.Layer):
+    def call(self, x, training=None):
+        self.add_loss(x.square().mean())
+        if training:
+            self.add_loss(x.abs().mean())
+        return x
+
+
+class Holder(keras.Model):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, x, times=1):
+        for _ in range(times):
+            x = self.inner(x)
+        return x
+
+
+def test_losses_are_those_of_the_last_call():
+    layer = Adds()
+    for _ in range(2):
+        layer(torch.full((3,), 2.0), training=True)
+        assert [float(loss) for loss in layer.losses] == [4.0, 2.0]
+    layer(torch.full((3,), 3.0))
+    assert [float(loss) for loss in layer.losses] == [9.0]
+
+
+def test_one_call_that_runs_a_layer_twice_adds_both():
+    model = Holder(Adds())
+    for _ in range(2):
+        model(torch.full((3,), 2.0), times=2)
+        assert len(model.losses) == 2 == len(model.inner.losses)
+
+
+def test_a_layer_in_two_models_shows_each_its_own():
+    inner = Adds()
+    one, other = Holder(inner), Holder(inner)
+    one(torch.full((3,), 2.0))
+    other(torch.full((3,), 3.0))
+    assert [float(loss) for loss in other.losses] == [9.0]
+    inner(torch.full((3,), 4.0))
+    assert [float(loss) for loss in inner.losses] == [16.0]
+    one(torch.full((3,), 5.0))
+    assert [float(loss) for loss in one.losses] == [25.0]
+
+
+def test_losses_of_one_model_are_no_matter_of_another():
+    plain = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    gc.collect()
+    before = losses.may_exist(plain)
+    model = Holder(Adds())
+    model(torch.ones(3))
+    assert losses.may_exist(model)
+    layer = weakref.ref(model.inner)
+    del model
+    gc.collect()
+    assert layer() is None
+    assert losses.may_exist(plain) == before
+
+
+def test_a_regularizer_is_the_matter_of_its_model():
+    plain = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    regular = keras.Sequential([keras.Input((3,)), layers.Dense(2, kernel_regularizer="l2")])
+    losses._holders.clear()
+    assert losses.may_exist(regular) and not losses.may_exist(plain)
+    plain.add(layers.Dense(1, kernel_regularizer="l2"))
+    assert losses.may_exist(plain)
+
+
+def test_training_counts_added_losses_and_regularizers():
+    x = np.ones((8, 3), "float32")
+    for inner, expected in ((Adds(), 2.0), (layers.Dense(3, kernel_regularizer="l2"), None)):
+        model = Holder(inner)
+        model(torch.ones(1, 3))
+        wanted = expected if expected is not None else 0.01 * float(inner.kernel.square().sum().detach())
+        model.compile("sgd", None)
+        assert abs(model.train_on_batch(x) - wanted) < 1e-5

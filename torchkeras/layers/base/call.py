@@ -1,0 +1,192 @@
+"""The call of a layer on tensors, from the arguments to the outputs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import nn
+
+from torchkeras.core import naming, tree
+from torchkeras.core.operations.tracebacks import explain_call, hide_frames
+from torchkeras.core.state import state
+from torchkeras.core.symbolic.keras_tensor import any_symbolic
+from torchkeras.core.tensors.masks import set_mask
+from torchkeras.core.types import Nest
+from torchkeras.layers.base import inputs as arguments
+from torchkeras.layers.base import losses
+from torchkeras.layers.base.building import build_for
+from torchkeras.layers.base.call_spec import CallSpec
+from torchkeras.layers.base.input_spec import check_inputs, input_spec_knows
+from torchkeras.layers.base.module import StatefulModule
+
+
+class CallableModule(StatefulModule):
+    """A module whose `forward` prepares the arguments, runs `call`, and passes masks on.
+
+    Everything that depends on the class alone is in `_tk_call_spec`, parsed once per class. Everything that depends on
+    the dtype policy alone is cached when the policy is set.
+    """
+
+    _tk_call_spec: CallSpec
+    # Whether the class has a compute_mask() of its own.
+    _tk_own_mask_rule = False
+
+    call: Callable[..., Any]
+    compute_mask: Callable[..., Any]
+    symbolic_call: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            if len(args) == 1 and not kwargs and isinstance(args[0], torch.Tensor):  # the common case first
+                return nn.Module.__call__(self, args[0])
+            if any_symbolic(args, kwargs):
+                return self.symbolic_call(*args, **kwargs)
+            return nn.Module.__call__(self, *args, **kwargs)
+        except Exception as error:
+            if not state.symbolic:
+                _explain(self, error, args, kwargs)
+                hide_frames(error)
+            raise
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run one call on tensors.
+
+        The arguments become tensors of the layer's type; a first call builds the layer; the inputs are checked;
+        `training` and masks are filled in; `call` runs; masks go on to the outputs.
+        """
+        own, spec = self.__dict__, self._tk_call_spec
+        explicit_training = kwargs.get("training") if kwargs else None
+        # One tensor and nothing else that could be an array or carry a mask.
+        is_single_tensor = (
+            len(args) == 1
+            and isinstance(args[0], torch.Tensor)
+            and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
+        )
+        if is_single_tensor:
+            x, dtype = args[0], own["_tk_input_type"]
+            if dtype is not None and x.dtype is not dtype and x.is_floating_point():
+                x = arguments.cast_float(x, dtype)
+                args = (x,)
+        else:
+            args, kwargs = arguments.convert(self, args, kwargs)
+            x = arguments.first(args, kwargs)
+        if not own["built"]:
+            return self._tk_first_call(args, kwargs)
+
+        input_spec = own["input_spec"]
+        if input_spec is not None and not (isinstance(x, torch.Tensor) and input_spec_knows(input_spec, x.shape)):
+            check_inputs(input_spec, x, own["name"])
+        if spec.has_training:
+            training = explicit_training
+            if training is None:
+                training = state.training
+                if training is None:
+                    training = own["training"] or spec.training_default
+            kwargs = arguments.with_training(spec, args, kwargs, training)
+        elif kwargs and "training" in kwargs:
+            kwargs = arguments.without_training(kwargs)
+        mask = getattr(x, "_keras_mask", None)
+        if spec.masks and (mask is not None or not is_single_tensor):
+            kwargs = arguments.with_masks(spec, args, kwargs)
+
+        if own["_modules"] or own["_tk_autocast_type"] is not state.autocast:
+            outputs = self._tk_call_in_scope(args, kwargs, explicit_training)
+        else:
+            if own["_tk_losses"]:
+                losses.forget_earlier(self)
+            outputs = self.call(*args, **kwargs)
+
+        if own["activity_regularizer"] is not None:
+            losses.add_activity(self, outputs)
+        if own["supports_masking"] or self._tk_own_mask_rule:
+            if mask is not None or self._tk_own_mask_rule or not isinstance(x, torch.Tensor):
+                self._tk_pass_mask(x, outputs)
+        elif mask is not None and len(args) == 1 and not spec.masks:
+            _warn_lost_mask(self)
+        return outputs
+
+    def _tk_call_in_scope(self, args: tuple, kwargs: dict[str, Any], explicit_training: bool | None) -> Any:
+        """Run `call` with the training flag, the autocast type and the outermost layer set for the layers within."""
+        entry, training, autocast = state.entry, state.training, state.autocast
+        own = self.__dict__
+        own_autocast = own["_tk_autocast_type"]
+        if entry is None:
+            state.entry = self
+            if own["_tk_has_losses"]:
+                losses.clear(self)
+        elif own["_tk_losses"]:
+            losses.forget_earlier(self)
+        # A value that holds already is not set again: a graph being compiled takes no setting inside of a checkpoint.
+        sets_training = explicit_training is not None and bool(explicit_training) is not training
+        if sets_training:
+            state.training = bool(explicit_training)
+        if own_autocast is not autocast:
+            state.set("autocast", own_autocast)
+        try:
+            return self.call(*args, **kwargs)
+        finally:
+            if entry is None:
+                state.entry = None
+            if sets_training:
+                state.training = training
+            if own_autocast is not autocast:
+                state.set("autocast", autocast)
+
+    def _tk_first_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Build for the arguments, then run the call."""
+        spec, own = self._tk_call_spec, self.__dict__
+        known = kwargs if spec.has_training else arguments.without_training(kwargs)
+        with naming.name_scope(own["name"], caller=self):
+            if own["input_spec"] is not None:
+                check_inputs(own["input_spec"], arguments.first(args, known), own["name"])
+            build_for(self, args, known)
+            self.built = True
+            return self.forward(*args, **kwargs)
+
+    def _tk_pass_mask(self, inputs: Nest[torch.Tensor], outputs: Nest[torch.Tensor]) -> None:
+        """Put the masks that `compute_mask` finds onto the outputs."""
+        previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
+        if not self._tk_own_mask_rule and all(mask is None for mask in tree.flatten(previous)):
+            return
+        masks = self.compute_mask(inputs, previous)
+        if masks is None:
+            return
+        flat_masks, flat_outputs = tree.flatten(masks), tree.flatten(outputs)
+        if len(flat_masks) == 1 and len(flat_outputs) > 1:
+            flat_masks = flat_masks * len(flat_outputs)
+        for tensor, mask in zip(flat_outputs, flat_masks):
+            if isinstance(tensor, torch.Tensor) and mask is not None:
+                set_mask(tensor, mask)
+
+    forward._tk_of_layers = True  # type: ignore[attr-defined]
+
+
+def with_signature(forward: FunctionType, call: Callable) -> Callable:
+    """A copy of `forward` that shows the arguments of `call`, by which `torch.export` names inputs."""
+    copy = FunctionType(forward.__code__, forward.__globals__, "forward", None, forward.__closure__)
+    functools.update_wrapper(copy, forward)
+    del copy.__wrapped__  # type: ignore[attr-defined]
+    copy.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
+    return copy
+
+
+def _explain(layer: Any, error: Exception, args: tuple, kwargs: dict[str, Any]) -> None:
+    try:
+        given = layer._tk_call_spec.bind(args, kwargs)
+    except TypeError:
+        given = {**{f"argument {i}": value for i, value in enumerate(args)}, **kwargs}
+    explain_call(error, f"{type(layer).__name__}.call()", getattr(layer, "path", ""), given)
+
+
+def _warn_lost_mask(layer: Any) -> None:
+    warnings.warn(
+        f"Layer {layer.name!r} ({type(layer).__name__}) received a mask and does not pass it on: it does not set "
+        f"supports_masking. The layers behind it see no mask.",
+        stacklevel=4,
+    )

@@ -1,0 +1,106 @@
+"""Losses that layers add while they run, and those of regularizers.
+
+The losses of a call stay until the outermost layer of that call is called again. Each layer notes the outermost layer
+under which it added its losses, so that a layer shared by two models never shows one model's losses in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakSet
+
+import torch
+from torch import nn
+
+from torchkeras.core import tree
+from torchkeras.core.state import state
+from torchkeras.core.types import Nest
+
+# Layers that hold losses of a call, and layers with a regularized weight: none of them is kept alive.
+_holders: WeakSet[nn.Module] = WeakSet()
+_regularized: WeakSet[nn.Module] = WeakSet()
+
+
+def add(layer: nn.Module, loss: Nest[torch.Tensor]) -> None:
+    """Add to the losses of the call in progress."""
+    scope = state.stateless
+    if state.symbolic or (scope is not None and scope.drops_losses):
+        return
+    own, outermost = layer.__dict__, layer if state.entry is None else state.entry
+    for one in tree.flatten(loss):
+        if scope is not None and scope.collect_losses:
+            scope.add_loss(one)
+        own["_tk_losses"].append(one)
+    own["_tk_losses_under"] = id(outermost)
+    outermost._tk_has_losses = True
+    if not torch.compiler.is_compiling():
+        _holders.add(layer)
+
+
+def clear(layer: Any) -> None:
+    """Forget the losses of the last call of an outermost layer."""
+    layer._tk_has_losses = False
+    for within in layer._tk_layer_tree():
+        forget(within)
+
+
+def forget(layer: Any) -> None:
+    """Forget a layer's own losses."""
+    layer._tk_losses.clear()
+    if not torch.compiler.is_compiling():
+        _holders.discard(layer)
+
+
+def forget_earlier(layer: Any) -> None:
+    """Forget a layer's own losses where they are of an earlier call than the one in progress."""
+    if state.entry is None or layer._tk_losses_under != id(state.entry):
+        forget(layer)
+
+
+def add_activity(layer: Any, outputs: Nest[torch.Tensor]) -> None:
+    """Add the activity regularizer's loss of the outputs, per sample."""
+    for tensor in tree.flatten(outputs):
+        if isinstance(tensor, torch.Tensor):
+            layer.add_loss(layer.activity_regularizer(tensor) / max(1, tensor.shape[0] if tensor.dim() else 1))
+
+
+def note_regularizer(layer: nn.Module) -> None:
+    """Note that a weight of the layer has a regularizer."""
+    _regularized.add(layer)
+
+
+def may_exist(model: Any) -> bool:
+    """Whether the model can have losses beside that of `compile()`: a quick look before `model.losses` walks it.
+
+    It finds the model's regularizers once for each number of regularized layers in the process.
+    """
+    if _holders or torch.compiler.is_compiling():
+        return True
+    known = model.__dict__.get("_tk_regularized")
+    if known is None or known[0] != len(_regularized):
+        found = bool(_regularized) and any(layer in _regularized for layer in model._tk_layer_tree())
+        known = model.__dict__["_tk_regularized"] = (len(_regularized), found)
+    return known[1]
+
+
+def added(layer: Any) -> list[torch.Tensor]:
+    """The losses that the layer and those within added in the last call."""
+    return [loss for within in layer._tk_layer_tree() for loss in within._tk_losses]
+
+
+def of_regularizers(layer: Any) -> list[torch.Tensor]:
+    """The losses of the regularizers of trainable weights, each weight once."""
+    return [regularizer(weight) for regularizer, weight in _regularized_weights(layer)]
+
+
+def _regularized_weights(layer: Any) -> Iterator[tuple[Any, torch.Tensor]]:
+    seen = set()
+    for within in layer._tk_layer_tree():
+        for name, info in within._tk_infos.items():
+            if info.regularizer is None or not info.trainable:
+                continue
+            weight = within._parameters.get(name)
+            if weight is not None and id(weight) not in seen and weight.requires_grad:
+                seen.add(id(weight))
+                yield info.regularizer, getattr(within, name)
