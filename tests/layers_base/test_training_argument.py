@@ -194,3 +194,14 @@ def test_frozen_batch_normalization_stays_as_it_is(rng):
     model.layers[0].trainable = True
     model(x, training=True)
     assert not np.allclose(before[2], model.get_weights()[2])
+
+
+def test_training_behind_any_number_of_inputs():
+    class Any(layers.Layer):
+        def call(self, *inputs, training=None):
+            return sum(inputs) * (2 if training else 1)
+
+    x = torch.ones(2)
+    assert float(Any()(x, x, training=True)[0]) == 4
+    assert float(Any()(x, training=True)[0]) == 2
+    assert float(Any().train()(x)[0]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,8 @@ class CallSpec:
         self.has_training = "training" in self.names
         default = self.signature.parameters["training"].default if self.has_training else None
         self.training_default = default is True
-        self.training_position = self.names.index("training") if self.has_training else -1
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self.training_position = positional.index("training") if "training" in positional else sys.maxsize
         self.literal_default = default if isinstance(default, bool) else None
         self.masks = tuple(name for name in self.names if name == "mask" or name.endswith("_mask"))
 
