@@ -195,7 +195,7 @@ def what_a_step_looks_for():
     looks = []
     for model in (compiled(), compiled(Mine(3))):
         model.fit(x, y, batch_size=8, verbose=0)
-        looks.append(model._tk_step_cache["train"].forward.wrapped.find_unused_parameters)
+        looks.append(model._tk_training.train_step.trained.wrapped.find_unused_parameters)
     return looks
 
 

@@ -128,8 +128,14 @@ module_call   = _private("torch.nn.Module._call_impl", "2.13", torch.nn.Module._
 while_loop    = _private("torch._higher_order_ops.while_loop.while_loop", "2.13", replacements.while_loop, _NONE)
 DispatchMode  = _private("torch.utils._python_dispatch.TorchDispatchMode", "2.13", replacements.FunctionMode, _NONE)
 get_default_store = _private("torch.distributed.distributed_c10d._get_default_store", "2.13", replacements.store, _NONE)
+tensor_version = _private("torch.Tensor._version", "2.13", replacements.no_version, _NONE)
 _functorch    = _private("torch._functorch.config", "2.13", None, "holds check_custom_op_aliasing")
 # fmt: on
+
+
+def version_of(tensor: torch.Tensor) -> object:
+    """A value that differs after each change of the tensor in place; without a count, a new value every time."""
+    return object() if tensor.is_inference() else tensor_version.__get__(tensor)
 
 
 def argument_names(function: Any, args: tuple) -> list[str]:

@@ -1,19 +1,19 @@
-"""What the ranks tell each other: weights, gradients, metrics, outputs."""
+"""Messages between the ranks: weights, gradients, numbers, outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import distributed, nn
 
 from torchkeras.core import tree
+from torchkeras.core.tensors.numbers import as_float
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.torch_internals import foreach_add_, foreach_copy_, foreach_div_, foreach_mul, foreach_sub_
 from torchkeras.distributed import process
-from torchkeras.distributed.rank_share import Share, share_of
+from torchkeras.distributed.rank_share import RankShare, share_of
 
 
 def communicate(tensor: torch.Tensor, how: Callable[[torch.Tensor], Any]) -> None:
@@ -48,16 +48,13 @@ def in_one_message(tensors: list[torch.Tensor], how: Callable[[torch.Tensor], An
 
 def broadcast_weights(tensors: Iterable[torch.Tensor]) -> None:
     """Give all ranks rank 0's values. Sharded tensors stay: each rank has a part of its own."""
-    if process.is_joined():
-        own = [plain(t) for t in tensors if not is_sharded(t)]
-        with torch.no_grad():
-            in_one_message(own, lambda flat: distributed.broadcast(flat, src=0))
+    own = [plain(t) for t in tensors if not is_sharded(t)]
+    with torch.no_grad():
+        in_one_message(own, lambda flat: distributed.broadcast(flat, src=0))
 
 
 def average_buffers(model: nn.Module) -> None:
     """Give all ranks the mean of their float buffers, such as the statistics of batch normalization."""
-    if not process.is_joined():
-        return
     own = [plain(b) for b in model.buffers() if b.is_floating_point() and not is_sharded(b)]
     if own:
         with torch.no_grad():
@@ -77,10 +74,10 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
 # ---------------------------------------------------------------------------- gradients
 
 
-def reduce_gradients(gradients: list, variables: list, scale: float) -> tuple[list, torch.Tensor | None]:
-    """The sums over the ranks of gradients times `scale`, and on how many ranks each was there.
+def reduce_gradients(gradients: list, variables: Sequence[Any], scale: float) -> tuple[list, torch.Tensor | None]:
+    """The sums over the ranks of gradients times `scale`, and on how many ranks each gradient exists.
 
-    What only some ranks have counts as zero on the others; what none has stays `None`. Sharded gradients have been
+    A gradient that some ranks lack counts as zero there; one that no rank has stays `None`. Sharded gradients have been
     reduced already; where there are no others the second value is `None`.
     """
     here = [i for i, v in enumerate(variables) if not is_sharded(v)]
@@ -102,80 +99,32 @@ def reduce_gradients(gradients: list, variables: list, scale: float) -> tuple[li
     return result, counts
 
 
-# ---------------------------------------------------------------------------- metrics
+# ---------------------------------------------------------------------------- numbers
 
 
-@contextmanager
-def reduced(metrics: Iterable[Any]) -> Iterator[None]:
-    """Inside, the metrics' state is that of all ranks; afterwards each rank has its own again."""
-    metrics = list(metrics)
-    if not process.is_joined():
-        yield
-        return
-    variables = [v for metric in metrics for v in metric.variables]
-    own = [v.detach().clone() for v in variables]
-    with ExitStack() as stack, torch.no_grad():
-        for metric in metrics:
-            if hasattr(metric, "over_ranks"):  # state that is not in variables
-                stack.enter_context(metric.over_ranks())
-        if variables:
-            _combine(variables)
-        try:
-            yield
-        finally:
-            for variable, value in zip(variables, own):
-                variable.copy_(value)
-
-
-def _combine(variables: list) -> None:
-    values = [plain(v) for v in variables]
-    kinds = [getattr(v, "aggregation", "sum") for v in variables]
-    for value, kind in zip(values, kinds):
-        if kind == "only_first_replica" and process.rank():
-            value.zero_()
-    in_one_message(values, distributed.all_reduce)
-    for value, kind in zip(values, kinds):
-        if kind == "mean":
-            value.div_(process.world_size())
-
-
-@contextmanager
-def uncounted(metrics: Callable[[], list]) -> Iterator[None]:
-    """What is added to metrics inside does not count; those made inside start from nothing."""
-    before = {id(metric): [v.detach().clone() for v in metric.variables] for metric in metrics()}
-    yield
-    with torch.no_grad():
-        for metric in metrics():
-            if id(metric) not in before:
-                metric.reset_state()
-                continue
-            for variable, value in zip(metric.variables, before[id(metric)]):
-                variable.copy_(value)
-
-
-def mean_over_ranks(values: dict[str, Any], weight: float) -> dict[str, Any]:
-    """Numbers that each rank has for its share, averaged by the rows; what is no number is rank 0's."""
-    if not process.is_joined() or not values:
+def weighted_mean(values: dict[str, Any], weight: float) -> dict[str, Any]:
+    """The mean over the ranks of numbers that each rank has for its share, weighted; what is no number is rank 0's."""
+    if not values:
         return values
     shared = process.broadcast_object({name: _number(value) for name, value in values.items()})
     numbers = [_number(values.get(name)) for name, value in shared.items() if isinstance(value, float)]
-    total = torch.tensor([weight * n if isinstance(n, float) and weight else 0.0 for n in numbers], dtype=torch.float64)
+    sums = [weight * n if isinstance(n, float) and weight else 0.0 for n in numbers]
+    total = torch.tensor([*sums, weight], dtype=torch.float64)
     communicate(total, distributed.all_reduce)
-    means = iter(total.tolist())
+    *sums, weight = total.tolist()
+    means = iter([s / weight if weight else float("nan") for s in sums])
     return {name: next(means) if isinstance(value, float) else value for name, value in shared.items()}
 
 
 def _number(value: Any) -> Any:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        return value.detach().cpu() if isinstance(value, torch.Tensor) else value
+    value = as_float(value)
+    return value.cpu() if isinstance(value, torch.Tensor) else value
 
 
 # ---------------------------------------------------------------------------- outputs
 
 
-def gather_rows(outputs: list, shares: list[Share]) -> Any:
+def gather_rows(outputs: list, shares: list[RankShare]) -> Any:
     """The outputs of all ranks' shares of some batches, in order, on every rank: one message an output."""
     world = process.world_size()
     rows = [[share_of(share.total, rank, world).rows for share in shares] for rank in range(world)]

@@ -1,4 +1,8 @@
-"""This rank's share of the global batch, and what losses must know of the whole of it."""
+"""The rows of the global batch that lie on this rank, and what a loss or metric must do to count for the whole batch.
+
+Losses, metrics and layers ask `current_share()` and nothing else. In a single process it is `WHOLE`, which changes
+nothing; in a step on several ranks it is the `RankShare` of that step.
+"""
 
 from __future__ import annotations
 
@@ -11,45 +15,92 @@ import torch
 from torch import distributed
 
 from torchkeras.core import tree
-from torchkeras.distributed import process
 
 
-class Share(NamedTuple):
-    """This rank's rows of a global batch."""
+class WholeBatch:
+    """All rows of the batch lie here: every question has the answer of a single process."""
 
-    start: int
-    stop: int
-    total: int
+    is_whole = True
+    has_rows = True
+    fraction = 1.0
+    """The rows here, divided by the rows of the global batch."""
 
-    @property
-    def rows(self) -> int:
-        return self.stop - self.start
+    def scale_sum(self, value: torch.Tensor) -> torch.Tensor:
+        """Scale a sum over the rows here so that its mean over the ranks, weighted by rows, is the global sum."""
+        return value
 
-    @property
-    def weight(self) -> float:
-        """The part of the global batch that lies here."""
-        return self.rows / self.total if self.total else 0.0
+    def sum_over_ranks(self, *values: Any) -> tuple[Any, ...]:
+        """Sum numbers that are sums over the rows here over all ranks. Every rank must call it."""
+        return values
 
 
-def share_of(total: int, rank: int, world: int) -> Share:
-    """Contiguous rows as even as can be; the first ranks take one more where it does not come out even."""
-    size, rest = divmod(total, world)
+WHOLE = WholeBatch()
+
+
+class RankShare(WholeBatch):
+    """The rows `start` to `stop` of a global batch of `total` rows.
+
+    Args:
+        start: the first row that lies here.
+        stop: the row behind the last one.
+        total: rows of the global batch, on all ranks together.
+    """
+
+    is_whole = False
+
+    def __init__(self, start: int, stop: int, total: int) -> None:
+        self.start, self.stop, self.total = start, stop, total
+        self.rows = stop - start
+        self.has_rows = self.rows > 0
+        self.fraction = self.rows / total if total else 0.0
+
+    def scale_sum(self, value: torch.Tensor) -> torch.Tensor:
+        return value * (self.total / self.rows) if self.rows else value
+
+    def sum_over_ranks(self, *values: Any) -> tuple[torch.Tensor, ...]:
+        device = next((v.device for v in values if isinstance(v, torch.Tensor)), None)
+        stacked = torch.stack([torch.as_tensor(v, dtype=torch.float32, device=device).detach() for v in values])
+        if not self.rows:
+            stacked.zero_()
+        distributed.all_reduce(stacked)
+        return stacked.unbind()
+
+    def __repr__(self) -> str:
+        return f"RankShare(rows {self.start} to {self.stop} of {self.total})"
+
+
+class RankBatch(NamedTuple):
+    """A batch as a step receives it: the data that lie on this rank, and their share of the global batch.
+
+    A rank without rows has the first row of the batch as a stand-in, so that it takes part; `share.has_rows` is false.
+    """
+
+    data: Any
+    share: Any = WHOLE
+
+
+def share_of(total: int, rank: int, world_size: int) -> RankShare:
+    """The contiguous rows of one rank, as even as can be: the first ranks take the rows left over, one each."""
+    size, rest = divmod(total, world_size)
     start = rank * size + min(rank, rest)
-    return Share(start, start + size + (1 if rank < rest else 0), total)
+    return RankShare(start, start + size + (1 if rank < rest else 0), total)
 
 
-def rows_of(data: Any) -> int:
-    """The length of the first tensor with a batch axis."""
+def rows_of(data: Any, default: int = 1) -> int:
+    """The batch size of (nested) data: the length of the first tensor that has axes; `default` without one."""
+    if isinstance(data, torch.Tensor) and data.dim():
+        return data.shape[0]
     for leaf in tree.flatten(data):
-        if isinstance(leaf, torch.Tensor) and leaf.dim() > 0:
-            return leaf.shape[0]
-    return 0
+        shape = getattr(leaf, "shape", None)
+        if shape is not None and len(shape):
+            return int(shape[0])
+    return default
 
 
-def take_share(data: Any) -> tuple[Any, Share]:
-    """This rank's rows of a batch. Where there are none it takes the first row, which then counts nothing."""
-    total = rows_of(data)
-    share = share_of(total, process.rank(), process.world_size())
+def cut_share(data: Any, rank: int, world_size: int) -> RankBatch:
+    """One rank's rows of a global batch. A rank that would get none takes the first row, which then counts nothing."""
+    total = rows_of(data, 0)
+    share = share_of(total, rank, world_size)
     start, stop = (share.start, share.stop) if share.rows else (0, min(1, total))
 
     def rows(leaf: Any) -> Any:
@@ -57,13 +108,13 @@ def take_share(data: Any) -> tuple[Any, Share]:
             return leaf[start:stop]
         return leaf
 
-    return tree.map_structure(rows, data), share
+    return RankBatch(tree.map_structure(rows, data), share)
 
 
-def whole_share(data: Any) -> tuple[Any, Share]:
-    """A batch that is this rank's alone, beside others of its size: all of it."""
-    rows, rank, world = rows_of(data), process.rank(), process.world_size()
-    return data, Share(rank * rows, (rank + 1) * rows, world * rows)
+def equal_share(data: Any, rank: int, world_size: int) -> RankBatch:
+    """A batch that this rank alone has, beside others of the same size on the other ranks: all of its rows."""
+    rows = rows_of(data, 0)
+    return RankBatch(data, RankShare(rank * rows, (rank + 1) * rows, world_size * rows))
 
 
 # ---------------------------------------------------------------------------- the step in progress
@@ -71,49 +122,22 @@ def whole_share(data: Any) -> tuple[Any, Share]:
 
 class _Step(threading.local):
     def __init__(self) -> None:  # in the instance, where torch.compile can guard it
-        self.share: Share | None = None
+        self.share: Any = WHOLE
 
 
 _step = _Step()
 
 
+def current_share() -> Any:
+    """The share that the step in progress computes on: a `RankShare`, or `WHOLE`."""
+    return _step.share
+
+
 @contextmanager
-def computing(share: Share | None) -> Iterator[None]:
-    """Inside, losses are those of the global batch: their mean over the ranks, weighted by rows, is its loss."""
+def computing(share: Any) -> Iterator[None]:
+    """Inside, `current_share()` is this one."""
     before, _step.share = _step.share, share
     try:
         yield
     finally:
         _step.share = before
-
-
-def is_shared() -> bool:
-    """Whether a step on a share of a batch is in progress."""
-    return _step.share is not None
-
-
-def has_rows() -> bool:
-    """Whether the rows at hand count: false on a rank that got none and runs on a stand-in."""
-    return _step.share is None or _step.share.rows > 0
-
-
-def part() -> float:
-    """The part of the global batch that is at hand."""
-    return 1 if _step.share is None else _step.share.weight
-
-
-def summed(value: torch.Tensor) -> torch.Tensor:
-    """A sum over the rows here, scaled for the mean over the ranks by rows."""
-    share = _step.share
-    return value if share is None or not share.rows else value * (share.total / share.rows)
-
-
-def over_ranks(*values: Any) -> tuple[torch.Tensor, ...]:
-    """Numbers that are sums over the rows here, summed over all ranks. All ranks must ask."""
-    device = next((v.device for v in values if isinstance(v, torch.Tensor)), None)
-    stacked = torch.stack([torch.as_tensor(v, dtype=torch.float32, device=device).detach() for v in values])
-    if _step.share is not None:
-        if not _step.share.rows:
-            stacked.zero_()
-        distributed.all_reduce(stacked)
-    return stacked.unbind()

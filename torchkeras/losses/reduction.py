@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
-from torchkeras.distributed import rank_share as share
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -44,9 +44,7 @@ def apply_mask(
         return sample_weight
     factor = mask.to(dtype)
     if reduction in BATCH_MEANS:
-        total, valid = mask.numel(), factor.sum()
-        if share.is_shared():
-            total, valid = (number.to(dtype) for number in share.over_ranks(total, valid))
+        total, valid = current_share().sum_over_ranks(mask.numel(), factor.sum())
         factor = factor * divide_no_nan(torch.ones_like(factor) * total, valid)
     if sample_weight is None:
         return factor
@@ -61,12 +59,10 @@ def reduce_values(values: torch.Tensor, sample_weight: torch.Tensor | None, redu
     if reduction is None or reduction == "none" or values.dim() == 0 or values.shape == (0,):
         return values
     if reduction == "sum" or values.numel() == 0:
-        return share.summed(values.sum())
+        return current_share().scale_sum(values.sum())
     if reduction == "mean_with_sample_weight" and sample_weight is not None:
-        weight = sample_weight.sum()
-        if share.is_shared():
-            (weight,) = (number.to(weight) for number in share.over_ranks(weight))
-        return divide_no_nan(share.summed(values.sum()), weight)
+        (weight,) = current_share().sum_over_ranks(sample_weight.sum())
+        return divide_no_nan(current_share().scale_sum(values.sum()), weight)
     return values.mean()
 
 
@@ -114,4 +110,4 @@ def batch_weight(reduction: str | None, y_pred: Any, sample_weight: Any = None) 
         weight = mask
     else:
         return None
-    return share.over_ranks(weight.sum())[0]
+    return current_share().sum_over_ranks(weight.sum().to(torch.float32))[0]

@@ -16,7 +16,7 @@ from torch.nn.modules import loss as torch_losses
 from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
-from torchkeras.distributed import rank_share as share
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.losses.loss import Loss
 from torchkeras.losses.reduction import reduce_weighted
 from torchkeras.losses.shapes import check_broadcast, match_ranks
@@ -76,7 +76,7 @@ class TorchLoss(Loss):
         if sample_weight is None and mask is None:
             y_true, y_pred = self._as_torch_takes(y_true, y_pred)
             value = self.function(y_pred, y_true)
-            value = share.summed(value) if self.reduction == "sum" and value.dim() == 0 else value
+            value = current_share().scale_sum(value) if self.reduction == "sum" and value.dim() == 0 else value
             return value if value.dim() == 0 else value.mean()
         values = self.call(y_true, y_pred)
         if values.dim() == 0:

@@ -11,7 +11,7 @@ import torch
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
-from torchkeras.distributed import rank_share as share
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.losses.fused import find_batch_mean
 from torchkeras.losses.reduction import apply_mask, divide_no_nan
 from torchkeras.losses.shapes import match_ranks
@@ -102,7 +102,7 @@ class Mean(Metric):
 
     def _add_unweighted(self, values: torch.Tensor) -> None:
         if values.dim() == 0:  # a number for the batch, of which there may be a share here
-            part = share.part()
+            part = current_share().fraction
             accumulate(self.total, values, part)
             accumulate(self.count, self._one, part)
             return

@@ -17,6 +17,7 @@ from torchkeras.core.config.serialization import deserialize_keras_object, seria
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import foreach_div, foreach_mul_
 from torchkeras.core.variables.variable import Variable
+from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import accumulation, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
 from torchkeras.optimizers.arguments import check_arguments
@@ -25,7 +26,7 @@ from torchkeras.optimizers.reversible import Undo
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
 
 
-class Optimizer(Configurable):
+class Optimizer(ReducesGradients, Configurable):
     """Changes variables by their gradients. The base of all optimizers.
 
     One step is `apply(grads, variables)`:

@@ -13,11 +13,12 @@ from torchkeras.core import naming
 from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.variables.variable import Variable
+from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import torch_config
 from torchkeras.optimizers.slots import assign
 
 
-class TorchOptimizer:
+class TorchOptimizer(ReducesGradients):
     """A `torch.optim.Optimizer` where a Keras one is expected.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import torch
+
+from torchkeras.core.tensors.numbers import as_float
 
 _PLAIN = (float, int, str)
 
@@ -54,7 +55,7 @@ class Logs(dict):
             if isinstance(value, torch.Tensor) and value.numel() == 1:
                 scalars.setdefault((value.device, value.dtype), {})[name] = value.detach().reshape(())
             else:
-                dict.__setitem__(self, name, plain(value))
+                dict.__setitem__(self, name, as_float(value))
         for group in scalars.values():
             found = torch.stack(list(group.values())).tolist()
             for name, number in zip(group, found):
@@ -64,7 +65,7 @@ class Logs(dict):
         self._fill()
         value = dict.__getitem__(self, name)
         if type(value) not in _PLAIN:
-            value = plain(value() if callable(value) else value)
+            value = as_float(value() if callable(value) else value)
             dict.__setitem__(self, name, value)
         return value
 
@@ -157,18 +158,15 @@ class Logs(dict):
         return self.__reduce__()
 
 
-def plain(value: Any) -> Any:
-    """A Python float of anything that holds one number; the rest as it is."""
-    if isinstance(value, (torch.Tensor, np.ndarray, np.generic)):
-        if isinstance(value, torch.Tensor):
-            value = value.detach()
-        return float(value.reshape(()).item()) if np.prod(value.shape) == 1 else value
-    return float(value) if isinstance(value, (int, float)) else value
+def flat_logs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Logs without nesting: a metric may give a dict of values, which then stand beside the others."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat.update(flat_logs(value)) if isinstance(value, dict) else flat.update({name: value})
+    return flat
 
 
 def _ordered(values: Any) -> list[tuple[str, Any]]:
-    pairs = values.items() if isinstance(values, Mapping) and not isinstance(values, Logs) else dict.items(dict(values))
-    flat: list[tuple[str, Any]] = []
-    for name, value in pairs:
-        flat.extend(_ordered(value)) if isinstance(value, dict) else flat.append((name, value))
-    return sorted(flat, key=lambda pair: pair[0])
+    is_plain = isinstance(values, Mapping) and not isinstance(values, Logs)
+    pairs = flat_logs(values).items() if is_plain else dict.items(dict(values))
+    return sorted(pairs, key=lambda pair: pair[0])

@@ -2,21 +2,108 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.sharded import is_sharded
-from torchkeras.distributed import process
-from torchkeras.distributed.collectives import reduce_gradients
-from torchkeras.distributed.rank_share import Share
+from torchkeras.distributed import collectives, metric_state, process
+from torchkeras.distributed.gradient_reduction import pending_reduction, reducing_in_apply
+from torchkeras.distributed.rank_share import RankBatch, computing, cut_share
+from torchkeras.distributed.rank_source import BatchSource, RankSource, SharedSource
+from torchkeras.distributed.strategies.base import Step, Strategy, TrainedModel
+
+T = TypeVar("T")
+
+
+class DataParallel(Strategy):
+    """Every rank has the whole model and a share of each batch.
+
+    Losses are scaled so that their mean over the ranks, weighted by rows, is the loss of the global batch; so is the
+    reduced gradient. A model sharded by `fully_shard` reduces its gradients by itself.
+    """
+
+    is_distributed = True
+    can_compile = False
+    stops_between_batches = False
+
+    @classmethod
+    def is_wanted(cls) -> bool:
+        return process.is_joined()
+
+    def __init__(self) -> None:
+        self.world_size = process.world_size()
+        _watch_torch_optimizers()
+
+    # -- batches
+
+    def source(self, source: BatchSource, training: bool = False) -> SharedSource:
+        return SharedSource(source, training)
+
+    def cut(self, data: Any) -> RankBatch:
+        return cut_share(data, process.rank(), process.world_size())
+
+    def describe_batches(self, source: RankSource) -> str:
+        if not process.is_main_process() or not isinstance(source, SharedSource):
+            return ""
+        whole, each = source.batch_sizes()
+        return f"{process.world_size()} processes: batches of {whole} samples together, {each} each."
+
+    # -- steps
+
+    def trained(self, model: nn.Module, weights: Sequence[Any]) -> TrainedModel:
+        return ReplicatedModel(model, weights)
+
+    def runner(self, step: Step, metrics: Callable[[], Iterable[Any]]) -> Callable[[RankBatch], Any]:
+        def run(batch: RankBatch) -> Any:
+            with computing(batch.share):
+                if batch.share.has_rows:
+                    return step(batch)
+                with metric_state.preserved(metrics):  # the rank takes part, but nothing of its stand-in row counts
+                    return step(batch)
+
+        def run_own(batch: RankBatch) -> Any:
+            def reduce(gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
+                return collectives.reduce_gradients(gradients, variables, batch.share.fraction)[0]
+
+            with reducing_in_apply(reduce):
+                return run(batch)
+
+        return run_own if step.is_own else run
+
+    # -- agreement
+
+    def decide(self, value: T) -> T:
+        return process.broadcast_object(value)
+
+    def agree_on_stopping(self, model: Any) -> None:
+        flag = torch.tensor([int(model.stop_training)])
+        collectives.communicate(flag, lambda tensor: torch.distributed.broadcast(tensor, src=0))
+        model.stop_training = bool(flag.item())
+
+    def broadcast_state(self, tensors: Iterable[torch.Tensor]) -> None:
+        collectives.broadcast_weights(tensors)
+
+    def average_buffers(self, model: nn.Module) -> None:
+        collectives.average_buffers(model)
+
+    # -- results
+
+    def metrics_of_all_ranks(self, metrics: Iterable[Any]) -> AbstractContextManager[None]:
+        return metric_state.of_all_ranks(metrics)
+
+    def weighted_mean(self, values: dict[str, Any], weight: float) -> dict[str, Any]:
+        return collectives.weighted_mean(values, weight)
+
+    def gather(self, outputs: list[Any], batches: list[RankBatch]) -> list[Any]:
+        return [collectives.gather_rows(outputs, [batch.share for batch in batches])] if outputs else []
 
 
 class _Forward(nn.Module):
@@ -32,55 +119,48 @@ class _Forward(nn.Module):
         return self.model(x, training=True)
 
 
-class DataParallel:
-    """The forward of a model, and the gradients of the global batch.
+class ReplicatedModel(TrainedModel):
+    """The forward pass of a model, and the gradients of the global batch.
 
-    The first step reduces them in one message, which also tells whether every parameter had one on every rank. After
-    it torch's DistributedDataParallel does, while backward still runs. Looking for unused parameters costs it a message
-    and a walk through the graph a step; it need not where all were used and nothing but this library's and torch's
-    layers decides what runs. A model sharded by `fully_shard` reduces by itself.
+    The first step reduces the gradients in one message and detects parameters without a gradient on some rank. After
+    it torch's DistributedDataParallel reduces them, while backward still runs. Looking for unused parameters costs it a
+    message and a walk through the graph per step; it need not where all parameters were used and nothing but this
+    library's and torch's layers decides which run. A model sharded by `fully_shard` reduces by itself.
     """
 
-    def __init__(self, model: nn.Module, weights: list) -> None:
-        self.model = model
-        self.weights = weights
-        self.sharded = any(is_sharded(w) for w in weights)
+    def __init__(self, model: nn.Module, weights: Sequence[Any]) -> None:
+        super().__init__(model, weights)
+        self.is_sharded = any(is_sharded(w) for w in self.weights)
         self.wrapped: DistributedDataParallel | None = None
-        self.loose: list[int] = []
+        self.outside_module: list[int] = []
+        """Indices of weights that are no parameters of the module, so that DDP does not know them."""
 
     def __call__(self, x: Any) -> Any:
         return self.model(x, training=True) if self.wrapped is None else self.wrapped(x)
 
-    def scale(self, share: Share) -> float:
-        """What the loss is multiplied by, for gradients are averaged over the ranks."""
-        return share.weight * process.world_size()
+    def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
+        # Gradients are averaged over the ranks; a rank's must count by its rows.
+        super().backward(loss * (batch.share.fraction * process.world_size()), batch)
 
-    def gradients(self) -> list:
-        """The gradients after backward, reduced."""
-        gradients = [w.grad for w in self.weights]
+    def gradients(self) -> list[torch.Tensor | None]:
+        gradients = super().gradients()
         if self.wrapped is not None:
-            return self._with_loose(gradients) if self.loose else gradients
-        gradients, counts = reduce_gradients(gradients, self.weights, 1.0 / process.world_size())
-        if not self.sharded and counts is not None:
+            return self._with_outside(gradients) if self.outside_module else gradients
+        gradients, counts = collectives.reduce_gradients(gradients, self.weights, 1.0 / process.world_size())
+        if not self.is_sharded and counts is not None:
             complete = bool((counts == process.world_size()).all())
-            self.wrapped = wrap(self.model, find_unused=not (complete and is_static(self.model)))
+            self.wrapped = wrap(self.model, find_unused=not (complete and runs_library_code_only(self.model)))
             reduced = {id(p) for p in self.wrapped.parameters()}
-            self.loose = [i for i, w in enumerate(self.weights) if id(w) not in reduced]
+            self.outside_module = [i for i, w in enumerate(self.weights) if id(w) not in reduced]
         return gradients
 
-    def _with_loose(self, gradients: list) -> list:
-        """Reduce those of weights that are no parameters of the module, which DDP does not know."""
-        weights = [self.weights[i] for i in self.loose]
-        found, _ = reduce_gradients([gradients[i] for i in self.loose], weights, 1.0 / process.world_size())
-        for i, gradient in zip(self.loose, found):
+    def _with_outside(self, gradients: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
+        weights = [self.weights[i] for i in self.outside_module]
+        mine = [gradients[i] for i in self.outside_module]
+        found, _ = collectives.reduce_gradients(mine, weights, 1.0 / process.world_size())
+        for i, gradient in zip(self.outside_module, found):
             gradients[i] = gradient
         return gradients
-
-
-def is_static(model: nn.Module) -> bool:
-    """Whether all layers are this library's or torch's own, so that no code of the user's chooses what runs."""
-    own = __name__.split(".")[0]
-    return all(type(m).__module__.split(".")[0] in (own, "torch") for m in model.modules())
 
 
 def wrap(model: nn.Module, find_unused: bool = True) -> DistributedDataParallel:
@@ -98,66 +178,21 @@ def wrap(model: nn.Module, find_unused: bool = True) -> DistributedDataParallel:
         )
 
 
-# ---------------------------------------------------------------------------- steps of users
+# ---------------------------------------------------------------------------- torch's optimizers in steps of users
+
+_watching: list[Any] = []
 
 
-@contextmanager
-def reducing_in_apply(kinds: list[type], share: Share) -> Iterator[None]:
-    """Inside, gradients are reduced when they are applied by an optimizer of these classes or by any of torch's.
-
-    Args:
-        kinds: the classes that define `apply`; where one calls another's, the outer one reduces.
-    """
-    applying = False
-
-    def reducing(apply: Callable) -> Callable:
-        @functools.wraps(apply)
-        def reduced_apply(optimizer: Any, grads: Any, trainable_variables: Any = None) -> Any:
-            nonlocal applying
-            if applying:
-                return apply(optimizer, grads, trainable_variables)
-            if trainable_variables is not None:
-                trainable_variables = list(trainable_variables)
-            variables = optimizer._trainable_variables if trainable_variables is None else trainable_variables
-            grads = _reduced(list(grads), variables, share)
-            applying = True
-            try:
-                return apply(optimizer, grads, trainable_variables)
-            finally:
-                applying = False
-
-        return reduced_apply
-
-    def before_torch_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if applying:
-            return
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        for parameter, gradient in zip(parameters, _reduced([p.grad for p in parameters], parameters, share)):
-            parameter.grad = gradient
-
-    hook = register_optimizer_step_pre_hook(before_torch_step)
-    originals = [kind.__dict__["apply"] for kind in kinds]
-    for kind, apply in zip(kinds, originals):
-        kind.apply = reducing(apply)  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        hook.remove()
-        for kind, apply in zip(kinds, originals):
-            kind.apply = apply  # type: ignore[attr-defined]
+def _watch_torch_optimizers() -> None:
+    """Have torch's own optimizers reduce gradients in `step()` as ours do in `apply()`. Registered once per process."""
+    if not _watching:
+        _watching.append(register_optimizer_step_pre_hook(_reduce_before_step))
 
 
-def _reduced(gradients: list, variables: list, share: Share) -> list:
-    return reduce_gradients(gradients, variables, share.weight)[0]
-
-
-def defining_apply(*bases: type) -> list[type]:
-    """Those of the classes and their subclasses that define `apply` themselves."""
-    found: dict[type, None] = {}
-    waiting = list(bases)
-    while waiting:
-        kind = waiting.pop()
-        waiting.extend(kind.__subclasses__())
-        if "apply" in kind.__dict__:
-            found[kind] = None
-    return list(found)
+def _reduce_before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+    reduce = pending_reduction()
+    if reduce is None:
+        return
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for parameter, gradient in zip(parameters, reduce([p.grad for p in parameters], parameters)):
+        parameter.grad = gradient

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import settings
 from torchkeras.core.types import Identifier
-from torchkeras.distributed import rank_share as share
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.normalization.axes import check_axes, inverse
@@ -222,7 +222,7 @@ class BatchNormalization(Layer):
         shape[self._channel] = -1
         total, count = (x * weights).sum(self._others), weights.sum(self._others)
         if self._spans_ranks():
-            if not share.has_rows():
+            if not current_share().has_rows:
                 weights, total, count = weights * 0, total * 0, count * 0
             total, count = _all_reduce(total), _all_reduce(count)
         mean = total / (count + tiny)

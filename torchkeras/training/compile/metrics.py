@@ -12,7 +12,7 @@ from torchkeras import losses, metrics
 from torchkeras.core import tree
 from torchkeras.core.naming import snake_case
 from torchkeras.core.variables.variable import Variable
-from torchkeras.distributed import rank_share as share
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.losses.torch_loss import is_torch_loss
 from torchkeras.metrics import Metric
 from torchkeras.training.compile.loss import (
@@ -59,7 +59,7 @@ class TorchMetric(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """One batch; sample weights are not taken by torchmetrics and are left out."""
-        if not share.has_rows():
+        if not current_share().has_rows:
             return
         if self.metric.device != y_pred.device:
             self.metric.to(y_pred.device)
@@ -207,9 +207,11 @@ class CompileMetrics:
             except (ValueError, RuntimeError) as error:
                 raise_with_names(error, "metric", metric, _output_names(y_pred, self.output_names)[i])
 
-    def results(self) -> dict[str, Any]:
-        """The value of each metric by its name in the logs."""
-        return {name: metric.result() for _, metric, _, name in self._rows}
+    def named(self) -> list[tuple[Metric, str | None]]:
+        """Each metric with its name in the logs; `None` before the metrics are built."""
+        if self.built:
+            return [(metric, name) for _, metric, _, name in self._rows]
+        return [(metric, None) for metric in self.metrics]
 
     def reset_state(self) -> None:
         for metric in self.metrics:

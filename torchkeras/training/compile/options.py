@@ -1,10 +1,8 @@
-"""What `compile()` keeps: optimizer, losses, metrics, options, and which weights train."""
+"""The outcome of `compile()`: optimizer, losses, metrics, options."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,8 +28,11 @@ class LossTracker(Mean):
             ValueError: the loss is not one number.
         """
         try:
-            self.total.add_(loss.detach().to(self.total), alpha=rows)
-            self.count.add_(rows)
+            loss, total = loss.detach(), self.total
+            if loss.dtype is not total.dtype or loss.device != total.device:
+                loss = loss.to(total)
+            total.add_(loss, alpha=rows)
+            self.count.add_(self._one, alpha=rows)
         except RuntimeError:
             if loss.dim() == 0:
                 raise
@@ -175,61 +176,3 @@ def _without_gaps(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_gaps(one) for one in value if one is not None]
     return value
-
-
-class TrainableSnapshot:
-    """Which weights a model trains, noted at `compile()`; later changes of `trainable` wait for the next one.
-
-    Weights that are made later are noted when first met; those of layers that `compile()` saw are built as it saw them.
-    Inside `enter` and `leave`, `requires_grad` is as noted; afterwards it is as it was.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.trainable = {id(w) for w in model.trainable_weights}
-        self.known = {id(w) for w in model.weights}
-        self._layers = [(layer, layer.trainable) for layer in model._flatten_layers() if hasattr(layer, "trainable")]
-        self._changed: list[tuple[torch.Tensor, bool]] = []
-
-    def weights(self, model: Any) -> list:
-        """The weights that train."""
-        trained = []
-        for tensor, trainable in model._tk_all_weights():
-            if id(tensor) not in self.known:
-                self.known.add(id(tensor))
-                if trainable:
-                    self.trainable.add(id(tensor))
-            if id(tensor) in self.trainable:
-                trained.append(tensor)
-        return trained
-
-    @contextmanager
-    def as_noted(self, model: Any) -> Iterator[None]:
-        """Inside, layers are trainable as they were at `compile()`: for building those that were not built yet."""
-        now = [layer.trainable for layer, _ in self._layers]
-        self._set_layers([noted for _, noted in self._layers])
-        try:
-            yield
-            self.weights(model)
-        finally:
-            self._set_layers(now)
-
-    def _set_layers(self, values: list[bool]) -> None:
-        for (layer, _), value in zip(self._layers, values):  # parents come first: setting one sets what it holds
-            if layer.trainable != value:
-                layer.trainable = value
-
-    def enter(self, model: Any) -> list:
-        """Put `requires_grad` to what was noted; returns the weights that train."""
-        trained = self.weights(model)
-        wanted = {id(w) for w in trained}
-        for parameter in model.parameters():
-            should = id(parameter) in wanted
-            if parameter.requires_grad != should:
-                self._changed.append((parameter, parameter.requires_grad))
-                parameter.requires_grad_(should)
-        return trained
-
-    def leave(self) -> None:
-        for parameter, before in self._changed:
-            parameter.requires_grad_(before)
-        self._changed.clear()

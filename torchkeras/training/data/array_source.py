@@ -32,6 +32,8 @@ class ArraySource(Source):
         ValueError: the arrays differ in length, hold no samples or no numbers, or the weights don't fit.
     """
 
+    draws_at_start = True
+
     def __init__(
         self,
         x: Any,

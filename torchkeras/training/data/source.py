@@ -32,6 +32,8 @@ class Source:
     size: int | None = None
     """Batches in one pass; `None`: unknown or endless."""
     batch_size: int | None = None
+    draws_at_start = False
+    """Whether a pass draws random numbers at its start alone."""
     num_samples: int | None = None
 
     inexact: str | None = None

@@ -1,0 +1,67 @@
+"""Reducing gradients over the ranks when an optimizer applies them, for training steps that users write."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Gradients = list[Any]
+Reduce = Callable[[Gradients, Sequence[Any]], Gradients]
+"""From the gradients of this rank and their variables to the gradients of the global batch."""
+
+
+class _Pending(threading.local):
+    def __init__(self) -> None:  # in the instance, where torch.compile can guard it
+        self.reduce: Reduce | None = None
+
+
+_pending = _Pending()
+
+
+@contextmanager
+def reducing_in_apply(reduce: Reduce) -> Iterator[None]:
+    """Inside, every optimizer hands the gradients that it is to apply to `reduce` first, once."""
+    before, _pending.reduce = _pending.reduce, reduce
+    try:
+        yield
+    finally:
+        _pending.reduce = before
+
+
+def pending_reduction() -> Reduce | None:
+    """The function that an optimizer must hand its gradients to, `None` where they are whole already."""
+    return _pending.reduce
+
+
+class ReducesGradients:
+    """Base of optimizers: `apply` has the gradients reduced first, where that is pending.
+
+    Where one `apply` calls another (a wrapper's that of the wrapped optimizer), the outer one reduces.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "apply" in cls.__dict__:
+            cls.apply = _reducing(cls.__dict__["apply"])  # type: ignore[attr-defined]
+
+
+def _reducing(apply: Callable) -> Callable:
+    @functools.wraps(apply)
+    def reduced_apply(self: Any, grads: Sequence[Any], trainable_variables: Iterable[Any] | None = None) -> Any:
+        reduce = _pending.reduce
+        if reduce is None:
+            return apply(self, grads, trainable_variables)
+        if trainable_variables is not None:
+            trainable_variables = list(trainable_variables)
+        variables = self._trainable_variables if trainable_variables is None else trainable_variables
+        whole = reduce(list(grads), variables)
+        _pending.reduce = None
+        try:
+            return apply(self, whole, trainable_variables)
+        finally:
+            _pending.reduce = reduce
+
+    return reduced_apply

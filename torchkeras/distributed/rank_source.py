@@ -1,0 +1,199 @@
+"""Sources of batches as a strategy hands them to the loop: `RankBatch`es of what lies on this rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch.utils.data.distributed import DistributedSampler
+
+from torchkeras.distributed import process, randomness
+from torchkeras.distributed.rank_share import RankBatch, cut_share, equal_share
+
+_END = object()
+
+
+class BatchSource(Protocol):
+    """A source of global batches, see `training/data/source.py`."""
+
+    steps: int | None
+    batch_size: int | None
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches per epoch, `None` where that is not known (yet)."""
+
+    def peek(self) -> Any:
+        """The first batch, which the next epoch gives again."""
+
+    def epoch(self, skip: int = 0) -> Iterator[Any]:
+        """The batches of the next epoch, without the first `skip`."""
+
+    @property
+    def inexact(self) -> str | None:
+        """Why a place in the data can't be returned to exactly; `None`: it can."""
+
+    def keep_place(self) -> None:
+        """From now on note what `place` needs."""
+
+    def place(self, step: int) -> dict[str, Any]:
+        """The place in the data after `step` batches of the running epoch, as plain data."""
+
+    def go_to(self, place: dict[str, Any], arrived: Callable[[], None]) -> None:
+        """Let the next epoch begin at a place that `place` gave."""
+
+    def close(self) -> None:
+        """Let go of iterators, workers and kept batches."""
+
+
+class RankSource:
+    """The batches of a source in a single process: all of each batch.
+
+    Args:
+        source: the source.
+        training: whether the batches are for training.
+    """
+
+    is_sharded = True
+    """Whether each rank has batches of its own, so that outputs need no gathering."""
+
+    def __init__(self, source: BatchSource, training: bool = False) -> None:
+        self.source = source
+        self.training = training
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches per epoch, `None` where that is not known (yet)."""
+        return self.source.num_batches
+
+    def is_used_up(self, given: int) -> bool:
+        """Whether an epoch of so many batches shows that the data ended: they can be had once, and were too few."""
+        return getattr(self.source, "once", False) and self.source.steps is not None and given < self.source.steps
+
+    def peek(self) -> Any:
+        """The first global batch.
+
+        Raises:
+            ValueError: there is none.
+        """
+        return self.source.peek()
+
+    def epoch(self, skip: int = 0) -> Iterator[RankBatch]:
+        """The batches of the next epoch, without the first `skip`."""
+        return map(RankBatch, self.source.epoch(skip))
+
+    @property
+    def inexact(self) -> str | None:
+        """Why a place in the data can't be returned to exactly; `None`: it can."""
+        return self.source.inexact
+
+    def keep_place(self) -> None:
+        """From now on note what `place` needs, see `Source.keep_place`."""
+        self.source.keep_place()
+
+    def place(self, step: int) -> dict[str, Any]:
+        """The place in the data after `step` batches of the running epoch, as plain data."""
+        return self.source.place(step)
+
+    def go_to(self, place: dict[str, Any], arrived: Callable[[], None]) -> None:
+        """Let the next epoch begin at a place; `arrived` is called when it is reached, before its next batch."""
+        self.source.go_to(place, arrived)
+
+    def close(self) -> None:
+        """Let go of iterators, workers and kept batches."""
+        self.source.close()
+
+
+class SharedSource(RankSource):
+    """Each batch of a source, which all ranks see alike, cut into the shares of the ranks.
+
+    A loader with a `DistributedSampler` gives each rank batches of its own; they are left as they are.
+    """
+
+    is_sharded = False
+
+    def __init__(self, source: BatchSource, training: bool = False) -> None:
+        super().__init__(source, training)
+        # A pass that draws random numbers at its start alone needs the common stream of numbers only there.
+        self.draws_at_start = getattr(source, "draws_at_start", False) and source.steps is None
+        self.sampler = distributed_sampler(getattr(source, "iterable", None))
+        self.is_sharded = self.sampler is not None
+        self._generators = [] if self.is_sharded else _own_generators(getattr(source, "iterable", None))
+        self._random = randomness.DataRandomness()
+        self._epoch = 0
+        self._arrived: Callable[[], None] | None = None
+
+    @property
+    def _cut(self) -> Callable[[Any, int, int], RankBatch]:
+        return equal_share if self.is_sharded else cut_share
+
+    def peek(self) -> Any:
+        self._agree()
+        with self._random:
+            return self.source.peek()
+
+    def batch_sizes(self) -> tuple[int, int]:
+        """Rows of a batch on all ranks together, and on this one."""
+        size = getattr(self.source, "batch_size", None)
+        share = self._cut(torch.empty(size) if size else self.peek(), process.rank(), process.world_size()).share
+        return share.total, share.rows
+
+    def epoch(self, skip: int = 0) -> Iterator[RankBatch]:
+        self._agree()
+        if self.sampler is not None and self.training:
+            self.sampler.set_epoch(self._epoch)
+        self._epoch += 1
+        with self._random:  # a pass that is opened notes the random state of the data
+            batches = self.source.epoch(skip)
+        if self._arrived is not None:
+            self._arrived()
+            self._arrived = None
+        cut, rank, world_size = self._cut, process.rank(), process.world_size()
+        try:
+            data = self._first(batches)
+            while data is not _END:
+                yield cut(data, rank, world_size)
+                data = next(batches, _END) if self.draws_at_start else self._first(batches)
+        finally:
+            if hasattr(batches, "close"):
+                batches.close()
+
+    def place(self, step: int) -> dict[str, Any]:
+        """The place, with the number of the epoch, by which a `DistributedSampler` shuffles."""
+        return {"source": self.source.place(step), "epoch": self._epoch - 1 if step else self._epoch}
+
+    def go_to(self, place: dict[str, Any], arrived: Callable[[], None]) -> None:
+        """Let the next epoch begin at a place; `arrived` is for the generators of this rank, not for the data's."""
+        self._epoch = place["epoch"]
+        self._arrived = arrived
+        self.source.go_to(place["source"], lambda: None)
+
+    def close(self) -> None:
+        self.source.close()
+        randomness.finish()
+
+    def _first(self, batches: Iterator) -> Any:
+        with self._random:
+            return next(batches, _END)
+
+    def _agree(self) -> None:
+        self._random.agree(apart=self.training)
+        for generator in self._generators:
+            generator.set_state(process.broadcast_object(generator.get_state()))
+
+
+def distributed_sampler(loader: Any) -> DistributedSampler | None:
+    """The sampler by which a loader gives each rank its own samples, if it has one."""
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    for sampler in (getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None)):
+        if isinstance(sampler, DistributedSampler):
+            return sampler
+    return None
+
+
+def _own_generators(loader: Any) -> list[torch.Generator]:
+    """Generators that a loader was given beside torch's global one."""
+    owners = (loader, getattr(loader, "sampler", None))
+    found = [g for owner in owners if isinstance(g := getattr(owner, "generator", None), torch.Generator)]
+    return list({id(g): g for g in found}.values())

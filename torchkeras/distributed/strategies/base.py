@@ -1,0 +1,133 @@
+"""The strategy of a single process. Others derive from it and override what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import nn
+
+from torchkeras.distributed.rank_share import RankBatch
+from torchkeras.distributed.rank_source import BatchSource, RankSource
+
+T = TypeVar("T")
+
+
+class Step(Protocol):
+    """A step of training or evaluation, see `training/step.py`."""
+
+    is_own: bool
+
+    def __call__(self, batch: RankBatch) -> Any:
+        """Do the step for a batch."""
+
+
+class TrainedModel:
+    """A model as the training step sees it: forward, backward, gradients.
+
+    Args:
+        model: the model.
+        weights: the weights that train.
+    """
+
+    def __init__(self, model: nn.Module, weights: Sequence[Any]) -> None:
+        self.model = model
+        self.weights = list(weights)
+        self.parameters = [w for w in self.weights if isinstance(w, nn.Parameter)]
+
+    def __call__(self, x: Any) -> Any:
+        """The outputs in training mode."""
+        return self.model(x, training=True)
+
+    def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
+        """Give every parameter that trains the gradient of this loss alone."""
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()
+
+    def gradients(self) -> list[torch.Tensor | None]:
+        """The gradient of the global batch for each weight."""
+        return [w.grad for w in self.weights]
+
+
+class Strategy:
+    """How the processes of a job work together. This one is complete: one process, nothing to agree on.
+
+    The loop calls a method wherever ranks could matter and asks nothing else about them. A strategy is a row in
+    `registry.py`.
+    """
+
+    is_distributed = False
+    """Whether several processes work together."""
+    world_size = 1
+    """How many."""
+    can_compile = True
+    """Whether `jit_compile=True` may compile the forward pass."""
+    stops_between_batches = True
+    """Whether `stop_training` of this process alone may end an epoch."""
+
+    @classmethod
+    def is_wanted(cls) -> bool:
+        """Whether this strategy is the one for the processes as they are."""
+        return True
+
+    # -- batches
+
+    def source(self, source: BatchSource, training: bool = False) -> RankSource:
+        """The batches of a source that are this rank's."""
+        return RankSource(source, training)
+
+    def cut(self, data: Any) -> RankBatch:
+        """This rank's part of one global batch."""
+        return RankBatch(data)
+
+    def describe_batches(self, source: RankSource) -> str:
+        """A line about the sizes of batches for the user, or nothing."""
+        return ""
+
+    # -- steps
+
+    def trained(self, model: nn.Module, weights: Sequence[Any]) -> TrainedModel:
+        """The model for the library's own training step."""
+        return TrainedModel(model, weights)
+
+    def runner(self, step: Step, metrics: Callable[[], Iterable[Any]]) -> Callable[[RankBatch], Any]:
+        """The step as a function of a batch of this rank that counts for the global batch.
+
+        Args:
+            step: the step. If it `is_own`, the user wrote it, and gradients are reduced when they are applied.
+            metrics: a function that gives the metrics to which the step adds.
+        """
+        return step
+
+    # -- agreement
+
+    def decide(self, value: T) -> T:
+        """Rank 0's value, on every rank."""
+        return value
+
+    def agree_on_stopping(self, model: Any) -> None:
+        """Make rank 0's `stop_training` everybody's."""
+
+    def broadcast_state(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give every rank rank 0's values of the tensors."""
+
+    def average_buffers(self, model: nn.Module) -> None:
+        """Give every rank the mean of the model's float buffers, such as batch normalization's statistics."""
+
+    # -- results
+
+    @contextmanager
+    def metrics_of_all_ranks(self, metrics: Iterable[Any]) -> Iterator[None]:
+        """Inside, the state of the metrics is that of all ranks together."""
+        yield
+
+    def weighted_mean(self, values: dict[str, Any], weight: float) -> dict[str, Any]:
+        """The mean over the ranks of numbers that each rank has, weighted; what is no number is rank 0's."""
+        return values
+
+    def gather(self, outputs: list[Any], batches: list[RankBatch]) -> list[Any]:
+        """The outputs of all ranks for some batches, in order, as a list of parts."""
+        return outputs

@@ -1,0 +1,23 @@
+"""The strategies, a row each; the first one that is wanted is used."""
+
+from __future__ import annotations
+
+from torchkeras.distributed import process
+from torchkeras.distributed.strategies.base import Strategy
+from torchkeras.distributed.strategies.data_parallel import DataParallel
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    "data_parallel": DataParallel,
+    "single": Strategy,
+}
+
+
+def choose() -> Strategy:
+    """Join the processes that `torchrun` started, if it did, and return the strategy for them."""
+    process.join()
+    return current()
+
+
+def current() -> Strategy:
+    """The strategy for the processes as they are now."""
+    return next(strategy for strategy in STRATEGIES.values() if strategy.is_wanted())()

@@ -1,0 +1,69 @@
+"""The loop of `evaluate`, which validation in `fit` shares."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+from torchkeras.callbacks import CallbackList
+from torchkeras.distributed.rank_source import RankSource
+from torchkeras.distributed.strategies.base import Strategy
+from torchkeras.reporting.logs import Logs
+from torchkeras.training.ready import agree_on_weights, build, evaluating
+from torchkeras.training.results import PassResults
+from torchkeras.training.run import Run
+from torchkeras.training.state import TrainableModel, state_of
+from torchkeras.training.step import make_test_step
+
+
+def evaluate(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> dict[str, Any]:
+    """The loss and the metrics over the data, with dropout off.
+
+        build the model for the first batch; give every rank the same weights
+        reset the metrics
+        for each batch: forward, loss, add to the metrics       (step.py)
+        read the metrics, once
+
+    Called by a callback while an epoch of `fit` is running, it leaves the metrics of the epoch as they were.
+
+    Args:
+        run: the model, its data and its strategy.
+        callbacks: the callbacks.
+        verbose: as in `Model.evaluate`.
+    """
+    model, strategy, state = run.model, run.strategy, state_of(run.model)
+    with state.in_use("evaluate"):
+        build(model, run.source.peek())
+        agree_on_weights(model, strategy)
+        listening = run.add_callbacks(callbacks, verbose)
+        epoch = None if state.run is None else state.run.results
+        with nullcontext() if epoch is None else epoch.preserved():
+            logs = evaluate_pass(model, strategy, run.source, listening)
+    run.source.close()
+    return logs or {}
+
+
+def evaluate_pass(
+    model: TrainableModel, strategy: Strategy, source: RankSource, callbacks: CallbackList
+) -> dict[str, Any] | None:
+    """One pass over the batches; the values by name, `None` if there was no batch."""
+    callbacks.on_test_begin()
+    results = PassResults(model, strategy)
+    results.begin()
+    watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
+    run_step = strategy.runner(make_test_step(model), lambda: model.metrics)
+    with evaluating(model):
+        for index, batch in enumerate(source.epoch()):
+            if watched:
+                callbacks.on_test_batch_begin(index)
+            logs = run_step(batch)
+            results.batches += 1
+            if logs is not None:
+                results.add(logs, batch)
+            if watched:
+                callbacks.on_test_batch_end(index, results.batch_logs(lazily))
+            if getattr(model, "stop_evaluating", False) and strategy.stops_between_batches:
+                break
+        values = results.read()
+    callbacks.on_test_end(Logs(values))
+    return values if results.batches else None

@@ -1,0 +1,151 @@
+"""The loop of `fit`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torchkeras.callbacks import CallbackList
+from torchkeras.core.variables.session import max_epochs, max_steps_per_epoch
+from torchkeras.distributed.rank_share import RankBatch
+from torchkeras.reporting.logs import Logs
+from torchkeras.reporting.progress import announce
+from torchkeras.training.evaluate import evaluate_pass
+from torchkeras.training.ready import agree_on_weights, build, training
+from torchkeras.training.results import PassResults
+from torchkeras.training.run import Run
+from torchkeras.training.state import state_of
+from torchkeras.training.step import OwnStep, TrainStep
+
+
+def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
+    """Train.
+
+        build the model for the first batch; give every rank the same weights
+        for each epoch:
+            reset the metrics
+            for each batch: forward, loss, backward, apply, add to the metrics       (step.py)
+            read the metrics, once
+            validate
+            callbacks; stop where one of them says so, or where the data ended
+
+    Loss and metrics stay on the device until somebody looks: the bar when it redraws, a callback that reads `logs`,
+    the epoch's end.
+
+    Args:
+        run: the model, its data and its strategy.
+        callbacks: the callbacks.
+        verbose: as in `Model.fit`.
+    """
+    model, strategy, source = run.model, run.strategy, run.source
+    state = state_of(model)
+    build(model, source.peek())
+    agree_on_weights(model, strategy, again=True)
+    if verbose != 0 and (line := strategy.describe_batches(source)):
+        announce(line)
+    listening = run.add_callbacks(callbacks, verbose, add_history=True)
+    model.stop_training = False
+    logs: dict[str, Any] = {}
+    run.results = PassResults(model, strategy)
+    with state.in_use("fit", trains=True), training(model, strategy) as step:
+        outer, state.run = state.run, run
+        try:
+            listening.set_run(run)
+            listening.on_train_begin()
+            for epoch in range(run.initial_epoch, min(run.epochs, max_epochs() or run.epochs)):
+                found = _epoch(run, step, listening, epoch)
+                if found is None:
+                    break
+                logs = found
+                if model.stop_training:
+                    break
+            if model.optimizer is not None and run.epochs > 0:
+                model.optimizer.finalize_variable_values(model.trainable_weights)
+            listening.on_train_end(logs)
+        finally:
+            state.run = outer
+    source.close()
+
+
+def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: int) -> dict[str, Any] | None:
+    """Train for one epoch and validate; the logs, `None` if the data had ended before."""
+    model, results = run.model, run.results
+    assert results is not None
+    results.begin()
+    callbacks.on_epoch_begin(epoch)
+    skip, run.initial_step = run.initial_step, 0
+    done = _train_batches(run, step, callbacks, skip)
+    if not done and not skip:
+        return None
+    run.strategy.average_buffers(model)  # type: ignore[arg-type]
+    logs = Logs(results.read())
+    if run.is_validation_due(epoch):
+        values = evaluate_pass(run.model, run.strategy, run.validation, callbacks)  # type: ignore[arg-type]
+        if values is None:  # the data for it ended
+            run.validation = None
+        logs = Logs({**logs, **{f"val_{name}": value for name, value in (values or {}).items()}})
+    callbacks.on_epoch_end(epoch, logs)
+    run.strategy.agree_on_stopping(model)
+    if run.source.is_used_up(done + skip):
+        model.stop_training = True
+    return logs
+
+
+def _train_batches(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, skip: int) -> int:
+    """All batches of an epoch but the first `skip`; how many there were."""
+    model, results = run.model, run.results
+    assert results is not None
+    limit = max_steps_per_epoch()
+    batches: Iterator[RankBatch] = run.source.epoch(skip)
+    if limit is not None:
+        batches = itertools.islice(batches, limit)
+    train = run.strategy.runner(step, lambda: model.metrics)
+    if callbacks.watches_train_batches or run.strategy.is_distributed:
+        return _watched_batches(run, batches, train, callbacks, skip)
+    before = results.batches
+    for batch in batches:
+        logs = train(batch)
+        results.batches += 1
+        if logs is not None:
+            results.add(logs, batch)
+        if model.stop_training:
+            break
+    return results.batches - before
+
+
+def _watched_batches(
+    run: Run, batches: Iterator[RankBatch], train: Callable[[RankBatch], Any], callbacks: CallbackList, skip: int
+) -> int:
+    """Batches with callbacks, `steps_per_execution` of them between two calls; how many there were."""
+    model, strategy = run.model, run.strategy
+    watched, lazily = callbacks.watches_train_batches, callbacks.only_progress_watches
+    # Rank 0 has a bar and may have callbacks that others lack: whether to ask after each batch is its decision.
+    ask = strategy.decide(watched and not lazily)
+    group = model.steps_per_execution
+    results = run.results
+    assert results is not None
+    index, left, done, begun = skip, group, 0, False
+    for batch in batches:
+        if watched and not begun:
+            callbacks.on_train_batch_begin(index)
+            begun = True
+        found = train(batch)
+        results.batches += 1
+        if found is not None:
+            results.add(found, batch)
+        done += 1
+        left -= 1
+        if left:
+            continue
+        left, begun = group, False
+        if watched:
+            callbacks.on_train_batch_end(index + group - 1, results.batch_logs(lazily))
+        if ask:
+            strategy.agree_on_stopping(model)
+        index += group
+        if model.stop_training and (ask or strategy.stops_between_batches):
+            break
+    if left != group and watched:  # the rest of a group
+        callbacks.on_train_batch_end(index + group - left - 1, results.batch_logs(lazily))
+    return done

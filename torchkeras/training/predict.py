@@ -1,0 +1,91 @@
+"""The loop of `predict`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras.callbacks import ProgbarLogger
+from torchkeras.core import tree
+from torchkeras.core.library_code import runs_library_code_only
+from torchkeras.core.tensors.convert import convert_to_numpy
+from torchkeras.distributed.rank_share import RankBatch
+from torchkeras.training.ready import agree_on_weights, build, evaluating
+from torchkeras.training.run import Run
+from torchkeras.training.state import TrainableModel
+from torchkeras.training.step import is_overridden
+
+
+def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any:
+    """The outputs for all data, as NumPy arrays.
+
+        for each batch: forward
+        join the outputs of the batches (and, with several ranks, of the ranks)
+
+    Args:
+        run: the model, its data and its strategy.
+        callbacks: the callbacks.
+        verbose: as in `Model.predict`.
+
+    Raises:
+        ValueError: there is no batch, or the outputs of the batches can't be joined.
+    """
+    model, strategy, source = run.model, run.strategy, run.source
+    if strategy.is_distributed:
+        build(model, source.peek())
+        agree_on_weights(model, strategy)
+    listening = run.add_callbacks(callbacks, verbose)
+    listening.on_predict_begin()
+    watched = listening.watches_predict_batches
+    only_bar = all(isinstance(callback, ProgbarLogger) for callback in listening.callbacks)
+    parts: list[Any] = []
+    batches: list[RankBatch] = []
+    # Each of several ranks has a part of the outputs; they are gathered at the end unless somebody looks at once.
+    at_once = not source.is_sharded and strategy.decide(watched and not only_bar)
+    with evaluating(model), torch.inference_mode(_keeps_no_tensors(model)):
+        for index, batch in enumerate(source.epoch()):
+            if watched:
+                listening.on_predict_batch_begin(index)
+            outputs = model.predict_step(batch.data)
+            if at_once:
+                (outputs,) = strategy.gather([outputs], [batch])
+            parts.append(outputs)
+            batches.append(RankBatch(None, batch.share))
+            if watched:
+                seen = outputs if only_bar else tree.map_structure(convert_to_numpy, outputs)
+                listening.on_predict_batch_end(index, {"outputs": seen})
+    listening.on_predict_end()
+    if not parts:
+        raise ValueError(
+            f"The data must give at least one batch; the {source.source.describe()} gave none, so predict() has no "  # type: ignore[attr-defined]
+            "outputs to return."
+        )
+    source.close()
+    return _joined(parts if source.is_sharded or at_once else strategy.gather(parts, batches))
+
+
+def _keeps_no_tensors(model: TrainableModel) -> bool:
+    """True if no code of the user's runs, which may keep a tensor: that must be an ordinary one then."""
+    return not is_overridden(model, "predict_step") and runs_library_code_only(model)  # type: ignore[arg-type]
+
+
+def _joined(parts: list[Any]) -> Any:
+    """The outputs of the batches, one behind the other, as NumPy arrays."""
+
+    def join(*leaves: Any) -> Any:
+        tensors = [leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf) for leaf in leaves]
+        if len({tuple(tensor.shape[1:]) for tensor in tensors}) > 1:
+            raise ValueError(_different_shapes([tuple(tensor.shape) for tensor in tensors]))
+        return convert_to_numpy(torch.cat(tensors) if tensors[0].dim() else torch.stack(tensors))
+
+    return tree.map_structure(join, *parts)
+
+
+def _different_shapes(shapes: list[tuple[int, ...]]) -> str:
+    index = next(i for i, shape in enumerate(shapes) if shape[1:] != shapes[0][1:])
+    return (
+        "predict() joins the outputs of all batches along the first axis, so their other axes must agree; batch 0 gave "
+        f"the shape {shapes[0]}, batch {index} the shape {shapes[index]}. Pad the inputs to one length, or call "
+        "predict_on_batch() for each batch."
+    )

@@ -1,0 +1,127 @@
+"""A model made ready for a pass over batches: built, with the right weights trainable and torch's modules in mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from torchkeras.core import tree
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.distributed.strategies.base import Strategy
+from torchkeras.layers.base.building import build_for
+from torchkeras.layers.base.layer import Layer
+from torchkeras.training.data import unpack_x_y_sample_weight
+from torchkeras.training.state import TrainableModel, state_of
+from torchkeras.training.step import OwnStep, TrainStep, is_overridden, make_train_step
+
+
+def device_of(model: TrainableModel) -> torch.device:
+    """The device of the model's weights; a model without weights goes by the current device."""
+    tensor: torch.Tensor | None = next(model.parameters(), None)
+    if tensor is None:
+        tensor = next(model.buffers(), None)
+    return tensor.device if tensor is not None and tensor.device.type != "meta" else current_device()
+
+
+def build(model: Any, data: Any) -> None:
+    """Build the model, its optimizer and (where a user's step reads them) its metrics for data like this batch."""
+    x, y, _ = unpack_x_y_sample_weight(data)
+    state = state_of(model)
+    compiled, snapshot = state.compiled, state.snapshot
+    own_step = is_overridden(model, "train_step") or is_overridden(model, "test_step")
+    needs_metrics = own_step and compiled is not None and compiled.metrics and not compiled.metrics.built
+    outputs = None
+    if needs_metrics or not all(layer.built for layer in model._flatten_layers() if isinstance(layer, Layer)):
+        with nullcontext() if snapshot is None else snapshot.as_noted(model):
+            outputs = _build_layers(model, x)
+    if compiled is not None and needs_metrics and outputs is not None and y is not None:
+        try:
+            compiled.metrics.build(y, outputs)
+        except ValueError:  # outputs and targets are the user's step's business: no metric is known by their shapes
+            pass
+        for metric in compiled.metrics.metrics:
+            metric.to(device_of(model))
+    if model.optimizer is not None and snapshot is not None and not model.optimizer.built:
+        model.optimizer.build(snapshot.weights(model))
+
+
+def _build_layers(model: Any, x: Any) -> Any:
+    """The outputs as KerasTensors; running without values builds every layer on the way."""
+    try:
+        specs = tree.map_structure(_spec, x)
+        if not model.built:
+            build_for(model, (specs,), {})
+        return model.compute_output_spec(specs)
+    except NotImplementedError:  # a model that can only run with values is built by running it
+        try:
+            with torch.no_grad():
+                return model(x)
+        except NotImplementedError:  # a model without call(): its own train_step knows what to do
+            return None
+
+
+def _spec(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    return KerasTensor((None, *value.shape[1:]) if value.dim() else (), standardize_dtype(value.dtype))
+
+
+def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = False) -> None:
+    """Give every rank rank 0's weights and optimizer state, the first time that the model is used (or `again`)."""
+    state = state_of(model)
+    if again or not state.ranks_agree:
+        optimizer = model.optimizer
+        strategy.broadcast_state([*model.weights, *(optimizer.variables if optimizer is not None else ())])
+        state.ranks_agree = strategy.is_distributed
+
+
+@contextmanager
+def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
+    """The step of a training; inside, the right weights are trainable and torch's modules are in training mode."""
+    state = state_of(model)
+    snapshot = state.snapshot
+    assert snapshot is not None
+    weights = snapshot.enter(model)
+    foreign = _set_torch_mode(model, True)
+    try:
+        key = (id(model.optimizer), strategy.world_size, *map(id, weights))
+        if state.train_step_key != key:
+            state.train_step, state.train_step_key = make_train_step(model, weights, strategy), key
+        state.train_step.begin()
+        outer, state.active_step = state.active_step, state.train_step
+        try:
+            yield state.train_step
+        finally:
+            state.active_step = outer
+    finally:
+        for module, mode in foreign:
+            module.training = mode
+        snapshot.leave()
+
+
+@contextmanager
+def evaluating(model: TrainableModel) -> Iterator[None]:
+    """Inside, there are no gradients and torch's modules are in evaluation mode."""
+    foreign = _set_torch_mode(model, False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in foreign:
+            module.training = mode
+
+
+def _set_torch_mode(model: TrainableModel, mode: bool) -> list[tuple[nn.Module, bool]]:
+    """Put plain torch modules, which know no `training` argument, into a mode; returns the modes before."""
+    changed = []
+    for module in model.modules():
+        if not isinstance(module, Layer) and module.training != mode:
+            changed.append((module, module.training))
+            module.training = mode
+    return changed

@@ -1,0 +1,120 @@
+"""`Run`: one call of `fit`, `evaluate` or `predict`, with everything that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+from torchkeras.callbacks import CallbackList
+from torchkeras.core.types import Nest
+from torchkeras.distributed import is_main_process
+from torchkeras.distributed.rank_source import RankSource
+from torchkeras.distributed.strategies.base import Strategy
+from torchkeras.training.compile import metric_states
+from torchkeras.training.data import make_source, unpack_x_y_sample_weight
+from torchkeras.training.ready import device_of
+from torchkeras.training.results import PassResults
+from torchkeras.training.state import TrainableModel, compiled_of
+
+
+class Run:
+    """One call of `fit`, `evaluate` or `predict`.
+
+    Args:
+        model: the model.
+        strategy: how the ranks work together.
+        source: the batches.
+        epochs: the number of the last epoch.
+        initial_epoch: the first epoch.
+        validation: the batches to validate on.
+        validation_freq: after how many epochs to validate, or after which ones.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        strategy: Strategy,
+        source: RankSource,
+        epochs: int = 1,
+        initial_epoch: int = 0,
+        validation: RankSource | None = None,
+        validation_freq: int | Container[int] = 1,
+    ) -> None:
+        self.model = model
+        self.strategy = strategy
+        self.source = source
+        self.epochs = epochs
+        self.initial_epoch = initial_epoch
+        self.initial_step = 0
+        """Batches of the initial epoch that are done. With `initial_epoch` the point to resume from: a callback may
+        set both in `on_train_begin`."""
+        self.validation = validation
+        self.validation_freq = validation_freq
+        self.results: PassResults | None = None
+        """What the steps of the pass in progress gave."""
+
+    def add_callbacks(self, callbacks: Any, verbose: int | str, add_history: bool = False) -> CallbackList:
+        """The callbacks of this call, with a progress bar where one is wanted; a `CallbackList` stays as it is."""
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        return CallbackList(
+            callbacks,
+            add_history=add_history,
+            add_progbar=verbose != 0 and is_main_process(),
+            model=self.model,
+            verbose=verbose,
+            epochs=self.epochs,
+            steps=self.source.num_batches,
+        )
+
+    def is_validation_due(self, epoch: int) -> bool:
+        """Whether to validate after this epoch (counted from 0)."""
+        if self.validation is None:
+            return False
+        if isinstance(self.validation_freq, int):
+            return (epoch + 1) % self.validation_freq == 0
+        return epoch + 1 in self.validation_freq
+
+    # -- for a backup within an epoch
+
+    def get_state(self) -> dict[str, Any]:
+        """The states of the metrics and what the steps of the epoch gave so far, as plain data."""
+        compiled = compiled_of(self.model, "fit")
+        results = {} if self.results is None else self.results.get_state()
+        return {"metrics": metric_states.get_states(compiled, self.model.metrics), "results": results}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `get_state` gave."""
+        metric_states.set_states(compiled_of(self.model, "fit"), self.model.metrics, state["metrics"])
+        if state["results"] and self.results is not None:
+            self.results.set_state(state["results"])
+
+
+def check_validation_freq(frequency: Any) -> None:
+    """Refuse a `validation_freq` of the wrong kind.
+
+    Raises:
+        ValueError: it is neither a positive integer nor a collection of epochs.
+    """
+    counts = isinstance(frequency, int) and not isinstance(frequency, bool) and frequency > 0
+    if not counts and not isinstance(frequency, (list, tuple, set, range)):
+        raise ValueError(
+            f"validation_freq must be a positive integer or a list of epochs (from 1); received {frequency!r}."
+        )
+
+
+def evaluation_source(
+    model: TrainableModel,
+    strategy: Strategy,
+    data: Nest[Any],
+    batch_size: int | None = None,
+    steps: int | None = None,
+) -> RankSource:
+    """The batches of `(x, y, sample_weight)` or of another kind of data, in order, as this rank has them."""
+    x, y, sample_weight = (
+        unpack_x_y_sample_weight(tuple(data)) if isinstance(data, (list, tuple)) else (data, None, None)
+    )
+    source = make_source(
+        x, y, sample_weight, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model)
+    )
+    return strategy.source(source)
