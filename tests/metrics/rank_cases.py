@@ -16,7 +16,8 @@ import torch
 from tests.interop.metric_cases import METRICS, SEGMENTS, VALUES, make_batch
 from torchkeras import metrics
 from torchkeras.core.tensors.masks import set_mask
-from torchkeras.distributed import collectives, process
+from torchkeras.distributed import process
+from torchkeras.distributed.strategies import registry
 
 ROWS = (9, 1, 12)  # of the global batches: a rank may get none
 
@@ -58,7 +59,7 @@ def run(seed: int) -> dict[str, dict]:
                 set_mask(own[-1], mask[part])
             if len(own[0]):
                 metric.update_state(*own, sample_weight=None if weight is None else weight[part])
-        with collectives.reduced([metric]):
+        with registry.current().metrics_of_all_ranks([metric]):
             state = [v.detach().double().reshape(-1).tolist() for v in metric.variables]
             found[row] = {"state": state, "result": metric.result().double().reshape(-1).tolist()}
     return found
