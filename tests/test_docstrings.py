@@ -23,6 +23,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "regularizers": ("",),
     "layers": (
         "activation",
+        "attention",
         "convolutional",
         "core.dense",
         "core.einsum_dense",
@@ -32,6 +33,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
         "normalization",
         "pooling",
         "preprocessing",
+        "recurrent",
         "regularization",
         "reshaping",
     ),

@@ -291,13 +291,35 @@ def test_users_cells_in_stacks_and_wrappers():
     assert both(x).shape == (BATCH, TIME, 2 * UNITS)
 
 
-def test_time_distributed_makes_one_call_where_samples_are_apart():
-    calls = []
-    inner = layers.Dense(3)
+class Centred(layers.Dense):
+    """A user's layer whose outputs for a sample depend on the other samples of the batch."""
+
+    def call(self, inputs):
+        return super().call(inputs - inputs.mean(0))
+
+
+# A layer, and whether `TimeDistributed` may put all steps through it in one call.
+INNER = {
+    "dense": (lambda: layers.Dense(3), True),
+    "layers in a list": (lambda: layers.RNN([layers.LSTMCell(2), layers.GRUCell(3)]), True),
+    "batch normalization": (layers.BatchNormalization, False),
+    "activity": (layers.ActivityRegularization, False),
+    "function": (lambda: layers.Lambda(lambda x: x - x.mean(0)), False),
+    "torch module": (lambda: layers.TorchModuleWrapper(nn.BatchNorm1d(FEATURES)), False),
+    "user's subclass": (lambda: Centred(3), False),
+}
+
+
+@pytest.mark.parametrize("case", INNER)
+def test_time_distributed_makes_one_call_where_samples_are_independent(case):
+    build, is_one_call = INNER[case]
+    inner, calls = build(), []
     inner.register_forward_hook(lambda *_: calls.append(1))
-    outputs = layers.TimeDistributed(inner)(draw())
-    assert len(calls) == 1
-    torch.testing.assert_close(outputs, inner(draw().new_zeros(1, FEATURES)) * 0 + outputs)
+    x = torch.randn(BATCH, TIME, 6, FEATURES) if case == "layers in a list" else draw()
+    outputs = layers.TimeDistributed(inner)(x)
+    assert len(calls) == (1 if is_one_call else TIME)
+    expected = torch.stack([inner(step) for step in x.unbind(1)], 1)
+    torch.testing.assert_close(outputs, expected)
 
 
 # ---------------------------------------------------------------------- errors

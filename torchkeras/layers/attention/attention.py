@@ -1,4 +1,4 @@
-"""Dot-product attention in the manner of Luong (2015) and additive attention in that of Bahdanau (2014)."""
+"""Dot-product attention (Luong et al., 2015) and additive attention (Bahdanau et al., 2014)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,54 @@ from torch import Tensor
 
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.attention.visibility import all_of, causal_mask
+from torchkeras.layers.attention.attention_masks import causal_mask, combined
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.regularization.dropout import drawn_mask
 
 
 class Attention(Layer):
-    """`softmax(scores(query, key)) @ value`, called on `[query, value]` or `[query, value, key]`.
+    """Attend by dot products: average the values, weighted by how well each key fits the query.
+
+    `outputs = softmax(query @ key.T) @ value` (Luong et al., 2015, arXiv:1508.04025). The layer has no projections;
+    `MultiHeadAttention` has.
 
     Args:
-        use_scale: learn a factor of the scores.
-        score_mode: `"dot"` for products, `"concat"` for `sum(tanh(query + key))`.
-        dropout: share of the scores dropped in training.
+        use_scale: whether the scores are multiplied by a learned number. Default: `False`.
+        score_mode: `"dot"` for `query @ key.T`; `"concat"` for `w * sum(tanh(query + key))` with a learned number `w`.
+            Default: `"dot"`.
+        dropout: fraction of the scores that is dropped in training. Default: `0.0`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: list `[query, value]` or `[query, value, key]`; without a key the value is the key.
+        mask: list `[query_mask, value_mask]` of booleans `(batch, T)` and `(batch, S)`, or `None` in the place of one.
+            Source steps where the value's mask is False get no attention; outputs where the query's mask is False are
+            0. Default: the inputs' own masks.
+        training: whether dropout is applied. Default: the training mode of the call.
+        return_attention_scores: whether to return the scores as well. Default: `False`.
+        use_causal_mask: whether a step attends only to itself and to steps before it. Default: `False`.
+
+    Input shape:
+        query `(batch, T, dim)`, value `(batch, S, value_dim)`, key `(batch, S, dim)`.
+
+    Output shape:
+        `(batch, T, value_dim)`; with `return_attention_scores` a tuple of it and the scores `(batch, T, S)`.
+
+    Weights:
+        `scale`: a number, if `use_scale`. `concat_score_weight`: a number, if `score_mode="concat"`.
+
+    Raises:
+        ValueError: an unknown `score_mode`, or the inputs are no list of two or three tensors.
+
+    Example:
+        >>> query, value = torch.zeros(1, 1, 2), torch.tensor([[[1.0, 0.0], [3.0, 2.0]]])
+        >>> keras.layers.Attention()([query, value]).tolist()
+        [[[2.0, 1.0]]]
+        >>> outputs, scores = keras.layers.Attention()([query, value], return_attention_scores=True)
+        >>> scores.tolist()
+        [[[0.5, 0.5]]]
     """
 
     _tk_config_base = True
@@ -79,7 +115,7 @@ class Attention(Layer):
         key = inputs[2] if len(inputs) > 2 else value
         query_mask, value_mask = (mask[0], mask[1]) if mask else (None, None)
         scores = self._calculate_scores(query, key)
-        hidden = all_of(
+        hidden = combined(
             None if value_mask is None else value_mask.unsqueeze(-2),
             causal_mask(scores.shape[-2], scores.shape[-1], scores.device) if use_causal_mask else None,
         )
@@ -146,11 +182,40 @@ class Attention(Layer):
 
 
 class AdditiveAttention(Attention):
-    """Attention with the scores `sum(scale * tanh(query + key))`.
+    """Attend by additive scores: average the values, weighted by a sum over `tanh(query + key)`.
+
+    `scores = sum(scale * tanh(query + key), axis=-1)`, `outputs = softmax(scores) @ value` (Bahdanau et al., 2014,
+    arXiv:1409.0473).
 
     Args:
-        use_scale: learn `scale`, `(dim,)`; else it is 1.
-        dropout: share of the scores dropped in training.
+        use_scale: whether `scale`, a vector of size `dim`, is learned; otherwise it is 1. Default: `True`.
+        dropout: fraction of the scores that is dropped in training. Default: `0.0`.
+        **kwargs: `seed`, which makes the dropout repeatable, and the arguments of `Layer`: `name`, `trainable`, `dtype`
+            and others.
+
+    Call arguments:
+        inputs: list `[query, value]` or `[query, value, key]`; without a key the value is the key.
+        mask: list `[query_mask, value_mask]` of booleans, as for `Attention`. Default: the inputs' own masks.
+        training: whether dropout is applied. Default: the training mode of the call.
+        return_attention_scores: whether to return the scores as well. Default: `False`.
+        use_causal_mask: whether a step attends only to itself and to steps before it. Default: `False`.
+
+    Input shape:
+        query `(batch, T, dim)`, value `(batch, S, value_dim)`, key `(batch, S, dim)`.
+
+    Output shape:
+        `(batch, T, value_dim)`; with `return_attention_scores` a tuple of it and the scores `(batch, T, S)`.
+
+    Weights:
+        `scale`: `(dim,)`, if `use_scale`.
+
+    Raises:
+        ValueError: the inputs are no list of two or three tensors.
+
+    Example:
+        >>> query, value = torch.zeros(2, 4, 8), torch.zeros(2, 6, 8)
+        >>> keras.layers.AdditiveAttention()([query, value]).shape
+        torch.Size([2, 4, 8])
     """
 
     _tk_config_base = True

@@ -11,16 +11,62 @@ from torchkeras.layers.core.einsum_dense import EinsumDense
 
 
 class GroupedQueryAttention(ProjectedAttention):
-    """Attention in which groups of query heads share a head of keys and values.
+    """Attend in several heads, of which groups share one projection of keys and values.
+
+    With fewer heads for keys and values than for queries, less has to be kept while text is generated (Ainslie et al.,
+    2023, arXiv:2305.13245). The public name is `GroupQueryAttention`.
 
     Args:
-        head_dim: size of a head.
-        num_query_heads: a multiple of `num_key_value_heads`.
-        num_key_value_heads: 1 gives multi-query attention, `num_query_heads` multi-head attention.
-        dropout: share of the attention scores dropped in training.
-        sliding_window: how far a step sees, before and behind.
-        flash_attention: `True` for torch's flash kernel or an error; default: torch chooses.
-        use_gate: multiply what the heads put out by a sigmoid gate of the query.
+        head_dim: size of each head, a positive int.
+        num_query_heads: number of heads of the query, a multiple of `num_key_value_heads`.
+        num_key_value_heads: number of heads of keys and values. 1 is multi-query attention, `num_query_heads` is
+            multi-head attention.
+        dropout: fraction of the attention scores that is dropped in training. Default: `0.0`.
+        use_bias: whether the projections have biases. Default: `True`.
+        sliding_window: number of steps: a query step attends only to steps less than this far away, before and behind.
+            Default: `None`, no limit.
+        flash_attention: `True` uses torch's flash kernel or raises an error, `False` never uses it, `None` lets torch
+            choose. Default: `None`.
+        kernel_initializer, bias_initializer: how the projections' weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: penalty on the projections' weights, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the projections' outputs, divided by the batch size and added to the loss.
+            Default: `None`.
+        kernel_constraint, bias_constraint: function that maps a weight of a projection to an allowed value after each
+            update. Default: `None`.
+        use_gate: whether the heads' outputs are multiplied by a sigmoid projection of the query. Default: `False`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        query: `(batch, T, ...)`.
+        value: `(batch, S, ...)`.
+        key: `(batch, S, ...)`. Default: `value`.
+        query_mask: booleans `(batch, T)`; False marks padding. Default: the query's own mask.
+        value_mask, key_mask: booleans `(batch, S)`; steps where one is False get no attention. Default: the tensors'
+            own masks.
+        attention_mask: booleans `(batch, T, S)`, or with an axis of heads `(batch, heads, T, S)`; False forbids a query
+            step to attend to a source step. Default: `None`.
+        return_attention_scores: whether to return the scores as well. Default: `False`.
+        training: whether dropout is applied. Default: the training mode of the call.
+        use_causal_mask: whether a step attends only to itself and to steps before it, as a decoder needs. Default:
+            `False`.
+
+    Input shape:
+        query `(batch, T, dim)`, value `(batch, S, dim)`, key `(batch, S, key_size)`.
+
+    Output shape:
+        `(batch, T, dim)`; with `return_attention_scores` a tuple of it and the scores `(batch, num_query_heads, T, S)`.
+
+    Raises:
+        ValueError: `num_query_heads` is no multiple of `num_key_value_heads`, or the shapes do not fit.
+
+    Example:
+        >>> layer = keras.layers.GroupQueryAttention(head_dim=4, num_query_heads=6, num_key_value_heads=2)
+        >>> query, source = torch.zeros(3, 8, 16), torch.zeros(3, 5, 16)
+        >>> layer(query, source).shape
+        torch.Size([3, 8, 16])
     """
 
     _tk_config_base = True

@@ -11,18 +11,72 @@ from torchkeras.layers.core.einsum_dense import EinsumDense
 
 
 class MultiHeadAttention(ProjectedAttention):
-    """Attention of `query` `(B, T, *)` to `value` and `key` `(B, S, *)` in several heads; the output is `(B, T, out)`.
+    """Attend in several heads, each with its own projections of query, key and value.
+
+    For each head `h`, `outputs_h = softmax((query @ W_q) @ (key @ W_k).T / sqrt(key_dim)) @ (value @ W_v)`; one more
+    projection joins the heads (Vaswani et al., 2017, arXiv:1706.03762). With the same tensor as query and value it is
+    self-attention.
 
     Args:
-        num_heads: number of heads.
-        key_dim: size of a head for queries and keys.
-        value_dim: for values; default: `key_dim`.
-        dropout: share of the attention scores dropped in training.
-        output_shape: sizes of the output's last axes; default: the query's last.
-        attention_axes: the axes attended over; default: all between batch and features.
-        sliding_window: how far a step sees, before and behind.
-        flash_attention: `True` for torch's flash kernel or an error; default: torch chooses.
-        use_gate: multiply what the heads put out by a sigmoid gate of the query.
+        num_heads: number of heads, a positive int.
+        key_dim: size of each head's queries and keys, a positive int.
+        value_dim: size of each head's values; `None` means `key_dim`. Default: `None`.
+        dropout: fraction of the attention scores that is dropped in training. Default: `0.0`.
+        use_bias: whether the projections have biases. Default: `True`.
+        output_shape: int or tuple: sizes of the outputs' last axes; `None` means the query's last size. Default:
+            `None`.
+        attention_axes: int or tuple: the axes attended over; `None` means all between the batch axis and the last.
+            Default: `None`.
+        sliding_window: number of steps: a query step attends only to steps less than this far away, before and behind.
+            Default: `None`, no limit.
+        flash_attention: `True` uses torch's flash kernel or raises an error, `False` never uses it, `None` lets torch
+            choose. Default: `None`.
+        kernel_initializer, bias_initializer: how the projections' weights start: a name or an initializer.
+            Defaults: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: penalty on the projections' weights, added to the loss. Default: `None`.
+        activity_regularizer: penalty on the projections' outputs, divided by the batch size and added to the loss.
+            Default: `None`.
+        kernel_constraint, bias_constraint: function that maps a weight of a projection to an allowed value after each
+            update. Default: `None`.
+        use_gate: whether the heads' outputs are multiplied by a sigmoid projection of the query. Default: `False`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        query: `(batch, T, ...)`.
+        value: `(batch, S, ...)`.
+        key: `(batch, S, ...)`. Default: `value`.
+        query_mask: booleans `(batch, T)`; False marks padding. Default: the query's own mask.
+        value_mask, key_mask: booleans `(batch, S)`; steps where one is False get no attention. Default: the tensors'
+            own masks.
+        attention_mask: booleans `(batch, T, S)`, or with an axis of heads `(batch, heads, T, S)`; False forbids a query
+            step to attend to a source step. Default: `None`.
+        return_attention_scores: whether to return the scores as well. Default: `False`.
+        training: whether dropout is applied. Default: the training mode of the call.
+        use_causal_mask: whether a step attends only to itself and to steps before it, as a decoder needs. Default:
+            `False`.
+
+    Input shape:
+        query `(batch, T, query_dim)`, value `(batch, S, *)`, key `(batch, S, *)`; more axes between, for
+        `attention_axes`.
+
+    Output shape:
+        `(batch, T, query_dim)`, or `(batch, T, *output_shape)`; with `return_attention_scores` a tuple of it and the
+        scores `(batch, heads, T, S)`.
+
+    Raises:
+        ValueError: a size is not positive, value and key differ in length, or flash attention is asked for together
+            with dropout or scores.
+
+    Example:
+        >>> layer = keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+        >>> query, source = torch.zeros(3, 8, 16), torch.zeros(3, 5, 16)
+        >>> layer(query, source).shape
+        torch.Size([3, 8, 16])
+        >>> outputs, scores = layer(query, source, return_attention_scores=True)
+        >>> scores.shape
+        torch.Size([3, 2, 8, 5])
     """
 
     _tk_config_base = True

@@ -1,4 +1,4 @@
-"""Attention between projections of queries, keys and values: the ground of multi-head and grouped-query attention."""
+"""Base of multi-head and grouped-query attention: attention between projections of query, key and value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.masks import get_mask, set_mask
 from torchkeras.core.variables.session import is_flash_attention_enabled
 from torchkeras.layers.activation.activation import Softmax
-from torchkeras.layers.attention.visibility import all_of, causal_mask, window_mask
+from torchkeras.layers.attention.attention_masks import causal_mask, combined, window_mask
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.einsum_dense import EinsumDense
 from torchkeras.layers.regularization.dropout import Dropout
@@ -23,9 +23,9 @@ Shape = tuple[int | None, ...]
 
 
 class ProjectedAttention(Layer):
-    """Projects `query`, `key`, `value` to heads, attends, and projects back.
+    """Project `query`, `key` and `value` to heads, attend, and project back.
 
-    Subclasses make the projections in `build`, name them in `_projections`, and set `_attention_axes` and `_scale`.
+    Subclasses make the projections in `build`, return them from `_projections`, and set `_attention_axes` and `_scale`.
     """
 
     keras_module = None
@@ -34,7 +34,7 @@ class ProjectedAttention(Layer):
     _scale: float
 
     def _set_options(self, options: dict[str, Any], size: int) -> None:
-        """Take over the arguments that both kinds of attention have."""
+        """Store the arguments that both kinds of attention have."""
         for name in ("dropout", "use_bias", "use_gate", "sliding_window", "seed"):
             setattr(self, name, options[name])
         for name in ("kernel_initializer", "bias_initializer"):
@@ -66,8 +66,8 @@ class ProjectedAttention(Layer):
             output_shape=output_shape,
             bias_axes=output_term[-new:] if self.use_bias else None,
             name=name,
-            kernel_initializer=_again(self.kernel_initializer),
-            bias_initializer=_again(self.bias_initializer),
+            kernel_initializer=_clone(self.kernel_initializer),
+            bias_initializer=_clone(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             activity_regularizer=self._projection_regularizer,
@@ -86,7 +86,7 @@ class ProjectedAttention(Layer):
     # ------------------------------------------------------------------ computing
 
     def _projections(self) -> tuple[EinsumDense, EinsumDense, EinsumDense, EinsumDense]:
-        """Those of query, key, value and output."""
+        """The projections of query, key, value and output."""
         raise NotImplementedError
 
     def call(
@@ -103,10 +103,10 @@ class ProjectedAttention(Layer):
         use_causal_mask: bool = False,
     ) -> Any:
         key = value if key is None else key
-        hidden = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
-        # A method of the user's own need not know of `use_causal_mask`: it gets a mask then.
-        ours = type(self)._compute_attention is ProjectedAttention._compute_attention
-        causal_only = use_causal_mask and ours and all(one is None for one in hidden)
+        other_masks = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
+        # An override written for Keras has no argument `use_causal_mask`: it gets a mask instead.
+        is_overridden = type(self)._compute_attention is not ProjectedAttention._compute_attention
+        causal_only = use_causal_mask and not is_overridden and all(mask is None for mask in other_masks)
         mask = None
         if not causal_only:
             mask = self._compute_attention_mask(
@@ -139,9 +139,9 @@ class ProjectedAttention(Layer):
         attention_mask: Tensor | None = None,
         use_causal_mask: bool = False,
     ) -> Tensor | None:
-        """What may be seen, `(batch or 1, steps, sources)`: that which none of the masks hides."""
+        """The mask `(batch or 1, steps, sources)`: True where none of the masks forbids attention."""
         steps, sources, device = query.shape[1], value.shape[1], query.device
-        return all_of(
+        return combined(
             attention_mask,
             None if query_mask is None else query_mask.unsqueeze(-1),
             None if value_mask is None else value_mask.unsqueeze(-2),
@@ -160,10 +160,11 @@ class ProjectedAttention(Layer):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Attention between projected tensors `(batch, ..., heads, size)`; the outputs, and the scores if wanted.
+        """Attention between projected tensors `(batch, ..., heads, size)`; returns the outputs, and the scores if asked
+        for.
 
-        Torch's kernels do it where nobody asks for scores; else (and for seeded dropout, and axes of attention other
-        than the second) it is spelled out.
+        Torch's attention kernels compute it, except for scores, seeded dropout, and other attention axes than the
+        second: these go by einsum.
         """
         if self._flash_attention and return_attention_scores:
             raise ValueError(
@@ -173,7 +174,7 @@ class ProjectedAttention(Layer):
         drops = bool(training) and self.dropout > 0.0
         seeded = drops and self.seed is not None
         if return_attention_scores or seeded or query.dim() != 4 or len(self._attention_axes) != 1:
-            return self._spelled_out(query, key, value, attention_mask, training, use_causal_mask)
+            return self._attend_by_einsum(query, key, value, attention_mask, training, use_causal_mask)
         mask = attention_mask
         while mask is not None and mask.dim() < 4:
             mask = mask.unsqueeze(-3)
@@ -182,11 +183,11 @@ class ProjectedAttention(Layer):
         bias = None if mask is None else as_bias(mask, query.dtype)
         outputs = attend(query, key, value, bias, self._scale, use_causal_mask, rate, flash)
         if self.dropout > 0.0 and mask is not None:
-            # Keras spells dropout out, and there a query to which all is hidden gets zeros.
+            # Keras computes dropout by einsum, where a query that may attend to nothing gets zeros.
             outputs = outputs.masked_fill(mask.any(-1).logical_not().transpose(1, 2).unsqueeze(-1), 0.0)
         return outputs, None
 
-    def _spelled_out(
+    def _attend_by_einsum(
         self,
         query: Tensor,
         key: Tensor,
@@ -197,7 +198,7 @@ class ProjectedAttention(Layer):
     ) -> tuple[Tensor, Tensor]:
         axes = self._attention_axes
         if use_causal_mask:
-            mask = all_of(mask, causal_mask(query.shape[1], key.shape[1], query.device))
+            mask = combined(mask, causal_mask(query.shape[1], key.shape[1], query.device))
         heads = query.shape[-2]
         if key.shape[-2] != heads:
             key, value = (t.repeat_interleave(heads // t.shape[-2], dim=-2) for t in (key, value))
@@ -244,9 +245,9 @@ class ProjectedAttention(Layer):
 
 
 def attention_equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
-    """The equations of scores (from keys and queries) and outputs (from scores and values).
+    """The einsum equations of scores (from keys and queries) and outputs (from scores and values).
 
-    Scores are `(batch axes, heads, attended axes of the query, those of the key)`.
+    Scores are `(batch axes, heads, attended axes of the query, attended axes of the key)`.
     """
     letters = "abcdefghijklmnopqrstuvwxyz"
     queries = letters[:rank]
@@ -258,7 +259,7 @@ def attention_equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
 
 
 def check_value_and_key(value_shape: Shape, key_shape: Shape | None) -> Shape:
-    """The key's shape, the value's where there is none; all axes but the last must be equal."""
+    """The key's shape, or the value's without a key; `ValueError` unless all axes but the last are equal."""
     key_shape = value_shape if key_shape is None else key_shape
     if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
         raise ValueError(
@@ -268,8 +269,8 @@ def check_value_and_key(value_shape: Shape, key_shape: Shape | None) -> Shape:
     return key_shape
 
 
-def _again(initializer: Any) -> Any:
-    """Another initializer of the same config: one instance would give all projections the same weights."""
+def _clone(initializer: Any) -> Any:
+    """A new initializer with the same config: a shared one would give all projections the same weights."""
     if not hasattr(initializer, "get_config"):
         return initializer
     return type(initializer).from_config(initializer.get_config())

@@ -29,6 +29,8 @@ class TorchModuleWrapper(Layer):
         output_shape: batch axis included, where it can't be found by running the module without values.
     """
 
+    _tk_mixes_samples = True  # a module may do anything
+
     def __init__(self, module: nn.Module, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         if not isinstance(module, nn.Module):

@@ -74,6 +74,8 @@ class BatchNormalization(Layer):
         ([1.0], [1.0])
     """
 
+    _tk_mixes_samples = True
+
     def __init__(
         self,
         axis: int = -1,

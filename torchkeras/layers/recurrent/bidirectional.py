@@ -15,14 +15,43 @@ _MERGES = ("sum", "mul", "ave", "concat", None)
 
 
 class Bidirectional(Layer):
-    """Runs a recurrent layer forwards and a copy of it backwards, and merges their outputs step by step.
+    """Run a recurrent layer forward and another backward over the same sequences, and merge their outputs.
 
-    The layers that it holds, `forward_layer` and `backward_layer`, are made anew from the given layer's config.
+    The backward layer's outputs are put in the order of time before the merge (Schuster and Paliwal, 1997).
 
     Args:
-        merge_mode: `"concat"`, `"sum"`, `"mul"`, `"ave"`, or `None` for both outputs.
-        weights: as in Keras 3, taken and left alone.
-        backward_layer: another layer for the way back; its `go_backwards` must differ from the layer's.
+        layer: a recurrent layer (`RNN`, `LSTM`, `GRU`, ...), or another layer with its attributes (`go_backwards`,
+            `return_sequences`, `return_state`, ...). The layer itself is not used: `forward_layer` and `backward_layer`
+            are made from its config.
+        merge_mode: how the two outputs are joined: `"concat"` along the last axis, `"sum"`, `"mul"`, `"ave"`, or `None`
+            for a tuple of both. Default: `"concat"`.
+        weights: accepted and not used, as in Keras 3. Default: `None`.
+        backward_layer: the layer for the backward direction, with the opposite `go_backwards`. `None` makes it from
+            `layer`. Default: `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        sequences: tensor whose second axis is time.
+        initial_state: list of states, the forward layer's first. Default: zeros.
+        mask: booleans `(batch, time)`. Default: the inputs' own mask.
+        training: passed to both layers. Default: the training mode of the call.
+
+    Input shape:
+        That of the layer, usually `(batch, time, features)`.
+
+    Output shape:
+        The layer's, with twice the last size for `"concat"`; with `return_state` a tuple of it, the forward states and
+        the backward states.
+
+    Raises:
+        ValueError: `layer` is no layer, `merge_mode` is unknown, or the two layers do not fit together.
+
+    Example:
+        >>> layer = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True))
+        >>> layer(torch.zeros(2, 10, 3)).shape
+        torch.Size([2, 10, 8])
+        >>> keras.layers.Bidirectional(keras.layers.GRU(4), merge_mode="sum")(torch.zeros(2, 10, 3)).shape
+        torch.Size([2, 4])
     """
 
     _tk_config_base = True
@@ -135,7 +164,7 @@ class Bidirectional(Layer):
 
     @property
     def states(self) -> tuple | None:
-        """The states of both layers (`stateful=True`), or `None`."""
+        """The states that both layers keep with `stateful=True`, else `None`."""
         forward, backward = self.forward_layer.states, self.backward_layer.states
         return (*forward, *backward) if forward and backward else None
 
@@ -147,7 +176,7 @@ class Bidirectional(Layer):
         self.backward_layer.reset_state()
 
     def reset_states(self) -> None:
-        """`reset_state()`, by its older name."""
+        """The same as `reset_state()`, under its older name."""
         self.reset_state()
 
     def get_config(self) -> dict[str, Any]:
@@ -169,7 +198,7 @@ class Bidirectional(Layer):
 
 
 def _copy(layer: Layer, prefix: str, **changes: Any) -> Any:
-    """A new layer of the same config, without the weights and states of the given one."""
+    """A new layer with the same config, without the weights and states of the given one."""
     config = {**layer.get_config(), **changes, "name": prefix + layer.name.removeprefix(prefix)}
     # Cells of the user's own classes need not be registered to be copied.
     inside = {type(module).__name__: type(module) for module in layer.modules() if module is not layer}

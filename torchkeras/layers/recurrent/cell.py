@@ -1,4 +1,4 @@
-"""What the cells share: arguments, weights, dropout masks, and a run over a whole sequence."""
+"""Base of the cells: arguments, weights, dropout masks, and a run over a whole sequence."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ _GETTERS = {
 
 
 def arguments_of(scope: dict[str, Any]) -> dict[str, Any]:
-    """A constructor's own arguments, from its `locals()`."""
+    """The arguments of a constructor, from its `locals()`."""
     return {name: value for name, value in scope.items() if name not in ("self", "kwargs", "__class__")}
 
 
 class RecurrentCell(Layer):
-    """One step in time: `call(inputs, states) -> (output, states)`, for inputs `(batch, features)`.
+    """Base of cells: one step in time, `call(inputs, states) -> (output, states)`, for inputs `(batch, features)`.
 
-    A step is a projection of the inputs, which knows no states and so is done for all steps of a sequence at once, and
-    `step`, which does the rest.
+    A step has two parts: `project` depends on the inputs only, and is done for all steps of a sequence at once; `step`
+    does the rest.
 
-    A cell class that defines `run` in its own body takes whole sequences; subclasses of it are called step by step.
+    A cell class that defines `run` in its own body takes whole sequences; subclasses of such a class are called step by
+    step.
     """
 
     keras_module = None
@@ -84,7 +85,11 @@ class RecurrentCell(Layer):
         return self.bias_initializer
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
-        """Zeros, `(batch, units)` a state."""
+        """Return zeros, one tensor `(batch_size, units)` per state.
+
+        Args:
+            batch_size: number of samples.
+        """
         count = len(self.state_size) if isinstance(self.state_size, (list, tuple)) else 1
         device = self.kernel.device if self.built else None
         zeros = torch.zeros((count, batch_size, self.units), dtype=torch_dtype(self.compute_dtype), device=device)
@@ -127,7 +132,7 @@ class RecurrentCell(Layer):
         zero_masked: bool,
         keep_all: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """A whole sequence by a loop over time, behind one projection of all its steps."""
+        """Run a whole sequence by a loop over time, after one projection of all its steps."""
         projected = self.project(inputs, training)  # draws its dropout mask first, as Keras does
         masks = self._recurrent_masks(states[0], training)
 
@@ -143,22 +148,23 @@ class RecurrentCell(Layer):
     _recurrent_dropout_mask: Any = None
 
     def get_dropout_mask(self, step_input: Tensor) -> Any:
-        """What the inputs of every step are multiplied by: a tensor, one a gate (`implementation=1`), or `None`."""
+        """The factor of every step's inputs: a tensor, a list with one per gate (`implementation=1`), or `None`."""
         if self._dropout_mask is None and self.dropout > 0:
             self.__dict__["_dropout_mask"] = self._draw(step_input, self.dropout)
         return self._dropout_mask
 
     def get_recurrent_dropout_mask(self, step_input: Tensor) -> Any:
-        """The like for the recurrent state."""
+        """The factor of the recurrent state in every step: a tensor, a list with one per gate, or `None`."""
         if self._recurrent_dropout_mask is None and self.recurrent_dropout > 0:
             self.__dict__["_recurrent_dropout_mask"] = self._draw(step_input, self.recurrent_dropout)
         return self._recurrent_dropout_mask
 
     def reset_dropout_mask(self) -> None:
-        """Forget the draw: the next sequence gets another."""
+        """Discard the dropout mask of the inputs, so that the next sequence draws a new one."""
         self.__dict__["_dropout_mask"] = None
 
     def reset_recurrent_dropout_mask(self) -> None:
+        """Discard the dropout mask of the state, so that the next sequence draws a new one."""
         self.__dict__["_recurrent_dropout_mask"] = None
 
     def _draw(self, like: Tensor, rate: float) -> Any:
@@ -188,7 +194,7 @@ class RecurrentCell(Layer):
 
 
 def times_gates(state: Tensor, masks: list[Tensor] | None, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """`state @ kernel + bias`, with a mask of its own for the state of each gate."""
+    """`state @ kernel + bias`, with a separate mask of the state for each gate."""
     if masks is None:
         return state @ kernel if bias is None else torch.addmm(bias, state, kernel)
     parts = [(state * m) @ k for m, k in zip(masks, kernel.chunk(len(masks), 1), strict=True)]

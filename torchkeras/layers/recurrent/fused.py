@@ -1,4 +1,4 @@
-"""What the calls of torch's recurrent kernels share."""
+"""Steps that the calls of torch's recurrent kernels share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from torchkeras.layers.recurrent.packed import Packed
+from torchkeras.layers.recurrent.left_aligned import LeftAligned
 
 Result = tuple[Tensor, Tensor, list[Tensor]]
 
@@ -29,19 +29,19 @@ def run_outputs_as_states(
     zero_masked: bool,
     keep_all: bool,
 ) -> Result:
-    """A whole sequence of a cell whose state is its output: the last output, all outputs, the last states."""
+    """Run a whole sequence of a cell whose state is its output; returns last output, all outputs, last states."""
     if mask is None:
         outputs, h = kernel(inputs, states[0])
         return outputs[:, -1], outputs, [h]
-    packed = Packed(inputs, mask)
-    outputs, _ = kernel(packed.sequences, states[0])
-    return (*unpacked(packed, outputs, zero_masked, keep_all), [packed.final(outputs, states[0])])
+    aligned = LeftAligned(inputs, mask)
+    outputs, _ = kernel(aligned.sequences, states[0])
+    return (*restored(aligned, outputs, zero_masked, keep_all), [aligned.final(outputs, states[0])])
 
 
-def unpacked(packed: Packed, outputs: Tensor, zero_masked: bool, keep_all: bool) -> tuple[Tensor, Tensor]:
-    """The last output and all outputs (or only the last) of a masked sequence, from those of the packed one."""
+def restored(aligned: LeftAligned, outputs: Tensor, zero_masked: bool, keep_all: bool) -> tuple[Tensor, Tensor]:
+    """The last output and all outputs (or only the last) of a masked sequence, from those of the aligned one."""
     if not keep_all:
-        last = packed.unpack_last(outputs, zero_masked)
+        last = aligned.restore_last(outputs, zero_masked)
         return last, last.unsqueeze(1)
-    outputs = packed.unpack(outputs, zero_masked)
+    outputs = aligned.restore(outputs, zero_masked)
     return outputs[:, -1], outputs

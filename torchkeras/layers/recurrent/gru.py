@@ -15,14 +15,58 @@ from torchkeras.layers.recurrent.rnn import CellRNN, of_cell
 
 
 class GRUCell(RecurrentCell):
-    """One step of a GRU: gates update `z`, reset `r`, candidate, in this order in the weights.
+    """Compute one step of a gated recurrent unit (GRU).
 
-    `h' = z * h + (1 - z) * activation(...)`.
+    With the inputs `x` and the state `h`:
+    `z = sigmoid(x @ W_z + h @ U_z + b_z)` (update gate), `r = sigmoid(x @ W_r + h @ U_r + b_r)` (reset gate),
+    `c = tanh(x @ W_c + b_c + r * (h @ U_c + b_rc))` (candidate), `h_new = z * h + (1 - z) * c`; the output is `h_new`
+    (Cho et al., 2014, arXiv:1406.1078).
 
     Args:
-        reset_after: whether `r` multiplies the recurrent product (as in cuDNN, with a bias of its own, so the bias is
-            `(2, 3 * units)`) or the state before it.
-        dropout, recurrent_dropout: share of the inputs and of `h` dropped in training, the same at all steps.
+        units: number of outputs, a positive int.
+        activation: function applied to the candidate, by name or as a callable; `None` for none. Default: `"tanh"`.
+        recurrent_activation: function applied to the gates. Default: `"sigmoid"`.
+        use_bias: whether a bias is added. Default: `True`.
+        kernel_initializer, recurrent_initializer, bias_initializer: how the weights for the inputs, for the state, and
+            the bias start: a name or an initializer. Defaults: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: function that maps a weight to an allowed value after
+            each update. Default: `None`.
+        dropout, recurrent_dropout: fraction of the inputs and of the state `h` that is dropped in training; one draw
+            serves all steps of a sequence. Default: `0.0`.
+        reset_after: whether the reset gate multiplies the product `h @ U_c`, as cuDNN does it, with a second bias; else
+            it multiplies `h` before the product. Default: `True`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`; also `implementation`: 1 draws
+            a dropout mask per gate, 2 one for all gates.
+
+    Call arguments:
+        inputs: tensor of one step.
+        states: the state `h`, `(batch, units)`, or a list with it.
+        training: whether dropout is applied. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, features)`.
+
+    Returns:
+        The output `(batch, units)`, and the new states in the form of `states`.
+
+    Weights:
+        `kernel`: `(features, 3 * units)`. `recurrent_kernel`: `(units, 3 * units)`. `bias`: `(2, 3 * units)` for the
+        inputs and the state, `(3 * units,)` without `reset_after`. The order of the gates is update, reset, candidate.
+
+    Raises:
+        ValueError: `units` is not positive.
+
+    Example:
+        >>> cell = keras.layers.GRUCell(4)
+        >>> output, states = cell(torch.zeros(2, 3), cell.get_initial_state(batch_size=2))
+        >>> output.shape, len(states)
+        (torch.Size([2, 4]), 1)
+        >>> [tuple(weight.shape) for weight in cell.weights]
+        [(3, 12), (4, 12), (2, 12)]
     """
 
     _tk_config_base = True
@@ -74,7 +118,7 @@ class GRUCell(RecurrentCell):
         return h, [h]
 
     def fusable(self) -> bool:
-        """Whether torch's kernel computes what this cell is configured to."""
+        """Whether torch's kernel computes the same as this cell with its arguments."""
         plain = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         return plain and self.reset_after and not self.recurrent_dropout and self.implementation != 1
 
@@ -87,7 +131,7 @@ class GRUCell(RecurrentCell):
         zero_masked: bool,
         keep_all: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """A whole sequence by the fused kernel: the last output, all outputs, the last states."""
+        """Run a whole sequence by the fused kernel; returns the last output, all outputs, and the last states."""
         dropped = self._input_mask(inputs, training)
         if dropped is not None:
             inputs = inputs * dropped
@@ -103,24 +147,72 @@ class GRUCell(RecurrentCell):
 
 
 def _as_torch(weight: Tensor) -> Tensor:
-    """Keras's gate order z, r, candidate as torch's r, z, candidate."""
+    """Bring Keras's gate order (update, reset, candidate) to torch's (reset, update, candidate)."""
     z, r, candidate = weight.chunk(3, 1)
     return torch.cat([r, z, candidate], 1)
 
 
 class GRU(CellRNN):
-    """A GRU over `(batch, time, features)`; what it computes a step is in `GRUCell`.
+    """Run a gated recurrent unit (GRU) over the steps of sequences.
 
-    With the default activations, `reset_after`, no recurrent dropout and no `unroll`, forward is one fused kernel,
-    masks of any form included. `use_cudnn=False` keeps it off cuDNN: on CUDA a loop over time runs instead.
+    Two gates decide how much of the state is kept and how much of it the candidate for the new state sees (Cho et al.,
+    2014, arXiv:1406.1078). The formulas are those of `GRUCell`.
+
+    With the default activations, `reset_after=True`, no recurrent dropout and no `unroll`, the whole sequence is one
+    fused kernel of torch, with or without a mask.
 
     Args:
-        return_sequences: all outputs instead of the last.
-        return_state: also the last state.
-        go_backwards: from the last step to the first; outputs come in that order.
-        stateful: a batch goes on from the states in which the batch before ended.
-        unroll: run the loop over time instead of the fused kernel.
-        zero_output_for_mask: masked steps put out zeros, not the output before.
+        units: number of outputs, a positive int.
+        activation: function applied to the candidate, by name or as a callable; `None` for none. Default: `"tanh"`.
+        recurrent_activation: function applied to the gates. Default: `"sigmoid"`.
+        use_bias: whether a bias is added. Default: `True`.
+        kernel_initializer, recurrent_initializer, bias_initializer: how the weights for the inputs, for the state, and
+            the bias start: a name or an initializer. Defaults: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: function that maps a weight to an allowed value after
+            each update. Default: `None`.
+        dropout, recurrent_dropout: fraction of the inputs and of the state `h` that is dropped in training; one draw
+            serves all steps of a sequence. Default: `0.0`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        return_sequences: whether to return the outputs of all steps, not only the last. Default: `False`.
+        return_state: whether to return the last state as well. Default: `False`.
+        go_backwards: whether to start with the last step; the outputs come in that reversed order. Default: `False`.
+        stateful: whether sample `i` of a batch continues from the state in which sample `i` of the batch before ended,
+            until `reset_state()`. Needs a fixed batch size. Default: `False`.
+        unroll: whether to run the steps in a Python loop where a fused kernel could run. Default: `False`.
+        reset_after: whether the reset gate multiplies the product `h @ U_c`, as cuDNN does it, with a second bias; else
+            it multiplies `h` before the product. Default: `True`.
+        use_cudnn: `False` runs a loop over time instead of cuDNN's kernel on CUDA; `True` raises an error where the
+            arguments allow no such kernel; `"auto"` uses it where it can. Default: `"auto"`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`; also `zero_output_for_mask`: whether
+            masked steps put out zeros instead of the output of the step before; and `implementation`, 1 or 2, as for
+            `GRUCell`.
+
+    Call arguments:
+        sequences: tensor of three dimensions.
+        initial_state: list of one tensor `(batch, units)`, the state before the first step. Default: zeros.
+        mask: booleans `(batch, time)`; a step where it is False leaves the state as it is. Default: the inputs' own
+            mask.
+        training: whether dropout is applied. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, time, features)`.
+
+    Output shape:
+        `(batch, units)`, or `(batch, time, units)` with `return_sequences`; with `return_state` a tuple of it and the
+        last state, one tensor `(batch, units)`.
+
+    Raises:
+        ValueError: `units` is not positive, there are no steps, or a stateful layer gets another batch size.
+
+    Example:
+        >>> layer = keras.layers.GRU(4, return_sequences=True, return_state=True)
+        >>> outputs, state = layer(torch.zeros(2, 10, 3))
+        >>> outputs.shape, state.shape
+        (torch.Size([2, 10, 4]), torch.Size([2, 4]))
     """
 
     _tk_config_base = True

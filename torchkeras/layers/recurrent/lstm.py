@@ -10,8 +10,8 @@ from torch import Tensor
 from torchkeras import activations, initializers
 from torchkeras.core.types import Identifier
 from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of, times_gates
-from torchkeras.layers.recurrent.fused import adjacent, unpacked
-from torchkeras.layers.recurrent.packed import Packed
+from torchkeras.layers.recurrent.fused import adjacent, restored
+from torchkeras.layers.recurrent.left_aligned import LeftAligned
 from torchkeras.layers.recurrent.rnn import CellRNN, of_cell
 
 # Moves a gate so far that sigmoid is 0 or 1 to the last bit, and that float16 still holds it.
@@ -19,7 +19,7 @@ _SHUT = 1e4
 
 
 class _ForgettingLittle:
-    """Starts the forget gate's bias at 1 and the others' as an initializer says."""
+    """Initializer of an LSTM's bias: 1 for the forget gate, another initializer for the rest."""
 
     def __init__(self, others: Any, units: int) -> None:
         self.others, self.units = others, units
@@ -35,13 +35,58 @@ class _ForgettingLittle:
 
 
 class LSTMCell(RecurrentCell):
-    """One step of an LSTM: states `[h, c]`, gates input, forget, candidate, output, in this order in the weights.
+    """Compute one step of a long short-term memory (LSTM).
 
-    `c' = f * c + i * activation(...)`, `h' = o * activation(c')`.
+    With the inputs `x` and the states `h` and `c`:
+    `i, f, o = sigmoid(x @ W + h @ U + b)` (input, forget and output gate), `g = tanh(x @ W_g + h @ U_g + b_g)`
+    (candidate), `c_new = f * c + i * g`, `h_new = o * tanh(c_new)`; the output is `h_new` (Hochreiter and Schmidhuber,
+    1997).
 
     Args:
-        unit_forget_bias: the forget gate's bias starts at 1.
-        dropout, recurrent_dropout: share of the inputs and of `h` dropped in training, the same at all steps.
+        units: number of outputs, a positive int.
+        activation: function applied to the candidate and to `c_new`, by name or as a callable; `None` for none.
+            Default: `"tanh"`.
+        recurrent_activation: function applied to the gates. Default: `"sigmoid"`.
+        use_bias: whether a bias is added. Default: `True`.
+        kernel_initializer, recurrent_initializer, bias_initializer: how the weights for the inputs, for the state, and
+            the bias start: a name or an initializer. Defaults: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        unit_forget_bias: whether the forget gate's bias starts at 1 (Jozefowicz et al., 2015). Default: `True`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: function that maps a weight to an allowed value after
+            each update. Default: `None`.
+        dropout, recurrent_dropout: fraction of the inputs and of the state `h` that is dropped in training; one draw
+            serves all steps of a sequence. Default: `0.0`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`; also `implementation`: 1 draws
+            a dropout mask per gate, 2 one for all gates.
+
+    Call arguments:
+        inputs: tensor of one step.
+        states: list of the states `h` and `c`, each `(batch, units)`.
+        training: whether dropout is applied. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, features)`.
+
+    Returns:
+        The output `(batch, units)`, and the new states in the form of `states`.
+
+    Weights:
+        `kernel`: `(features, 4 * units)`. `recurrent_kernel`: `(units, 4 * units)`. `bias`: `(4 * units,)`, if
+        `use_bias`. The order of the gates is input, forget, candidate, output.
+
+    Raises:
+        ValueError: `units` is not positive.
+
+    Example:
+        >>> cell = keras.layers.LSTMCell(4)
+        >>> output, (h, c) = cell(torch.zeros(2, 3), cell.get_initial_state(batch_size=2))
+        >>> output.shape, c.shape
+        (torch.Size([2, 4]), torch.Size([2, 4]))
+        >>> [tuple(weight.shape) for weight in cell.weights]
+        [(3, 16), (4, 16), (16,)]
     """
 
     _tk_config_base = True
@@ -86,7 +131,7 @@ class LSTMCell(RecurrentCell):
         return h, [h, c]
 
     def fusable(self) -> bool:
-        """Whether torch's kernel computes what this cell is configured to."""
+        """Whether torch's kernel computes the same as this cell with its arguments."""
         plain = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         return plain and not self.recurrent_dropout and self.implementation != 1
 
@@ -99,7 +144,7 @@ class LSTMCell(RecurrentCell):
         zero_masked: bool,
         keep_all: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """A whole sequence by the fused kernel: the last output, all outputs, the last states."""
+        """Run a whole sequence by the fused kernel; returns the last output, all outputs, and the last states."""
         dropped = self._input_mask(inputs, training)
         if dropped is not None:
             inputs = inputs * dropped
@@ -108,16 +153,16 @@ class LSTMCell(RecurrentCell):
             # The last output is `h`. Backward through it makes no gradient of the size of all outputs, which are mostly
             # zeros; a view of its own, since a layer may give both.
             return outputs[:, -1] if keep_all else h.view_as(h), outputs, [h, c]
-        packed = Packed(inputs, mask)
+        aligned = LeftAligned(inputs, mask)
         # Behind the last step that counts, the forget gate is held open and the input gate shut, so that c stays.
         units = self.units
         held = torch.full((4 * units,), 0.0, dtype=inputs.dtype, device=inputs.device)
         held[:units] = -_SHUT
         held[units : 2 * units] = _SHUT
         kernel = torch.cat([self.kernel, held[None]])
-        padding = packed.padding[:, :, None].to(inputs.dtype)
-        outputs, _, c = self._kernel_call(torch.cat([packed.sequences, padding], 2), states, kernel)
-        return (*unpacked(packed, outputs, zero_masked, keep_all), [packed.final(outputs, states[0]), c])
+        padding = aligned.padding[:, :, None].to(inputs.dtype)
+        outputs, _, c = self._kernel_call(torch.cat([aligned.sequences, padding], 2), states, kernel)
+        return (*restored(aligned, outputs, zero_masked, keep_all), [aligned.final(outputs, states[0]), c])
 
     def _kernel_call(self, inputs: Tensor, states: list[Tensor], kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # Contiguous, since oneDNN's kernel would make a copy in forward and another in backward.
@@ -135,18 +180,70 @@ class LSTMCell(RecurrentCell):
 
 
 class LSTM(CellRNN):
-    """An LSTM over `(batch, time, features)`; what it computes a step is in `LSTMCell`.
+    """Run a long short-term memory (LSTM) over the steps of sequences.
 
-    With the default activations, no recurrent dropout and no `unroll`, forward is one fused kernel, masks of any form
-    included. `use_cudnn=False` keeps it off cuDNN: on CUDA a loop over time runs instead.
+    A memory `c` beside the output state `h` lets gradients pass through many steps; three gates decide what enters it,
+    what stays, and what is put out (Hochreiter and Schmidhuber, 1997). The formulas are those of `LSTMCell`.
+
+    With the default activations, no recurrent dropout and no `unroll`, the whole sequence is one fused kernel of torch,
+    with or without a mask.
 
     Args:
-        return_sequences: all outputs instead of the last.
-        return_state: also the last `h` and `c`.
-        go_backwards: from the last step to the first; outputs come in that order.
-        stateful: a batch goes on from the states in which the batch before ended.
-        unroll: run the loop over time instead of the fused kernel.
-        zero_output_for_mask: masked steps put out zeros, not the output before.
+        units: number of outputs, a positive int.
+        activation: function applied to the candidate and to the memory, by name or as a callable; `None` for none.
+            Default: `"tanh"`.
+        recurrent_activation: function applied to the gates. Default: `"sigmoid"`.
+        use_bias: whether a bias is added. Default: `True`.
+        kernel_initializer, recurrent_initializer, bias_initializer: how the weights for the inputs, for the state, and
+            the bias start: a name or an initializer. Defaults: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        unit_forget_bias: whether the forget gate's bias starts at 1 (Jozefowicz et al., 2015). Default: `True`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: function that maps a weight to an allowed value after
+            each update. Default: `None`.
+        dropout, recurrent_dropout: fraction of the inputs and of the state `h` that is dropped in training; one draw
+            serves all steps of a sequence. Default: `0.0`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        return_sequences: whether to return the outputs of all steps, not only the last. Default: `False`.
+        return_state: whether to return the last `h` and `c` as well. Default: `False`.
+        go_backwards: whether to start with the last step; the outputs come in that reversed order. Default: `False`.
+        stateful: whether sample `i` of a batch continues from the state in which sample `i` of the batch before ended,
+            until `reset_state()`. Needs a fixed batch size. Default: `False`.
+        unroll: whether to run the steps in a Python loop where a fused kernel could run. Default: `False`.
+        use_cudnn: `False` runs a loop over time instead of cuDNN's kernel on CUDA; `True` raises an error where the
+            arguments allow no such kernel; `"auto"` uses it where it can. Default: `"auto"`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`; also `zero_output_for_mask`: whether
+            masked steps put out zeros instead of the output of the step before; and `implementation`, 1 or 2, as for
+            `LSTMCell`.
+
+    Call arguments:
+        sequences: tensor of three dimensions.
+        initial_state: list of two tensors `h` and `c`, each `(batch, units)`, the state before the first step. Default:
+            zeros.
+        mask: booleans `(batch, time)`; a step where it is False leaves the state as it is. Default: the inputs' own
+            mask.
+        training: whether dropout is applied. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, time, features)`.
+
+    Output shape:
+        `(batch, units)`, or `(batch, time, units)` with `return_sequences`; with `return_state` a tuple of it and the
+        last state, two tensors `h` and `c`, each `(batch, units)`.
+
+    Raises:
+        ValueError: `units` is not positive, there are no steps, or a stateful layer gets another batch size.
+
+    Example:
+        >>> layer = keras.layers.LSTM(4)
+        >>> layer(torch.zeros(2, 10, 3)).shape
+        torch.Size([2, 4])
+        >>> layer = keras.layers.LSTM(4, return_sequences=True, return_state=True)
+        >>> outputs, h, c = layer(torch.zeros(2, 10, 3))
+        >>> outputs.shape, h.shape, c.shape
+        (torch.Size([2, 10, 4]), torch.Size([2, 4]), torch.Size([2, 4]))
     """
 
     _tk_config_base = True

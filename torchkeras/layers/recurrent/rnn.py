@@ -1,4 +1,4 @@
-"""RNN: any cell over a sequence; states, masks, directions."""
+"""RNN: runs a cell over time, with states, masks and both directions."""
 
 from __future__ import annotations
 
@@ -22,19 +22,55 @@ from torchkeras.layers.recurrent.stacked_cells import StackedRNNCells, as_list, 
 
 
 class RNN(Layer):
-    """Runs a cell over axis 1 of `(batch, time, ...)`.
+    """Run a cell over the steps of sequences.
 
-    A cell has `call(inputs, states) -> (output, new_states)`, `state_size` (an integer, or a list of them), and may
-    have `output_size` (default: the first state's) and `get_initial_state(batch_size)` (default: zeros).
+    A cell computes one step: `call(inputs, states) -> (output, new_states)` for inputs `(batch, ...)`. It has
+    `state_size` (an int, or a list of ints), and may have `output_size` (otherwise the first state's size) and
+    `get_initial_state(batch_size)` (otherwise zeros). `SimpleRNNCell`, `GRUCell` and `LSTMCell` are such cells; a cell
+    of your own is a `Layer` with these names.
 
     Args:
-        cell: a cell, or a list of them, each of which takes the outputs of the one before.
-        return_sequences: all outputs instead of the last.
-        return_state: also the last states.
-        go_backwards: from the last step to the first; outputs come in that order.
-        stateful: a batch goes on from the states in which the batch before ended, until `reset_state()`.
-        unroll: call the cell step by step where a fused kernel could run.
-        zero_output_for_mask: masked steps put out zeros, not the output before.
+        cell: a cell, or a list of cells, each of which gets the outputs of the one before.
+        return_sequences: whether to return the outputs of all steps, not only the last. Default: `False`.
+        return_state: whether to return the last states as well. Default: `False`.
+        go_backwards: whether to start with the last step; the outputs come in that reversed order. Default: `False`.
+        stateful: whether sample `i` of a batch continues from the state in which sample `i` of the batch before ended,
+            until `reset_state()`. Needs a fixed batch size. Default: `False`.
+        unroll: whether to run the steps in a Python loop where a fused kernel could run. Default: `False`.
+        zero_output_for_mask: whether masked steps put out zeros instead of the output of the step before.
+            Default: `False`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        sequences: tensor whose second axis is time.
+        initial_state: list of the states before the first step. Default: those of the cell, or zeros.
+        mask: booleans `(batch, time)`; a step where it is False leaves the states as they are. Default: the inputs' own
+            mask.
+        training: passed to the cell. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, time, ...)`.
+
+    Output shape:
+        `(batch, output_size)`, or `(batch, time, output_size)` with `return_sequences`; with `return_state` a tuple of
+        it and the last states.
+
+    Raises:
+        ValueError: the cell has no `call` or no `state_size`, there are no steps, or a stateful layer gets another
+            batch size.
+
+    Example:
+        >>> class Sum(keras.layers.Layer):
+        ...     state_size = 3
+        ...     def call(self, inputs, states):
+        ...         total = states[0] + inputs
+        ...         return total, [total]
+        >>> layer = keras.layers.RNN(Sum(), return_sequences=True)
+        >>> layer(torch.ones(1, 4, 3))[0, :, 0].tolist()
+        [1.0, 2.0, 3.0, 4.0]
+        >>> stack = keras.layers.RNN([keras.layers.LSTMCell(8), keras.layers.LSTMCell(4)])
+        >>> stack(torch.zeros(2, 10, 3)).shape
+        torch.Size([2, 4])
     """
 
     _tk_config_base = True
@@ -118,23 +154,30 @@ class RNN(Layer):
 
     @property
     def states(self) -> Any:
-        """The states kept between batches (`stateful=True`), or `None`."""
+        """The states kept between batches with `stateful=True`, else `None`."""
         if self._state_names is None:
             return None
         return tree.pack_sequence_as(self._state_form, [getattr(self, name) for name in self._state_names])
 
     def reset_state(self) -> None:
-        """Set the kept states to zeros."""
+        """Set the states kept between batches to zeros."""
         with torch.no_grad():
             for kept in tree.flatten(self.states) if self._state_names else ():
                 kept.zero_()
 
     def reset_states(self) -> None:
-        """`reset_state()`, by its older name."""
+        """The same as `reset_state()`, under its older name."""
         self.reset_state()
 
     def get_initial_state(self, batch_size: int) -> list:
-        """The states before the first step, a list."""
+        """Return the states before the first step.
+
+        Args:
+            batch_size: number of samples.
+
+        Returns:
+            A list of tensors: those of the cell's `get_initial_state`, or zeros.
+        """
         get = getattr(self.cell, "get_initial_state", None)
         if get is not None:
             return as_list(get(batch_size=batch_size))
@@ -177,7 +220,11 @@ class RNN(Layer):
         return (output, *states) if self.return_state else output
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> tuple:
-        """The last output, all outputs (the last alone, without `return_sequences`), the last states."""
+        """Run the cell over all steps.
+
+        Returns:
+            The last output, all outputs (only the last, without `return_sequences`), and the last states.
+        """
         if sequences.shape[1] == 0:
             raise ValueError(
                 f"A recurrent layer needs at least one time step; layer {self.name!r} received inputs of shape "
@@ -238,7 +285,7 @@ def _check_cell(cell: Any) -> None:
 
 
 def forget_dropout(cell: Any) -> None:
-    """Let the next sequence draw other dropout masks."""
+    """Discard the cell's dropout masks, so that the next sequence draws new ones."""
     if isinstance(cell, RecurrentCell):
         if cell.dropout or cell.recurrent_dropout:
             cell.reset_dropout_mask()
@@ -249,7 +296,7 @@ def forget_dropout(cell: Any) -> None:
 
 
 def sequence_runner(cell: Any, dtype: str, fused: bool) -> Callable | None:
-    """What runs a cell over a whole sequence; `None` where it must be called step by step."""
+    """The function that runs a cell over a whole sequence; `None` if it must be called step by step."""
     if type(cell) is StackedRNNCells:
         runners = [sequence_runner(one, dtype, fused) for one in cell.cells]
         return None if None in runners else cell.sequence_runner(runners)
@@ -262,7 +309,7 @@ def sequence_runner(cell: Any, dtype: str, fused: bool) -> Callable | None:
 
 
 def of_cell(name: str) -> property:
-    """An attribute of the layer that its cell holds."""
+    """A property of the layer that reads an attribute of its cell."""
     return property(lambda layer: getattr(layer.cell, name), doc=f"The cell's `{name}`.")
 
 
@@ -270,7 +317,7 @@ _OF_LAYER = ("return_sequences", "return_state", "go_backwards", "stateful", "un
 
 
 class CellRNN(RNN):
-    """A layer whose constructor takes the arguments of its cell beside its own."""
+    """Base of layers whose constructor takes the arguments of their cell beside their own."""
 
     keras_module = None
     _tk_config_base = True

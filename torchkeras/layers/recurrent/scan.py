@@ -1,4 +1,4 @@
-"""The loop over time, for cells that no kernel knows."""
+"""The loop over time, for cells that no kernel computes."""
 
 from __future__ import annotations
 

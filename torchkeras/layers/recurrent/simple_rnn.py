@@ -1,4 +1,4 @@
-"""SimpleRNN: the output is fed back through one matrix."""
+"""SimpleRNN: a recurrent layer whose output is fed back through one matrix."""
 
 from __future__ import annotations
 
@@ -18,10 +18,50 @@ _KERNELS = {activations.tanh: torch.rnn_tanh, activations.relu: torch.rnn_relu}
 
 
 class SimpleRNNCell(RecurrentCell):
-    """One step: `h' = activation(x @ kernel + h @ recurrent_kernel + bias)`.
+    """Compute one step of a fully connected recurrent layer, whose output is its next state.
+
+    `h_new = activation(inputs @ kernel + h @ recurrent_kernel + bias)`; the output is `h_new`.
 
     Args:
-        dropout, recurrent_dropout: share of the inputs and of `h` dropped in training, the same at all steps.
+        units: number of outputs, a positive int.
+        activation: function applied to the result, by name or as a callable; `None` for none. Default: `"tanh"`.
+        use_bias: whether a bias is added. Default: `True`.
+        kernel_initializer, recurrent_initializer, bias_initializer: how the weights for the inputs, for the state, and
+            the bias start: a name or an initializer. Defaults: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: function that maps a weight to an allowed value after
+            each update. Default: `None`.
+        dropout, recurrent_dropout: fraction of the inputs and of the state `h` that is dropped in training; one draw
+            serves all steps of a sequence. Default: `0.0`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of one step.
+        states: the state `h`, `(batch, units)`, or a list with it.
+        training: whether dropout is applied. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, features)`.
+
+    Returns:
+        The output `(batch, units)`, and the new states in the form of `states`.
+
+    Weights:
+        `kernel`: `(features, units)`. `recurrent_kernel`: `(units, units)`. `bias`: `(units,)`, if `use_bias`.
+
+    Raises:
+        ValueError: `units` is not positive.
+
+    Example:
+        >>> cell = keras.layers.SimpleRNNCell(4)
+        >>> output, states = cell(torch.zeros(2, 3), cell.get_initial_state(batch_size=2))
+        >>> output.shape, len(states)
+        (torch.Size([2, 4]), 1)
+        >>> keras.layers.RNN(cell)(torch.zeros(2, 10, 3)).shape
+        torch.Size([2, 4])
     """
 
     _tk_config_base = True
@@ -56,7 +96,7 @@ class SimpleRNNCell(RecurrentCell):
         return h, [h]
 
     def fusable(self) -> bool:
-        """Whether torch's kernel computes what this cell is configured to."""
+        """Whether torch's kernel computes the same as this cell with its arguments."""
         return self.activation in _KERNELS and not self.recurrent_dropout
 
     def run(
@@ -68,7 +108,7 @@ class SimpleRNNCell(RecurrentCell):
         zero_masked: bool,
         keep_all: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """A whole sequence by the fused kernel: the last output, all outputs, the last states."""
+        """Run a whole sequence by the fused kernel; returns the last output, all outputs, and the last states."""
         dropped = self._input_mask(inputs, training)
         if dropped is not None:
             inputs = inputs * dropped
@@ -84,17 +124,63 @@ class SimpleRNNCell(RecurrentCell):
 
 
 class SimpleRNN(CellRNN):
-    """A fully connected RNN over `(batch, time, features)`; what it computes a step is in `SimpleRNNCell`.
+    """Run a fully connected recurrent layer over the steps of sequences.
 
-    With tanh or relu, no recurrent dropout and no `unroll`, forward is one fused kernel, masks of any form included.
+    In each step, `h_new = activation(inputs @ kernel + h @ recurrent_kernel + bias)`; the output is `h_new`. See
+    `SimpleRNNCell`.
+
+    With tanh or relu as activation, no recurrent dropout and no `unroll`, the whole sequence is one fused kernel of
+    torch, with or without a mask.
 
     Args:
-        return_sequences: all outputs instead of the last.
-        return_state: also the last state.
-        go_backwards: from the last step to the first; outputs come in that order.
-        stateful: a batch goes on from the states in which the batch before ended.
-        unroll: run the loop over time instead of the fused kernel.
-        zero_output_for_mask: masked steps put out zeros, not the output before.
+        units: number of outputs, a positive int.
+        activation: function applied to the result of a step, by name or as a callable; `None` for none. Default:
+            `"tanh"`.
+        use_bias: whether a bias is added. Default: `True`.
+        kernel_initializer, recurrent_initializer, bias_initializer: how the weights for the inputs, for the state, and
+            the bias start: a name or an initializer. Defaults: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalty on a weight, added to the loss.
+            Default: `None`.
+        activity_regularizer: penalty on the outputs, divided by the batch size and added to the loss. Default: `None`.
+        kernel_constraint, recurrent_constraint, bias_constraint: function that maps a weight to an allowed value after
+            each update. Default: `None`.
+        dropout, recurrent_dropout: fraction of the inputs and of the state `h` that is dropped in training; one draw
+            serves all steps of a sequence. Default: `0.0`.
+        return_sequences: whether to return the outputs of all steps, not only the last. Default: `False`.
+        return_state: whether to return the last state as well. Default: `False`.
+        go_backwards: whether to start with the last step; the outputs come in that reversed order. Default: `False`.
+        stateful: whether sample `i` of a batch continues from the state in which sample `i` of the batch before ended,
+            until `reset_state()`. Needs a fixed batch size. Default: `False`.
+        unroll: whether to run the steps in a Python loop where a fused kernel could run. Default: `False`.
+        seed: int that makes the dropout repeatable; without one it comes from torch's global generator. Default:
+            `None`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`; also `zero_output_for_mask`: whether
+            masked steps put out zeros instead of the output of the step before.
+
+    Call arguments:
+        sequences: tensor of three dimensions.
+        initial_state: list of one tensor `(batch, units)`, the state before the first step. Default: zeros.
+        mask: booleans `(batch, time)`; a step where it is False leaves the state as it is. Default: the inputs' own
+            mask.
+        training: whether dropout is applied. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, time, features)`.
+
+    Output shape:
+        `(batch, units)`, or `(batch, time, units)` with `return_sequences`; with `return_state` a tuple of it and the
+        last state, one tensor `(batch, units)`.
+
+    Raises:
+        ValueError: `units` is not positive, there are no steps, or a stateful layer gets another batch size.
+
+    Example:
+        >>> layer = keras.layers.SimpleRNN(4, return_sequences=True, return_state=True)
+        >>> outputs, state = layer(torch.zeros(2, 10, 3))
+        >>> outputs.shape, state.shape
+        (torch.Size([2, 10, 4]), torch.Size([2, 4]))
+        >>> [tuple(weight.shape) for weight in layer.weights]
+        [(3, 4), (4, 4), (4,)]
     """
 
     _tk_config_base = True

@@ -1,4 +1,4 @@
-"""Several cells as one."""
+"""StackedRNNCells: several cells as one."""
 
 from __future__ import annotations
 
@@ -14,19 +14,47 @@ from torchkeras.layers.base.layer import Layer
 
 
 def as_list(states: Any) -> list:
-    """States as a list, a single one too."""
+    """States as a list, also a single one."""
     return list(states) if isinstance(states, (list, tuple)) else [states]
 
 
 def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool, **kwargs: Any) -> tuple:
-    """One step of any cell."""
+    """Compute one step of any cell, with `training` if its `call` takes it."""
     if isinstance(cell, Layer) and cell._tk_call_spec.has_training:
         kwargs["training"] = training
     return (cell if callable(cell) else cell.call)(inputs, states, **kwargs)
 
 
 class StackedRNNCells(Layer):
-    """Cells, each of which takes the outputs of the one before; states are a list with an entry a cell."""
+    """Join several cells into one, each of which gets the outputs of the one before.
+
+    `RNN` makes it from a list of cells.
+
+    Args:
+        cells: list of cells: objects with `call` and `state_size`, such as `LSTMCell`.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of one step.
+        states: list with the states of each cell.
+        training: passed to the cells that take it. Default: the training mode of the call.
+
+    Input shape:
+        `(batch, features)`.
+
+    Returns:
+        The last cell's output, and a list with the new states of each cell.
+
+    Raises:
+        ValueError: a cell has no `call` or no `state_size`.
+
+    Example:
+        >>> cell = keras.layers.StackedRNNCells([keras.layers.GRUCell(8), keras.layers.GRUCell(4)])
+        >>> keras.layers.RNN(cell)(torch.zeros(2, 10, 3)).shape
+        torch.Size([2, 4])
+        >>> cell.state_size, cell.output_size
+        ([8, 4], 4)
+    """
 
     _tk_config_base = True
 
@@ -40,14 +68,20 @@ class StackedRNNCells(Layer):
 
     @property
     def state_size(self) -> list:
+        """The state sizes of the cells, one entry per cell."""
         return [cell.state_size for cell in self.cells]
 
     @property
     def output_size(self) -> int:
+        """The output size of the last cell."""
         return _output_size(self.cells[-1])
 
     def get_initial_state(self, batch_size: int | None = None) -> list:
-        """The initial states of the cells, an entry a cell."""
+        """Return the initial states of the cells, one entry per cell.
+
+        Args:
+            batch_size: number of samples.
+        """
         return [self._initial(cell, batch_size) for cell in self.cells]
 
     def _initial(self, cell: Any, batch_size: int | None) -> Any:
@@ -74,7 +108,7 @@ class StackedRNNCells(Layer):
         return inputs, new_states
 
     def sequence_runner(self, runners: list[Callable]) -> Callable:
-        """Runs one cell over the whole sequence, then the next over its outputs: a cell's steps need no later cell."""
+        """A function that runs one cell over the whole sequence, then the next one over its outputs."""
 
         def run(inputs: Tensor, states: list, mask: Any, training: bool, zero_masked: bool, keep_all: bool) -> tuple:
             new_states, outputs = [], inputs

@@ -7,19 +7,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchkeras.core import registry
+from torchkeras.layers.base.containers import Container
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.wrapper import Wrapper
 
-_OURS = __name__.partition(".")[0] + "."
-# Layers whose result for a sample depends on what else is in the batch, or on earlier calls.
-_MIXING = ("BatchNormalization", "SpectralNormalization", "Lambda", "ActivityRegularization", "TorchModuleWrapper")
-
 
 class TimeDistributed(Wrapper):
-    """Applies a layer to each step of `(batch, time, ...)`, with the same weights.
+    """Apply a layer to each step of sequences, with the same weights.
 
-    Where the layer treats the samples of a batch one by one, all steps go through it as one large batch; else it is
-    called once a step.
+    `outputs[:, t] = layer(inputs[:, t])` for each step `t`: for example a convolution over each frame of a video.
+
+    Where the layer treats each sample of a batch by itself, all steps go through it as one large batch; otherwise it is
+    called once per step.
+
+    Args:
+        layer: the layer to apply.
+        **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
+
+    Call arguments:
+        inputs: tensor of at least three dimensions, whose second axis is time.
+        training: passed to the layer if it takes it. Default: the training mode of the call.
+        mask: booleans whose first axes are `(batch, time)`, passed step by step to the layer if it takes a mask.
+            Default: the inputs' own mask.
+
+    Input shape:
+        `(batch, time, ...)`.
+
+    Output shape:
+        `(batch, time, ...)`, with the layer's output shape behind the time axis.
+
+    Raises:
+        ValueError: the inputs have less than three dimensions, or the mask does not fit them.
+
+    Example:
+        >>> layer = keras.layers.TimeDistributed(keras.layers.Conv2D(8, 3))
+        >>> layer(torch.zeros(2, 5, 16, 16, 3)).shape
+        torch.Size([2, 5, 14, 14, 8])
     """
 
     _tk_config_base = True
@@ -50,23 +74,31 @@ class TimeDistributed(Wrapper):
                 f"The `mask` passed to the `TimeDistributed` layer has a shape {tuple(mask.shape)}; it must be at "
                 f"least 2D, and begin with the inputs' batch size and number of steps, {tuple(inputs.shape[:2])}."
             )
-        told = {"training": training} if spec.has_training else {}
+        options: dict[str, Any] = {"training": training} if spec.has_training else {}
         masks = mask if "mask" in spec.names else None
-        if samplewise(self.layer, training):
-            given = {} if masks is None else {"mask": masks.flatten(0, 1)}
-            outputs = self.layer(inputs.flatten(0, 1), **told, **given)
+        if is_samplewise(self.layer, training):
+            if masks is not None:
+                options["mask"] = masks.flatten(0, 1)
+            outputs = self.layer(inputs.flatten(0, 1), **options)
             return outputs.unflatten(0, inputs.shape[:2])
-        steps = [
-            self.layer(x, **told, **({} if masks is None else {"mask": masks[:, t]}))
-            for t, x in enumerate(inputs.unbind(1))
-        ]
+        steps = []
+        for t, x in enumerate(inputs.unbind(1)):
+            if masks is not None:
+                options["mask"] = masks[:, t]
+            steps.append(self.layer(x, **options))
         return torch.stack(steps, 1)
 
 
-def samplewise(layer: Layer, training: bool) -> bool:
-    """Whether a sample's result is known not to depend on the rest of the batch, nor on how calls are cut."""
+def is_samplewise(layer: Layer, training: bool | None) -> bool:
+    """Whether a sample's outputs certainly depend on no other sample of the batch and on no earlier call.
+
+    Only layers of Keras are known to be so, and of those none that says `_tk_mixes_samples`; a class of the user's own
+    may do anything in its `call`.
+    """
     for module in layer.modules():
-        if not type(module).__module__.startswith(_OURS) or type(module).__name__ in _MIXING:
+        if isinstance(module, Container):  # only holds layers, which are looked at themselves
+            continue
+        if registry.public_name(type(module)) is None or getattr(module, "_tk_mixes_samples", False):
             return False
         if getattr(module, "stateful", False) or getattr(module, "activity_regularizer", None) is not None:
             return False

@@ -1,4 +1,4 @@
-"""Masked sequences for kernels that know no masks: the steps that count come first, in their order."""
+"""Masked sequences for kernels without masks: each row's unmasked steps come first, in their order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 
-class Packed:
-    """A sequence `(batch, time, features)` whose unmasked steps were moved to the front of each row.
+class LeftAligned:
+    """A sequence `(batch, time, features)` whose unmasked steps are moved to the front of each row.
 
-    Any mask will do, on any device, with no look at its values: the steps are moved by a stable sort, and after the
-    kernel each output goes back to its place. What stands behind the last step that counts is zero.
+    The mask may have any form and lie on any device, and its values are never read on the host: a stable sort moves the
+    steps, and after the kernel each output goes back to its place. Behind the last unmasked step there are zeros.
     """
 
     def __init__(self, sequences: Tensor, mask: Tensor) -> None:
@@ -21,24 +21,24 @@ class Packed:
         moved = _take(sequences, order)
         self.sequences = moved.masked_fill(self.padding[:, :, None], 0)
 
-    def unpack(self, outputs: Tensor, zero_masked: bool) -> Tensor:
-        """The outputs in their places; a masked step repeats the one before (zeros before the first), or is zero."""
-        last = self.mask.cumsum(1) - 1  # the step that counted last, for each time
+    def restore(self, outputs: Tensor, zero_masked: bool) -> Tensor:
+        """Put outputs back in their places; a masked step is zero, or repeats the one before (zeros at the start)."""
+        last = self.mask.cumsum(1) - 1  # for each time, the number of the last unmasked step
         placed = _take(outputs, last.clamp(min=0))
         empty = self.mask.logical_not() if zero_masked else last < 0
         return placed.masked_fill(empty[:, :, None], 0)
 
-    def unpack_last(self, outputs: Tensor, zero_masked: bool) -> Tensor:
-        """`unpack(...)[:, -1]`."""
+    def restore_last(self, outputs: Tensor, zero_masked: bool) -> Tensor:
+        """`restore(...)[:, -1]`, without the other steps."""
         last = self.final(outputs, torch.zeros_like(outputs[:, 0]))
         return last.masked_fill(self.mask[:, -1:].logical_not(), 0) if zero_masked else last
 
     def final(self, outputs: Tensor, initial: Tensor) -> Tensor:
-        """The output of the last step that counts, `initial` where none does."""
+        """The output of the last unmasked step; `initial` for a row without one."""
         last = _take(outputs, (self.lengths - 1).clamp(min=0)[:, None])[:, 0]
         return torch.where(self.lengths[:, None] > 0, last, initial)
 
 
 def _take(sequences: Tensor, steps: Tensor) -> Tensor:
-    """The given steps of each row."""
+    """The steps of each row that `steps` numbers."""
     return sequences.gather(1, steps[:, :, None].expand(-1, -1, sequences.shape[2]))
