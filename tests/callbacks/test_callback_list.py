@@ -150,3 +150,21 @@ def test_under_ddp_the_model_is_the_one_inside(monkeypatch):
     callback, inner = Callback(), FakeModel()
     callback.set_model(Wrapper(inner))
     assert callback.model is inner
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda epoch, logs: None, "wrap a function, as in LambdaCallback"),
+        (print, "received <built-in function print>"),
+        (History, "received the class History: call it first"),
+        ("EarlyStopping", "of type str"),
+        (3, "of type int"),
+    ],
+)
+def test_other_things_than_callbacks_are_refused(wrong, message):
+    for make in (lambda: CallbackList(wrong), lambda: CallbackList([History(), [wrong]])):
+        with pytest.raises(TypeError, match="callbacks must be Callback instances.*" + message):
+            make()
+    with pytest.raises(TypeError, match=message):
+        CallbackList().append(wrong)

@@ -196,6 +196,34 @@ def test_a_missing_value_warns_and_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", ["EarlyStopping", "ReduceLROnPlateau"])
+def test_a_value_that_is_missing_for_some_epochs_is_said_once_and_not_counted(name):
+    callback = getattr(ours_module, name)(monitor="val_loss", patience=2)
+    callback.set_model(model := FakeModel())
+    present = {"loss": 1.0, "val_loss": 0.5}
+    for _ in range(2):  # in each training
+        callback.on_train_begin()
+        with pytest.warns(UserWarning, match="`val_loss` which is not available") as caught:
+            for epoch, logs in enumerate(
+                [{"loss": 1.0}, present, {"loss": 1.0}, {"loss": 1.0}, present, {"loss": 0.1}]
+            ):
+                callback.on_epoch_end(epoch, dict(logs))
+        assert len(caught) == 1
+        assert (callback.best, callback.wait) == (0.5, 1)
+        assert not model.stop_training and model.optimizer.learning_rate == 0.5
+
+
+def test_a_missing_value_never_replaces_the_best_model(tmp_path):
+    callback = ours_module.ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=True)
+    callback.set_model(model := FakeModel())
+    callback.on_train_begin()
+    with pytest.warns(UserWarning, match="Can save best model only with val_loss available") as caught:
+        for epoch, logs in enumerate([{}, {"val_loss": 2.0}, {}, {"val_loss": 3.0}, {}, {"val_loss": 1.0}]):
+            callback.on_epoch_end(epoch, logs)
+    assert len(caught) == 1
+    assert [path.rsplit("/", 1)[1] for path in model.saved] == ["1.keras", "2.keras", "6.keras"]
+
+
+@pytest.mark.parametrize("name", ["EarlyStopping", "ReduceLROnPlateau"])
 def test_a_metric_that_nobody_knows_is_an_error_at_once(name):
     for callback, _ in both(name, monitor="unknown"):
         callback.on_train_begin()

@@ -1,6 +1,11 @@
 """The bar and its wording: as Keras prints it, and quiet where nobody can see it move."""
 
+import fcntl
+import os
 import re
+import struct
+import sys
+import termios
 import time
 
 import keras
@@ -130,6 +135,39 @@ def test_on_a_terminal_the_bar_moves_ten_times_a_second_at_most(capsys, monkeypa
     assert written.endswith("\n") and written.count("\n") == 1
     assert plain(written.split("\r")[-1]).startswith(f"400/400 {'━' * 20} T T/step - loss: 0.2500")
     assert "loss: 0.5000" in written
+
+
+@pytest.mark.parametrize("target", [400, None])
+@pytest.mark.parametrize("columns", [30, 40, 60, 80, 120])
+def test_the_loss_is_never_cut_off(columns, target, monkeypatch):
+    """A real pseudo-terminal of so many columns; the lines before the last have no more."""
+    main, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(terminal, "w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        bar = Progbar(target, interval=0)
+        values = [("accuracy", 0.9), ("loss", 0.25), ("top_k_accuracy", 0.95)]
+        for step in (1, 200, 399):
+            bar.update(step, values, finalize=False)
+        bar.target = 400
+        bar.update(400, [*values, ("val_accuracy", 0.5), ("val_loss", 1.5)], finalize=True)
+        file.flush()
+        written = os.read(main, 100_000).decode()
+        monkeypatch.undo()
+    os.close(main)
+    *lines, last = [line for line in re.sub(r"\x1b\[\d+m", "", written).replace("\n", "").split("\r") if line]
+    assert len(lines) == 3
+    for line in lines:
+        assert len(line) < columns and "loss: 0.2500" in line
+        assert ("accuracy: 0.9000" in line) == (columns >= 60)
+        assert ("/step" in line) == (columns >= 80)
+    assert f"400/400 {'━' * 20}" in last and last.endswith("- val_accuracy: 0.5000 - val_loss: 1.5000")
+
+
+@pytest.mark.parametrize("wrong", ["x", "1", None, 1.5, [1]])
+def test_a_verbose_of_another_kind_is_refused(wrong):
+    with pytest.raises(ValueError, match="verbose must be"):
+        CallbackList(add_progbar=True, verbose=wrong)
 
 
 def test_only_the_main_process_prints(capsys, monkeypatch):

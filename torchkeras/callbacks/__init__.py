@@ -1,4 +1,4 @@
-"""Callbacks: what happens around the steps of `fit`, `evaluate` and `predict`."""
+"""Callbacks: objects that `fit`, `evaluate` and `predict` call at each stage."""
 
 from torchkeras.callbacks.backup_and_restore import BackupAndRestore as BackupAndRestore
 from torchkeras.callbacks.callback import Callback as Callback

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from torchkeras.callbacks.backup_store import BackupStore, CorruptBackup
-from torchkeras.callbacks.callback import Callback
+from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.model_checkpoint import BatchCount
 from torchkeras.callbacks.run import Run, State
 from torchkeras.core import random_state
@@ -104,7 +103,7 @@ class BackupAndRestore(Callback):
 
     # ------------------------------------------------------------------ restoring
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: HookLogs | None = None) -> None:
         if not self.model.built:
             raise ValueError(
                 f"BackupAndRestore needs a model that is built; {self.model!r} is not. Call it on a batch first."
@@ -161,7 +160,7 @@ class BackupAndRestore(Callback):
         self.model.load_weights(str(weights))
         return {"epoch": int(json.loads(metadata.read_text())["epoch"]), "step": 0}
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._epoch = epoch
         own = self._state_of_rank()
         if "gathered" in own and self._run is not None:
@@ -187,24 +186,24 @@ class BackupAndRestore(Callback):
 
     # ------------------------------------------------------------------ backing up
 
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
         if self._count.is_due(batch):
             if self._run is not None and self._run.source.num_batches == batch + 1:
                 self._is_due = True  # at the epoch's end, which is near
             else:
                 self._save(self._epoch, batch + 1, logs)
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._resumed = None
         if self.save_freq == "epoch" or self._is_due:
             self._is_due = False
             self._save(epoch + 1, 0, logs)
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+    def on_train_end(self, logs: HookLogs | None = None) -> None:
         if self.delete_checkpoint and is_main_process() and _is_sound(logs):
             self._store.remove()
 
-    def _save(self, epoch: int, step: int, logs: Mapping[str, Any] | None) -> None:
+    def _save(self, epoch: int, step: int, logs: HookLogs | None) -> None:
         if not broadcast_object(_is_sound(logs)):
             if is_main_process():
                 warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)
@@ -254,6 +253,6 @@ def _nothing() -> None:
     """Between epochs there is nothing left to restore when the place in the data is reached."""
 
 
-def _is_sound(logs: Mapping[str, Any] | None) -> bool:
+def _is_sound(logs: HookLogs | None) -> bool:
     loss = (logs or {}).get("loss")
     return not isinstance(loss, float) or math.isfinite(loss)

@@ -9,17 +9,29 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from torchkeras.callbacks.callback import Callback
+from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.distributed import is_main_process
 
 
 class CSVLogger(Callback):
-    """Writes a row an epoch, at once. With several processes the main one writes.
+    """Writes the logs of each epoch as a row of a CSV file, at once. With several processes the main one writes.
+
+    The columns are `epoch` (counted from 0) and the names in the logs of the first epoch; a value that is missing in a
+    later epoch is written as `NA`.
 
     Args:
-        filename: of the file.
-        separator: between the columns.
-        append: go on with a file that is there, without a second header.
+        filename: path of the file.
+        separator: string between the columns. Default: `","`.
+        append: `True`: append to a file that exists, without a second header; `False`: overwrite it. Default: `False`.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> logger = keras.callbacks.CSVLogger("training.csv")
+        >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, callbacks=[logger], verbose=0)
+        >>> lines = open("training.csv").read().splitlines()
+        >>> len(lines), lines[0].split(",")[:2]
+        (3, ['epoch', 'loss'])
     """
 
     def __init__(self, filename: str | os.PathLike, separator: str = ",", append: bool = False) -> None:
@@ -31,7 +43,7 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self.csv_file: TextIO | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: HookLogs | None = None) -> None:
         self._close()
         self.keys = None
         if not is_main_process():
@@ -39,7 +51,7 @@ class CSVLogger(Callback):
         self.append_header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
         self.csv_file = open(self.filename, "a" if self.append else "w", newline="")
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         if self.csv_file is None:
             return
         logs = logs or {}
@@ -54,7 +66,7 @@ class CSVLogger(Callback):
         writer.writerow([epoch, *(_cell(logs.get(name, "NA")) for name in self.keys)])
         self.csv_file.flush()
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: HookLogs | None = None) -> None:
         self._close()
 
     def _close(self) -> None:
@@ -64,6 +76,7 @@ class CSVLogger(Callback):
 
 
 def _cell(value: Any) -> Any:
+    """A value as it is written: the items of a list or an array in one cell."""
     scalar = isinstance(value, str) or (isinstance(value, np.ndarray) and value.ndim == 0)
     if isinstance(value, Iterable) and not scalar:
         return f'"[{", ".join(map(str, value))}]"'

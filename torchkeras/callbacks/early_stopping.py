@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+import numpy as np
+
+from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
 from torchkeras.reporting.progress import announce
 
@@ -12,15 +14,30 @@ from torchkeras.reporting.progress import announce
 class EarlyStopping(MonitorCallback):
     """Stops `fit` when a metric has not improved for `patience` epochs.
 
+    NaN is never an improvement. An epoch in whose logs the value is missing is not counted.
+
     Args:
-        monitor: the name of the value in the logs.
-        min_delta: smaller changes are no improvement.
-        patience: epochs without improvement to wait for.
-        verbose: 1: say so.
-        mode: `"min"`, `"max"` or `"auto"`.
-        baseline: waiting goes on until this value, too, is beaten.
-        restore_best_weights: whether to end with the weights of the best epoch.
-        start_from_epoch: epochs to let pass before looking.
+        monitor: name of the value in the logs. Default: `"val_loss"`.
+        min_delta: a change of less than this is no improvement. Default: 0.
+        patience: epochs without an improvement after which training stops. Default: 0.
+        verbose: 1: print when it stops and when it restores weights; 0: do not. Default: 0.
+        mode: `"min"`: the value should become less; `"max"`: more; `"auto"`: as the metric of that name says. Default:
+            `"auto"`.
+        baseline: epochs also count as without an improvement until the value is better than this. Default: `None`.
+        restore_best_weights: whether the model ends with the weights of its best epoch, even if the training was not
+            stopped early. Default: `False`.
+        start_from_epoch: number of epochs at the beginning that are not looked at. Default: 0.
+
+    Raises:
+        ValueError: (in `fit`) in the mode `"auto"`, it is not known whether the metric should become less or more.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.0), "mse")  # learns nothing
+        >>> stopping = keras.callbacks.EarlyStopping(monitor="loss", patience=3)
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=10, callbacks=[stopping], verbose=0)
+        >>> len(history.history["loss"])  # the first epoch, and three without an improvement
+        4
     """
 
     def __init__(
@@ -46,13 +63,14 @@ class EarlyStopping(MonitorCallback):
         self.wait = 0
         self.stopped_epoch = 0
         self.best = None
-        self.best_weights: Any = None
+        self.best_weights: list[np.ndarray] | None = None
         self.best_epoch = 0
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: HookLogs | None = None) -> None:
+        super().on_train_begin(logs)
         self._begin()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         self.check_direction()
         current = self.get_monitor_value(logs)
         if current is None or epoch < self.start_from_epoch:
@@ -71,7 +89,7 @@ class EarlyStopping(MonitorCallback):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: HookLogs | None = None) -> None:
         if self.stopped_epoch > 0 and self.verbose > 0:
             announce(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
@@ -83,14 +101,20 @@ class EarlyStopping(MonitorCallback):
         self.best_weights = self.model.get_weights()
         self.best_epoch = epoch
 
-    def get_monitor_value(self, logs: Any) -> Any:
-        """The watched value, `None` (and a warning) where the logs lack it."""
+    def get_monitor_value(self, logs: HookLogs | None) -> float | None:
+        """The monitored value of an epoch.
+
+        Args:
+            logs: the epoch's logs.
+
+        Returns:
+            The value, or `None` (with a warning, once per training) if the logs lack it.
+        """
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warnings.warn(
+            self.warn_of_missing(
                 f"Early stopping conditioned on metric `{self.monitor}` which is not available. "
-                f"Available metrics are: {','.join(logs or {})}",
-                stacklevel=2,
+                f"Available metrics are: {','.join(logs or {})}"
             )
         return value
 

@@ -5,27 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torchkeras.callbacks.callback import Callback
+from torchkeras.callbacks.callback import Callback, HookLogs
 
 
 class LambdaCallback(Callback):
     """A callback made of functions.
 
     Args:
-        on_epoch_begin, on_epoch_end: called with `epoch, logs`.
-        on_train_begin, on_train_end: called with `logs`.
-        on_train_batch_begin, on_train_batch_end: called with `batch, logs`.
-        kwargs: any other attribute or hook of `Callback`.
+        on_epoch_begin: called with `epoch, logs` when an epoch begins.
+        on_epoch_end: called with `epoch, logs` when an epoch ends.
+        on_train_begin: called with `logs` when `fit` begins.
+        on_train_end: called with `logs` when `fit` ends.
+        on_train_batch_begin: called with `batch, logs` before each batch.
+        on_train_batch_end: called with `batch, logs` after each batch.
+        **kwargs: other hooks of `Callback` by name, and other attributes of the callback.
+
+    Example:
+        >>> epochs = []
+        >>> callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, callbacks=[callback], verbose=0)
+        >>> epochs
+        [0, 1, 2]
     """
 
     def __init__(
         self,
-        on_epoch_begin: Callable | None = None,
-        on_epoch_end: Callable | None = None,
-        on_train_begin: Callable | None = None,
-        on_train_end: Callable | None = None,
-        on_train_batch_begin: Callable | None = None,
-        on_train_batch_end: Callable | None = None,
+        on_epoch_begin: Callable[[int, HookLogs], object] | None = None,
+        on_epoch_end: Callable[[int, HookLogs], object] | None = None,
+        on_train_begin: Callable[[HookLogs], object] | None = None,
+        on_train_end: Callable[[HookLogs], object] | None = None,
+        on_train_batch_begin: Callable[[int, HookLogs], object] | None = None,
+        on_train_batch_end: Callable[[int, HookLogs], object] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__()

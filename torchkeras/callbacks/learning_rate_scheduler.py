@@ -1,25 +1,36 @@
-"""LearningRateScheduler: the user's function sets the rate of each epoch."""
+"""LearningRateScheduler: a function sets the learning rate of each epoch."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 
 from torchkeras.callbacks import learning_rates
-from torchkeras.callbacks.callback import Callback
+from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.reporting.progress import announce
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate at each epoch's beginning and logs it as `learning_rate`.
+    """Sets the learning rate at each epoch's beginning by a function, and logs it as `learning_rate`.
 
     Args:
-        schedule: takes the epoch (from 0) and the rate now, or the epoch alone; returns the new rate as a float.
-        verbose: 1: say so.
+        schedule: function of the epoch (an integer, counted from 0) and the present rate, or of the epoch alone; it
+            returns the new rate as a float.
+        verbose: 1: print each rate; 0: do not. Default: 0.
+
+    Raises:
+        ValueError: (in `fit`) the function returns something else than a float, or the optimizer has no learning rate.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.5), "mse")
+        >>> halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2 if epoch else rate)
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, callbacks=[halve], verbose=0)
+        >>> history.history["learning_rate"]
+        [0.5, 0.25, 0.125]
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -27,7 +38,7 @@ class LearningRateScheduler(Callback):
         self.schedule = schedule
         self.verbose = verbose
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         for suffix, optimizer in learning_rates.parts(self.model.optimizer):
             rate = self._next(epoch, learning_rates.read(optimizer))
             learning_rates.write(optimizer, rate)
@@ -35,7 +46,7 @@ class LearningRateScheduler(Callback):
                 whose = f"{suffix[1:]} " if suffix else ""
                 announce(f"\nEpoch {epoch + 1}: LearningRateScheduler setting {whose}learning rate to {rate}.")
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         learning_rates.add_to_logs(self.model.optimizer, logs)
 
     def _next(self, epoch: int, rate: float) -> float:
@@ -48,6 +59,7 @@ class LearningRateScheduler(Callback):
 
 
 def _takes_two(function: Callable) -> bool:
+    """Whether a function can be called with the epoch and the rate."""
     try:
         inspect.signature(function).bind(0, 0.0)
     except TypeError:

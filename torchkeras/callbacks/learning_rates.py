@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from torchkeras.callbacks.callback import HookLogs
+
 
 def parts(optimizer: Any) -> Iterator[tuple[str, Any]]:
-    """The optimizers inside (with a suffix for their names), or the optimizer itself (without)."""
+    """The optimizers that one is made of, each with a suffix for the name of its rate; else itself, with `""`."""
     if hasattr(optimizer, "optimizers"):
         for part in optimizer.optimizers:
             yield f"_{part.name}", part
@@ -18,7 +20,7 @@ def parts(optimizer: Any) -> Iterator[tuple[str, Any]]:
 
 
 def read(optimizer: Any) -> float:
-    """The rate now.
+    """The present learning rate.
 
     Raises:
         ValueError: the optimizer has none.
@@ -33,7 +35,7 @@ def read(optimizer: Any) -> float:
 
 
 def write(optimizer: Any, rate: float) -> None:
-    """Set the rate."""
+    """Set the learning rate."""
     if hasattr(optimizer, "learning_rate"):
         optimizer.learning_rate = rate
     else:
@@ -41,8 +43,8 @@ def write(optimizer: Any, rate: float) -> None:
             group["lr"] = rate
 
 
-def add_to_logs(optimizer: Any, logs: Any) -> None:
-    """Put the rate under `learning_rate` (one entry an inner optimizer) where logs are kept."""
+def add_to_logs(optimizer: Any, logs: HookLogs | None) -> None:
+    """Add the learning rate to the logs as `learning_rate`; one entry for each optimizer that this one is made of."""
     if logs is not None:
         for suffix, part in parts(optimizer):
             logs[f"learning_rate{suffix}"] = read(part)

@@ -1,35 +1,53 @@
-"""ModelCheckpoint: the model, or its weights, in a file after each epoch or so many batches."""
+"""ModelCheckpoint: the model, or its weights, in a file after each epoch or a number of batches."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
 from torchkeras.reporting.progress import announce
 
 
 class ModelCheckpoint(MonitorCallback):
-    """Saves the model when an epoch ends, always or when a metric is the best so far. The main process writes.
+    """Saves the model, or its weights, at each epoch's end or after a number of batches.
+
+    The main process writes. A file appears at once: an interrupted save leaves the file that was there.
 
     Args:
-        filepath: ends in `.keras` or `.h5`, or for weights in `.weights.h5`. May hold fields as
-            `{epoch:02d}-{val_loss:.2f}`: `epoch` and `batch` (from 1) and what is in the logs.
-        monitor: the name of the value in the logs.
-        verbose: 1: say so.
-        save_best_only: save only when the value improves. NaN is no improvement.
-        save_weights_only: `model.save_weights` instead of `model.save`.
-        mode: `"min"`, `"max"` or `"auto"`.
-        save_freq: `"epoch"`, or a number of batches.
-        initial_value_threshold: the value to beat at first.
+        filepath: path of the file. It ends in `.keras` or `.h5`, or with `save_weights_only=True` in `.weights.h5`. It
+            may have fields in braces, such as `"{epoch:02d}-{val_loss:.2f}.keras"`: `epoch` and `batch` (counted from
+            1; the latter with a number as `save_freq`) and the names in the logs. Missing folders are made.
+        monitor: name of the value in the logs that says which model is best. Default: `"val_loss"`.
+        verbose: 1: print each save; 0: do not. Default: 0.
+        save_best_only: whether to save only when the value is better than at the last save. NaN is never better. While
+            the logs lack the value, nothing is saved once there is a best model, and a warning says so once. Default:
+            `False`.
+        save_weights_only: whether to save with `model.save_weights` instead of `model.save`. Default: `False`.
+        mode: `"min"`: the value should become less; `"max"`: more; `"auto"`: as the metric of that name says. Default:
+            `"auto"`.
+        save_freq: `"epoch"`, or an integer: a save after so many batches, counted over epochs. Default: `"epoch"`.
+        initial_value_threshold: with `save_best_only`, the value that the first save has to be better than. Default:
+            `None`.
 
     Raises:
-        ValueError: an unknown `save_freq`, or a file name that doesn't end as it must.
+        ValueError: `save_freq` is neither `"epoch"` nor a positive integer; `filepath` has another ending.
+        KeyError: (in `fit`) `filepath` has a field that the logs lack.
+        OSError: (in `fit`) there is a folder at `filepath`, or it can't be written.
+
+    Example:
+        >>> import os
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> checkpoint = keras.callbacks.ModelCheckpoint("{epoch}.keras")
+        >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, callbacks=[checkpoint], verbose=0)
+        >>> sorted(os.listdir("."))
+        ['1.keras', '2.keras']
     """
 
     def __init__(
@@ -60,18 +78,18 @@ class ModelCheckpoint(MonitorCallback):
         if save_freq == "epoch":
             self.idle_hooks = (ModelCheckpoint.on_train_batch_end,)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
         if self._count.is_due(batch):
             self._save(self._epoch, batch, logs)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         if self.save_freq == "epoch":
             self._save(epoch, None, logs)
 
-    def _save(self, epoch: int, batch: int | None, logs: Any) -> None:
+    def _save(self, epoch: int, batch: int | None, logs: HookLogs | None) -> None:
         logs = logs or {}
         path = self.file_path(epoch, batch, logs)
         if not self._is_wanted(epoch, logs, path):
@@ -86,11 +104,16 @@ class ModelCheckpoint(MonitorCallback):
         if self.verbose > 0:
             announce(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
-    def file_path(self, epoch: int, batch: int | None, logs: Any) -> str:
-        """The name of the file to write.
+    def file_path(self, epoch: int, batch: int | None, logs: HookLogs) -> str:
+        """The path of the file to write.
+
+        Args:
+            epoch: number of the epoch, counted from 0.
+            batch: number of the batch, counted from 0; `None` at an epoch's end.
+            logs: values that may be named in the path.
 
         Raises:
-            KeyError: the template names what the logs lack.
+            KeyError: the path has a field that the logs lack.
         """
         fields = {"epoch": epoch + 1, **logs}
         if batch is not None:
@@ -103,15 +126,19 @@ class ModelCheckpoint(MonitorCallback):
                 f"It may name {', '.join(sorted(fields))}."
             ) from error
 
-    def _is_wanted(self, epoch: int, logs: Any, path: str) -> bool:
+    def _is_wanted(self, epoch: int, logs: HookLogs, path: str) -> bool:
         if not self.save_best_only:
             if self.verbose > 0:
                 announce(f"\nEpoch {epoch + 1}: saving model to {path}")
             return True
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(f"Can save best model only with {self.monitor} available.", stacklevel=4)
-            return True
+            kept = self.best is not None
+            self.warn_of_missing(
+                f"Can save best model only with {self.monitor} available. Available metrics are: {','.join(logs)}. "
+                + ("Nothing is saved." if kept else "The model is saved as it is.")
+            )
+            return not kept
         if isinstance(current, (np.ndarray, torch.Tensor)) and current.ndim > 0:
             warnings.warn(
                 f"Can save best model only when `monitor` is a scalar value. Received: {current}. "
@@ -133,10 +160,13 @@ class ModelCheckpoint(MonitorCallback):
 
 
 class BatchCount:
-    """Says every so many batches that something is due, also where only every Nth batch is heard of.
+    """Counts batches over epochs, and says when a number of them is complete.
+
+    Args:
+        frequency: number of batches; `"epoch"`: never.
 
     Raises:
-        ValueError: the frequency is neither "epoch" nor an integer.
+        ValueError: the frequency is neither `"epoch"` nor a positive integer.
     """
 
     def __init__(self, frequency: str | int) -> None:
@@ -151,7 +181,7 @@ class BatchCount:
         self.last: int | None = None
 
     def is_due(self, batch: int) -> bool:
-        """Count up to this batch of the epoch (from 0)."""
+        """Count up to a batch of the epoch (from 0; with `steps_per_execution` some numbers are left out)."""
         if self.frequency == "epoch":
             return False
         new_epoch = self.last is None or batch <= self.last

@@ -1,13 +1,13 @@
-"""The base of callbacks that watch one metric get better."""
+"""The base of callbacks that watch whether one metric improves."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torchkeras import ops
-from torchkeras.callbacks.callback import Callback
+from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.core.naming import snake_case
 
 _MORE_IS_BETTER = frozenset(
@@ -25,13 +25,14 @@ _LESS_IS_BETTER = frozenset(
 
 
 class MonitorCallback(Callback):
-    """Knows which way a metric improves and whether a value is an improvement.
+    """Base class of callbacks that watch one value: which way it improves, and whether it has.
 
     Args:
-        monitor: the name of the value in the logs.
-        mode: `"min"`, `"max"` or `"auto"`: as the metric of that name says.
-        baseline: the best value to begin with.
-        min_delta: smaller changes are no improvement.
+        monitor: name of the value in the logs. Default: `"val_loss"`.
+        mode: `"min"`: the value should become less; `"max"`: more; `"auto"`: as the metric of that name says. Default:
+            `"auto"`.
+        baseline: the best value to begin with. Default: `None`.
+        min_delta: a change of less than this is no improvement. Default: 0.
     """
 
     def __init__(
@@ -49,24 +50,34 @@ class MonitorCallback(Callback):
         self.best = baseline
         self.min_delta = abs(min_delta)
         self._sign: int | None = None
+        self._has_warned = False
+
+    def on_train_begin(self, logs: HookLogs | None = None) -> None:
+        self._has_warned = False
+
+    def warn_of_missing(self, message: str) -> None:
+        """Warn, once per training, that the logs lack the value."""
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(message, stacklevel=4)
 
     @property
     def sign(self) -> int:
-        """-1 where less is better, 1 where more is.
+        """-1 if the value should become less, 1 if it should become more.
 
         Raises:
-            ValueError: in auto mode, nothing tells.
+            ValueError: in the mode `"auto"`, neither the name nor the metric says it.
         """
         if self._sign is None:
             self._sign = {"min": -1, "max": 1}.get(self.mode) or self._sign_of_metric()
         return self._sign
 
     def check_direction(self) -> None:
-        """Raise `ValueError` now, not at the second value, where nothing tells which way the metric improves."""
+        """Raise `ValueError` now, not at the second value, if it is not known which way the metric improves."""
         self._sign = self.sign
 
     @property
-    def monitor_op(self) -> Any:
+    def monitor_op(self) -> Callable:
         """The comparison with the best so far: `ops.less` or `ops.greater`."""
         return ops.less if self.sign < 0 else ops.greater
 
@@ -86,7 +97,12 @@ class MonitorCallback(Callback):
         )
 
     def is_improvement(self, value: float, reference: float | None) -> bool:
-        """Whether the value beats the reference by `min_delta`. NaN never does, anything else beats `None`."""
+        """Whether a value is better than a reference by `min_delta` at least.
+
+        Args:
+            value: the value; NaN is never better.
+            reference: the value to compare with; any number is better than `None`.
+        """
         if value != value:
             return False
         if reference is None:
@@ -94,7 +110,7 @@ class MonitorCallback(Callback):
         return bool(self.sign * (value - self.sign * self.min_delta - reference) > 0)
 
     def get_state(self) -> dict[str, Any]:
-        """What a resumed training needs, for JSON."""
+        """The state that `BackupAndRestore` keeps: the best value so far."""
         return {"best": None if self.best is None else float(self.best)}
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -103,7 +119,8 @@ class MonitorCallback(Callback):
             setattr(self, name, value)
 
 
-def _sign_of(metric: Any) -> int | None:
+def _sign_of(metric: object) -> int | None:
+    """1 or -1 as a metric says by its attribute `_direction`, its class or its function; `None`: unknown."""
     direction = getattr(metric, "_direction", None)  # Keras's word for it, which the user's metrics may have
     if direction is not None:
         return 1 if direction == "up" else -1
@@ -114,7 +131,8 @@ def _sign_of(metric: Any) -> int | None:
     return None
 
 
-def _all_metrics(metrics: Any) -> Iterator[Any]:
+def _all_metrics(metrics: Iterable[Any]) -> Iterator[Any]:
+    """All metrics, those that others hold first."""
     for metric in metrics:
         yield from _all_metrics(getattr(metric, "metrics", ()))
         yield metric

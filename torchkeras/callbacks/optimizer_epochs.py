@@ -1,21 +1,21 @@
-"""Tells an optimizer with a scheduler of torch's that an epoch is over."""
+"""Lets an optimizer with a torch scheduler know that an epoch is over."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from torchkeras.callbacks.callback import Callback
+from torchkeras.callbacks.callback import Callback, HookLogs
 
 
 class OptimizerEpochs(Callback):
-    """Steps a torch scheduler that goes by epochs, after the other callbacks have seen the rate of this one."""
+    """Steps a torch scheduler that counts epochs, after the other callbacks have seen the rate of this epoch."""
 
     runs_last = True
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         self.model.optimizer.end_epoch(logs or {})
 
     @staticmethod
     def is_wanted(model: Any) -> bool:
-        """Whether the model's optimizer goes by epochs."""
+        """Whether the model's optimizer has a scheduler that counts epochs."""
         return getattr(getattr(model, "optimizer", None), "interval", "batch") == "epoch"

@@ -5,14 +5,24 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from torchkeras.callbacks.callback import Callback
+from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.reporting.progress import Progbar, announce, resolve_verbose
 
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
 class ProgbarLogger(Callback):
-    """Shows the steps done and the metrics. Between two looks, ten a second, a step costs a look at the clock."""
+    """Prints the steps done and the metrics. Every `fit`, `evaluate` and `predict` has one unless `verbose=0`.
+
+    The bar reads the metrics ten times per second at most; in between, a step costs a look at the clock.
+
+    Raises:
+        ValueError: (in `fit`, `evaluate` and `predict`) `verbose` is neither `"auto"` nor 0, 1 or 2.
+
+    Example:
+        >>> keras.callbacks.ProgbarLogger().seen
+        0
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,42 +40,42 @@ class ProgbarLogger(Callback):
         self.epochs = params.get("epochs", 1)
         self.target = params.get("steps")
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: HookLogs | None = None) -> None:
         self._in_fit = True
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: HookLogs | None = None) -> None:
         self._in_fit = False
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         if self.verbose and self.epochs > 1:
             announce(f"Epoch {epoch + 1}/{self.epochs}")
         self._begin()
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
         self._look(batch, logs)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._end(logs)
 
-    def on_test_begin(self, logs: Any = None) -> None:
+    def on_test_begin(self, logs: HookLogs | None = None) -> None:
         if not self._in_fit:  # validation is silent
             self._begin()
 
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
         if not self._in_fit:
             self._look(batch, logs)
 
-    def on_test_end(self, logs: Any = None) -> None:
+    def on_test_end(self, logs: HookLogs | None = None) -> None:
         if not self._in_fit:
             self._end(logs)
 
-    def on_predict_begin(self, logs: Any = None) -> None:
+    def on_predict_begin(self, logs: HookLogs | None = None) -> None:
         self._begin()
 
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
         self._look(batch, None)
 
-    def on_predict_end(self, logs: Any = None) -> None:
+    def on_predict_end(self, logs: HookLogs | None = None) -> None:
         self._end(None)
 
     def _begin(self) -> None:
@@ -73,7 +83,7 @@ class ProgbarLogger(Callback):
         self._due = 0.0
         self.progbar = Progbar(self.target, verbose=self.verbose, stateless_metrics=())
 
-    def _look(self, batch: int, logs: Any) -> None:
+    def _look(self, batch: int, logs: HookLogs | None) -> None:
         self.seen = batch + 1
         if self.verbose != 1:
             return
@@ -82,7 +92,7 @@ class ProgbarLogger(Callback):
             self._due = now + SECONDS_BETWEEN_LOOKS
             self.progbar.update(self.seen, (logs or {}).items(), finalize=False)
 
-    def _end(self, logs: Any) -> None:
+    def _end(self, logs: HookLogs | None) -> None:
         if self.progbar is None:
             return
         if self.target is None:

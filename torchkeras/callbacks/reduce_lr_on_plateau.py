@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from torchkeras.callbacks import learning_rates
+from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
 from torchkeras.reporting.progress import announce
 
@@ -15,18 +15,31 @@ from torchkeras.reporting.progress import announce
 class ReduceLROnPlateau(MonitorCallback):
     """Multiplies the learning rate by `factor` when a metric has not improved for `patience` epochs.
 
+    NaN is never an improvement. An epoch in whose logs the value is missing is not counted. The learning rate is added
+    to the logs as `learning_rate`.
+
     Args:
-        monitor: the name of the value in the logs.
-        factor: below 1.
-        patience: epochs without improvement to wait for.
-        verbose: 1: say so.
-        mode: `"min"`, `"max"` or `"auto"`.
-        min_delta: smaller changes are no improvement.
-        cooldown: epochs after a reduction in which nothing is counted.
-        min_lr: the rate stays above.
+        monitor: name of the value in the logs. Default: `"val_loss"`.
+        factor: the new learning rate is the old one times `factor`, which is below 1. Default: 0.1.
+        patience: epochs without an improvement after which the rate is reduced. Default: 10.
+        verbose: 1: print each reduction; 0: do not. Default: 0.
+        mode: `"min"`: the value should become less; `"max"`: more; `"auto"`: as the metric of that name says. Default:
+            `"auto"`.
+        min_delta: a change of less than this is no improvement. Default: 1e-4.
+        cooldown: number of epochs after a reduction that are not counted. Default: 0.
+        min_lr: the learning rate is never reduced below this. Default: 0.
 
     Raises:
-        ValueError: `factor` is 1 or more.
+        ValueError: `factor` is 1 or more; or (in `fit`) in the mode `"auto"`, it is not known whether the metric should
+            become less or more.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.SGD(0.5), "mse")
+        >>> reduce = keras.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.5, patience=1, min_delta=1e9)
+        >>> history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, callbacks=[reduce], verbose=0)
+        >>> history.history["learning_rate"]  # of each epoch; a reduction holds for the next one
+        [0.5, 0.5, 0.25]
     """
 
     def __init__(
@@ -56,19 +69,19 @@ class ReduceLROnPlateau(MonitorCallback):
         self.cooldown_counter = 0
         self.wait = 0
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: HookLogs | None = None) -> None:
+        super().on_train_begin(logs)
         self._begin()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         self.check_direction()
         logs = {} if logs is None else logs
         learning_rates.add_to_logs(self.model.optimizer, logs)
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            self.warn_of_missing(
                 f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not available. "
-                f"Available metrics are: {','.join(logs)}.",
-                stacklevel=2,
+                f"Available metrics are: {','.join(logs)}."
             )
             return
         if self.in_cooldown():

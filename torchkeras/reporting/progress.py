@@ -1,4 +1,4 @@
-"""The progress bar, drawn by tqdm in Keras's wording; a line an epoch where there is no terminal."""
+"""The progress bar, drawn by tqdm in Keras's wording; one line per epoch where there is no terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from tqdm import tqdm
-from tqdm.utils import disp_trim
 
 from torchkeras.distributed import is_main_process
 
@@ -17,13 +16,21 @@ _BOLD, _GREEN, _WHITE, _END = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 
 
 def is_dynamic() -> bool:
-    """Whether a line of the output can be drawn anew: a terminal or a notebook."""
+    """Whether a line of the output can be overwritten: in a terminal or a notebook."""
     return "ipykernel" in sys.modules or (hasattr(sys.stdout, "isatty") and sys.stdout.isatty())
 
 
 def resolve_verbose(verbose: int | str) -> int:
-    """0, 1 or 2; `"auto"` is 1 where a bar can move and 2 elsewhere."""
-    return (1 if is_dynamic() else 2) if verbose == "auto" else int(verbose)
+    """0 (nothing), 1 (a bar) or 2 (one line per epoch); `"auto"` is 1 where a bar can move and 2 elsewhere.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if verbose == "auto":
+        return 1 if is_dynamic() else 2
+    if isinstance(verbose, (bool, int, np.integer)):
+        return int(verbose)
+    raise ValueError(f'verbose must be "auto", 0, 1 or 2; received {verbose!r} (of type {type(verbose).__name__}).')
 
 
 def announce(message: str) -> None:
@@ -33,7 +40,7 @@ def announce(message: str) -> None:
 
 
 class _Line(tqdm):
-    """tqdm as what writes a line over and over; the text is made here."""
+    """tqdm as a writer of one line over and over; `Progbar` makes the text."""
 
     monitor_interval = 0  # no watching thread
     text = ""
@@ -46,23 +53,41 @@ class _Line(tqdm):
     def __str__(self) -> str:
         return self.text
 
+    def columns(self) -> int | None:
+        """The columns that a line may have; `None`: not known."""
+        columns = self.dynamic_ncols(self.fp)[0] if self.dynamic_ncols else None
+        return columns - 1 if columns else None
+
     def draw(self, text: str, last: bool) -> None:
-        width = self.dynamic_ncols(self.fp)[0] if self.dynamic_ncols else None
-        self.text = text if last or not width or width < 20 else disp_trim(text, width)
+        self.text = text
         self.close() if last else self.refresh()
 
 
 class Progbar:
-    """A progress bar (Keras's `Progbar`).
+    """A progress bar: the steps done, the time, and the values of metrics.
+
+    On a terminal the bar moves; elsewhere its last state is printed. A line that is wider than the terminal gets a
+    shorter bar, then loses its times, then the metrics that come after the loss; the last line is always whole.
 
     Args:
-        target: steps in all; `None`: not known.
-        width: of the bar, in characters.
-        verbose: 0: nothing; 1: a bar; 2: one line at the end.
-        interval: seconds between two looks at least.
-        stateful_metrics: names of values to show as they are; the others are averaged over the steps.
-        stateless_metrics: the other way round. Only one of the two may be given.
-        unit_name: what is counted.
+        target: number of steps in all; `None`: not known.
+        width: width of the bar in characters. Default: 20.
+        verbose: 0: nothing; 1: a bar; 2: one line at the end. Default: 1.
+        interval: seconds between two drawings at least. Default: 0.05.
+        stateful_metrics: names of values that are shown as they are; the others are averaged over the steps. Default:
+            none.
+        stateless_metrics: names of values that are averaged over the steps; the others are shown as they are. At most
+            one of the two may be given. Default: `None`.
+        unit_name: name of a step. Default: `"step"`.
+
+    Raises:
+        ValueError: both `stateful_metrics` and `stateless_metrics` are given.
+
+    Example:
+        >>> bar = keras.utils.Progbar(3, verbose=2)
+        >>> for step in range(3):
+        ...     bar.update(step + 1, [("loss", 0.5)])
+        3/3 - 0s - ...s/step - loss: 0.5000
     """
 
     def __init__(
@@ -97,9 +122,9 @@ class Progbar:
         """Show that `current` steps are done.
 
         Args:
-            current: steps done.
-            values: pairs of name and value of the last step.
-            finalize: whether this ends the bar; default: when the target is reached.
+            current: number of steps done.
+            values: pairs of the name and the value of a metric in the last step. Default: none.
+            finalize: whether this is the end of the bar. Default: whether the target is reached.
         """
         if finalize is None:
             finalize = self.target is not None and current >= self.target
@@ -107,16 +132,22 @@ class Progbar:
             self._add(name, value, current, finalize)
         self._seen = current
         now = time.monotonic()
-        per_step = self._seconds_a_step(current, now)
+        per_step = self._seconds_per_step(current, now)
         if self.verbose == 1:
             if finalize or (is_dynamic() and now - self._drawn >= self.interval):
-                self._draw(self._bar_text(current, now, per_step, finalize), finalize)
+                self._draw(current, now, per_step, finalize)
                 self._drawn = now
         elif self.verbose == 2 and finalize and self.target:
-            announce(f"{self._count(current)} - {now - self._start:.0f}s - {self._rate(per_step)}{self._told()}")
+            values_text = "".join(self._metrics_text())
+            announce(f"{self._count(current)} - {now - self._start:.0f}s - {self._rate(per_step)}{values_text}")
 
     def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
-        """Show that `n` more steps are done."""
+        """Show that `n` more steps are done.
+
+        Args:
+            n: number of steps.
+            values: pairs of the name and the value of a metric in the last step. Default: none.
+        """
         self.update(self._seen + n, values)
 
     def _add(self, name: str, value: Any, current: int, finalize: bool) -> None:
@@ -131,8 +162,8 @@ class Progbar:
         total, count = self._values.get(name, (0.0, 0))
         self._values[name] = total + value * steps, count + steps
 
-    def _seconds_a_step(self, current: int, now: float) -> float:
-        """The first step, which warms up, counts only as long as it is the only one."""
+    def _seconds_per_step(self, current: int, now: float) -> float:
+        """The mean over the steps without the first, which warms up, unless it is the only one."""
         if not current:
             return 0.0
         if current > 1 and self._after_first is not None:
@@ -141,29 +172,37 @@ class Progbar:
             self._after_first = now
         return (now - self._start) / current
 
-    def _draw(self, text: str, last: bool) -> None:
+    def _draw(self, current: int, now: float, per_step: float, last: bool) -> None:
         if not is_main_process():
             return
-        if self._line is None and not is_dynamic():
-            announce(text)
-            return
-        if self._line is None:
+        if self._line is None and is_dynamic():
             self._line = _Line()
-        self._line.draw(text, last)
+        if self._line is None:
+            announce(self._text(current, now, per_step, last))
+            return
+        columns = None if last else self._line.columns()
+        self._line.draw(self._text(current, now, per_step, last, columns), last)
 
-    def _bar_text(self, current: int, now: float, per_step: float, last: bool) -> str:
-        bold, green, white, end = (_BOLD, _GREEN, _WHITE, _END) if is_dynamic() else ("",) * 4
-        seconds = now - self._start
-        if self.target:
-            done = min(int(self.width * current / self.target), self.width)
-            bar = f"{bold}{self._count(current)}{end} "
-            bar += f"{green}{'━' * done}{end}{white}{'━' * (self.width - done)}{end}"
-            if not last:
-                seconds = per_step * (self.target - current)
-        else:
-            bar = f"{current:7d}/Unknown"
+    def _text(self, current: int, now: float, per_step: float, last: bool, columns: int | None = None) -> str:
+        """The line, in no more than so many columns."""
+        seconds = per_step * (self.target - current) if self.target and not last else now - self._start
         shown = f"{seconds:.0f}s" if last or not self.target else _duration(seconds)
-        return f"{bar} {bold}{shown}{end} {self._rate(per_step)}{self._told()}"
+        head = self._count(current) if self.target else f"{current:7d}/Unknown"
+        metrics = self._metrics_text()
+        tail = f"{self._rate(per_step)}{''.join(metrics)}"
+        width = self.width if self.target else 0
+        if columns is not None:
+            room = columns - len(f"{head} {shown} {tail}")
+            if room < 0:
+                return _cut([head.strip(), *_loss_first(metrics)], columns)
+            width = max(min(width, room - 1), 0)
+        bold, green, white, end = (_BOLD, _GREEN, _WHITE, _END) if is_dynamic() else ("",) * 4
+        if self.target:
+            head = f"{bold}{head}{end}"
+        if self.target and width:
+            done = min(int(width * current / self.target), width)
+            head += f" {green}{'━' * done}{end}{white}{'━' * (width - done)}{end}"
+        return f"{head} {bold}{shown}{end} {tail}"
 
     def _count(self, current: int) -> str:
         return f"{current:{len(str(self.target))}d}/{self.target}"
@@ -175,9 +214,21 @@ class Progbar:
             return f"{seconds * 1e3:.0f}ms/{self.unit_name}"
         return f"{seconds * 1e6:.0f}us/{self.unit_name}"
 
-    def _told(self) -> str:
+    def _metrics_text(self) -> list[str]:
         means = {name: total / max(count, 1) for name, (total, count) in self._values.items()}
-        return "".join(f" - {name}: {mean:{'.4f' if abs(mean) > 1e-3 else '.4e'}}" for name, mean in means.items())
+        return [f" - {name}: {mean:{'.4f' if abs(mean) > 1e-3 else '.4e'}}" for name, mean in means.items()]
+
+
+def _loss_first(metrics: list[str]) -> list[str]:
+    return sorted(metrics, key=lambda text: not text.startswith(" - loss:"))
+
+
+def _cut(pieces: list[str], columns: int) -> str:
+    """The pieces that fit, in their order; where the second one does not fit, what there is room for."""
+    kept = 2
+    while kept < len(pieces) and len("".join(pieces[: kept + 1])) <= columns:
+        kept += 1
+    return "".join(pieces[:kept])[:columns]
 
 
 def _duration(seconds: float) -> str:

@@ -1,3 +1,3 @@
-"""The older place of callbacks that have long been ordinary ones."""
+"""The older place of `BackupAndRestore`, kept for scripts that name it."""
 
 from torchkeras.callbacks.backup_and_restore import BackupAndRestore as BackupAndRestore
