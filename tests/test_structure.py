@@ -217,8 +217,7 @@ FRAMES_TO_REMOVE: Counter[str] = Counter(
 )
 MODULES_TO_REMOVE: Counter[str] = Counter(
     {
-        "core/config/configurable.py": 3,
-        "core/config/serialization.py": 3,
+        "core/config/serialization.py": 2,
         "distributed/strategies/data_parallel.py": 1,
         "layers/recurrent/time_distributed.py": 1,
         "losses/torch_loss.py": 1,

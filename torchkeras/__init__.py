@@ -44,3 +44,4 @@ from torchkeras.optimizers import Optimizer as Optimizer
 from torchkeras.regularizers import Regularizer as Regularizer
 from torchkeras.version import __version__ as __version__
 from torchkeras.version import version as version
+from torchkeras.core.config import complete as _complete  # last: later classes are the user's

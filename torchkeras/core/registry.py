@@ -14,6 +14,28 @@ from torchkeras.core.naming import snake_case
 _by_module: dict[str, dict[str, Any]] = {}
 _public_names: dict[Any, tuple[str, str]] = {}
 
+_own_classes: set[type] = set()
+_complete = False
+
+
+def claim(cls: type) -> bool:
+    """Note a class that is being made as this package's, and return `True`; `False` once the package is complete."""
+    if not _complete:
+        _own_classes.add(cls)
+    return not _complete
+
+
+def complete() -> None:
+    """Say that the package has made all its classes: those made from now on are the user's."""
+    global _complete
+    _complete = True
+
+
+def is_own(cls: type) -> bool:
+    """Whether this package, not the user, made the class (layers, models, losses, ...: all that have a config)."""
+    return cls in _own_classes
+
+
 # Where Keras's files put a class outside its public namespace, or under an older one.
 _MODULE_ALIASES = {
     "keras.src.models.functional": "keras",

@@ -32,6 +32,8 @@ class Loss(Configurable):
         dtype: the type to compute in; default: `floatx()`. Of a policy, its compute type.
     """
 
+    keras_module = "keras.losses"
+
     config_keys: tuple[str, ...] = ()
     """Constructor arguments that the config holds beside `name` and `reduction`."""
     optional_config_keys: tuple[tuple[str, Any], ...] = ()

@@ -30,6 +30,8 @@ class Metric(Configurable):
         name: default: made of the class's name.
     """
 
+    keras_module = "keras.metrics"
+
     config_keys: tuple[str, ...] = ()
     """Constructor arguments that the config holds beside `name` and `dtype`."""
     optional_config_keys: tuple[tuple[str, Any], ...] = ()

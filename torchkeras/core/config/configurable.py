@@ -12,31 +12,31 @@ import torch
 from torchkeras.core import registry
 from torchkeras.core.tensors.dtypes import standardize_dtype
 
-_OURS = __name__.split(".")[0] + "."
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Configurable:
     """Base of everything that files describe by a class name and a config.
 
-    A class defined in this package puts itself on the allow list of files, under the Keras module that its own
-    module's second part names (`torchkeras.losses.mean` gives `keras.losses`), or under `keras_module`.
+    A class of this package puts itself on the allow list of files, under the Keras module that it or a base of it names
+    as `keras_module`. A class that names `None` itself is not on the list: it is a base for others.
     """
 
     keras_module: str | None = None
+    _tk_class: type
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith(_OURS) and not cls.__name__.startswith("_"):
-            module = cls.keras_module
-            if module is None and "keras_module" not in cls.__dict__:
-                module = "keras." + cls.__module__.split(".")[1]
-            if module is not None and "keras_name" not in cls.__dict__:
+        if registry.claim(cls) and not cls.__name__.startswith("_"):
+            module = _keras_module_of(cls)
+            if module is not None:
                 registry.register_public(cls, module)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         instance = super().__new__(cls)
         object.__setattr__(instance, "_tk_init_args", (args, kwargs))
+        # FSDP2 gives the object another class later; files know it by this one.
+        object.__setattr__(instance, "_tk_class", cls)
         return instance
 
     def get_config(self) -> dict[str, Any]:
@@ -64,8 +64,7 @@ def config_of(obj: Any) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for cls in reversed(mro[start:]):
         for name, default in _parameters(cls):
-            ours = cls.__module__.startswith(_OURS)
-            if ours and hasattr(obj, name):
+            if registry.is_own(cls) and hasattr(obj, name):
                 config[name] = config_value(getattr(obj, name))
             else:
                 config[name] = config_value(given.get(name, default))
@@ -76,6 +75,12 @@ def config_of(obj: Any) -> dict[str, Any]:
                 config = {name: value for name, value in config.items() if name in accepted}
                 break
     return config
+
+
+def _keras_module_of(cls: type) -> str | None:
+    if "keras_module" in cls.__dict__:
+        return cls.__dict__["keras_module"]
+    return next((base.__dict__["keras_module"] for base in cls.__mro__ if base.__dict__.get("keras_module")), None)
 
 
 def _is_base(cls: type) -> bool:

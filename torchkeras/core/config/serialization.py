@@ -148,9 +148,8 @@ def _names_ours(config: Any) -> bool:
 
 
 def registered_class(obj: Any) -> type:
-    """The class that files know `obj` by: FSDP2 puts a made-up subclass before it."""
-    given = getattr(obj, "_serialized_class", None)
-    return given or next(cls for cls in type(obj).__mro__ if not cls.__module__.startswith("torch.distributed."))
+    """The class that files know `obj` by: the one it was made as, whatever class FSDP2 has given it since."""
+    return getattr(obj, "_serialized_class", None) or getattr(obj, "_tk_class", None) or type(obj)
 
 
 configurable._SERIALIZER[0] = serialize_keras_object

@@ -1,0 +1,5 @@
+"""Imported last by the package: classes made after this are the user's."""
+
+from torchkeras.core import registry
+
+registry.complete()
