@@ -29,6 +29,10 @@ class WholeBatch:
         """Scale a sum over the rows here so that its mean over the ranks, weighted by rows, is the global sum."""
         return value
 
+    def total_rows(self, rows: int) -> int:
+        """The rows of the global batch of which `rows` lie here."""
+        return rows
+
     def sum_over_ranks(self, *values: Any) -> tuple[Any, ...]:
         """Sum numbers that are sums over the rows here over all ranks. Every rank must call it."""
         return values
@@ -57,9 +61,14 @@ class RankShare(WholeBatch):
     def scale_sum(self, value: torch.Tensor) -> torch.Tensor:
         return value * (self.total / self.rows) if self.rows else value
 
+    def total_rows(self, rows: int) -> int:
+        return self.total
+
     def sum_over_ranks(self, *values: Any) -> tuple[torch.Tensor, ...]:
-        device = next((v.device for v in values if isinstance(v, torch.Tensor)), None)
-        stacked = torch.stack([torch.as_tensor(v, dtype=torch.float32, device=device).detach() for v in values])
+        tensors = [v for v in values if isinstance(v, torch.Tensor)]
+        device = tensors[0].device if tensors else None
+        dtype = torch.float64 if any(v.dtype == torch.float64 for v in tensors) else torch.float32
+        stacked = torch.stack([torch.as_tensor(v, dtype=dtype, device=device).detach() for v in values])
         if not self.rows:
             stacked.zero_()
         distributed.all_reduce(stacked)

@@ -95,19 +95,29 @@ def reduce_weighted(
     return reduce_values(values * weight, weight, reduction)
 
 
-def batch_weight(reduction: str | None, y_pred: Any, sample_weight: Any = None) -> torch.Tensor | None:
-    """What a batch counts when the mean losses of several are put together as that of all their rows.
+def batch_weight(reduction: str | None, y_pred: Any, sample_weight: Any = None) -> float | torch.Tensor | None:
+    """How much a batch counts when the losses of several are put together as that of all their rows.
 
     Returns:
-        What a mean under a mask, or by sample weights, was divided by; `None` for other losses: batches count alike.
+        For a mean the number of rows; under a mask, or by sample weights, the sum of those it was divided by. `None`
+        for losses that are no mean: batches count alike.
     """
-    mask = get_mask(y_pred)
     by_weight = reduction == "mean_with_sample_weight"
+    mask = get_mask(y_pred) if by_weight or reduction in BATCH_MEANS else None
+    # Weights that are less exact than the gradients would make sums that cancel wrong.
+    dtype = torch.float64 if y_pred.dtype == torch.float64 else torch.float32
     if by_weight and sample_weight is not None:
-        weight = convert_to_tensor(sample_weight, torch.float32, y_pred.device)
-        weight = apply_mask(weight, mask, torch.float32, reduction)  # type: ignore[assignment]
-    elif mask is not None and (by_weight or reduction in BATCH_MEANS):
+        weight = convert_to_tensor(sample_weight, dtype, y_pred.device)
+        weight = apply_mask(weight, mask, dtype, reduction)  # type: ignore[assignment]
+    elif mask is not None:
         weight = mask
     else:
+        return batch_rows(reduction, y_pred)
+    return current_share().sum_over_ranks(weight.sum(dtype=dtype))[0]
+
+
+def batch_rows(reduction: str | None, y_pred: torch.Tensor) -> int | None:
+    """The rows of the global batch, if the reduction is a mean over them; `None` for other losses."""
+    if reduction != "mean_with_sample_weight" and reduction not in BATCH_MEANS:
         return None
-    return current_share().sum_over_ranks(weight.sum().to(torch.float32))[0]
+    return current_share().total_rows(y_pred.shape[0] if y_pred.dim() else 1)

@@ -1,27 +1,34 @@
-"""What an optimizer keeps beside its rule: gradients of the steps before, and averages of the weights.
-
-Counts are integers, or tensors where only a device knows them; then nothing here reads them.
-"""
+"""Gradients of several calls of `apply`, added up for one update."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 
-from torchkeras.core.torch_internals import foreach_add_, foreach_copy_, foreach_mul, foreach_mul_, foreach_zero_
-from torchkeras.optimizers.foreach import at_least, lerp_
+from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_
+from torchkeras.optimizers.foreach import at_least
 from torchkeras.optimizers.parameter_group import Plan
-from torchkeras.optimizers.reversible import Undo
+
+UNKNOWN = -1.0
+"""The sum of weights, where it is a tensor and nobody knows it."""
 
 
-def add_gradients(plan: Plan, grads: list, done: Any, weight: Any, weights: Any) -> Any:
-    """Add gradients to the accumulators, which hold their mean so far times the number of steps.
+def add_gradients(
+    plan: Plan,
+    grads: list,
+    done: int | torch.Tensor,
+    weight: float | torch.Tensor | None,
+    weights: float | torch.Tensor | None,
+) -> float | torch.Tensor | None:
+    """Add gradients to the accumulators, which hold their weighted mean so far times the number of calls.
+
+    So the accumulators are the plain sums of Keras's files where all gradients weigh alike.
 
     Args:
-        done: the steps since the last update.
+        done: the number of calls since the last update; a tensor where only a device knows it.
         weight: of these gradients; `None`: all weigh alike.
-        weights: the sum of those before; `None`: they weighed as these do.
+        weights: the sum of those since the last update; `None` or `UNKNOWN`: they weighed as these do.
 
     Returns:
         The sum of the weights, these included; `None` without weights.
@@ -29,7 +36,12 @@ def add_gradients(plan: Plan, grads: list, done: Any, weight: Any, weights: Any)
     if weight is None:
         foreach_add_(plan.accumulators, grads)
         return None
-    before = weight * done if weights is None else weights
+    if isinstance(done, torch.Tensor):
+        done = done.to(weight_dtype(plan.accumulators))
+    before = _before(done, weight, weights)
+    if _weigh_alike(done, weight, before):
+        foreach_add_(plan.accumulators, grads)
+        return before + weight
     total = before + weight
     share = (done + 1) / at_least(total, 1e-12)
     foreach_mul_(plan.accumulators, before * share / at_least(done, 1))
@@ -37,32 +49,29 @@ def add_gradients(plan: Plan, grads: list, done: Any, weight: Any, weights: Any)
     return total
 
 
-def clear(plan: Plan, due: Any) -> None:
-    """Set the accumulators back to 0, if an update was due."""
-    if due is True:
-        foreach_zero_(plan.all_accumulators)
-    else:
-        foreach_mul_(plan.all_accumulators, (~due).to(plan.all_accumulators[0].dtype))
+def weight_dtype(variables: Iterable[torch.Tensor]) -> torch.dtype:
+    """The type of weights of gradients, which must be as exact as the gradients: sums of those may cancel."""
+    return torch.float64 if any(v.dtype == torch.float64 for v in variables) else torch.float32
 
 
-def move_averages(plan: Plan, updates: Any, momentum: float, overwrite_frequency: int | None) -> None:
-    """Move the averages of the weights: before the first update they are the weights.
+def _before(
+    done: int | torch.Tensor, weight: float | torch.Tensor, weights: float | torch.Tensor | None
+) -> float | torch.Tensor:
+    """The sum of the weights of the `done` calls since the last update."""
+    if not isinstance(done, torch.Tensor):
+        return 0 if done == 0 else weight * done if weights is None else weights
+    if weights is None:
+        return weight * done
+    known = torch.as_tensor(weights, dtype=done.dtype, device=done.device)
+    return torch.where(done == 0, 0.0, torch.where(known < 0, weight * done, known))
 
-    Args:
-        overwrite_frequency: in so many updates the averages take the weights' place once.
-    """
-    if isinstance(updates, torch.Tensor):
-        lerp_(plan.averages, plan.averaged, torch.where(updates == 0, 1.0, 1.0 - momentum))
-    elif updates == 0:
-        foreach_copy_(plan.averages, plan.averaged)
-    else:
-        lerp_(plan.averages, plan.averaged, 1.0 - momentum)
-    if not overwrite_frequency:
-        return
-    due = (updates + 1) % overwrite_frequency == 0
-    if isinstance(due, torch.Tensor):
-        weights = Undo(plan.averaged)
-        foreach_copy_(plan.averaged, plan.averages)
-        weights.unless(due)
-    elif due:
-        foreach_copy_(plan.averaged, plan.averages)
+
+def _weigh_alike(done: int | torch.Tensor, weight: float | torch.Tensor, before: float | torch.Tensor) -> bool:
+    """Whether Python knows that adding the gradients is all there is to do."""
+    if isinstance(done, torch.Tensor):
+        return False
+    if done == 0:
+        return True
+    if isinstance(weight, torch.Tensor) or isinstance(before, torch.Tensor):
+        return False
+    return before == weight * done

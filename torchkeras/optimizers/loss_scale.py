@@ -104,6 +104,21 @@ class LossScaleOptimizer(Optimizer):
     def iterations(self) -> Any:
         return self.inner_optimizer.iterations
 
+    @property
+    def accumulates(self) -> bool:
+        return self.inner_optimizer.accumulates
+
+    @property
+    def batch_weight(self) -> float | torch.Tensor | None:
+        return self.inner_optimizer.batch_weight
+
+    @batch_weight.setter
+    def batch_weight(self, weight: float | torch.Tensor | None) -> None:
+        self.inner_optimizer.batch_weight = weight
+
+    def apply_accumulated_gradients(self) -> bool:
+        return self.inner_optimizer.apply_accumulated_gradients()
+
     def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
         grads = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
+import torch
+
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.loss_scale import LossScaleOptimizer
@@ -97,6 +99,7 @@ class MultiOptimizer(Optimizer):
             if known is optimizer:
                 return i
         optimizer.loss_scale_factor = self.loss_scale_factor
+        optimizer.batch_weight = self._batch_weight
         self._inner_optimizers.append(optimizer)
         return len(self._inner_optimizers) - 1
 
@@ -162,6 +165,24 @@ class MultiOptimizer(Optimizer):
     @property
     def iterations(self) -> Any:
         return self._iterations
+
+    @property
+    def accumulates(self) -> bool:
+        return not self.built or any(optimizer.accumulates for optimizer in self._inner_optimizers)
+
+    @property
+    def batch_weight(self) -> float | torch.Tensor | None:
+        return self._batch_weight
+
+    @batch_weight.setter
+    def batch_weight(self, weight: float | torch.Tensor | None) -> None:
+        self._batch_weight = weight
+        for optimizer in self._inner_optimizers:
+            optimizer.batch_weight = weight
+
+    def apply_accumulated_gradients(self) -> bool:
+        applied = [optimizer.apply_accumulated_gradients() for optimizer in self._inner_optimizers]
+        return any(applied)
 
     def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
         grads = list(grads)

@@ -10,23 +10,23 @@ from typing import Any
 
 import torch
 
-from torchkeras import initializers
 from torchkeras.core import naming, settings
-from torchkeras.core.config.configurable import Configurable, config_of
+from torchkeras.core.config.configurable import config_of
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.tensors.dtypes import torch_dtype
-from torchkeras.core.torch_internals import foreach_div, foreach_mul_
+from torchkeras.core.torch_internals import foreach_div, foreach_mul_, foreach_zero_
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
-from torchkeras.optimizers import accumulation, clipping, planning, slots, stateless
+from torchkeras.optimizers import accumulation, averages, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
 from torchkeras.optimizers.arguments import check_arguments
 from torchkeras.optimizers.parameter_group import Batch, Plan, to_parameter
 from torchkeras.optimizers.reversible import Undo
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
+from torchkeras.optimizers.variables import OptimizerVariables
 
 
-class Optimizer(ReducesGradients, Configurable):
+class Optimizer(ReducesGradients, OptimizerVariables):
     """Changes variables by their gradients. The base of all optimizers.
 
     One step is `apply(grads, variables)`:
@@ -48,8 +48,9 @@ class Optimizer(ReducesGradients, Configurable):
         ema_momentum: share of the old average in the new one.
         ema_overwrite_frequency: put the averages in the weights' place every so many steps; `None`: when `fit` ends.
         loss_scale_factor: number that the loss is multiplied by, and the gradients are divided by.
-        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients. Where `compile`'s
-            loss is a mean under a mask, its batches count by their valid entries.
+        gradient_accumulation_steps: update once in so many calls of `apply`, by the mean of their gradients, which
+            `batch_weight` weighs. Everything that goes by updates (schedules, EMA, constraints, `iterations`) counts
+            the updates, not the calls. `apply_accumulated_gradients` applies what is left over.
         name: default: made of the class's.
     """
 
@@ -85,8 +86,9 @@ class Optimizer(ReducesGradients, Configurable):
         self._undecayed_names: re.Pattern | None = None
         self._counts_on_device = False
         self._wanted: torch.Tensor | None = None
-        self._accumulated_weight: Any = None
-        self.batch_weight: Any = None
+        self._pending: tuple[int, ...] = ()  # indices of the variables with gradients since the last update
+        self._accumulated_weight: float | torch.Tensor | None = None
+        self._batch_weight: float | torch.Tensor | None = None
         self.built = False
         self.name = naming.auto_name(type(self).__name__) if name is None else name
         self.weight_decay = weight_decay
@@ -163,84 +165,6 @@ class Optimizer(ReducesGradients, Configurable):
             self._slots.update(zip(names, lists))
         self.built = True
 
-    @property
-    def variables(self) -> list[Any]:
-        """The optimizer's own variables, in the order that files have them in."""
-        return self._variables[:]
-
-    def add_variable(
-        self,
-        shape: tuple,
-        initializer: Any = "zeros",
-        dtype: Any = None,
-        aggregation: str = "none",
-        layout: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """Make a variable that belongs to the optimizer's state."""
-        with naming.name_scope(self.name):
-            variable = Variable(
-                initializers.get(initializer),
-                shape=shape,
-                dtype=dtype or settings.floatx(),
-                trainable=False,
-                aggregation=aggregation,
-                name=name,
-            )
-        self._track(variable)
-        return variable
-
-    def add_variable_from_reference(
-        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
-    ) -> Any:
-        """Make a variable of the shape and type, and at the place, of a given one.
-
-        Args:
-            initializer: a name, a callable `(shape, dtype)`, or the number to fill it with.
-        """
-        with naming.name_scope(self.name):
-            variable = slots.make_slot(reference_variable, name or "var", initializer)
-        self._track(variable)
-        return variable
-
-    def add_optimizer_variables(self, trainable_variables: Sequence, name: Any, initializer: Any = "zeros") -> Any:
-        """Make one variable for each of the given ones: a list; or for several names a tuple of lists.
-
-        Variables that are overwritten with their gradient get `None`.
-        """
-        names = [name] if isinstance(name, str) else list(name)
-        initializers = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
-        if len(names) != len(initializers):
-            raise ValueError(
-                f"There must be as many initializers as names. Received: name={name!r}, initializer={initializer!r}"
-            )
-        lists: tuple[list, ...] = tuple([] for _ in names)
-        for v in trainable_variables:
-            for row, slot, start in zip(lists, names, initializers):
-                row.append(None if planning.is_overwritten(v) else self.add_variable_from_reference(v, slot, start))
-        return lists[0] if isinstance(name, str) else lists
-
-    def _add_number(self, name: str, value: float, dtype: torch.dtype) -> Variable:
-        """A scalar on the CPU, so that reading it never waits for an accelerator."""
-        with naming.name_scope(self.name):
-            number = Variable(
-                torch.tensor(value, dtype=dtype, device="cpu"),
-                trainable=False,
-                aggregation="only_first_replica",
-                name=name,
-            )
-        self._track(number)
-        return number
-
-    def _track(self, variable: Any) -> None:
-        if not any(variable is known for known in self._variables):
-            self._variables.append(variable)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Variable) and not isinstance(value, torch.nn.Parameter):
-            self._track(value)
-        super().__setattr__(name, value)
-
     def _bind(self, variables: list) -> None:
         self._trainable_variables = variables
         self._index = {id(v): i for i, v in enumerate(variables)}
@@ -252,18 +176,6 @@ class Optimizer(ReducesGradients, Configurable):
     def _get_variable_index(self, variable: Any) -> int:
         return self._index[id(variable)]
 
-    def assign(self, variable: Any, value: Any) -> None:
-        """Give a variable (the model's or the optimizer's) a value."""
-        slots.assign(variable, value)
-
-    def assign_add(self, variable: Any, value: Any) -> None:
-        """Add to a variable."""
-        slots.assign(variable, variable + value)
-
-    def assign_sub(self, variable: Any, value: Any) -> None:
-        """Subtract from a variable."""
-        slots.assign(variable, variable - value)
-
     # -- learning rate and step count
 
     @property
@@ -274,10 +186,27 @@ class Optimizer(ReducesGradients, Configurable):
         return self._iterations
 
     @property
+    def accumulates(self) -> bool:
+        """Whether several calls of `apply` make one update."""
+        return bool(self.gradient_accumulation_steps)
+
+    @property
+    def batch_weight(self) -> float | torch.Tensor | None:
+        """How much the gradients of the next calls of `apply` count among those accumulated; `None`: all alike.
+
+        For a loss that is a mean over the rows of a batch, it is the number of rows.
+        """
+        return self._batch_weight
+
+    @batch_weight.setter
+    def batch_weight(self, weight: float | torch.Tensor | None) -> None:
+        self._batch_weight = weight
+
+    @property
     def learning_rate(self) -> Any:
         """The rate at this step. Of an optimizer made with a float it can be set, also by `assign`."""
         if isinstance(self._learning_rate, LearningRateSchedule):
-            return self._learning_rate(self._iterations)
+            return self._learning_rate(self.iterations)
         return self._learning_rate() if callable(self._learning_rate) else self._learning_rate
 
     @learning_rate.setter
@@ -302,13 +231,18 @@ class Optimizer(ReducesGradients, Configurable):
     def count_on(self, device: torch.device) -> None:
         """Count steps on a device, which alone knows whether they happen: `LossScaleOptimizer` takes steps back."""
         self._counts_on_device = True
+        dtype = accumulation.weight_dtype(self._trainable_variables)
+        self._accumulated_weight = torch.full((), accumulation.UNKNOWN, dtype=dtype, device=device)
         for variable in self._state():
             if variable.dim() == 0 and variable.device != device:
                 variable.data = variable.data.to(device)
 
     def _state(self) -> list[Any]:
-        """The variables that steps change: all but the learning rate."""
-        return [v for v in self._variables if v is not self._learning_rate]
+        """The tensors that steps change: all variables but the learning rate."""
+        state = [v for v in self._variables if v is not self._learning_rate]
+        if self._counts_on_device:
+            state.append(self._accumulated_weight)
+        return state
 
     def _rate(self, count: Any) -> Any:
         """The rate as a Python number, or as a tensor when reading it would mean waiting for a device."""
@@ -376,9 +310,7 @@ class Optimizer(ReducesGradients, Configurable):
         if not self.built and variables is not None:
             self.build(variables)
         indices = planning.indices_of(self, grads, variables)
-        if self._plan is not None and not self._plan.is_current():
-            planning.move_state(self, self._trainable_variables, with_dtype=True)
-            self._reset_plans()
+        self._follow_variables()
         grads, indices = planning.select(self, grads, indices)
         grads, indices = planning.overwrite(self, grads, indices)
         if not grads:
@@ -387,6 +319,12 @@ class Optimizer(ReducesGradients, Configurable):
         if len(indices) == len(self._trainable_variables) and indices == list(range(len(indices))):
             self._plan = plan
         return plan, [to_parameter(g, v) for g, v in zip(grads, plan.variables)]
+
+    def _follow_variables(self) -> None:
+        """Bring the state to where the variables are now."""
+        if self._plan is not None and not self._plan.is_current():
+            planning.move_state(self, self._trainable_variables, with_dtype=True)
+            self._reset_plans()
 
     def _plan_of(self, indices: tuple[int, ...]) -> Plan:
         plan = self._plans.get(indices)
@@ -399,36 +337,72 @@ class Optimizer(ReducesGradients, Configurable):
         self._plans: dict[tuple[int, ...], Plan] = {}
 
     def _apply_plan(self, plan: Plan, grads: list) -> None:
-        count = self._count()
-        updates, due, every = count, True, self.gradient_accumulation_steps
         if self.loss_scale_factor is not None:
-            grads = foreach_div(grads, self.loss_scale_factor)
-        if every:
-            updates, due = count // every, (count + 1) % every == 0
-            self._accumulate(plan, grads, count % every)
+            grads = foreach_div(grads, self.loss_scale_factor)  # type: ignore[assignment]
+        count, every = self._count(), self.gradient_accumulation_steps
+        if not every:
+            self._step(plan, grads, count)
+            return
+        done = count % every
+        plan = self._accumulate(plan, grads, done)
+        due = done + 1 == every
         if isinstance(due, torch.Tensor):
-            undo = Undo([*plan.variables, *self._state()])
-            self._step(plan, grads, count, updates)
+            changed = self._trainable_variables if self.use_ema else plan.variables
+            undo = Undo([*changed, *self._state()])
+            self._step_accumulated(plan, every, count // every)
             undo.unless(due)
         elif due:
-            self._step(plan, grads, count, updates)
-        if every and due is not False:
-            accumulation.clear(plan, due)
+            self._step_accumulated(plan, every, count // every)
+
+    def _accumulate(self, plan: Plan, grads: list, done: Any) -> Plan:
+        """Add gradients to those since the last update; the plan of an update of all their variables."""
+        weight = accumulation.add_gradients(plan, grads, done, self._batch_weight, self._accumulated_weight)
+        if not self._counts_on_device:
+            self._accumulated_weight = weight
+        elif weight is None:
+            self._accumulated_weight.fill_(accumulation.UNKNOWN)  # type: ignore[union-attr]
+        else:
+            self._accumulated_weight.copy_(weight)  # type: ignore[union-attr, arg-type]
+        if not self._pending or (not isinstance(done, torch.Tensor) and done == 0):
+            self._pending = plan.indices
+        elif self._pending is not plan.indices:
+            self._pending = tuple(sorted({*self._pending, *plan.indices}))
+        return self._plan_of(self._pending)
+
+    def apply_accumulated_gradients(self) -> bool:
+        """Update the variables by the gradients that wait for more, as at the end of `fit`.
+
+        The update is by the mean of the gradients since the last one, weighted by `batch_weight`, and counts as one
+        in `iterations`. The next call of `apply` begins to accumulate from nothing.
+
+        Returns:
+            Whether there were any.
+        """
+        every = self.gradient_accumulation_steps
+        done = int(self._iterations) % every if every and self.built else 0
+        if not done:
+            return False
+        with torch.no_grad():
+            self._follow_variables()
+            planning.overwrite_accumulated(self)
+            plan = self._plan_of(self._pending or planning.updated_indices(self))
+            self._step_accumulated(plan, done, int(self._iterations) // every)
+            self._iterations.add_(every - done)
+        return True
+
+    def _step_accumulated(self, plan: Plan, done: int, updates: Any) -> None:
+        """The update by the mean of the gradients of `done` calls, which are forgotten then."""
+        self._step(plan, list(foreach_div(plan.accumulators, done)), updates)
+        foreach_zero_(plan.all_accumulators)
+
+    def _step(self, plan: Plan, grads: list, updates: Any) -> None:
+        """One update, after so many before."""
+        step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
+        self._update(plan, self._clip_gradients(grads, plan), self._rate(updates), step)
         if self.use_ema:
-            accumulation.move_averages(plan, updates, self.ema_momentum, self.ema_overwrite_frequency)
+            averages.move(plan, updates, self.ema_momentum, self.ema_overwrite_frequency)
         for variable in plan.constrained:
             slots.assign(variable, variable.constraint(variable))
-
-    def _step(self, plan: Plan, grads: list, count: Any, updates: Any) -> None:
-        if self.gradient_accumulation_steps:
-            grads = foreach_div(plan.accumulators, self.gradient_accumulation_steps)  # type: ignore[assignment]
-        step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
-        self._update(plan, self._clip_gradients(grads, plan), self._rate(count), step)
-
-    def _accumulate(self, plan: Plan, grads: list, done: Any) -> None:
-        weight, self.batch_weight = self.batch_weight, None
-        before = None if isinstance(done, torch.Tensor) or done == 0 else self._accumulated_weight
-        self._accumulated_weight = accumulation.add_gradients(plan, grads, done, weight, before)
 
     def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
         for batch in plan.batches:
@@ -481,20 +455,21 @@ class Optimizer(ReducesGradients, Configurable):
         return self._slots.get("gradient_accumulator", [])
 
     def finalize_variable_values(self, var_list: Sequence) -> None:
-        """What is left to do when training ends: with `use_ema`, the averages become the variables' values.
+        """End training: apply gradients that wait for more; with `use_ema`, make the averages the variables' values.
 
         Raises:
             ValueError: these are not as many variables as the optimizer was built with.
         """
+        self.apply_accumulated_gradients()
         if not self.use_ema:
             return
-        averages = self._model_variables_moving_average
-        if len(var_list) != len(averages):
+        kept = self._model_variables_moving_average
+        if len(var_list) != len(kept):
             raise ValueError(
                 f"There must be an average for each variable; received {len(var_list)} variables, "
-                f"the optimizer {self.name!r} has {len(averages)} averages. Was it used on this model?"
+                f"the optimizer {self.name!r} has {len(kept)} averages. Was it used on this model?"
             )
-        for variable, average in zip(var_list, averages):
+        for variable, average in zip(var_list, kept):
             if average is not None:
                 slots.assign(variable, average)
 
@@ -554,23 +529,6 @@ class Optimizer(ReducesGradients, Configurable):
 
     # -- files
 
-    def set_weights(self, weights: Sequence) -> None:
-        """Give the optimizer's variables values, in the order of `variables`."""
-        if not self.built:
-            raise ValueError(
-                f"You are calling set_weights() on {self.name!r}, which is not built: call build(variables) first."
-            )
-        for variable, weight in zip(self.variables, weights):
-            slots.assign(variable, weight)
-
-    def save_own_variables(self, store: Any) -> None:
-        """Put the state into `store` as arrays under "0", "1", ..."""
-        slots.save(self.variables, store)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Take the state back from `store`."""
-        slots.load(self.variables, store, self.name)
-
     def get_config(self) -> dict[str, Any]:
         config = config_of(self)
         rate = self._learning_rate
@@ -586,6 +544,22 @@ class Optimizer(ReducesGradients, Configurable):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_plan": None, "_plans": {}, "_index": {}}
+
+    def set_weights(self, weights: Sequence) -> None:
+        super().set_weights(weights)
+        self._forget_accumulated_weight()
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(store)
+        self._forget_accumulated_weight()
+
+    def _forget_accumulated_weight(self) -> None:
+        """The gradients in the accumulators are others now, which count like the next ones."""
+        if self._counts_on_device:
+            self._accumulated_weight.fill_(accumulation.UNKNOWN)  # type: ignore[union-attr]
+        else:
+            self._accumulated_weight = None
+        self._pending = ()
 
     def __setstate__(self, values: dict[str, Any]) -> None:
         self.__dict__.update(values)

@@ -60,6 +60,7 @@ class Plan:
     """
 
     __slots__ = (
+        "indices",
         "variables",
         "batches",
         "shapes",
@@ -73,7 +74,8 @@ class Plan:
         "averaged",
     )
 
-    def __init__(self, variables: list, batches: list[Batch]) -> None:
+    def __init__(self, indices: tuple[int, ...], variables: list, batches: list[Batch]) -> None:
+        self.indices = indices
         self.variables = variables
         self.batches = batches
         self.sharded = any(is_sharded(v) for v in variables)

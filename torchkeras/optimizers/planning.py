@@ -118,6 +118,19 @@ def overwrite(optimizer: Any, grads: list, indices: list[int]) -> tuple[list, li
     return [grad for grad, _ in rest], [index for _, index in rest]
 
 
+def overwrite_accumulated(optimizer: Any) -> None:
+    """Put the greatest of the gradients since the last update into the variables that `overwrite` is about."""
+    for variable, greatest in zip(optimizer._trainable_variables, optimizer._slots["gradient_accumulator"]):
+        if is_overwritten(variable):
+            slots.assign(variable, greatest)
+            greatest.zero_()
+
+
+def updated_indices(optimizer: Any) -> tuple[int, ...]:
+    """The indices of the variables that an update changes: all but those which `overwrite` is about."""
+    return tuple(i for i, v in enumerate(optimizer._trainable_variables) if not is_overwritten(v))
+
+
 def is_overwritten(variable: Any) -> bool:
     """Whether the variable takes its gradient as its value."""
     return bool(getattr(variable, "overwrite_with_gradient", False))
@@ -141,7 +154,7 @@ def make_plan(optimizer: Any, indices: tuple[int, ...]) -> Plan:
                 kind=optimizer.kind_of(everything[chosen[0]]),
             )
         )
-    plan = Plan(variables, batches)
+    plan = Plan(indices, variables, batches)
     accumulators = optimizer._slots.get("gradient_accumulator")
     if accumulators is not None:
         plan.accumulators = [local(accumulators[i]) for i in indices]

@@ -37,6 +37,8 @@ class TorchOptimizer(ReducesGradients):
     use_ema = False
     loss_scale_factor = None
     gradient_accumulation_steps = None
+    accumulates = False
+    batch_weight: float | torch.Tensor | None = None
 
     def __init__(
         self,
@@ -170,6 +172,10 @@ class TorchOptimizer(ReducesGradients):
             self.scheduler.step()
         with torch.no_grad():
             self._iterations.add_(1)
+
+    def apply_accumulated_gradients(self) -> bool:
+        """Do nothing: a torch optimizer accumulates no gradients. Returns `False`."""
+        return False
 
     def end_epoch(self, logs: dict[str, Any]) -> None:
         """Step a scheduler that goes by epochs; `fit` calls this with the epoch's metrics.

@@ -9,7 +9,7 @@ import torch
 from torchkeras import losses
 from torchkeras.core import tree
 from torchkeras.losses import Loss
-from torchkeras.losses.reduction import batch_weight
+from torchkeras.losses.reduction import batch_rows, batch_weight
 
 
 class Crossentropy(Loss):
@@ -91,9 +91,9 @@ class CompileLoss:
         Raises:
             ValueError: targets, outputs and losses do not go together.
         """
+        if self.accumulating is not None and torch.is_grad_enabled():
+            self.accumulating.batch_weight = self._batch_weight(y_pred, sample_weight)
         if self._single is not None and isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
-            if self.accumulating is not None and torch.is_grad_enabled():
-                self.accumulating.batch_weight = batch_weight(self._single.reduction, y_pred, sample_weight)
             try:
                 return self._single(y_true, y_pred, sample_weight)
             except (ValueError, RuntimeError) as error:
@@ -124,6 +124,12 @@ class CompileLoss:
         if len(self.last_parts) < 2:
             self.last_parts = []
         return total
+
+    def _batch_weight(self, y_pred: Any, sample_weight: Any) -> Any:
+        """How much the batch counts among those whose gradients are accumulated; of several losses, its rows."""
+        if self._single is not None and isinstance(y_pred, torch.Tensor):
+            return batch_weight(self._single.reduction, y_pred, sample_weight)
+        return batch_rows(self.reduction, tree.flatten(y_pred)[0])
 
     def _assign(self, y_pred: Any) -> list:
         """For each output, by place: its loss, weight and name."""

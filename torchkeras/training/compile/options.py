@@ -112,8 +112,7 @@ class Compiled:
     def optimizer(self, optimizer: Any) -> None:
         self._optimizer = optimizer
         if self.loss is not None:
-            accumulates = isinstance(optimizer, optimizers.Optimizer) and optimizer.gradient_accumulation_steps
-            self.loss.accumulating = optimizer if accumulates else None
+            self.loss.accumulating = optimizer if getattr(optimizer, "accumulates", False) else None
 
     def get_config(self) -> dict[str, Any] | None:
         """The arguments of `compile()`, JSON-ready.
