@@ -63,14 +63,11 @@ BASE_ARGUMENTS = {
     "ema": {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 7},
     "loss_scale_factor": {"loss_scale_factor": 8.0},
     "accumulation": {"gradient_accumulation_steps": 3},
-    "accumulation and ema": {
-        "gradient_accumulation_steps": 2,
-        "use_ema": True,
-        "ema_overwrite_frequency": 3,
-        "clipnorm": 0.5,
-        "weight_decay": 0.01,
-    },
+    "accumulation, clipping, decay": {"gradient_accumulation_steps": 2, "clipnorm": 0.5, "weight_decay": 0.01},
 }
+# Not here: accumulation with EMA, with a schedule, or with a gradient that is missing in some calls. Keras moves the
+# averages and the schedule with each call of `apply`, and forgets gradients of variables that have none in the last;
+# here k batches do what one of k times the size does (tests/optimizers).
 
 
 class Pair:
@@ -139,7 +136,7 @@ def test_float32(rule, rng):
     pair.check(rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("base", ["none", "accumulation", "clipnorm", "ema"])
+@pytest.mark.parametrize("base", ["none", "clipnorm", "ema"])
 @pytest.mark.parametrize("rule", ["SGD momentum", "Adam", "AdamW", "RMSprop", "Muon"])
 @pytest.mark.filterwarnings("ignore")
 def test_missing_gradients(rule, base, rng, float64):
@@ -184,7 +181,7 @@ def test_schedules_give_keras_rates(name):
 
 @pytest.mark.parametrize("name", schedules())
 def test_an_optimizer_follows_its_schedule(name, rng):
-    pair = Pair(rng, "SGD", {"learning_rate": schedules()[name], "gradient_accumulation_steps": 2})
+    pair = Pair(rng, "SGD", {"learning_rate": schedules()[name]})
     for _ in range(40):
         np.testing.assert_allclose(
             float(pair.ours.learning_rate), float(pair.keras.learning_rate), rtol=2e-6, atol=1e-8
@@ -269,11 +266,12 @@ def check_facts(pair):
     assert facts == [(v.path, tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for v in pair.keras.variables]
 
 
-@pytest.mark.parametrize("base", ["none", "ema", "accumulation and ema"])
+@pytest.mark.parametrize("base", ["none", "ema", "accumulation", "accumulation and ema"])
 @pytest.mark.parametrize("rule", [*RULES, "ScheduleFreeAdamW"])
 def test_variables_and_state_go_both_ways(rule, base, rng):
     name, arguments = RULES.get(rule, (rule, {}))
-    pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS[base], "name": "same"})
+    both = {"gradient_accumulation_steps": 2, "use_ema": True}
+    pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS.get(base, both), "name": "same"})
     for i, (mine, reference) in enumerate(zip(pair.our_variables, pair.keras_variables)):
         mine.info.path = reference._path = f"layer_{i}/{mine.name}"
     pair.ours.build(pair.our_variables)

@@ -64,7 +64,7 @@ CASES = {
     "plain": (single, {"loss": SCE, "metrics": ["accuracy"]}, "kinds", {}),
     "sgd momentum": (single, {"loss": SCE, "optimizer": ("SGD", {"learning_rate": 0.1, "momentum": 0.9})}, "kinds", {}),
     "schedule": (single, {"loss": SCE, "optimizer": ("Adam", {"learning_rate": "decay"})}, "kinds", {}),
-    "accumulation": (single, {"loss": SCE, "optimizer": ("Adam", {"gradient_accumulation_steps": 2})}, "kinds", {}),
+    "accumulation": (single, {"loss": SCE, "optimizer": ("Adam", {"gradient_accumulation_steps": 2})}, "kinds", {"batch_size": 25}),
     "ema": (single, {"loss": SCE, "optimizer": ("Adam", {"use_ema": True, "ema_momentum": 0.9})}, "kinds", {}),
     "clipping": (single, {"loss": SCE, "optimizer": ("Adam", {"global_clipnorm": 0.1})}, "kinds", {}),
     "split": (single, {"loss": SCE, "metrics": ["accuracy"]}, "kinds", {"validation_split": 0.3}),
@@ -108,7 +108,7 @@ def test_fit_is_keras(case, data):
     theirs, ours = models = pair(make)
     compile_both(models, arguments)
     x, y = data[0], targets(kind, data)
-    options = {**options, "batch_size": 16, "epochs": 3, "shuffle": False, "verbose": 0}
+    options = {"batch_size": 16, "epochs": 3, "shuffle": False, "verbose": 0, **options}
     if options.get("sample_weight"):
         options["sample_weight"] = data[3]
     expected = theirs.fit(x, y, **options)
