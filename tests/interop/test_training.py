@@ -64,7 +64,10 @@ CASES = {
     "plain": (single, {"loss": SCE, "metrics": ["accuracy"]}, "kinds", {}),
     "sgd momentum": (single, {"loss": SCE, "optimizer": ("SGD", {"learning_rate": 0.1, "momentum": 0.9})}, "kinds", {}),
     "schedule": (single, {"loss": SCE, "optimizer": ("Adam", {"learning_rate": "decay"})}, "kinds", {}),
-    "accumulation": (single, {"loss": SCE, "optimizer": ("Adam", {"gradient_accumulation_steps": 2})}, "kinds", {"batch_size": 25}),
+    "accumulation": (  # an even number of equal batches: what is left over, or ragged, Keras weighs otherwise
+        single,
+        {"loss": SCE, "optimizer": ("Adam", {"gradient_accumulation_steps": 2})}, "kinds", {"batch_size": 25},
+    ),
     "ema": (single, {"loss": SCE, "optimizer": ("Adam", {"use_ema": True, "ema_momentum": 0.9})}, "kinds", {}),
     "clipping": (single, {"loss": SCE, "optimizer": ("Adam", {"global_clipnorm": 0.1})}, "kinds", {}),
     "split": (single, {"loss": SCE, "metrics": ["accuracy"]}, "kinds", {"validation_split": 0.3}),
