@@ -152,10 +152,12 @@ def test_the_loss_is_never_cut_off(columns, target, monkeypatch):
         bar.target = 400
         bar.update(400, [*values, ("val_accuracy", 0.5), ("val_loss", 1.5)], finalize=True)
         file.flush()
-        written = os.read(main, 100_000).decode()
+        written = b""
+        while not written.endswith(b"val_loss: 1.5000\r\n"):
+            written += os.read(main, 100_000)
         monkeypatch.undo()
     os.close(main)
-    *lines, last = [line for line in re.sub(r"\x1b\[\d+m", "", written).replace("\n", "").split("\r") if line]
+    *lines, last = [line for line in re.sub(r"\x1b\[\d+m", "", written.decode()).replace("\n", "").split("\r") if line]
     assert len(lines) == 3
     for line in lines:
         assert len(line) < columns and "loss: 0.2500" in line

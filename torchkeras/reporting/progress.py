@@ -87,7 +87,7 @@ class Progbar:
         >>> bar = keras.utils.Progbar(3, verbose=2)
         >>> for step in range(3):
         ...     bar.update(step + 1, [("loss", 0.5)])
-        3/3 - 0s - ...s/step - loss: 0.5000
+        3/3 - ...s/step - loss: 0.5000
     """
 
     def __init__(
