@@ -291,6 +291,23 @@ def test_users_cells_in_stacks_and_wrappers():
     assert both(x).shape == (BATCH, TIME, 2 * UNITS)
 
 
+class Runner(layers.Layer):
+    """A user's cell whose own method has a name that a cell of the package once used."""
+
+    state_size = FEATURES
+
+    def run(self, x):
+        return x
+
+    def call(self, inputs, states):
+        return self.run(inputs) + states[0], [inputs + states[0]]
+
+
+def test_a_users_cell_may_have_a_method_called_run():
+    x = draw()
+    torch.testing.assert_close(layers.RNN(Runner(), return_sequences=True)(x), x.cumsum(1))
+
+
 class Centred(layers.Dense):
     """A user's layer whose outputs for a sample depend on the other samples of the batch."""
 

@@ -254,14 +254,14 @@ def matmul_axes(terms: Terms) -> int:
     """The number of axes summed over if the equation is one matrix product without a transposition, else 0."""
     bound = next((n for n, letter in enumerate(terms.kernel) if letter not in terms.inputs), len(terms.kernel))
     free = len(terms.inputs) - bound
-    plain = (
+    is_one_product = (
         0 < bound < len(terms.kernel)
         and free > 0
         and terms.inputs[free:] == terms.kernel[:bound]
         and terms.output == terms.inputs[:free] + terms.kernel[bound:]
         and len(set(terms.inputs + terms.kernel[bound:])) == len(terms.inputs) + len(terms.kernel) - bound
     )
-    return bound if plain else 0
+    return bound if is_one_product else 0
 
 
 def _with_axes(initializer: VarianceScaling, terms: Terms) -> VarianceScaling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.core import registry
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.types import ArrayLike, Nest, Shape
 from torchkeras.layers.base.layer import Layer
 
 _MERGES = ("sum", "mul", "ave", "concat", None)
@@ -17,7 +19,8 @@ _MERGES = ("sum", "mul", "ave", "concat", None)
 class Bidirectional(Layer):
     """Run a recurrent layer forward and another backward over the same sequences, and merge their outputs.
 
-    The backward layer's outputs are put in the order of time before the merge (Schuster and Paliwal, 1997).
+    The backward layer's outputs are put in the order of time before the merge (Schuster and Paliwal, 1997). With
+    `return_sequences`, masked steps put out zeros.
 
     Args:
         layer: a recurrent layer (`RNN`, `LSTM`, `GRU`, ...), or another layer with its attributes (`go_backwards`,
@@ -60,13 +63,13 @@ class Bidirectional(Layer):
         self,
         layer: Layer,
         merge_mode: str | None = "concat",
-        weights: Any = None,
+        weights: Sequence[ArrayLike] | None = None,
         backward_layer: Layer | None = None,
         **kwargs: Any,
     ) -> None:
-        for given in (layer, backward_layer):
-            if not isinstance(given, Layer) and given is not None or layer is None:
-                raise ValueError(f"Bidirectional needs `keras.layers.Layer` instances. Received: {given}")
+        for one in (layer, backward_layer):
+            if not isinstance(one, Layer) and one is not None or layer is None:
+                raise ValueError(f"Bidirectional needs `keras.layers.Layer` instances. Received: {one}")
         if merge_mode not in _MERGES:
             raise ValueError(f"Invalid merge mode. Received: {merge_mode}. Merge mode should be one of {_MERGES}")
         super().__init__(**kwargs)
@@ -76,11 +79,11 @@ class Bidirectional(Layer):
             backward_layer = _copy(layer, "backward_", go_backwards=True)
         self.backward_layer = backward_layer
         self._check_pair()
-        for way in (self.forward_layer, self.backward_layer):
+        for one in (self.forward_layer, self.backward_layer):
             if hasattr(layer, "use_cudnn"):
-                way.use_cudnn = layer.use_cudnn
-            if getattr(way, "zero_output_for_mask", None) is not None:
-                way.zero_output_for_mask = way.return_sequences
+                one.use_cudnn = layer.use_cudnn
+            if getattr(one, "zero_output_for_mask", None) is not None:
+                one.zero_output_for_mask = one.return_sequences
         self.stateful = layer.stateful
         self.return_sequences = layer.return_sequences
         self.return_state = layer.return_state
@@ -102,12 +105,12 @@ class Bidirectional(Layer):
                     f"forward layer and {getattr(backward, name)} for the backward layer."
                 )
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        for way in (self.forward_layer, self.backward_layer):
-            if not way.built:
-                way.build(sequences_shape)
+    def build(self, sequences_shape: Shape, initial_state_shape: Nest[Shape] | None = None) -> None:
+        for layer in (self.forward_layer, self.backward_layer):
+            if not layer.built:
+                layer.build(sequences_shape)
 
-    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Nest[Shape] | None = None) -> Any:
         output = self.forward_layer.compute_output_shape(sequences_shape)
         states: tuple = ()
         if self.return_state:
@@ -119,7 +122,7 @@ class Bidirectional(Layer):
             return output
         return (*outputs, *states, *states)
 
-    def compute_mask(self, _: Any, mask: Any) -> Any:
+    def compute_mask(self, _: Nest[Tensor], mask: Tensor | list[Tensor | None] | None) -> Tensor | tuple | None:
         mask = mask[0] if isinstance(mask, list) else mask
         kept = mask if self.return_sequences else None
         if not self.return_state:
@@ -127,12 +130,18 @@ class Bidirectional(Layer):
         states = (None,) * (2 * len(self.forward_layer.state_size))
         return (kept, *states) if self.merge_mode else (kept, kept, *states)
 
-    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Sequence[Nest[Tensor]] | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Any:
         half = 0 if initial_state is None else len(initial_state) // 2
         starts = (None, None) if initial_state is None else (initial_state[:half], initial_state[half:])
         y, y_back = (
-            self._run(way, sequences, start, mask, training)
-            for way, start in zip((self.forward_layer, self.backward_layer), starts, strict=True)
+            self._run(layer, sequences, start, mask, training)
+            for layer, start in zip((self.forward_layer, self.backward_layer), starts, strict=True)
         )
         states: tuple = ()
         if self.return_state:
@@ -145,13 +154,20 @@ class Bidirectional(Layer):
             return (*output, *states) if self.merge_mode is None else (output, *states)
         return output
 
-    def _run(self, way: Layer, sequences: Tensor, start: Any, mask: Any, training: bool) -> Any:
-        given: dict[str, Any] = {"initial_state": start} if start is not None else {}
-        if way._tk_call_spec.has_training:
-            given["training"] = training
-        if mask is not None and "mask" in way._tk_call_spec.names:
-            given["mask"] = mask
-        return way(sequences, **given)
+    def _run(
+        self,
+        layer: Layer,
+        sequences: Tensor,
+        initial_state: Sequence[Nest[Tensor]] | None,
+        mask: Tensor | None,
+        training: bool | None,
+    ) -> Any:
+        options: dict[str, Any] = {} if initial_state is None else {"initial_state": initial_state}
+        if layer._tk_call_spec.has_training:
+            options["training"] = training
+        if mask is not None and "mask" in layer._tk_call_spec.names:
+            options["mask"] = mask
+        return layer(sequences, **options)
 
     def _merge(self, y: Tensor, y_back: Tensor) -> Any:
         if self.merge_mode == "concat":
@@ -189,7 +205,7 @@ class Bidirectional(Layer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         config = dict(config)
         for name in ("layer", "backward_layer"):
             if config.get(name) is not None:
@@ -200,7 +216,7 @@ class Bidirectional(Layer):
 def _copy(layer: Layer, prefix: str, **changes: Any) -> Any:
     """A new layer with the same config, without the weights and states of the given one."""
     config = {**layer.get_config(), **changes, "name": prefix + layer.name.removeprefix(prefix)}
-    # Cells of the user's own classes need not be registered to be copied.
+    # A copy needs no registration of the user's classes of cells.
     inside = {type(module).__name__: type(module) for module in layer.modules() if module is not layer}
     with registry.custom_object_scope(inside):
         return type(layer).from_config(config)

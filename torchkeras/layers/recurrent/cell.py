@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -34,8 +35,7 @@ class RecurrentCell(Layer):
     A step has two parts: `project` depends on the inputs only, and is done for all steps of a sequence at once; `step`
     does the rest.
 
-    A cell class that defines `run` in its own body takes whole sequences; subclasses of such a class are called step by
-    step.
+    A cell class that defines `run_fused` in its body takes whole sequences; subclasses of it are called step by step.
     """
 
     keras_module = None
@@ -57,7 +57,7 @@ class RecurrentCell(Layer):
         self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
         self.implementation = 1 if self.recurrent_dropout else implementation
         self.seed_generator = SeedGenerator(self.seed)
-        self.state_size: Any = self.units
+        self.state_size: int | list[int] = self.units
         self.output_size = self.units
 
     # ------------------------------------------------------------------ weights
@@ -68,7 +68,7 @@ class RecurrentCell(Layer):
         self.recurrent_kernel = self._weight("recurrent_kernel", (self.units, width), "recurrent")
         self.bias = self._weight("bias", self._bias_shape(), initializer=self._bias_start()) if self.use_bias else None
 
-    def _weight(self, name: str, shape: tuple, kind: str | None = None, initializer: Any = None) -> Any:
+    def _weight(self, name: str, shape: tuple, kind: str | None = None, initializer: Callable | None = None) -> Tensor:
         kind = kind or name
         return self.add_weight(
             name=name,
@@ -81,7 +81,7 @@ class RecurrentCell(Layer):
     def _bias_shape(self) -> tuple[int, ...]:
         return (self.gates * self.units,)
 
-    def _bias_start(self) -> Any:
+    def _bias_start(self) -> Callable:
         return self.bias_initializer
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
@@ -97,7 +97,9 @@ class RecurrentCell(Layer):
 
     # ------------------------------------------------------------------ computing
 
-    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, Any]:
+    def call(
+        self, inputs: Tensor, states: Tensor | Sequence[Tensor], training: bool = False
+    ) -> tuple[Tensor, Tensor | list[Tensor]]:
         nested = isinstance(states, (list, tuple))
         states = list(states) if nested else [states]
         projected = self.project(inputs, training)
@@ -108,7 +110,7 @@ class RecurrentCell(Layer):
         """`inputs @ kernel + bias`, for inputs `(batch, features)` or `(batch, time, features)`."""
         bias = self._input_bias()
         mask = self._input_mask(inputs, training)
-        if isinstance(mask, list):  # a draw of its own for each gate
+        if isinstance(mask, list):  # one draw per gate
             parts = [(inputs * m) @ k for m, k in zip(mask, self.kernel.chunk(self.gates, 1), strict=True)]
             projected = torch.cat(parts, -1)
             return projected if bias is None else projected + bias
@@ -141,19 +143,35 @@ class RecurrentCell(Layer):
 
         return scan(step, projected, states, mask, zero_masked, keep_all)
 
+    def fusable(self) -> bool:
+        """Whether a kernel of torch computes the same as this cell with its arguments."""
+        return False
+
+    def run_fused(
+        self,
+        inputs: Tensor,
+        states: list[Tensor],
+        mask: Tensor | None,
+        training: bool,
+        zero_masked: bool,
+        keep_all: bool,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Run a whole sequence by the fused kernel; returns the last output, all outputs, and the last states."""
+        raise NotImplementedError(f"{type(self).__name__} has no fused kernel.")
+
     # ------------------------------------------------------------------ dropout
 
     # One draw serves all steps of a sequence. Whoever calls a cell step by step resets the masks between sequences.
-    _dropout_mask: Any = None
-    _recurrent_dropout_mask: Any = None
+    _dropout_mask: Tensor | list[Tensor] | None = None
+    _recurrent_dropout_mask: Tensor | list[Tensor] | None = None
 
-    def get_dropout_mask(self, step_input: Tensor) -> Any:
+    def get_dropout_mask(self, step_input: Tensor) -> Tensor | list[Tensor] | None:
         """The factor of every step's inputs: a tensor, a list with one per gate (`implementation=1`), or `None`."""
         if self._dropout_mask is None and self.dropout > 0:
             self.__dict__["_dropout_mask"] = self._draw(step_input, self.dropout)
         return self._dropout_mask
 
-    def get_recurrent_dropout_mask(self, step_input: Tensor) -> Any:
+    def get_recurrent_dropout_mask(self, step_input: Tensor) -> Tensor | list[Tensor] | None:
         """The factor of the recurrent state in every step: a tensor, a list with one per gate, or `None`."""
         if self._recurrent_dropout_mask is None and self.recurrent_dropout > 0:
             self.__dict__["_recurrent_dropout_mask"] = self._draw(step_input, self.recurrent_dropout)
@@ -167,7 +185,7 @@ class RecurrentCell(Layer):
         """Discard the dropout mask of the state, so that the next sequence draws a new one."""
         self.__dict__["_recurrent_dropout_mask"] = None
 
-    def _draw(self, like: Tensor, rate: float) -> Any:
+    def _draw(self, like: Tensor, rate: float) -> Tensor | list[Tensor]:
         per_gate = self.implementation == 1 and self.gates > 1
         draws = [self._draw_one(torch.ones_like(like), rate) for _ in range(self.gates if per_gate else 1)]
         return draws if per_gate else draws[0]

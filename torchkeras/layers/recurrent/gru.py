@@ -119,10 +119,10 @@ class GRUCell(RecurrentCell):
 
     def fusable(self) -> bool:
         """Whether torch's kernel computes the same as this cell with its arguments."""
-        plain = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        return plain and self.reset_after and not self.recurrent_dropout and self.implementation != 1
+        is_standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        return is_standard and self.reset_after and not self.recurrent_dropout and self.implementation != 1
 
-    def run(
+    def run_fused(
         self,
         inputs: Tensor,
         states: list[Tensor],
@@ -242,7 +242,7 @@ class GRU(CellRNN):
         stateful: bool = False,
         unroll: bool = False,
         reset_after: bool = True,
-        use_cudnn: Any = "auto",
+        use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(GRUCell, "gru_cell", arguments_of(locals()), **kwargs)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchkeras import activations, initializers
-from torchkeras.core.types import Identifier
+from torchkeras.core.types import DTypeLike, Identifier
 from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of, times_gates
 from torchkeras.layers.recurrent.fused import adjacent, restored
 from torchkeras.layers.recurrent.left_aligned import LeftAligned
@@ -21,10 +22,10 @@ _SHUT = 1e4
 class _ForgettingLittle:
     """Initializer of an LSTM's bias: 1 for the forget gate, another initializer for the rest."""
 
-    def __init__(self, others: Any, units: int) -> None:
+    def __init__(self, others: Callable, units: int) -> None:
         self.others, self.units = others, units
 
-    def __call__(self, shape: Any, dtype: Any = None) -> Tensor:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
         units, ones = self.units, initializers.get("ones")
         parts = [
             self.others((units,), dtype=dtype),
@@ -116,7 +117,7 @@ class LSTMCell(RecurrentCell):
         super().__init__(arguments_of(locals()), **kwargs)
         self.state_size = [units, units]
 
-    def _bias_start(self) -> Any:
+    def _bias_start(self) -> Callable:
         if not self.unit_forget_bias:
             return self.bias_initializer
         return _ForgettingLittle(self.bias_initializer, self.units)
@@ -132,10 +133,10 @@ class LSTMCell(RecurrentCell):
 
     def fusable(self) -> bool:
         """Whether torch's kernel computes the same as this cell with its arguments."""
-        plain = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        return plain and not self.recurrent_dropout and self.implementation != 1
+        is_standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        return is_standard and not self.recurrent_dropout and self.implementation != 1
 
-    def run(
+    def run_fused(
         self,
         inputs: Tensor,
         states: list[Tensor],
@@ -150,8 +151,8 @@ class LSTMCell(RecurrentCell):
             inputs = inputs * dropped
         if mask is None:
             outputs, h, c = self._kernel_call(inputs, states, self.kernel)
-            # The last output is `h`. Backward through it makes no gradient of the size of all outputs, which are mostly
-            # zeros; a view of its own, since a layer may give both.
+            # The last output is `h`; backward through it needs no gradient of the size of all outputs, mostly zeros. It
+            # is a separate view, since a layer may return both.
             return outputs[:, -1] if keep_all else h.view_as(h), outputs, [h, c]
         aligned = LeftAligned(inputs, mask)
         # Behind the last step that counts, the forget gate is held open and the input gate shut, so that c stays.
@@ -273,7 +274,7 @@ class LSTM(CellRNN):
         go_backwards: bool = False,
         stateful: bool = False,
         unroll: bool = False,
-        use_cudnn: Any = "auto",
+        use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(LSTMCell, "lstm_cell", arguments_of(locals()), **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
@@ -13,12 +13,13 @@ from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.state import state
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.masks import get_mask
+from torchkeras.core.types import Nest, Shape
 from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.recurrent.cell import RecurrentCell
 from torchkeras.layers.recurrent.scan import scan
-from torchkeras.layers.recurrent.stacked_cells import StackedRNNCells, as_list, call_cell
+from torchkeras.layers.recurrent.stacked_cells import Cell, StackedRNNCells, as_list, call_cell
 
 
 class RNN(Layer):
@@ -77,7 +78,7 @@ class RNN(Layer):
 
     def __init__(
         self,
-        cell: Any,
+        cell: Cell | Sequence[Cell],
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
@@ -86,11 +87,10 @@ class RNN(Layer):
         zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
-        if isinstance(cell, (list, tuple)):
-            cell = StackedRNNCells(cell)
-        _check_cell(cell)
+        one_cell: Any = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
+        _check_cell(one_cell)
         super().__init__(**kwargs)
-        self.cell = cell
+        self.cell = one_cell
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.go_backwards = go_backwards
@@ -98,14 +98,14 @@ class RNN(Layer):
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
         self.supports_masking = True
-        size = cell.state_size
+        size = one_cell.state_size
         self.single_state = isinstance(size, int)
         self.state_size = [size] if self.single_state else list(size)
-        self._state_names: Any = None
+        self._state_names: tuple[str, ...] | None = None
 
     # ------------------------------------------------------------------ shapes, masks, building
 
-    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+    def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Nest[Shape] | None = None) -> Any:
         batch, length = sequences_shape[0], sequences_shape[1]
         size = getattr(self.cell, "output_size", None)
         size = self.state_size[0] if size is None else size
@@ -117,15 +117,15 @@ class RNN(Layer):
         states = ((batch, one) if isinstance(one, int) else [(batch, s) for s in one] for one in self.state_size)
         return output, *states
 
-    def compute_mask(self, _: Any, mask: Any) -> Any:
+    def compute_mask(self, _: Nest[Tensor], mask: Nest[Tensor | None]) -> Tensor | list[Tensor | None] | None:
         kept = tree.flatten(mask)[0] if self.return_sequences else None
         return [kept] + [None] * len(self.state_size) if self.return_state else kept
 
     def _tk_pass_mask(self, inputs: Any, outputs: Any) -> None:
-        if get_mask(inputs) is not None:  # else there is nothing to find out
+        if get_mask(inputs) is not None:  # without a mask, compute_mask is not asked
             super()._tk_pass_mask(inputs, outputs)
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Shape, initial_state_shape: Nest[Shape] | None = None) -> None:
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((sequences_shape[0], *sequences_shape[2:]))
         if not self.stateful:
@@ -147,7 +147,7 @@ class RNN(Layer):
         names = [f"state_{i}" for i in range(len(tree.flatten(start)))]
         for name, value in zip(names, tree.flatten(start), strict=True):
             kept = Variable(value, dtype=self.variable_dtype, trainable=False, name="rnn_state")
-            # Moves with the module, and is no part of its state_dict or of files.
+            # Moves with the module, but is part neither of its state_dict nor of files.
             self.register_buffer(name, kept, persistent=False)
         self._state_names = tuple(names)
         self._state_form = tree.map_structure(lambda _: 0, start)
@@ -187,11 +187,11 @@ class RNN(Layer):
     def _cell_dtype(self) -> str:
         return getattr(self.cell, "compute_dtype", self.compute_dtype)
 
-    def _first_states(self, initial: Any, sequences: Tensor) -> list:
+    def _first_states(self, initial: Nest[Tensor] | None, sequences: Tensor) -> list:
         if initial is None and not self.stateful and isinstance(self.cell, RecurrentCell):
-            return self.get_initial_state(sequences.shape[0])  # of the right type and in the right place
+            return self.get_initial_state(sequences.shape[0])  # already of the right dtype and device
         if initial is None:
-            # A copy: what the kept states become at the end must not change what backward sees.
+            # A copy, since writing the kept states at the end must not change the tensors that backward uses.
             kept = tree.map_structure(torch.clone, self.states) if self.stateful else None
             initial = self.get_initial_state(sequences.shape[0]) if kept is None else kept
         if self.stateful and self._state_names and sequences.shape[0] != self.state_0.shape[0]:
@@ -202,14 +202,20 @@ class RNN(Layer):
         dtype = torch_dtype(self._cell_dtype())
         return tree.map_structure(lambda s: torch.as_tensor(s).to(sequences.device, dtype), as_list(initial))
 
-    def _keep_states(self, states: Any) -> None:
+    def _keep_states(self, states: Nest[Tensor]) -> None:
         with torch.no_grad():
             for kept, new in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
                 kept.copy_(new)
 
     # ------------------------------------------------------------------ computing
 
-    def call(self, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Nest[Tensor] | None = None,
+        mask: Tensor | Sequence[Tensor | None] | None = None,
+        training: bool = False,
+    ) -> Any:
         states = self._first_states(initial_state, sequences)
         forget_dropout(self.cell)
         last, outputs, states = self.inner_loop(sequences, states, mask, training)
@@ -219,7 +225,13 @@ class RNN(Layer):
         output = outputs if self.return_sequences else last
         return (output, *states) if self.return_state else output
 
-    def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> tuple:
+    def inner_loop(
+        self,
+        sequences: Tensor,
+        initial_state: Nest[Tensor],
+        mask: Tensor | Sequence[Tensor | None] | None,
+        training: bool = False,
+    ) -> tuple:
         """Run the cell over all steps.
 
         Returns:
@@ -230,7 +242,7 @@ class RNN(Layer):
                 f"A recurrent layer needs at least one time step; layer {self.name!r} received inputs of shape "
                 f"{tuple(sequences.shape)}."
             )
-        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        mask = mask[0] if isinstance(mask, Sequence) else mask
         if mask is not None:
             mask = mask.reshape(sequences.shape[:2]).to(torch.bool)
         if self.go_backwards:
@@ -250,7 +262,7 @@ class RNN(Layer):
     def _call_step_by_step(
         self, sequences: Tensor, states: list, mask: Tensor | None, training: bool, zero_masked: bool, keep_all: bool
     ) -> tuple:
-        def step(x: Tensor, states: Any) -> tuple:
+        def step(x: Tensor, states: list) -> tuple:
             output, new_states = call_cell(self.cell, x, states, training)
             return output, as_list(new_states)
 
@@ -261,14 +273,14 @@ class RNN(Layer):
     # ------------------------------------------------------------------ description
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         config = dict(config)
         if "cell" in config:
             config["cell"] = deserialize_keras_object(config["cell"], custom_objects)
         return cls(**config)
 
 
-def _check_cell(cell: Any) -> None:
+def _check_cell(cell: Cell) -> None:
     if not hasattr(cell, "call"):
         raise ValueError(f"Argument `cell` should have a `call` method. Received: cell={cell}")
     if not hasattr(cell, "state_size"):
@@ -284,7 +296,7 @@ def _check_cell(cell: Any) -> None:
         )
 
 
-def forget_dropout(cell: Any) -> None:
+def forget_dropout(cell: Cell) -> None:
     """Discard the cell's dropout masks, so that the next sequence draws new ones."""
     if isinstance(cell, RecurrentCell):
         if cell.dropout or cell.recurrent_dropout:
@@ -295,17 +307,17 @@ def forget_dropout(cell: Any) -> None:
             forget_dropout(one)
 
 
-def sequence_runner(cell: Any, dtype: str, fused: bool) -> Callable | None:
+def sequence_runner(cell: Cell, dtype: str, fused: bool) -> Callable | None:
     """The function that runs a cell over a whole sequence; `None` if it must be called step by step."""
     if type(cell) is StackedRNNCells:
         runners = [sequence_runner(one, dtype, fused) for one in cell.cells]
         return None if None in runners else cell.sequence_runner(runners)
-    if "run" not in type(cell).__dict__ or cell.compute_dtype != dtype:
+    if not isinstance(cell, RecurrentCell) or "run_fused" not in type(cell).__dict__ or cell.compute_dtype != dtype:
         return None
-    return cell.run if fused and cell.fusable() else cell.run_steps
+    return cell.run_fused if fused and cell.fusable() else cell.run_steps
 
 
-# ---------------------------------------------------------------------- layers with a cell of their own
+# ---------------------------------------------------------------------- layers that make their cell
 
 
 def of_cell(name: str) -> property:
@@ -324,7 +336,7 @@ class CellRNN(RNN):
 
     def __init__(self, _cell: type, _cell_name: str, _arguments: dict[str, Any], **kwargs: Any) -> None:
         arguments = dict(_arguments)
-        own = {name: arguments.pop(name) for name in _OF_LAYER}
+        for_layer = {name: arguments.pop(name) for name in _OF_LAYER}
         if "use_cudnn" in arguments:
             self.use_cudnn = arguments.pop("use_cudnn")
             if self.use_cudnn not in ("auto", True, False):
@@ -332,10 +344,16 @@ class CellRNN(RNN):
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         if "implementation" in kwargs:
             shared["implementation"] = kwargs.pop("implementation")  # type: ignore[index]
-        super().__init__(_cell(**arguments, **shared, name=_cell_name), **own, **kwargs)
+        super().__init__(_cell(**arguments, **shared, name=_cell_name), **for_layer, **kwargs)
         self.input_spec = InputSpec(ndim=3)
 
-    def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False) -> tuple:
+    def inner_loop(
+        self,
+        sequences: Tensor,
+        initial_state: Nest[Tensor],
+        mask: Tensor | Sequence[Tensor | None] | None,
+        training: bool = False,
+    ) -> tuple:
         if getattr(self, "use_cudnn", None) is True and (
             self.cell.recurrent_dropout or not getattr(self.cell, "reset_after", True)
         ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torchkeras.core import tree
 
 
 def scan(
-    step: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    step: Callable[[Tensor, list], tuple[Tensor, list]],
     inputs: Tensor,
     states: list,
     mask: Tensor | None = None,
@@ -47,6 +46,6 @@ def _where(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return torch.where(mask.view(-1, *(1,) * (new.dim() - 1)), new, old)
 
 
-def _keep_states(mask: Tensor, new: Any, old: Any) -> Any:
+def _keep_states(mask: Tensor, new: list, old: list) -> list:
     flat = [_where(mask, n, o) for n, o in zip(tree.flatten(new), tree.flatten(old), strict=True)]
     return tree.pack_sequence_as(new, flat)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import Nest
 from torchkeras.layers.base.layer import Layer
 
 
-def as_list(states: Any) -> list:
+class Cell(Protocol):
+    """One step of a recurrent layer. `output_size` and `get_initial_state(batch_size)` are optional."""
+
+    state_size: Any
+    """The size of the state: an int, or a list of them."""
+
+    def call(self, inputs: Tensor, states: Any) -> tuple:
+        """Return the output of a step and the new states."""
+
+
+def as_list(states: Nest[Tensor]) -> list:
     """States as a list, also a single one."""
     return list(states) if isinstance(states, (list, tuple)) else [states]
 
 
-def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool, **kwargs: Any) -> tuple:
+def call_cell(cell: Cell, inputs: Tensor, states: Nest[Tensor], training: bool, **kwargs: Any) -> tuple:
     """Compute one step of any cell, with `training` if its `call` takes it."""
     if isinstance(cell, Layer) and cell._tk_call_spec.has_training:
         kwargs["training"] = training
@@ -58,7 +69,7 @@ class StackedRNNCells(Layer):
 
     _tk_config_base = True
 
-    def __init__(self, cells: Any, **kwargs: Any) -> None:
+    def __init__(self, cells: Sequence[Cell], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for cell in cells:
             for needed in ("call", "state_size"):
@@ -84,7 +95,7 @@ class StackedRNNCells(Layer):
         """
         return [self._initial(cell, batch_size) for cell in self.cells]
 
-    def _initial(self, cell: Any, batch_size: int | None) -> Any:
+    def _initial(self, cell: Cell, batch_size: int | None) -> Nest[Tensor]:
         get = getattr(cell, "get_initial_state", None)
         if get is not None:
             return get(batch_size=batch_size)
@@ -99,35 +110,37 @@ class StackedRNNCells(Layer):
                 cell.build(input_shape)
             input_shape = (input_shape[0], _output_size(cell))
 
-    def call(self, inputs: Tensor, states: Any, training: bool = False, **kwargs: Any) -> tuple:
+    def call(self, inputs: Tensor, states: Sequence[Nest[Tensor]], training: bool = False, **kwargs: Any) -> tuple:
         new_states = []
-        for cell, own in zip(self.cells, states, strict=True):
-            inputs, new = call_cell(cell, inputs, as_list(own), training, **kwargs)
-            single = not isinstance(own, (list, tuple))
-            new_states.append(new[0] if single and isinstance(new, (list, tuple)) else new)
+        for cell, old in zip(self.cells, states, strict=True):
+            inputs, new = call_cell(cell, inputs, as_list(old), training, **kwargs)
+            is_single = not isinstance(old, (list, tuple))
+            new_states.append(new[0] if is_single and isinstance(new, (list, tuple)) else new)
         return inputs, new_states
 
     def sequence_runner(self, runners: list[Callable]) -> Callable:
         """A function that runs one cell over the whole sequence, then the next one over its outputs."""
 
-        def run(inputs: Tensor, states: list, mask: Any, training: bool, zero_masked: bool, keep_all: bool) -> tuple:
+        def run(
+            inputs: Tensor, states: list, mask: Tensor | None, training: bool, zero_masked: bool, keep_all: bool
+        ) -> tuple:
             new_states, outputs = [], inputs
-            for i, (runner, own) in enumerate(zip(runners, states, strict=True)):
+            for i, (runner, old) in enumerate(zip(runners, states, strict=True)):
                 every = keep_all or i < len(runners) - 1
-                last, outputs, new = runner(outputs, as_list(own), mask, training, zero_masked, every)
-                new_states.append(new if isinstance(own, (list, tuple)) else new[0])
+                last, outputs, new = runner(outputs, as_list(old), mask, training, zero_masked, every)
+                new_states.append(new if isinstance(old, (list, tuple)) else new[0])
             return last, outputs, new_states
 
         return run
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
         config = dict(config)
         cells = [deserialize_keras_object(cell, custom_objects) for cell in config.pop("cells")]
         return cls(cells, **config)
 
 
-def _output_size(cell: Any) -> Any:
+def _output_size(cell: Cell) -> int:
     size = getattr(cell, "output_size", None)
     if size is None:
         size = cell.state_size

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core import registry
+from torchkeras.core.types import Shape
 from torchkeras.layers.base.containers import Container
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.wrapper import Wrapper
@@ -52,7 +53,7 @@ class TimeDistributed(Wrapper):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def _step_shape(self, input_shape: Any) -> tuple:
+    def _step_shape(self, input_shape: Shape) -> tuple:
         if not isinstance(input_shape, (tuple, list)) or len(input_shape) < 3:
             raise ValueError(
                 "`TimeDistributed` Layer should be passed an `input_shape` with at least 3 dimensions, received: "
@@ -60,10 +61,10 @@ class TimeDistributed(Wrapper):
             )
         return (input_shape[0], *input_shape[2:])
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         super().build(self._step_shape(input_shape))
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> tuple:
         output = self.layer.compute_output_shape(self._step_shape(input_shape))
         return (output[0], input_shape[1], *output[1:])
 
@@ -92,8 +93,7 @@ class TimeDistributed(Wrapper):
 def is_samplewise(layer: Layer, training: bool | None) -> bool:
     """Whether a sample's outputs certainly depend on no other sample of the batch and on no earlier call.
 
-    Only layers of Keras are known to be so, and of those none that says `_tk_mixes_samples`; a class of the user's own
-    may do anything in its `call`.
+    It is known of Keras's layers, except those that set `_tk_mixes_samples`. A user's class may do anything in `call`.
     """
     for module in layer.modules():
         if isinstance(module, Container):  # only holds layers, which are looked at themselves
