@@ -84,7 +84,8 @@ class Progbar:
         ValueError: both `stateful_metrics` and `stateless_metrics` are given.
 
     Example:
-        >>> bar = keras.utils.Progbar(3, verbose=2)
+        >>> from torchkeras.reporting.progress import Progbar
+        >>> bar = Progbar(3, verbose=2)
         >>> for step in range(3):
         ...     bar.update(step + 1, [("loss", 0.5)])
         3/3 - ...s/step - loss: 0.5000
