@@ -36,7 +36,7 @@ from torchkeras.ops.nn.activation import (
 )
 from torchkeras.ops.nn.activation import hard_silu as hard_swish
 from torchkeras.ops.nn.activation import silu as swish
-from torchkeras.ops.numpy.elementwise import tanh as tanh
+from torchkeras.ops.numpy.trigonometry import tanh as tanh
 
 __all__ = [
     "celu",

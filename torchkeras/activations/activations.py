@@ -12,7 +12,7 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.registry import register_public
 from torchkeras.core.types import ArrayLike
 from torchkeras.ops.nn import activation as of_ops
-from torchkeras.ops.numpy.elementwise import tanh
+from torchkeras.ops.numpy.trigonometry import tanh
 
 activation = functools.partial(op, module="keras.activations")
 

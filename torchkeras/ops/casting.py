@@ -21,10 +21,23 @@ def _described(x: KerasTensor, dtype: Any = None, sparse: bool | None = None, ra
 
 @op(call=("x",), spec=_described, file_module="keras.src.ops.core")
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
-    """A tensor of an array, a number, a list or a tensor, in another type if one is given.
+    """Convert a value to a tensor.
+
+    Args:
+        x: array, number, nested lists, tensor or variable.
+        dtype: dtype of the tensor; `None`: the one that fits the values. Default: `None`.
+        sparse: must not be `True`. Default: `None`.
+        ragged: must not be `True`. Default: `None`.
+
+    Returns:
+        A tensor on the current device.
 
     Raises:
         ValueError: `sparse` or `ragged` is true, or the values have no tensor form.
+
+    Example:
+        >>> keras.ops.convert_to_tensor([1.0, 2.0])
+        tensor([1., 2.])
     """
     if sparse or ragged:
         raise ValueError(f"Tensors are dense here; received sparse={sparse} and ragged={ragged}.")
@@ -33,13 +46,37 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
 
 @op(elementwise=True, file_module="keras.src.ops.core")
 def cast(x: Tensor, dtype: Any) -> Tensor:
-    """`x` in another type."""
+    """Convert a tensor to another dtype.
+
+    Args:
+        x: tensor.
+        dtype: the dtype.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.cast([1.7, -2.2], "int32")
+        tensor([ 1, -2], dtype=torch.int32)
+    """
     return x.to(torch_dtype(dtype))
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")
 def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
-    """`x` in another type; what lies outside its range becomes its least or greatest value."""
+    """Convert a tensor to another dtype; values outside its range become its smallest or largest value.
+
+    Args:
+        x: tensor.
+        dtype: the dtype.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.saturate_cast([300.0, -5.0], "uint8")
+        tensor([255,   0], dtype=torch.uint8)
+    """
     target = torch_dtype(dtype)
     if target is torch.bool:
         return x > 0 if x.dtype is not target else x  # its range is 0 to 1
@@ -72,10 +109,32 @@ def _range(dtype: torch.dtype) -> tuple[Any, Any]:
 
 
 def dtype(x: Any) -> str:
-    """The name of the type of a tensor, an array or a symbolic tensor."""
+    """Return the name of the dtype of a tensor.
+
+    Args:
+        x: tensor, array or KerasTensor.
+
+    Returns:
+        A name such as `"float32"`.
+
+    Example:
+        >>> keras.ops.dtype(np.zeros(3, "float32"))
+        'float32'
+    """
     return tensors.dtype_name(x)
 
 
 def shape(x: Any) -> tuple:
-    """The shape, `None` where a symbolic tensor leaves a size open."""
+    """Return the shape of a tensor.
+
+    Args:
+        x: tensor, array or KerasTensor.
+
+    Returns:
+        A tuple of ints; `None` where the size of a KerasTensor's axis is not known.
+
+    Example:
+        >>> keras.ops.shape(np.zeros((2, 3)))
+        (2, 3)
+    """
     return tensors.shape_tuple(x)

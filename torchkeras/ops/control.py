@@ -53,7 +53,20 @@ def _form(structure: Any) -> Any:
 
 @op(call=("pred", "true_fn", "false_fn"), spec=_cond_spec, file_module="keras.src.ops.core")
 def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
-    """`true_fn()` if `pred` holds, else `false_fn()`."""
+    """Return `true_fn()` if a predicate holds, otherwise `false_fn()`.
+
+    Args:
+        pred: boolean, or boolean tensor without axes.
+        true_fn: function without arguments.
+        false_fn: function without arguments, whose result has the same structure.
+
+    Returns:
+        The result of the function that ran.
+
+    Example:
+        >>> keras.ops.cond(True, lambda: np.float32(1.0), lambda: np.float32(2.0))
+        np.float32(1.0)
+    """
     if _no_value(pred):
         return true_fn()
     if _in_graph(pred):
@@ -67,7 +80,20 @@ def _switch_spec(index: Any, branches: Sequence[Callable], *operands: Any) -> An
 
 @op(call=("index", "branches", "operands"), spec=_switch_spec, file_module="keras.src.ops.core")
 def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
-    """`branches[index](*operands)`; an index out of range means the first or the last branch."""
+    """Return `branches[index](*operands)`.
+
+    Args:
+        index: integer, or integer tensor without axes; outside the range, the first or the last branch runs.
+        branches: functions.
+        *operands: their arguments.
+
+    Returns:
+        The result of the branch that ran.
+
+    Example:
+        >>> keras.ops.switch(1, [lambda x: x, lambda x: -x], np.float32(3.0))
+        tensor(-3.)
+    """
     operands = _as_tensors(operands)
     if isinstance(index, Tensor):
         if index.is_meta:
@@ -100,10 +126,23 @@ def _like(x: Any) -> KerasTensor:
 
 @op(call=("loop_vars",), spec=_while_spec, file_module="keras.src.ops.core")
 def while_loop(cond: Callable, body: Callable, loop_vars: Any, maximum_iterations: int | None = None) -> Any:
-    """While `cond(*loop_vars)` holds, `loop_vars = body(*loop_vars)`; at most `maximum_iterations` times.
+    """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds.
 
-    `loop_vars` is a list or tuple of arguments (a tuple returns), or one argument. Under `torch.compile` a condition
-    on tensors makes them keep shape and type, and no gradient flows through the loop.
+    Under `torch.compile`, a condition on tensors requires that they keep their shapes and dtypes, and no gradient flows
+    through the loop.
+
+    Args:
+        cond: function that returns a boolean.
+        body: function that returns the next values.
+        loop_vars: list or tuple of arguments, or one argument.
+        maximum_iterations: largest number of repetitions; `None` for no limit. Default: `None`.
+
+    Returns:
+        The last values, in the structure of `loop_vars`.
+
+    Example:
+        >>> keras.ops.while_loop(lambda i: i < 5, lambda i: (i + 2,), (0,))
+        (tensor(6, dtype=torch.int32),)
     """
     many = isinstance(loop_vars, (list, tuple))
     values = _as_tensors(loop_vars if many else (loop_vars,))
@@ -148,7 +187,21 @@ def _fori_spec(init_val: Any, lower: Any = None, upper: Any = None, body_fun: Ca
 
 @op(call=("init_val",), spec=_fori_spec, file_module="keras.src.ops.core")
 def fori_loop(lower: Any, upper: Any, body_fun: Callable, init_val: Any) -> Any:
-    """`value = body_fun(i, value)` for `i` from `lower` up to but not `upper`, from `value = init_val` on."""
+    """Repeat `value = body_fun(i, value)` for `i` from `lower` up to, but not including, `upper`.
+
+    Args:
+        lower: first index.
+        upper: end of the indices.
+        body_fun: function of the index and the value.
+        init_val: first value.
+
+    Returns:
+        The last value.
+
+    Example:
+        >>> keras.ops.fori_loop(0, 4, lambda i, total: total + i, 0)
+        6
+    """
     if isinstance(lower, Tensor) or isinstance(upper, Tensor):
         if _no_value(lower) or _no_value(upper):
             return body_fun(lower, init_val)

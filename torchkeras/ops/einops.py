@@ -28,12 +28,25 @@ class _Pattern(NamedTuple):
 
 @op(call=("pattern", "axes_lengths"), file_module="keras.src.ops.einops")
 def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
-    """`tensor` with its axes as the pattern says: `rearrange(x, "b (h w) c -> b c h w", h=8)`.
+    """Split, join and move axes by a pattern of names.
 
-    Names in parentheses are one axis, split or joined; `...` is any number of axes, `1` and `()` one of size 1.
+    Names in parentheses are one axis, which is split or joined; `...` is any number of axes; `1` and `()` are an axis
+    of size 1.
+
+    Args:
+        tensor: tensor.
+        pattern: names of the axes before and after, as in `"b (h w) c -> b c h w"`.
+        **axes_lengths: sizes of axes that the shape does not determine, by name.
+
+    Returns:
+        A tensor.
 
     Raises:
         ValueError: the pattern is malformed, its sides name different axes, or it does not fit the shape.
+
+    Example:
+        >>> keras.ops.rearrange(np.zeros((2, 6, 3)), "b (h w) c -> b c h w", h=2).shape
+        torch.Size([2, 3, 2, 3])
     """
     parsed = _parse(pattern, tensor.dim())
     sizes: dict[str, int] = {}

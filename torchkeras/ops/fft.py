@@ -62,31 +62,74 @@ def _same2(x: Any) -> tuple[KerasTensor, KerasTensor]:
 
 @op(dtype="common", name="FFT", spec=_same)
 def fft(x: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The discrete Fourier transform along the last axis of real and imaginary parts, as such."""
+    """Compute the discrete Fourier transform along the last axis.
+
+    Args:
+        x: pair of real and imaginary parts `(..., size)`.
+
+    Returns:
+        A pair of real and imaginary parts.
+
+    Example:
+        >>> keras.ops.fft((np.array([1.0, 0.0]), np.zeros(2)))[0]
+        tensor([1., 1.], dtype=torch.float64)
+    """
     result = torch.fft.fft(_complex(x, 1))
     return result.real, result.imag
 
 
 @op(dtype="common", name="FFT2", spec=_same2)
 def fft2(x: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The Fourier transform along the last two axes of real and imaginary parts, as such."""
+    """Compute the discrete Fourier transform along the last two axes.
+
+    Args:
+        x: pair of real and imaginary parts.
+
+    Returns:
+        A pair of real and imaginary parts.
+
+    Example:
+        >>> keras.ops.fft2((np.ones((2, 2)), np.zeros((2, 2))))[0]
+        tensor([[4., 0.],
+                [0., 0.]], dtype=torch.float64)
+    """
     result = torch.fft.fft2(_complex(x, 2))
     return result.real, result.imag
 
 
 @op(dtype="common", name="IFFT2", spec=_same2)
 def ifft2(x: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """The inverse of `fft2`."""
+    """Invert `fft2`.
+
+    Args:
+        x: pair of real and imaginary parts.
+
+    Returns:
+        A pair of real and imaginary parts.
+
+    Example:
+        >>> keras.ops.ifft2((np.array([[4.0, 0.0], [0.0, 0.0]]), np.zeros((2, 2))))[0]
+        tensor([[1., 1.],
+                [1., 1.]], dtype=torch.float64)
+    """
     result = torch.fft.ifft2(_complex(x, 2))
     return result.real, result.imag
 
 
 @op(dtype="float", name="RFFT")
 def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
-    """The Fourier transform of real values along the last axis, cut or padded with zeros to `fft_length`.
+    """Compute the Fourier transform of real values along the last axis.
+
+    Args:
+        x: tensor of reals.
+        fft_length: length to which the axis is cut or padded with zeros; `None`: as it is. Default: `None`.
 
     Returns:
-        Real and imaginary parts of the `fft_length // 2 + 1` frequencies that aren't negative.
+        Real and imaginary parts `(..., fft_length // 2 + 1)` of the frequencies that are not negative.
+
+    Example:
+        >>> keras.ops.rfft(np.array([1.0, 2.0, 3.0]))[0]
+        tensor([ 6.0000, -1.5000], dtype=torch.float64)
     """
     if x.ndim < 1:
         raise ValueError(f"Input should have rank >= 1. Received: input.shape = {tuple(x.shape)}.")
@@ -96,7 +139,19 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
 
 @op(dtype="common", name="IRFFT")
 def irfft(x: list[Tensor], fft_length: int | None = None) -> Tensor:
-    """The inverse of `rfft`: `fft_length` real values, by default `2 * (frequencies - 1)`."""
+    """Invert `rfft`.
+
+    Args:
+        x: pair of real and imaginary parts.
+        fft_length: number of real values; `None`: `2 * (frequencies - 1)`. Default: `None`.
+
+    Returns:
+        A tensor of reals.
+
+    Example:
+        >>> keras.ops.irfft((np.array([6.0, -2.0, 0.0]), np.zeros(3)), 4)
+        tensor([0.5000, 1.5000, 2.5000, 1.5000], dtype=torch.float64)
+    """
     return torch.fft.irfft(_complex(x, 1), fft_length)
 
 
@@ -110,7 +165,22 @@ def _sequences(x: Any, sequence_length: int, sequence_stride: int) -> KerasTenso
 
 @op(spec=_sequences)
 def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> Tensor:
-    """Windows along the last axis: `(..., size)` gives `(..., count, sequence_length)`, a view."""
+    """Cut overlapping windows along the last axis.
+
+    Args:
+        x: tensor `(..., size)`.
+        sequence_length: length of a window.
+        sequence_stride: distance between the starts of windows.
+
+    Returns:
+        A tensor `(..., count, sequence_length)`, which shares the memory.
+
+    Example:
+        >>> keras.ops.extract_sequences(np.arange(4.0), 2, 1)
+        tensor([[0., 1.],
+                [1., 2.],
+                [2., 3.]], dtype=torch.float64)
+    """
     return x.unfold(-1, sequence_length, sequence_stride)
 
 
@@ -128,17 +198,22 @@ def _spectrum(
 def stft(
     x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """The short-time Fourier transform: `rfft` of windows along the last axis.
+    """Compute the short-time Fourier transform: `rfft` of windows along the last axis.
 
     Args:
-        x: signals `(..., size)`, float32 or float64.
-        sequence_length: the window's size, put in the middle of `fft_length` samples.
-        sequence_stride: samples from one window to the next.
-        window: `"hann"`, `"hamming"` (both periodic), `None` for ones, or `sequence_length` weights.
-        center: whether windows are centred at their sample, the signal reflected at its ends.
+        x: float32 or float64 tensor `(..., size)`.
+        sequence_length: length of the window, which lies in the middle of `fft_length` samples.
+        sequence_stride: distance between windows, in samples.
+        fft_length: number of samples of each transform.
+        window: `"hann"`, `"hamming"` (both periodic), `None` for ones, or `sequence_length` weights. Default: `"hann"`.
+        center: whether windows are centered at their sample, with the signal reflected at its ends. Default: `True`.
 
     Returns:
         Real and imaginary parts `(..., count, fft_length // 2 + 1)`.
+
+    Example:
+        >>> keras.ops.stft(np.ones(8), 4, 2, 4)[0].shape
+        torch.Size([5, 3])
     """
     if x.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"Invalid input type. Expected `float32` or `float64`: cast `x`. Received: {x.dtype}.")
@@ -210,14 +285,24 @@ def istft(
     window: Any = "hann",
     center: bool = True,
 ) -> Tensor:
-    """The inverse of `stft`: overlapping windows put back in place and added up.
+    """Invert `stft`: put overlapping windows back in their places and add them up.
 
     Args:
         x: real and imaginary parts `(..., count, fft_length // 2 + 1)`.
-        length: samples to return at the most; default: as many as the windows cover, without the padding of `center`.
-        window: as given to `stft`; the sum is divided by what its squares sum up to. With `None` it isn't.
+        sequence_length: length of the window, which lies in the middle of `fft_length` samples.
+        sequence_stride: distance between windows, in samples.
+        fft_length: number of samples of each transform.
+        length: largest number of samples; `None`: as many as the windows cover. Default: `None`.
+        window: as given to `stft`; the sum is divided by the sum of its squares, unless it is `None`. Default:
+            `"hann"`.
+        center: as given to `stft`. Default: `True`.
 
-    The other arguments are those of `stft`.
+    Returns:
+        A tensor `(..., size)`.
+
+    Example:
+        >>> keras.ops.istft(keras.ops.stft(np.ones(8), 4, 2, 4), 4, 2, 4)
+        tensor([1., 1., 1., 1., 1., 1., 1., 1.], dtype=torch.float64)
     """
     frames = torch.fft.irfft(_complex(x, 2), fft_length)
     weights = _weights(window, sequence_length, sequence_stride, frames)
@@ -236,7 +321,18 @@ def istft(
 
 @op
 def view_as_complex(x: Tensor) -> Tensor:
-    """Complex numbers (complex64) from real and imaginary parts along the last axis, of size 2."""
+    """Read real and imaginary parts along the last axis as complex numbers.
+
+    Args:
+        x: tensor `(..., 2)`.
+
+    Returns:
+        A complex64 tensor `(...)`.
+
+    Example:
+        >>> keras.ops.view_as_complex(np.array([1.0, 2.0], "float32"))
+        tensor(1.+2.j)
+    """
     if x.dim() < 1 or x.shape[-1] != 2:
         raise ValueError(
             f"Last dimension of input must be size 2 (real and imaginary). Received shape: {tuple(x.shape)}."
@@ -246,5 +342,16 @@ def view_as_complex(x: Tensor) -> Tensor:
 
 @op
 def view_as_real(x: Tensor) -> Tensor:
-    """Real and imaginary parts of complex numbers along a new last axis."""
+    """Return real and imaginary parts of complex numbers along a new last axis.
+
+    Args:
+        x: complex tensor `(...)`.
+
+    Returns:
+        A tensor `(..., 2)`.
+
+    Example:
+        >>> keras.ops.view_as_real(np.array([1 + 2j]))
+        tensor([[1., 2.]], dtype=torch.float64)
+    """
     return torch.view_as_real(x)

@@ -17,7 +17,18 @@ from torchkeras.core.symbolic.keras_tensor import any_symbolic
 
 @op(elementwise=True, file_module="keras.src.ops.core")
 def stop_gradient(variable: Tensor) -> Tensor:
-    """`variable`, through which no gradient flows."""
+    """Return the tensor as a constant, through which no gradient flows.
+
+    Args:
+        variable: tensor.
+
+    Returns:
+        A tensor that shares the memory.
+
+    Example:
+        >>> keras.ops.stop_gradient(torch.ones(2, requires_grad=True)).requires_grad
+        False
+    """
     return variable.detach()
 
 
@@ -78,32 +89,24 @@ def _is_differentiable(x: Tensor) -> bool:
 
 
 def custom_gradient(f: Callable) -> Callable:
-    """Decorate a function that returns its outputs and a function of their gradients.
+    """Give a function a gradient of its own.
 
     Args:
-        f: takes tensors (also nested in lists, tuples and dicts) and anything else, and returns `(outputs, grad)`.
-            `grad(*args, upstream)` gets the positional arguments of `f` and the gradients of its outputs, in the
-            structure of the outputs. It returns a gradient for each argument, `None` for one that has none; arguments
-            that are no tensors may be left out. A tensor that is passed by keyword counts as passed by position.
+        f: function of tensors that returns its output and a function `grad(*args, upstream)`. `args` are the arguments
+            of `f`, `upstream` is the gradient of the output (a tuple for several outputs); `grad` returns a gradient
+            for each argument.
 
     Returns:
-        A function of the same arguments as `f` that returns its outputs.
-
-    Raises:
-        ValueError: in the backward pass, if `grad` returns another number of gradients; in a call, if a tensor that
-            requires a gradient is passed as a keyword-only argument, for which there is none.
+        A function that returns only the output.
 
     Example:
         >>> @keras.ops.custom_gradient
-        ... def log1pexp(x):
-        ...     e = keras.ops.exp(x)
-        ...     def grad(*args, upstream=None):
-        ...         return upstream * (1 - 1 / (1 + e))
-        ...     return keras.ops.log(1 + e), grad
-        >>> x = torch.tensor(0.0, requires_grad=True)
-        >>> log1pexp(x).backward()
-        >>> x.grad
-        tensor(0.5000)
+        ... def double(x):
+        ...     return 2.0 * x, lambda x, upstream: 3.0 * upstream
+        >>> x = torch.tensor(1.0, requires_grad=True)
+        >>> double(x).backward()
+        >>> float(x.grad)
+        3.0
     """
     names = _positional_names(f)
 

@@ -14,18 +14,39 @@ op = functools.partial(op, file_module="keras.src.ops.math")
 
 @op
 def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
-    """The `k` greatest values along the last axis, in descending order if `sorted`, and their indices."""
+    """Return the `k` largest elements along the last axis, and their indices.
+
+    Args:
+        x: tensor.
+        k: number of elements.
+        sorted: whether they come in descending order. Default: `True`.
+
+    Returns:
+        A pair: values and int32 indices, both `(..., k)`.
+
+    Example:
+        >>> keras.ops.top_k([1.0, 4.0, 3.0], 2)[0]
+        tensor([4., 3.])
+    """
     values, indices = torch.topk(x, k, sorted=sorted)
     return values, indices
 
 
 @op
 def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
-    """Whether the prediction of each target class is among the `k` greatest; ties count, NaN does not.
+    """Say whether the prediction of each target class is among the `k` largest. Ties count, NaN does not.
 
     Args:
-        targets: class numbers `(...)`.
-        predictions: `(..., classes)`.
+        targets: tensor of class numbers `(...)`.
+        predictions: tensor `(..., classes)`.
+        k: how many predictions count.
+
+    Returns:
+        A boolean tensor of the shape of `targets`.
+
+    Example:
+        >>> keras.ops.in_top_k([0, 1], [[0.1, 0.9], [0.2, 0.8]], k=1)
+        tensor([False,  True])
     """
     classes = targets.long().remainder(predictions.shape[-1]).unsqueeze(-1)
     least = torch.topk(predictions, k).values[..., -1]

@@ -46,13 +46,26 @@ def _scan_spec(
 def scan(
     f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
 ) -> Any:
-    """Call `carry, y = f(carry, x)` for each `x` along the first axis of `xs`; returns the last carry and all `y`.
+    """Call `carry, y = f(carry, x)` for each slice `x` along the first axis.
 
-    Without `xs`, `f` is called `length` times. `unroll` is checked and has no further meaning.
+    Args:
+        f: the function.
+        init: first carry.
+        xs: tensor, or nest of tensors; `None`: `f` gets `None`, `length` times. Default: `None`.
+        length: number of calls; `None`: the size of the first axis. Default: `None`.
+        reverse: whether to begin with the last slice. Default: `False`.
+        unroll: checked, and without effect. Default: `1`.
+
+    Returns:
+        The last carry, and all `y`, stacked.
 
     Raises:
-        TypeError: `f` can't be called.
+        TypeError: `f` is not callable.
         ValueError: neither `xs` nor `length` is given, or `unroll` is neither a boolean nor positive.
+
+    Example:
+        >>> keras.ops.scan(lambda total, x: (total + x, total + x), np.float32(0.0), np.array([1.0, 2.0], "float32"))[1]
+        tensor([1., 3.])
     """
     _check_scan(f, xs, length, unroll)
     return _scanned(f, _tensors(init), _tensors(xs), length, reverse)
@@ -109,7 +122,19 @@ def _map_spec(f: Callable, xs: Any) -> Any:
 
 @op(call=("f", "xs"), spec=_map_spec, file_module="keras.src.ops.core")
 def map(f: Callable, xs: Any) -> Any:
-    """`f` of each element along the first axis of `xs` (a nest of tensors), stacked."""
+    """Call a function for each slice along the first axis, and stack the results.
+
+    Args:
+        f: the function.
+        xs: tensor, or nest of tensors.
+
+    Returns:
+        A tensor, or nest of tensors.
+
+    Example:
+        >>> keras.ops.map(lambda x: x * 2, np.array([1.0, 2.0]))
+        tensor([2., 4.], dtype=torch.float64)
+    """
     xs = _tensors(xs)
     rows = _rows(xs)
     return _stacked([f(row) for row in rows]) if rows else _empty(f(_zeros(xs)))
@@ -124,7 +149,19 @@ def _vectorized_map_spec(elements: Any, function: Callable) -> Any:
 
 @op(call=("elements",), spec=_vectorized_map_spec, file_module="keras.src.ops.core")
 def vectorized_map(function: Callable, elements: Any) -> Any:
-    """`function` of each element along the first axis of `elements` (a nest of tensors), computed as one batch."""
+    """Call a function for all slices along the first axis at once, as a batch.
+
+    Args:
+        function: the function of one slice.
+        elements: tensor, or nest of tensors.
+
+    Returns:
+        A tensor, or nest of tensors.
+
+    Example:
+        >>> keras.ops.vectorized_map(lambda x: x * 2, torch.tensor([1.0, 2.0]))
+        tensor([2., 4.])
+    """
     return torch.vmap(function, randomness="different")(_tensors(elements))
 
 
@@ -138,11 +175,24 @@ def _associative_scan_spec(f: Callable, elems: Any, reverse: bool = False, axis:
 
 @op(call=("f", "elems"), spec=_associative_scan_spec, file_module="keras.src.ops.core")
 def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
-    """All running results of an associative `f(a, b)` along `axis`, in about `2 log2(n)` calls of `f` on batches.
+    """Compute all running results of an associative function, in about `2 log2(n)` calls on batches.
+
+    Args:
+        f: function of two values, `f(a, b)`.
+        elems: tensor, or nest of tensors.
+        reverse: whether to begin at the end. Default: `False`.
+        axis: the axis. Default: `0`.
+
+    Returns:
+        A tensor, or nest of tensors, of the shape of `elems`.
 
     Raises:
-        TypeError: `f` can't be called.
-        ValueError: the tensors of `elems` differ in size along `axis`.
+        TypeError: `f` is not callable.
+        ValueError: the tensors of `elems` differ in size along the axis.
+
+    Example:
+        >>> keras.ops.associative_scan(lambda a, b: a + b, np.array([1, 2, 3]))
+        tensor([1, 3, 6])
     """
     if not callable(f):
         raise TypeError(f"associative_scan(): `f` should be a callable. Received: {f!r}.")

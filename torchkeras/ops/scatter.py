@@ -20,7 +20,20 @@ def _scatter_spec(indices: Any, values: Any, shape: Any) -> KerasTensor:
 
 @op(spec=_scatter_spec, file_module="keras.src.ops.core")
 def scatter(indices: Tensor, values: Tensor, shape: Any) -> Tensor:
-    """Zeros of `shape` with `values` added where `indices` `(..., k)` say, over the first `k` axes."""
+    """Add values to a tensor of zeros at given indices.
+
+    Args:
+        indices: tensor of integers `(..., k)`: places along the first `k` axes.
+        values: tensor of the values.
+        shape: shape of the result.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> keras.ops.scatter([[0], [2]], [1.0, 5.0], (3,))
+        tensor([1., 0., 5.])
+    """
     zeros = torch.zeros(tuple(shape), dtype=values.dtype, device=values.device)
     return zeros.index_put(_places(indices), values, accumulate=True)
 
@@ -31,12 +44,24 @@ def _scatter_update_spec(inputs: Any, indices: Any, updates: Any, reduction: str
 
 @op(spec=_scatter_update_spec, file_module="keras.src.ops.core")
 def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Tensor:
-    """A copy of `inputs` with `updates` where `indices` `(..., k)` say, over the first `k` axes.
+    """Return a copy of a tensor with elements replaced at given indices.
 
-    With a `reduction` (`"add"`, `"max"`, `"min"`, `"mul"`) what was there takes part; else the last of several counts.
+    Args:
+        inputs: tensor.
+        indices: tensor of integers `(..., k)`: places along the first `k` axes.
+        updates: tensor of the new elements.
+        reduction: combine old and new elements by `"add"`, `"max"`, `"min"` or `"mul"`; `None`: the last one counts.
+            Default: `None`.
+
+    Returns:
+        A tensor of the shape of `inputs`.
 
     Raises:
-        ValueError: an unknown reduction.
+        ValueError: there is no such reduction.
+
+    Example:
+        >>> keras.ops.scatter_update(np.zeros(3), [[1]], np.array([5.0]))
+        tensor([0., 5., 0.], dtype=torch.float64)
     """
     if updates.dtype is not inputs.dtype:
         updates = updates.to(inputs.dtype)

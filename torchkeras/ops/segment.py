@@ -22,13 +22,21 @@ op = functools.partial(op, file_module="keras.src.ops.math", spec=_segments)
 
 @op
 def segment_sum(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """The sum of the rows of `data` of each segment; 0 for a segment without rows.
+    """Sum the rows of each segment; a segment without rows gives 0.
 
     Args:
-        data: `(rows, ...)`.
-        segment_ids: each row's segment `(rows,)`; rows of a segment that does not exist (-1) are left out.
-        num_segments: default: up to the greatest id, which has to be read from the device.
-        sorted: whether the ids ascend; nothing depends on it here.
+        data: tensor `(rows, ...)`.
+        segment_ids: segment of each row, `(rows,)`; rows of a segment that does not exist (-1) are left out.
+        num_segments: number of segments; `None`: up to the largest id, which has to be read from the device. Default:
+            `None`.
+        sorted: whether the ids ascend; the result is the same. Default: `False`.
+
+    Returns:
+        A tensor `(num_segments, ...)`.
+
+    Example:
+        >>> keras.ops.segment_sum(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]), num_segments=2)
+        tensor([3., 4.], dtype=torch.float64)
     """
     shape = data.shape
     rows, count = _rows(shape, segment_ids, num_segments)
@@ -37,24 +45,63 @@ def segment_sum(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
 
 @op
 def segment_prod(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """The product of the rows of each segment; 1 for a segment without rows. Arguments: see `segment_sum`."""
+    """Multiply the rows of each segment; a segment without rows gives 1.
+
+    Args:
+        data: tensor `(rows, ...)`.
+        segment_ids: segment of each row, `(rows,)`; rows of a segment that does not exist (-1) are left out.
+        num_segments: number of segments; `None`: up to the largest id, which has to be read from the device. Default:
+            `None`.
+        sorted: whether the ids ascend; the result is the same. Default: `False`.
+
+    Returns:
+        A tensor `(num_segments, ...)`.
+
+    Example:
+        >>> keras.ops.segment_prod(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]), num_segments=2)
+        tensor([2., 4.], dtype=torch.float64)
+    """
     return _reduced(data, segment_ids, num_segments, "prod", 1)
 
 
 @op
 def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """The maximum over the rows of each segment; the type's least value for a segment without rows.
+    """Return the largest elements of the rows of each segment; a segment without rows gives the smallest number of the dtype.
 
-    Arguments: see `segment_sum`.
+    Args:
+        data: tensor `(rows, ...)`.
+        segment_ids: segment of each row, `(rows,)`; rows of a segment that does not exist (-1) are left out.
+        num_segments: number of segments; `None`: up to the largest id, which has to be read from the device. Default:
+            `None`.
+        sorted: whether the ids ascend; the result is the same. Default: `False`.
+
+    Returns:
+        A tensor `(num_segments, ...)`.
+
+    Example:
+        >>> keras.ops.segment_max(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]), num_segments=2)
+        tensor([2., 4.], dtype=torch.float64)
     """
     return _reduced(data, segment_ids, num_segments, "amax", _limits(data.dtype)[0])
 
 
 @op
 def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """The minimum over the rows of each segment; the type's greatest value for a segment without rows.
+    """Return the smallest elements of the rows of each segment; a segment without rows gives the largest number of the dtype.
 
-    Arguments: see `segment_sum`.
+    Args:
+        data: tensor `(rows, ...)`.
+        segment_ids: segment of each row, `(rows,)`; rows of a segment that does not exist (-1) are left out.
+        num_segments: number of segments; `None`: up to the largest id, which has to be read from the device. Default:
+            `None`.
+        sorted: whether the ids ascend; the result is the same. Default: `False`.
+
+    Returns:
+        A tensor `(num_segments, ...)`.
+
+    Example:
+        >>> keras.ops.segment_min(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]), num_segments=2)
+        tensor([1., 4.], dtype=torch.float64)
     """
     return _reduced(data, segment_ids, num_segments, "amin", _limits(data.dtype)[1])
 

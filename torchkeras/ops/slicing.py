@@ -45,7 +45,20 @@ def _slice_spec(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
 
 @op(call=("start_indices",), spec=_slice_spec, file_module="keras.src.ops.core")
 def slice(inputs: Tensor, start_indices: Any, shape: Any) -> Tensor:
-    """The block of the given `shape` that begins at `start_indices`, an index an axis; -1 is all that is left."""
+    """Take a block of a tensor.
+
+    Args:
+        inputs: tensor.
+        start_indices: index of the block's first element on each axis.
+        shape: sizes of the block; -1 for all that is left.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> keras.ops.slice(np.arange(5), [1], [3])
+        tensor([1, 2, 3])
+    """
     block = _block(start_indices, shape)
     if block is not None:
         return inputs[block]
@@ -56,7 +69,20 @@ def slice(inputs: Tensor, start_indices: Any, shape: Any) -> Tensor:
 
 @op(call=("start_indices",), spec=_like_inputs, file_module="keras.src.ops.core")
 def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
-    """A copy of `inputs` whose block that begins at `start_indices` holds `updates`."""
+    """Return a copy of a tensor with a block replaced.
+
+    Args:
+        inputs: tensor.
+        start_indices: index of the block's first element on each axis.
+        updates: tensor of the block's shape.
+
+    Returns:
+        A tensor of the shape of `inputs`.
+
+    Example:
+        >>> keras.ops.slice_update(np.zeros(3), [1], np.array([5.0]))
+        tensor([0., 5., 0.], dtype=torch.float64)
+    """
     result = inputs.clone()
     block = _block(start_indices, updates.shape)
     if block is not None:
@@ -111,5 +137,19 @@ def _unstack_spec(x: Any, num: int | None = None, axis: int = 0) -> list[KerasTe
 
 @op(spec=_unstack_spec, file_module="keras.src.ops.core")
 def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> Any:
-    """The slices along `axis`, which is gone from them; `num` says how many where a symbolic shape does not."""
+    """Split a tensor into its slices along an axis, which they do not have.
+
+    Args:
+        x: tensor.
+        num: number of slices, needed where a KerasTensor's size is not known; `None`: as many as there are. Default:
+            `None`.
+        axis: the axis. Default: `0`.
+
+    Returns:
+        A list of tensors.
+
+    Example:
+        >>> keras.ops.unstack(np.array([[1, 2], [3, 4]]))[1]
+        tensor([3, 4])
+    """
     return torch.unbind(x, axis)

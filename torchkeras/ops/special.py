@@ -16,29 +16,86 @@ op = functools.partial(op, file_module="keras.src.ops.math")
 
 @op(dtype="float", elementwise=True)
 def erf(x: Tensor) -> Tensor:
-    """The error function."""
+    """Compute the error function of each element.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.erf([0.0, 1.0])
+        tensor([0.0000, 0.8427])
+    """
     return torch.erf(x)
 
 
 @op(dtype="float", elementwise=True)
 def erfc(x: Tensor) -> Tensor:
-    """`1 - erf(x)`, exact where that is small."""
+    """Compute `1 - erf(x)` of each element, precisely also where it is small.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.erfc([0.0, 1.0])
+        tensor([1.0000, 0.1573])
+    """
     return torch.erfc(x)
 
 
 @op(dtype="float", elementwise=True)
 def erfinv(x: Tensor) -> Tensor:
-    """The inverse of `erf`, infinite at -1 and 1."""
+    """Compute the inverse of `erf`; it is infinite at -1 and 1.
+
+    Args:
+        x: tensor with values in [-1, 1].
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.erfinv([0.0, 0.5])
+        tensor([0.0000, 0.4769])
+    """
     return torch.erfinv(x)
 
 
 @op(dtype="float", elementwise=True)
 def rsqrt(x: Tensor) -> Tensor:
-    """`1 / sqrt(x)`."""
+    """Compute `1 / sqrt(x)` of each element.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.rsqrt([1.0, 4.0])
+        tensor([1.0000, 0.5000])
+    """
     return torch.rsqrt(x)
 
 
 @op(dtype="float")
 def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """`log(sum(exp(x)))` along `axis` (default all), without overflow."""
+    """Compute `log(sum(exp(x)))` along axes without overflow.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.logsumexp([0.0, 0.0])
+        tensor(0.6931)
+    """
     return torch.logsumexp(x, ALL_AXES[x.dim()] if axis is None else axis, keepdim=keepdims)

@@ -16,7 +16,20 @@ op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.
 
 @op(name="RGBToGrayscale")
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
-    """`0.2989 R + 0.5870 G + 0.1140 B` as the one channel; images of one channel stay as they are."""
+    """Convert RGB images to grayscale: `0.2989 R + 0.5870 G + 0.1140 B`.
+
+    Args:
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of one channel.
+
+    Example:
+        >>> keras.ops.image.rgb_to_grayscale(np.ones((2, 2, 3))).shape
+        torch.Size([2, 2, 1])
+    """
     axis = channel_axis(images, data_format)
     channels = images.shape[axis]
     if channels == 1:
@@ -33,7 +46,21 @@ def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
 
 @op(name="RGBToHSV")
 def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Hue, saturation and value, each in [0, 1], of floats in [0, 1]."""
+    """Convert RGB images to hue, saturation and value, each in [0, 1].
+
+    Args:
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`. Floats in [0,
+            1].
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> keras.ops.image.rgb_to_hsv(np.array([[[1.0, 0.0, 0.0]]]))
+        tensor([[[0., 1., 1.]]], dtype=torch.float64)
+    """
     axis = _color_axis(images, data_format)
     red, green, blue = images.unbind(axis)
     value = images.amax(axis)
@@ -52,7 +79,21 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
 
 @op(name="HSVToRGB")
 def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Red, green and blue of hue, saturation and value, floats in [0, 1]."""
+    """Convert images of hue, saturation and value to RGB.
+
+    Args:
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`. Floats in [0,
+            1].
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> keras.ops.image.hsv_to_rgb(np.array([[[0.0, 1.0, 1.0]]]))
+        tensor([[[1., 0., 0.]]], dtype=torch.float64)
+    """
     axis = _color_axis(images, data_format)
     hue, saturation, value = images.unbind(axis)
     # All three at once, along a first axis: how far each is from where it peaks, in sixths of a turn.

@@ -89,7 +89,28 @@ def pad_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images with rows and columns of zeros around; of the two sides and the resulting size give two, either way."""
+    """Add rows and columns of zeros to images.
+
+    For each direction, give two of the three: both sides, or one side and the resulting size.
+
+    Args:
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        top_padding: rows at the top; `None`: what the others leave. Default: `None`.
+        left_padding: columns at the left; `None`: what the others leave. Default: `None`.
+        bottom_padding: rows at the bottom; `None`: what the others leave. Default: `None`.
+        right_padding: columns at the right; `None`: what the others leave. Default: `None`.
+        target_height: resulting height; `None`: what the sides leave. Default: `None`.
+        target_width: resulting width; `None`: what the sides leave. Default: `None`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the resulting size.
+
+    Example:
+        >>> keras.ops.image.pad_images(np.ones((4, 4, 1)), 1, 1, 1, 1).shape
+        torch.Size([6, 6, 1])
+    """
     vertical = (top_padding, bottom_padding, target_height)
     horizontal = (left_padding, right_padding, target_width)
     height, (top, bottom, _), (left, right, _) = _borders(images, vertical, horizontal, data_format, "padding")
@@ -108,7 +129,28 @@ def crop_images(
     target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images without rows and columns at the sides; of the two sides and the resulting size give two, either way."""
+    """Cut rows and columns off images.
+
+    For each direction, give two of the three: both sides, or one side and the resulting size.
+
+    Args:
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        top_cropping: rows at the top; `None`: what the others leave. Default: `None`.
+        left_cropping: columns at the left; `None`: what the others leave. Default: `None`.
+        bottom_cropping: rows at the bottom; `None`: what the others leave. Default: `None`.
+        right_cropping: columns at the right; `None`: what the others leave. Default: `None`.
+        target_height: resulting height; `None`: what the sides leave. Default: `None`.
+        target_width: resulting width; `None`: what the sides leave. Default: `None`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the resulting size.
+
+    Example:
+        >>> keras.ops.image.crop_images(np.ones((4, 4, 1)), 1, 1, 1, 1).shape
+        torch.Size([2, 2, 1])
+    """
     vertical = (top_cropping, bottom_cropping, target_height)
     horizontal = (left_cropping, right_cropping, target_width)
     height, (top, _, rows), (left, _, columns) = _borders(images, vertical, horizontal, data_format, "cropping")

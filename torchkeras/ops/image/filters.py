@@ -28,11 +28,21 @@ def _blurred(images: Any, kernel_size: Any, sigma: Any, data_format: str | None)
 def gaussian_blur(
     images: Tensor, kernel_size: Any = (3, 3), sigma: Any = (1.0, 1.0), data_format: str | None = None
 ) -> Tensor:
-    """Images smoothed by a Gaussian, with zeros around; integers are rounded.
+    """Smooth images with a Gaussian; zeros lie around them. Integers are rounded.
 
     Args:
-        kernel_size: pixels across and down.
-        sigma: standard deviations across and down, in pixels.
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        kernel_size: width and height of the window, in pixels. Default: `(3, 3)`.
+        sigma: standard deviations across and down, in pixels. Default: `(1.0, 1.0)`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> keras.ops.image.gaussian_blur(np.ones((4, 4, 1), "float32")).shape
+        torch.Size([4, 4, 1])
     """
     axis = channel_axis(images, data_format)
     blurred = gaussian_blurred(computed(to_nchw(images, axis)), kernel_size, sigma)
@@ -72,9 +82,19 @@ def _filtered(x: Tensor, across: Tensor, down: Tensor) -> Tensor:
 
 @op
 def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Sobel's derivatives of a batch of images, down and across, along a new last axis; zeros lie around.
+    """Compute Sobel's derivatives of images, down and across. Integers keep their dtype.
 
-    Integers keep their type, in which negative numbers may not fit.
+    Args:
+        images: batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor with a new last axis of size 2.
+
+    Example:
+        >>> keras.ops.image.sobel_edges(np.ones((1, 4, 4, 1))).shape
+        torch.Size([1, 4, 4, 1, 2])
     """
     if images.ndim != 4:
         raise ValueError(
@@ -102,12 +122,25 @@ def ssim(
     k2: float = 0.03,
     data_format: str | None = None,
 ) -> Tensor:
-    """The structural similarity of two images, or of each pair of two batches (Wang et al. 2004); 1 for the same.
+    """Compute the structural similarity of images (Wang et al., 2004); 1 for equal images.
 
     Args:
-        max_val: the range of the pixels' values.
-        filter_size, filter_sigma: of the Gaussian window.
-        k1, k2: constants that keep the quotients from small divisors.
+        image1: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        image2: images of the same shape.
+        max_val: range of the pixels' values. Default: `1.0`.
+        filter_size: size of the Gaussian window. Default: `11`.
+        filter_sigma: standard deviation of the Gaussian window. Default: `1.5`.
+        k1: constant that keeps the first divisor from 0. Default: `0.01`.
+        k2: constant that keeps the second divisor from 0. Default: `0.03`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A number, or one for each pair of images.
+
+    Example:
+        >>> keras.ops.image.ssim(np.ones((1, 16, 16, 1)), np.ones((1, 16, 16, 1)))
+        tensor([1.], dtype=torch.float64)
     """
     axis = channel_axis(image1, data_format, "image1")
     channel_axis(image2, data_format, "image2")

@@ -31,18 +31,28 @@ def extract_patches(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:
-    """The pixels of each window, in its row-major order and channels innermost, as the channels of one pixel.
+    """Cut images into windows, whose pixels become the channels of one pixel.
 
     Args:
-        images: one or a batch; of volumes if `size` has three numbers.
-        size: of a window along each spatial axis; an integer means a square.
-        strides: from one window to the next; default: `size`.
-        dilation_rate: pixels from one to the next within a window.
-        padding: `"valid"`, or `"same"` with zeros around, so that `ceil(size / stride)` windows fit.
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`. Volumes, if
+            `size` has three numbers.
+        size: size of a window: one number or a tuple.
+        strides: distance between windows; `None`: `size`. Default: `None`.
+        dilation_rate: distance between the pixels of a window. Default: `1`.
+        padding: `"valid"`, or `"same"` with zeros around, for `ceil(size / stride)` windows. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor with a pixel for each window; its channels hold the window row by row, channels innermost.
 
     Raises:
         TypeError: `size` is neither an integer nor a tuple.
-        ValueError: it has not two or three numbers, another argument not as many, or images not axes to fit.
+        ValueError: `size` does not have two or three numbers, or another argument does not fit it.
+
+    Example:
+        >>> keras.ops.image.extract_patches(np.ones((1, 4, 4, 3)), 2).shape
+        torch.Size([1, 2, 2, 12])
     """
     rank = _spatial_rank(size)
     single = images.ndim == rank + 1
@@ -84,10 +94,26 @@ def extract_patches_3d(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Any:
-    """`extract_patches` of volumes.
+    """Cut volumes into windows, whose voxels become the channels of one voxel.
+
+    Args:
+        volumes: volume `(D, H, W, C)` or batch `(N, D, H, W, C)`; channels come first with `"channels_first"`.
+        size: size of a window: one number or three.
+        strides: distance between windows; `None`: `size`. Default: `None`.
+        dilation_rate: distance between the pixels of a window. Default: `1`.
+        padding: `"valid"`, or `"same"` with zeros around, for `ceil(size / stride)` windows. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor with a voxel for each window.
 
     Raises:
         TypeError: `size` is neither an integer nor a tuple of three.
+
+    Example:
+        >>> keras.ops.image.extract_patches_3d(np.ones((1, 4, 4, 4, 1)), 2).shape
+        torch.Size([1, 2, 2, 2, 8])
     """
     if not isinstance(size, int) and (not isinstance(size, (tuple, list)) or len(size) != 3):
         raise TypeError(f"Invalid `size` argument. Expected an int or a tuple of length 3. Received: size={size}.")

@@ -30,14 +30,26 @@ def resize(
     fill_value: float = 0.0,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images of the height and width `size`; integers are rounded.
+    """Resize images. Integers are rounded.
 
     Args:
-        interpolation: `"nearest"`, `"bilinear"`, `"bicubic"`, `"lanczos3"` or `"lanczos5"`.
-        antialias: whether to smooth what shrinks.
-        crop_to_aspect_ratio: cut the middle that has the ratio of `size` first, instead of distorting.
-        pad_to_aspect_ratio: widen with `fill_value` to that ratio first.
-        fill_mode: `"constant"` alone.
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        size: height and width of the result.
+        interpolation: `"nearest"`, `"bilinear"`, `"bicubic"`, `"lanczos3"` or `"lanczos5"`. Default: `"bilinear"`.
+        antialias: whether to smooth images that shrink. Default: `False`.
+        crop_to_aspect_ratio: whether to cut the middle of the resulting aspect ratio first. Default: `False`.
+        pad_to_aspect_ratio: whether to pad to the resulting aspect ratio first. Default: `False`.
+        fill_mode: must be `"constant"`. Default: `"constant"`.
+        fill_value: value of the padding. Default: `0.0`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of that size.
+
+    Example:
+        >>> keras.ops.image.resize(np.ones((4, 4, 3)), (2, 2)).shape
+        torch.Size([2, 2, 3])
     """
     axis = channel_axis(images, data_format)
     _check(size, interpolation, crop_to_aspect_ratio, pad_to_aspect_ratio, fill_mode)

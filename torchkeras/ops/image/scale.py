@@ -74,13 +74,24 @@ def scale_and_translate(
     method: str,
     antialias: bool = True,
 ) -> Tensor:
-    """Images scaled, then moved, along the axes `spatial_dims`.
+    """Scale images, then move them, along chosen axes.
 
     Args:
-        output_shape: sizes of the result.
-        scale, translation: a number an axis of `spatial_dims`.
-        method: `"linear"`, `"cubic"` (each also under its names of two and three axes), `"lanczos3"`, `"lanczos5"`.
-        antialias: whether kernels are widened where images shrink.
+        images: tensor.
+        output_shape: shape of the result.
+        scale: factors, one for each of `spatial_dims`.
+        translation: distances, one for each of `spatial_dims`.
+        spatial_dims: axes to scale and move.
+        method: `"linear"`, `"cubic"`, `"lanczos3"` or `"lanczos5"`.
+        antialias: whether to smooth images that shrink. Default: `True`.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> images, factors, offsets = torch.ones(2, 2, 1), torch.tensor([2.0, 2.0]), torch.zeros(2)
+        >>> keras.ops.image.scale_and_translate(images, (4, 4, 1), factors, offsets, (0, 1), "linear").shape
+        torch.Size([4, 4, 1])
     """
     if method not in KERNELS:
         raise ValueError(f"`method` must be one of {sorted(KERNELS)}. Received: method={method!r}.")

@@ -22,15 +22,26 @@ op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.
 def map_coordinates(
     inputs: Tensor, coordinates: Tensor, order: int, fill_mode: str = "constant", fill_value: float = 0
 ) -> Tensor:
-    """The values of `inputs` at coordinates, in its type.
+    """Return the values of a tensor at coordinates that need not be integers.
 
     Args:
-        coordinates: `(rank of inputs, ...)`.
+        inputs: tensor.
+        coordinates: tensor `(axes of inputs, ...)`.
         order: 0 for the nearest value, 1 for linear interpolation.
-        fill_mode: beyond the borders, `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+        fill_mode: values beyond the borders: `"constant"` (`fill_value`), `"nearest"` (the border), `"wrap"` (the other
+            side), `"mirror"` or `"reflect"` (the mirror image, without or with the border repeated). Default:
+            `"constant"`.
+        fill_value: value beyond the borders in constant mode. Default: `0`.
+
+    Returns:
+        A tensor of the shape of the coordinates without their first axis.
 
     Raises:
-        NotImplementedError: another `order`.
+        NotImplementedError: `order` is another number.
+
+    Example:
+        >>> keras.ops.image.map_coordinates(np.array([0.0, 10.0]), np.array([[0.5]]), order=1)
+        tensor([5.], dtype=torch.float64)
     """
     if coordinates.dim() and coordinates.shape[0] != inputs.dim():
         raise ValueError(
@@ -59,13 +70,25 @@ def affine_transform(
     fill_value: float = 0,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images whose pixel `(x, y)` is taken from `(a0 x + a1 y + a2, b0 x + b1 y + b2)`.
+    """Transform images: pixel `(x, y)` is taken from `(a0 x + a1 y + a2, b0 x + b1 y + b2)`.
 
     Args:
-        transform: `[a0, a1, a2, b0, b1, b2, c0, c1]` for all images, or a row an image. `c0` and `c1`, which make a
-            projective transform in Keras on TensorFlow alone, are not used.
-        interpolation: `"nearest"` or `"bilinear"`.
-        fill_mode: beyond the borders, `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        transform: `[a0, a1, a2, b0, b1, b2, c0, c1]` for all images, or a row for each; `c0` and `c1` are not used.
+        interpolation: `"nearest"` or `"bilinear"`. Default: `"bilinear"`.
+        fill_mode: values beyond the borders: `"constant"` (`fill_value`), `"nearest"` (the border), `"wrap"` (the other
+            side), `"mirror"` or `"reflect"` (the mirror image, without or with the border repeated). Default:
+            `"constant"`.
+        fill_value: value beyond the borders in constant mode. Default: `0`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> keras.ops.image.affine_transform(np.ones((1, 4, 4, 1)), np.array([1.0, 0, 0, 0, 1, 0, 0, 0])).shape
+        torch.Size([1, 4, 4, 1])
     """
     axis = channel_axis(images, data_format)
     require_interpolation(interpolation)
@@ -89,12 +112,24 @@ def perspective_transform(
     fill_value: float = 0,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images in the perspective that moves four points `(x, y)` from where they start to where they end.
+    """Transform images by the perspective that moves four points.
 
     Args:
-        start_points, end_points: `(4, 2)` for all images, or `(N, 4, 2)`.
-        interpolation: `"nearest"` or `"bilinear"`.
-        fill_value: of what lies beyond the borders.
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        start_points: points `(x, y)` before, `(4, 2)` or `(N, 4, 2)`.
+        end_points: the points after, in the same shape.
+        interpolation: `"nearest"` or `"bilinear"`. Default: `"bilinear"`.
+        fill_value: value beyond the borders. Default: `0`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> corners = torch.tensor([[0.0, 0.0], [0.0, 3.0], [3.0, 0.0], [3.0, 3.0]])
+        >>> keras.ops.image.perspective_transform(torch.ones(1, 4, 4, 1), corners, corners).shape
+        torch.Size([1, 4, 4, 1])
     """
     axis = channel_axis(images, data_format)
     require_interpolation(interpolation)
@@ -136,14 +171,27 @@ def elastic_transform(
     seed: Any = None,
     data_format: str | None = None,
 ) -> Tensor:
-    """Images distorted by a smooth random field (Simard et al. 2003).
+    """Distort images by a smooth random field (Simard et al., 2003).
 
     Args:
-        alpha: how far pixels are moved.
-        sigma: of the Gaussian that smooths the field, in pixels.
-        interpolation: `"nearest"` or `"bilinear"`.
-        fill_mode: beyond the borders, `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
-        seed: an integer, a `SeedGenerator`, or `None` for the global one.
+        images: image `(H, W, C)` or batch `(N, H, W, C)`; channels come first with `"channels_first"`.
+        alpha: strength: how far pixels move. Default: `20.0`.
+        sigma: standard deviation of the Gaussian that smooths the field, in pixels. Default: `5.0`.
+        interpolation: `"nearest"` or `"bilinear"`. Default: `"bilinear"`.
+        fill_mode: values beyond the borders: `"constant"` (`fill_value`), `"nearest"` (the border), `"wrap"` (the other
+            side), `"mirror"` or `"reflect"` (the mirror image, without or with the border repeated). Default:
+            `"reflect"`.
+        fill_value: value beyond the borders in constant mode. Default: `0.0`.
+        seed: int, `SeedGenerator`, or `None` for the global one. Default: `None`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> keras.ops.image.elastic_transform(np.ones((1, 8, 8, 1), "float32"), seed=0).shape
+        torch.Size([1, 8, 8, 1])
     """
     axis = channel_axis(images, data_format)
     require_interpolation(interpolation)

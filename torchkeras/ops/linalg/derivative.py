@@ -13,8 +13,19 @@ from torchkeras.core.operations.op import op
 
 @op(name="JVP", file_module="keras.src.ops.linalg", call=("fun",))
 def jvp(fun: Callable, primals: list[Tensor], tangents: list[Tensor], has_aux: bool = False) -> Any:
-    """The outputs of `fun(*primals)` and their derivatives in the direction `tangents` (forward mode).
+    """Compute the outputs of a function and their derivatives in a direction (forward mode).
 
-    With `has_aux` the function returns `(outputs, aux)`, and `aux` is the third that comes back.
+    Args:
+        fun: function of tensors; with `has_aux` it returns `(outputs, aux)`.
+        primals: its arguments.
+        tangents: the direction, one tensor for each argument.
+        has_aux: whether the function returns auxiliary data. Default: `False`.
+
+    Returns:
+        `(outputs, derivatives)`, and `aux` as the third with `has_aux`.
+
+    Example:
+        >>> keras.ops.jvp(lambda x: x * x, [np.float32(3.0)], [np.float32(1.0)])[1]
+        tensor(6.)
     """
     return torch.func.jvp(fun, tuple(primals), tuple(tangents), has_aux=has_aux)

@@ -16,19 +16,40 @@ op = functools.partial(op, file_module="keras.src.ops.linalg")
 
 @op(dtype="narrow_float")
 def norm(x: Tensor, ord: int | float | str | None = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The norm of vectors (along one axis) or matrices (along two), in float32 for float64 as Keras has it.
+    """Compute norms of vectors or matrices.
 
     Args:
-        ord: of vectors `p` for `sum(abs(x) ** p) ** (1 / p)`, 0, infinities; of matrices `"fro"`, `"nuc"`, 1, 2,
-            infinity and their negatives, as NumPy defines them. Default: the root of the sum of squares.
-        axis: an axis, or a pair of them; default: the whole, of one or two axes if `ord` is given.
+        x: tensor.
+        ord: of vectors `p` of `sum(abs(x) ** p) ** (1 / p)`, 0 or infinity; of matrices `"fro"`, `"nuc"`, 1, 2,
+            infinity or their negatives, as in NumPy; `None`: the root of the sum of squares. Default: `None`.
+        axis: axis of the vectors, or pair of axes of the matrices; `None` for the whole tensor. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the axes.
+
+    Example:
+        >>> keras.ops.norm([3.0, 4.0])
+        tensor(5.)
     """
     return torch.linalg.norm(x, ord, axis, keepdims)
 
 
 @op(dtype="float", check=require_matrices)
 def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
-    """How many singular values exceed `tol`; default: as `pinv`, a fraction of the greatest."""
+    """Compute the rank of matrices: the number of singular values above a tolerance.
+
+    Args:
+        x: tensor `(..., M, N)`.
+        tol: the tolerance; `None`: a fraction of the largest singular value, as in `pinv`. Default: `None`.
+
+    Returns:
+        A tensor of integers `(...)`.
+
+    Example:
+        >>> int(keras.ops.matrix_rank([[1.0, 1.0], [1.0, 1.0]]))
+        1
+    """
     return torch.linalg.matrix_rank(x, atol=tol).int()
 
 
@@ -43,7 +64,19 @@ def _require_rows(x: Tensor, y: Tensor) -> None:
 
 @op(dtype="common_float", name="CDist", file_module="keras.src.ops.math", check=_require_rows)
 def cdist(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances: `(..., m, size)` and `(..., n, size)` give `(..., m, n)`."""
+    """Compute Euclidean distances between all pairs of vectors.
+
+    Args:
+        x: tensor `(..., m, size)`.
+        y: tensor `(..., n, size)`.
+
+    Returns:
+        A tensor `(..., m, n)`.
+
+    Example:
+        >>> keras.ops.cdist([[0.0, 0.0]], [[3.0, 4.0]])
+        tensor([[5.]])
+    """
     if x.dtype in _HALF:
         return _distances(x.float(), y.float()).to(x.dtype)
     return _distances(x, y)

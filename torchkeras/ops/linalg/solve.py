@@ -25,28 +25,76 @@ def _require_fit(a: Tensor, b: Tensor, *_: Any, **__: Any) -> None:
 
 @op(dtype="float", check=require_square)
 def inv(x: Tensor) -> Tensor:
-    """The inverse of square matrices."""
+    """Invert square matrices.
+
+    Args:
+        x: tensor `(..., M, M)`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.inv([[2.0, 0.0], [0.0, 4.0]])
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
+    """
     return torch.linalg.inv(x)
 
 
 @op(dtype="float")
 def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
-    """The pseudo-inverse (Moore and Penrose); singular values up to `rcond` times the greatest count as zero.
+    """Compute the pseudo-inverse of matrices (Moore and Penrose).
 
-    By default `rcond` is the type's epsilon times the greater of the matrix's sizes.
+    Args:
+        x: tensor `(..., M, N)`.
+        rcond: singular values up to this fraction of the largest count as 0; `None`: the dtype's epsilon times the
+            larger of `M` and `N`. Default: `None`.
+
+    Returns:
+        A tensor `(..., N, M)`.
+
+    Example:
+        >>> keras.ops.pinv([[2.0, 0.0], [0.0, 4.0]])
+        tensor([[0.5000, 0.0000],
+                [0.0000, 0.2500]])
     """
     return torch.linalg.pinv(x, rtol=rcond)
 
 
 @op(dtype="common_float", check=_require_fit)
 def solve(a: Tensor, b: Tensor) -> Tensor:
-    """`x` of `a @ x = b`, for square `a` `(..., M, M)` and `b` `(..., M)` or `(..., M, K)`."""
+    """Solve linear systems `a @ x = b`.
+
+    Args:
+        a: tensor `(..., M, M)`.
+        b: tensor `(..., M)` or `(..., M, K)`.
+
+    Returns:
+        A tensor of the shape of `b`.
+
+    Example:
+        >>> keras.ops.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
+        tensor([1., 1.])
+    """
     return torch.linalg.solve(a, b)
 
 
 @op(dtype="common_float", check=_require_fit)
 def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
-    """`solve` where `a` is triangular; its other half is not read."""
+    """Solve linear systems `a @ x = b` with triangular `a`.
+
+    Args:
+        a: tensor `(..., M, M)`; only one triangle is read.
+        b: tensor `(..., M)` or `(..., M, K)`.
+        lower: whether the lower triangle is read. Default: `False`.
+
+    Returns:
+        A tensor of the shape of `b`.
+
+    Example:
+        >>> keras.ops.solve_triangular([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
+        tensor([1., 1.])
+    """
     if b.dim() == a.dim() - 1:
         return torch.linalg.solve_triangular(a, b.unsqueeze(-1), upper=not lower).squeeze(-1)
     return torch.linalg.solve_triangular(a, b, upper=not lower)
@@ -54,12 +102,19 @@ def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
 
 @op(dtype="common_float")
 def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
-    """The least-squares solution `x` of `a @ x = b`, the shortest where there are several.
+    """Return the shortest `x` that minimizes the length of `a @ x - b`.
 
     Args:
-        a: `(M, N)`.
-        b: `(M,)` or `(M, K)`.
-        rcond: singular values up to that fraction of the greatest count as zero; default: see `pinv`.
+        a: tensor `(M, N)`.
+        b: tensor `(M,)` or `(M, K)`.
+        rcond: singular values up to this fraction of the largest count as 0; `None`: as in `pinv`. Default: `None`.
+
+    Returns:
+        A tensor `(N,)` or `(N, K)`.
+
+    Example:
+        >>> keras.ops.lstsq([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]], [1.0, 2.0, 9.0])
+        tensor([1., 1.])
     """
     if b.dim() == 1:
         return _least_squares(a, b.unsqueeze(-1), rcond).squeeze(-1)
@@ -68,13 +123,35 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
 
 @op(dtype="float", check=require_square)
 def det(x: Tensor) -> Tensor:
-    """The determinant of square matrices."""
+    """Compute determinants of square matrices.
+
+    Args:
+        x: tensor `(..., M, M)`.
+
+    Returns:
+        A tensor `(...)`.
+
+    Example:
+        >>> keras.ops.det([[2.0, 0.0], [0.0, 3.0]])
+        tensor(6.)
+    """
     return torch.linalg.det(x)
 
 
 @op(dtype="float", file_module="keras.src.ops.math")
 def logdet(x: Tensor) -> Tensor:
-    """The logarithm of the determinant of square matrices; NaN where that is negative."""
+    """Compute the logarithm of determinants of square matrices; NaN for negative ones.
+
+    Args:
+        x: tensor `(..., M, M)`.
+
+    Returns:
+        A tensor `(...)`.
+
+    Example:
+        >>> keras.ops.logdet([[2.0, 0.0], [0.0, 3.0]])
+        tensor(1.7918)
+    """
     return torch.logdet(x)
 
 

@@ -76,19 +76,29 @@ def dot_product_attention(
     flash_attention: bool | None = None,
     attn_logits_soft_cap: float | None = None,
 ) -> Tensor:
-    """`softmax(scale * query @ key + bias) @ value` for `(batch, steps, heads, size)` (arXiv:1706.03762).
+    """Compute attention: `softmax(scale * query @ key + bias) @ value` (arXiv:1706.03762).
 
     Args:
-        key, value: `(batch, sources, heads, size)`, of as many heads as the query, or a divisor of that.
-        bias: to be broadcast to `(batch, heads, steps, sources)`.
-        mask: as `bias`, of what may be seen; there can be but one of the two.
-        scale: default `1 / sqrt(size)`.
-        is_causal: whether a step sees sources up to its own number only.
-        flash_attention: `True` for the flash kernel or an error, `False` for any other.
-        attn_logits_soft_cap: must be None; it is for another accelerator's kernel.
+        query: tensor `(batch, steps, heads, size)`.
+        key: tensor `(batch, sources, key heads, size)`; the key heads are as many as the heads, or a divisor of them.
+        value: tensor of the shape of `key`.
+        bias: tensor that broadcasts to `(batch, heads, steps, sources)`, added to the scores. Default: `None`.
+        mask: boolean tensor that broadcasts likewise: true where a step may see a source. Default: `None`.
+        scale: factor of the scores; `None`: `1 / sqrt(size)`. Default: `None`.
+        is_causal: whether a step sees no later sources. Default: `False`.
+        flash_attention: `True` for the flash kernel or an error, `False` for any other kernel; `None`: torch decides.
+            Default: `None`.
+        attn_logits_soft_cap: must be `None`: it is for TPUs. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `query`.
 
     Raises:
-        ValueError: the inputs are not 4D, or bias and mask, or a soft cap are given.
+        ValueError: the inputs are not 4D, or both bias and mask, or a soft cap are given.
+
+    Example:
+        >>> keras.ops.dot_product_attention(np.zeros((1, 2, 1, 4)), np.zeros((1, 2, 1, 4)), np.ones((1, 2, 1, 4))).shape
+        torch.Size([1, 2, 1, 4])
     """
     if attn_logits_soft_cap is not None:
         raise ValueError(f"`attn_logits_soft_cap` must be None. Received: attn_logits_soft_cap={attn_logits_soft_cap}")

@@ -126,11 +126,23 @@ def conv(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
-    """The convolution with a kernel `(*window, in, out)`; an input of `n * in` channels makes `n` groups.
+    """Convolve inputs with a kernel. Inputs of `n * in` channels make `n` groups.
 
     Args:
-        inputs: `(batch, *spatial, channels)`, or `(batch, channels, *spatial)` if `data_format` is channels_first.
-        padding: `"valid"`, or `"same"` for as many zeros around the input as give `ceil(size / stride)` outputs.
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        kernel: tensor `(*window, in, out)`.
+        strides: step of the window, one number or one for each spatial axis. Default: `1`.
+        padding: `"valid"`: no padding; `"same"`: zeros around, for `ceil(size / stride)` outputs. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+        dilation_rate: distance between the kernel's elements, one number or one for each spatial axis. Default: `1`.
+
+    Returns:
+        A tensor in the layout of the inputs, with `out` channels.
+
+    Example:
+        >>> keras.ops.conv(np.ones((1, 4, 1)), np.ones((2, 1, 1)))[0, :, 0]
+        tensor([2., 2., 2.], dtype=torch.float64)
     """
     view = view_of(inputs, data_format)
     x, weight = view.enter(inputs), view.kernel(kernel)
@@ -151,7 +163,24 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
-    """Each channel convolved with its own kernels of `(*window, in, multiplier)`; else as `conv`."""
+    """Convolve each channel with kernels of its own.
+
+    Args:
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        kernel: tensor `(*window, in, multiplier)`.
+        strides: step of the window, one number or one for each spatial axis. Default: `1`.
+        padding: `"valid"`: no padding; `"same"`: zeros around, for `ceil(size / stride)` outputs. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+        dilation_rate: distance between the kernel's elements, one number or one for each spatial axis. Default: `1`.
+
+    Returns:
+        A tensor in the layout of the inputs, with `in * multiplier` channels.
+
+    Example:
+        >>> keras.ops.depthwise_conv(np.ones((1, 4, 4, 2)), np.ones((2, 2, 2, 1))).shape
+        torch.Size([1, 3, 3, 2])
+    """
     view = view_of(inputs, data_format)
     return view.leave(_depthwise(view, inputs, kernel, strides, padding, dilation_rate))
 
@@ -166,7 +195,25 @@ def separable_conv(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
-    """`depthwise_conv`, then a convolution with a kernel `(*ones, in * multiplier, out)`."""
+    """Apply `depthwise_conv`, then mix the channels of each place.
+
+    Args:
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        depthwise_kernel: tensor `(*window, in, multiplier)`.
+        pointwise_kernel: tensor `(*ones, in * multiplier, out)`.
+        strides: step of the window, one number or one for each spatial axis. Default: `1`.
+        padding: `"valid"`: no padding; `"same"`: zeros around, for `ceil(size / stride)` outputs. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+        dilation_rate: distance between the kernel's elements, one number or one for each spatial axis. Default: `1`.
+
+    Returns:
+        A tensor in the layout of the inputs, with `out` channels.
+
+    Example:
+        >>> keras.ops.separable_conv(np.ones((1, 4, 4, 2)), np.ones((2, 2, 2, 1)), np.ones((1, 1, 2, 3))).shape
+        torch.Size([1, 3, 3, 3])
+    """
     view = view_of(inputs, data_format)
     x = _depthwise(view, inputs, depthwise_kernel, strides, padding, dilation_rate)
     weight, one = view.kernel(pointwise_kernel), view.small[1]
@@ -195,11 +242,25 @@ def conv_transpose(
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> Tensor:
-    """The gradient of `conv` with respect to its input, for a kernel `(*window, out, in)`.
+    """Apply the gradient of `conv` with respect to its inputs, which enlarges them.
 
     Args:
-        output_padding: what the result's size goes beyond the least one; the default gives `size * stride` for
-            `"same"`, and `(size - 1) * stride + max(window, stride)` for `"valid"`.
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        kernel: tensor `(*window, out, in)`.
+        strides: step of the window, one number or one for each spatial axis. Default: `1`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+        dilation_rate: distance between the kernel's elements, one number or one for each spatial axis. Default: `1`.
+        padding: `"valid"`: `(size - 1) * stride + max(window, stride)` outputs; `"same"`: `size * stride` outputs.
+            Default: `"valid"`.
+        output_padding: size of the result beyond the smallest possible one; `None`: as `padding` says. Default: `None`.
+
+    Returns:
+        A tensor in the layout of the inputs, with `out` channels.
+
+    Example:
+        >>> keras.ops.conv_transpose(np.ones((1, 2, 2, 1)), np.ones((2, 2, 1, 1)), strides=2).shape
+        torch.Size([1, 4, 4, 1])
     """
     view = view_of(inputs, data_format)
     x, weight = view.enter(inputs), view.kernel(kernel)

@@ -87,13 +87,23 @@ def _picked(target: Tensor, output: Tensor) -> Tensor:
 
 @op(dtype="common_float")
 def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
-    """`-target * log(output) - (1 - target) * log(1 - output)`, elementwise.
+    """Compute `-target * log(output) - (1 - target) * log(1 - output)` of each element.
 
     Args:
-        from_logits: whether predictions are logits; else they are probabilities, clipped by epsilon.
+        target: tensor with values in [0, 1].
+        output: tensor of the same shape.
+        from_logits: whether `output` holds logits; otherwise it holds probabilities, clipped by epsilon. Default:
+            `False`.
+
+    Returns:
+        A tensor of the same shape.
 
     Raises:
         ValueError: the shapes differ.
+
+    Example:
+        >>> keras.ops.binary_crossentropy(np.array([1.0]), np.array([0.5]))
+        tensor([0.6931], dtype=torch.float64)
     """
     check_same_shape(target, output)
     return binary_values(target, output, from_logits)
@@ -101,13 +111,24 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
 
 @op(dtype="common_float")
 def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """`-sum(target * log(output))` along the axis of classes.
+    """Compute `-sum(target * log(output))` along the axis of classes.
 
     Args:
-        from_logits: whether predictions are logits; else they are made to sum to 1 and clipped by epsilon.
+        target: tensor with a probability for each class.
+        output: tensor of the same shape.
+        from_logits: whether `output` holds logits; otherwise it holds probabilities, scaled to sum to 1 and clipped by
+            epsilon. Default: `False`.
+        axis: axis of the classes. Default: `-1`.
+
+    Returns:
+        A tensor without the axis.
 
     Raises:
         ValueError: the shapes differ, or have no axis.
+
+    Example:
+        >>> keras.ops.categorical_crossentropy(np.array([0.0, 1.0]), np.array([0.5, 0.5]))
+        tensor(0.6931, dtype=torch.float64)
     """
     check_same_shape(target, output)
     if target.dim() == 0:
@@ -120,14 +141,24 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
 def sparse_categorical_crossentropy(
     target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
-    """`-log(p)` with `p` the probability of the true class.
+    """Compute `-log(p)`, where `p` is the probability of the true class.
 
     Args:
-        target: class numbers, of the shape of `output` without the axis of classes, or with that of size 1.
-        from_logits: whether predictions are logits; else they are made to sum to 1 and clipped by epsilon.
+        target: tensor of class numbers, of the shape of `output` without the axis of classes, or with that of size 1.
+        output: tensor.
+        from_logits: whether `output` holds logits; otherwise it holds probabilities, scaled to sum to 1 and clipped by
+            epsilon. Default: `False`.
+        axis: axis of the classes. Default: `-1`.
+
+    Returns:
+        A tensor without the axis.
 
     Raises:
-        ValueError: the shapes do not go together.
+        ValueError: the shapes do not fit.
+
+    Example:
+        >>> keras.ops.sparse_categorical_crossentropy(np.array([1]), np.array([[0.5, 0.5]]))
+        tensor([0.6931], dtype=torch.float64)
     """
     classes, rows, shape = rows_of_classes(target, output, axis)
     return class_values(classes, rows, from_logits).reshape(shape)

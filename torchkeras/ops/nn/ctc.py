@@ -43,16 +43,24 @@ def sequence_values(
 def ctc_loss(
     target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, mask_index: int = 0
 ) -> Tensor:
-    """The CTC loss of each sequence, in float32.
+    """Compute the CTC loss of sequences.
 
     Args:
-        target: class numbers, `(batch, max_length)`.
-        output: logits, `(batch, steps, classes)`.
-        target_length, output_length: how many of either count, `(batch,)`.
-        mask_index: the class of the blank.
+        target: tensor of class numbers `(batch, max_length)`.
+        output: logits `(batch, steps, classes)`.
+        target_length: lengths of the targets, `(batch,)`.
+        output_length: lengths of the outputs, `(batch,)`.
+        mask_index: class of the blank. Default: `0`.
+
+    Returns:
+        A float32 tensor `(batch,)`.
 
     Raises:
-        RuntimeError: the batches differ.
+        RuntimeError: the batch sizes differ.
+
+    Example:
+        >>> keras.ops.ctc_loss(np.array([[1, 2]]), np.zeros((1, 4, 3), "float32"), np.array([2]), np.array([4])).shape
+        torch.Size([1])
     """
     return sequence_values(target, output.float(), target_length, output_length, mask_index)
 
@@ -92,18 +100,26 @@ def ctc_decode(
     merge_repeated: bool = True,
     mask_index: int | None = 0,
 ) -> tuple[Tensor, Tensor]:
-    """The likeliest labellings `(paths, batch, steps)`, filled up with -1, and their scores `(batch, paths)`.
+    """Find the most likely labellings of sequences.
 
     Args:
-        inputs: logits, `(batch, steps, classes)`.
-        sequence_lengths: how many steps count, `(batch,)`.
-        strategy: `"greedy"` takes the best class of each step, its score is minus the sum of their logits;
-            `"beam_search"` the best `top_paths` by the log of their probability.
-        merge_repeated: whether the greedy path takes a class that is repeated without a blank as one.
-        mask_index: the class of the blank; `None` means the last.
+        inputs: logits `(batch, steps, classes)`.
+        sequence_lengths: lengths, `(batch,)`.
+        strategy: `"greedy"` takes the best class of each step; `"beam_search"` the best paths. Default: `"greedy"`.
+        beam_width: number of paths that a beam search follows. Default: `100`.
+        top_paths: number of paths that a beam search returns. Default: `1`.
+        merge_repeated: whether the greedy path merges a class that repeats without a blank. Default: `True`.
+        mask_index: class of the blank; `None`: the last one. Default: `0`.
+
+    Returns:
+        Labellings `(paths, batch, steps)`, padded with -1, and their scores `(batch, paths)`.
 
     Raises:
-        ValueError: no such strategy, inputs of another rank, or more paths than the beam holds.
+        ValueError: there is no such strategy, `inputs` is not 3D, or `top_paths` exceeds `beam_width`.
+
+    Example:
+        >>> keras.ops.ctc_decode(np.array([[[0.0, 5.0], [5.0, 0.0]]], "float32"), np.array([2]))[0]
+        tensor([[[ 1, -1]]], dtype=torch.int32)
     """
     _check_decoding(strategy, beam_width, top_paths)
     if inputs.dim() != 3:

@@ -57,14 +57,26 @@ def _refuse_sparse(sparse: bool) -> None:
 
 @op(spec=functools.partial(_described, hot_rows))
 def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
-    """Rows of `num_classes` with a 1 at the class `x` along a new axis; a negative class gives zeros.
+    """Encode class numbers as rows with a single 1.
 
     Args:
-        dtype: of the result; default `floatx()`.
+        x: tensor of class numbers; a negative one gives zeros.
+        num_classes: number of classes.
+        axis: place of the new axis. Default: `-1`.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+        sparse: must be `False`. Default: `False`.
+
+    Returns:
+        A tensor with the new axis.
 
     Raises:
-        ValueError: `sparse` is asked for.
-        RuntimeError: a class is `num_classes` or more.
+        ValueError: `sparse` is `True`.
+        RuntimeError: a class number is `num_classes` or more.
+
+    Example:
+        >>> keras.ops.one_hot([0, 2], 3)
+        tensor([[1., 0., 0.],
+                [0., 0., 1.]])
     """
     _refuse_sparse(sparse)
     return hot_rows(x, num_classes, axis, dtype)
@@ -79,14 +91,25 @@ def multi_hot(
     sparse: bool = False,
     **kwargs: Any,
 ) -> Tensor:
-    """A row of `num_classes` for each sample, with a 1 at every class among its numbers.
+    """Encode sets of class numbers as rows of zeros and ones.
 
     Args:
-        inputs: `(classes,)` or `(batch, classes, ...)`; negative ones count for nothing.
-        kwargs: `num_tokens`, the former name of `num_classes`.
+        inputs: tensor of class numbers `(classes,)` or `(batch, classes, ...)`; negative ones do not count.
+        num_classes: number of classes. Default: `None`.
+        axis: place of the axis of the classes. Default: `-1`.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+        sparse: must be `False`. Default: `False`.
+        **kwargs: `num_tokens`, the former name of `num_classes`.
+
+    Returns:
+        A tensor with `num_classes` elements for each sample.
 
     Raises:
-        ValueError: `num_classes` is missing, or `sparse` is asked for.
+        ValueError: `num_classes` is missing, or `sparse` is `True`.
+
+    Example:
+        >>> keras.ops.multi_hot([0, 2], 3)
+        tensor([1., 0., 1.])
     """
     _refuse_sparse(sparse)
     return hot_set(inputs, _number(num_classes, kwargs), axis, dtype)

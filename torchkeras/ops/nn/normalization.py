@@ -23,12 +23,26 @@ op = functools.partial(op, file_module="keras.src.ops.nn")
 def moments(
     x: Tensor, axes: int | Sequence[int] | None, keepdims: bool = False, synchronized: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance along `axes`; float16 is computed in float32 and cut to what float16 holds.
+    """Compute mean and variance along axes.
 
-    The variance is the mean of squared distances from the mean, so it does not cancel where the mean is large.
+    The variance is the mean squared distance from the mean, so it does not cancel where the mean is large. float16 is
+    computed in float32.
+
+    Args:
+        x: tensor.
+        axes: axis or axes; `None` for all.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+        synchronized: must be `False`: `BatchNormalization` synchronizes over ranks. Default: `False`.
+
+    Returns:
+        Mean and variance.
 
     Raises:
-        NotImplementedError: `synchronized`: over all ranks is what the layer BatchNormalization does.
+        NotImplementedError: `synchronized` is `True`.
+
+    Example:
+        >>> keras.ops.moments(np.array([1.0, 3.0]), axes=0)[1]
+        tensor(1., dtype=torch.float64)
     """
     if synchronized:
         raise NotImplementedError("moments() is of one rank's tensor; received synchronized=True.")
@@ -93,10 +107,26 @@ def batch_normalization(
     scale: Tensor | None = None,
     epsilon: float = 1e-3,
 ) -> Tensor:
-    """`(x - mean) / sqrt(variance + epsilon) * scale + offset`, each a vector along `axis` of `x` (arXiv:1502.03167).
+    """Normalize by given statistics: `(x - mean) / sqrt(variance + epsilon) * scale + offset` (arXiv:1502.03167).
+
+    Args:
+        x: tensor.
+        mean: vector along the axis.
+        variance: vector along the axis.
+        axis: the axis.
+        offset: vector along the axis, or `None`. Default: `None`.
+        scale: vector along the axis, or `None`. Default: `None`.
+        epsilon: small number added to the variance. Default: `0.001`.
+
+    Returns:
+        A tensor of the shape of `x`.
 
     Raises:
-        RuntimeError: a vector has another length.
+        RuntimeError: a vector has another length than the axis.
+
+    Example:
+        >>> keras.ops.batch_normalization(np.array([[3.0]]), np.array([1.0]), np.array([4.0]), axis=-1, epsilon=0.0)
+        tensor([[1.]], dtype=torch.float64)
     """
     if not (mean.requires_grad or variance.requires_grad):  # torch's kernel has no gradient for these
         shape = x.shape
@@ -129,11 +159,24 @@ def layer_normalization(
     epsilon: float | None = None,
     **kwargs: Any,
 ) -> Tensor:
-    """`x` with mean 0 and variance 1 along `axis`, times `gamma`, plus `beta` (arXiv:1607.06450).
+    """Normalize to mean 0 and variance 1 along axes (arXiv:1607.06450).
+
+    `(x - mean) / sqrt(variance + epsilon) * gamma + beta`.
 
     Args:
-        epsilon: added to the variance; default `keras.config.epsilon()`.
-        kwargs: `rms_scaling=True` for the retired form `x / sqrt(variance + epsilon) * gamma`.
+        x: tensor.
+        gamma: factor, of the axes' shape, or `None`. Default: `None`.
+        beta: offset, of the axes' shape, or `None`. Default: `None`.
+        axis: axis or axes. Default: `-1`.
+        epsilon: small number added to the variance; `None`: `keras.config.epsilon()`. Default: `None`.
+        **kwargs: `rms_scaling=True` for the retired form `x / sqrt(variance + epsilon) * gamma`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.layer_normalization(np.array([1.0, 3.0]), epsilon=1e-12)
+        tensor([-1.0000,  1.0000], dtype=torch.float64)
     """
     epsilon = settings.epsilon() if epsilon is None else epsilon
     if kwargs and kwargs.get("rms_scaling", False):
@@ -153,10 +196,20 @@ def layer_normalization(
 def rms_normalization(
     x: Tensor, scale: Tensor | None = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
 ) -> Tensor:
-    """`x / sqrt(mean(x**2) + epsilon) * scale` along `axis` (arXiv:1910.07467).
+    """Divide by the root mean square along axes: `x / sqrt(mean(x**2) + epsilon) * scale` (arXiv:1910.07467).
 
     Args:
-        epsilon: default `keras.config.epsilon()`.
+        x: tensor.
+        scale: factor, of the axes' shape, or `None`. Default: `None`.
+        axis: axis or axes. Default: `-1`.
+        epsilon: small number added to the mean; `None`: `keras.config.epsilon()`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.rms_normalization(np.array([3.0, 3.0]), epsilon=1e-12)
+        tensor([1.0000, 1.0000], dtype=torch.float64)
     """
     epsilon = settings.epsilon() if epsilon is None else epsilon
     if axis == -1 and x.dtype in _WIDE and (scale is None or scale.dtype is x.dtype):
@@ -209,12 +262,23 @@ def unit_length(x: Tensor, axis: int | Sequence[int] | None, epsilon: float) -> 
 
 @op(dtype="float")
 def normalize(x: Tensor, axis: int | Sequence[int] | None = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
-    """`x` divided by its norm of the given order along `axis`, or by `epsilon` where that is less.
+    """Divide by the norm along an axis, or by `epsilon` where that is larger.
 
-    Along two axes an order other than 2 is that of a matrix norm.
+    Args:
+        x: tensor.
+        axis: axis; two axes make a matrix norm, `None` takes all. Default: `-1`.
+        order: order of the norm. Default: `2`.
+        epsilon: smallest divisor; `None`: `keras.config.epsilon()`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
 
     Raises:
-        ValueError: the order is no positive integer.
+        ValueError: `order` is no positive integer.
+
+    Example:
+        >>> keras.ops.normalize(np.array([3.0, 4.0]))
+        tensor([0.6000, 0.8000], dtype=torch.float64)
     """
     if not isinstance(order, int) or order < 1:
         raise ValueError(f"Argument `order` must be an int >= 1. Received: order={order}")

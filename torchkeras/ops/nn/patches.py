@@ -22,7 +22,22 @@ def unfold(
     padding: int | Sequence[int] = 0,
     stride: int | Sequence[int] = 1,
 ) -> Tensor:
-    """The patches of `(N, C, H, W)` as columns: `(N, C * kernel height * kernel width, patches)`."""
+    """Return the patches of images as columns.
+
+    Args:
+        x: tensor `(N, C, H, W)`.
+        kernel_size: size of a patch, one number or two.
+        dilation: distance between a patch's elements. Default: `1`.
+        padding: zeros around the images. Default: `0`.
+        stride: distance between patches. Default: `1`.
+
+    Returns:
+        A tensor `(N, C * kernel height * kernel width, patches)`.
+
+    Example:
+        >>> keras.ops.unfold(np.ones((1, 1, 3, 3)), 2).shape
+        torch.Size([1, 4, 4])
+    """
     _check_rank(x, 4)
     return F.unfold(x, kernel_size, dilation, padding, stride)
 
@@ -36,17 +51,47 @@ def fold(
     padding: int | Sequence[int] = 0,
     stride: int | Sequence[int] = 1,
 ) -> Tensor:
-    """Columns `(N, C * kernel height * kernel width, patches)` as images `(N, C, *output_size)`; overlaps add up."""
+    """Put columns of patches back into images; overlapping elements add up.
+
+    Args:
+        x: tensor `(N, C * kernel height * kernel width, patches)`.
+        output_size: height and width of the images.
+        kernel_size: size of a patch, one number or two.
+        dilation: distance between a patch's elements. Default: `1`.
+        padding: zeros around the images. Default: `0`.
+        stride: distance between patches. Default: `1`.
+
+    Returns:
+        A tensor `(N, C, *output_size)`.
+
+    Example:
+        >>> keras.ops.fold(np.ones((1, 4, 4)), 3, 2)[0, 0]
+        tensor([[1., 2., 1.],
+                [2., 4., 2.],
+                [1., 2., 1.]], dtype=torch.float64)
+    """
     _check_rank(x, 3)
     return F.fold(x, output_size, kernel_size, dilation, padding, stride)
 
 
 @op
 def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Each block of an image as one pixel: `(N, H / block, W / block, C * block**2)`.
+    """Make each block of pixels one pixel with more channels.
+
+    Args:
+        x: batch of images.
+        block_size: height and width of a block.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `"channels_last"`.
+
+    Returns:
+        A tensor `(N, H / block, W / block, C * block**2)`.
 
     Raises:
-        ValueError: no batch of images, or the size is no multiple of the block.
+        ValueError: `x` is no batch of images, or its size is no multiple of the block.
+
+    Example:
+        >>> keras.ops.space_to_depth(np.ones((1, 4, 4, 1)), 2).shape
+        torch.Size([1, 2, 2, 4])
     """
     last = _blocks_are_of_last(x, block_size, data_format)
     n, h, w, c = x.shape if last else (x.shape[0], *x.shape[2:], x.shape[1])
@@ -65,10 +110,22 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last
 
 @op
 def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Each pixel of an image as a block: `(N, H * block, W * block, C / block**2)`.
+    """Make each pixel a block of pixels with fewer channels.
+
+    Args:
+        x: batch of images.
+        block_size: height and width of a block.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `"channels_last"`.
+
+    Returns:
+        A tensor `(N, H * block, W * block, C / block**2)`.
 
     Raises:
-        ValueError: no batch of images, or the channels are no multiple of the block's pixels.
+        ValueError: `x` is no batch of images, or its channels are no multiple of the block's pixels.
+
+    Example:
+        >>> keras.ops.depth_to_space(np.ones((1, 2, 2, 4)), 2).shape
+        torch.Size([1, 4, 4, 1])
     """
     last = _blocks_are_of_last(x, block_size, data_format)
     n, h, w, c = x.shape if last else (x.shape[0], *x.shape[2:], x.shape[1])

@@ -57,11 +57,22 @@ def mean_windows(
 def max_pool(
     inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
 ) -> Tensor:
-    """The greatest value of each window of `pool_size`, moved by `strides` (default: `pool_size`).
+    """Return the largest element of each window.
 
     Args:
-        inputs: `(batch, *spatial, channels)`, or `(batch, channels, *spatial)` if `data_format` is channels_first.
-        padding: `"valid"`, or `"same"` for a border that gives `ceil(size / stride)` outputs.
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        pool_size: size of the window, one number or one for each spatial axis.
+        strides: step of the window; `None`: `pool_size`. Default: `None`.
+        padding: `"valid"`: no padding; `"same"`: a border for `ceil(size / stride)` outputs. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor in the layout of the inputs.
+
+    Example:
+        >>> keras.ops.max_pool(np.array([[[1.0], [3.0], [2.0], [5.0]]]), 2)[0, :, 0]
+        tensor([3., 5.], dtype=torch.float64)
     """
     return _pooled(max_windows, inputs, pool_size, strides, padding, data_format)
 
@@ -70,7 +81,23 @@ def max_pool(
 def average_pool(
     inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
 ) -> Tensor:
-    """The mean of each window; arguments as in `max_pool`."""
+    """Return the mean of each window.
+
+    Args:
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        pool_size: size of the window, one number or one for each spatial axis.
+        strides: step of the window; `None`: `pool_size`. Default: `None`.
+        padding: `"valid"`: no padding; `"same"`: a border for `ceil(size / stride)` outputs. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor in the layout of the inputs.
+
+    Example:
+        >>> keras.ops.average_pool(np.array([[[1.0], [3.0], [2.0], [5.0]]]), 2)[0, :, 0]
+        tensor([2.0000, 3.5000], dtype=torch.float64)
+    """
     return _pooled(mean_windows, inputs, pool_size, strides, padding, data_format)
 
 
@@ -87,7 +114,21 @@ def _pooled(pool: Pool, inputs: Tensor, pool_size: Any, strides: Any, padding: s
 
 @op
 def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
-    """The greatest value of each of `output_size` windows along the spatial dimensions; inputs as in `max_pool`."""
+    """Return the largest element of each of a given number of windows.
+
+    Args:
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        output_size: number of windows, one number or one for each spatial axis.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor in the layout of the inputs.
+
+    Example:
+        >>> keras.ops.adaptive_max_pool(np.ones((1, 6, 6, 2)), 3).shape
+        torch.Size([1, 3, 3, 2])
+    """
     view = view_of(inputs, data_format)
     pool = F.adaptive_max_pool2d if view.rank == 2 else F.adaptive_max_pool3d
     return view.leave(pool(view.enter(inputs), view.steps(output_size, "output_size", allow_zero=True)))
@@ -95,7 +136,21 @@ def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None 
 
 @op
 def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
-    """The mean of each of `output_size` windows along the spatial dimensions; inputs as in `max_pool`."""
+    """Return the mean of each of a given number of windows.
+
+    Args:
+        inputs: tensor `(batch, *spatial, channels)`; with `"channels_first"` `(batch, channels, *spatial)`.
+        output_size: number of windows, one number or one for each spatial axis.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor in the layout of the inputs.
+
+    Example:
+        >>> keras.ops.adaptive_average_pool(np.ones((1, 6, 6, 2)), 3).shape
+        torch.Size([1, 3, 3, 2])
+    """
     view = view_of(inputs, data_format)
     pool = F.adaptive_avg_pool2d if view.rank == 2 else F.adaptive_avg_pool3d
     return view.leave(pool(view.enter(inputs), view.steps(output_size, "output_size", allow_zero=True)))

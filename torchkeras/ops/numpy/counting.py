@@ -19,10 +19,23 @@ def _counted(x: KerasTensor, weights: Any = None, minlength: int = 0, sparse: bo
 
 @op(keep=("weights",), spec=_counted)
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, sparse: bool = False) -> Tensor:
-    """How often each number 0, 1, ... is in `x` `(n,)` or in each row of `x` `(batch, n)`, or the sum of its weights.
+    """Count how often each of the numbers 0, 1, ... occurs, or sum the weights of its occurrences.
+
+    Args:
+        x: tensor of integers `(n,)` or `(batch, n)`, none negative.
+        weights: tensor of the shape of `x`; `None` counts each occurrence as 1. Default: `None`.
+        minlength: least length of the result. Default: `0`.
+        sparse: must be `False`: torch has no such sparse tensor. Default: `False`.
+
+    Returns:
+        A tensor `(numbers,)` or `(batch, numbers)`.
 
     Raises:
-        ValueError: `sparse=True`, which torch has no tensors for.
+        ValueError: `sparse` is `True`.
+
+    Example:
+        >>> keras.ops.bincount([0, 2, 2])
+        tensor([1, 0, 2], dtype=torch.int32)
     """
     if sparse:
         raise ValueError("bincount() gives dense tensors; received sparse=True.")
@@ -52,13 +65,23 @@ def _check_histogram(x: Tensor, bins: int = 10, range: Any = None) -> None:
 
 @op(dtype="float", check=_check_histogram)
 def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:
-    """How many values of `x` `(n,)` are in each of `bins` equal parts of `range`, and the `bins + 1` edges of these.
+    """Count the elements in equally wide bins.
 
     Args:
-        range: the lowest and the highest edge (default: the least and the greatest value).
+        x: vector.
+        bins: number of bins. Default: `10`.
+        range: lowest and highest edge; `None`: the smallest and the largest element. Default: `None`.
+
+    Returns:
+        Counts `(bins,)` and edges `(bins + 1,)`.
 
     Raises:
-        TypeError, ValueError: `bins` is no positive integer, `range` no rising pair, `x` no vector.
+        TypeError: `bins` is no integer, or `range` no pair.
+        ValueError: `bins` is not positive, `range` does not ascend, or `x` is no vector.
+
+    Example:
+        >>> keras.ops.histogram([0.0, 1.0, 1.5, 4.0], bins=2)[0]
+        tensor([3., 1.])
     """
     if x.is_cpu and x.dtype in _COUNTED and bins.__class__ is int and x.dim() == 1 and not x.requires_grad:
         counts, edges = torch.histogram(x, bins, range=range)
@@ -91,10 +114,21 @@ def _check_bins(shape: tuple) -> None:
 
 @op(dtype="common", spec=_digitized)
 def digitize(x: Tensor, bins: Tensor) -> Tensor:
-    """For each value the number of the rising `bins` `(n,)` that are not above it, int32.
+    """Return for each value how many of the ascending `bins` are not above it.
+
+    Args:
+        x: tensor of values.
+        bins: vector in ascending order.
+
+    Returns:
+        An int32 tensor of the shape of `x`.
 
     Raises:
-        ValueError: the bins have more than one axis.
+        ValueError: `bins` has more than one axis.
+
+    Example:
+        >>> keras.ops.digitize([0.5, 2.0], [1.0, 2.0, 3.0])
+        tensor([0, 2], dtype=torch.int32)
     """
     _check_bins(bins.shape)
     if x.dtype is torch.bool:  # for which torch has no search
@@ -108,11 +142,22 @@ def _place(sorted_sequence: Any, values: Any, side: str = "left") -> KerasTensor
 
 @op(dtype="common", name="SearchSorted", spec=_place)
 def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") -> Tensor:
-    """Where in the rising `sorted_sequence` `(n,)` each value belongs, int32: before those equal to it, or behind
-    (`side="right"`).
+    """Find where values belong in a sorted vector.
+
+    Args:
+        sorted_sequence: vector in ascending order.
+        values: tensor of values.
+        side: `"left"`: before equal elements; `"right"`: behind them. Default: `"left"`.
+
+    Returns:
+        An int32 tensor of the shape of `values`.
 
     Raises:
         ValueError: the sequence has more than one axis.
+
+    Example:
+        >>> keras.ops.searchsorted([1.0, 3.0, 5.0], [3.0, 4.0])
+        tensor([1, 2], dtype=torch.int32)
     """
     if sorted_sequence.dim() != 1:
         raise ValueError(f"sorted_sequence must be a vector; received the shape {tuple(sorted_sequence.shape)}.")
@@ -149,14 +194,25 @@ def unique(
     size: int | None = None,
     fill_value: Any = None,
 ) -> Any:
-    """The values of `x`, or its parts along `axis`, each once.
+    """Return the distinct elements of a tensor, or its distinct slices along an axis.
 
     Args:
-        return_index: also where each is first.
-        return_inverse: also, for each value of `x`, its index in the result.
-        return_counts: also how often each is there.
-        size: how many to give, the rest cut off, or filled up with `fill_value` (default 0; indices with 1, counts
-            with 0, as Keras has it).
+        x: tensor.
+        sorted: whether the result ascends. Default: `True`.
+        return_index: whether to return also the index of each first occurrence. Default: `False`.
+        return_inverse: whether to return also the index in the result of each element of `x`. Default: `False`.
+        return_counts: whether to return also how often each one occurs. Default: `False`.
+        axis: axis of the slices; `None` for single elements. Default: `None`.
+        size: number of elements to return: others are cut off, missing ones filled; `None` for as many as there are.
+            Default: `None`.
+        fill_value: value of the missing ones; `None` for 0. Default: `None`.
+
+    Returns:
+        A tensor, or a tuple of it and what else was asked for.
+
+    Example:
+        >>> keras.ops.unique([3, 1, 3])
+        tensor([1, 3], dtype=torch.int32)
     """
     if not (return_index or return_inverse or return_counts):
         values = torch.unique(x, sorted, dim=axis)

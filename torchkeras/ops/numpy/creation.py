@@ -18,17 +18,53 @@ from torchkeras.core.tensors.dtypes import TORCH_DTYPES, standardize_dtype, torc
 
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
-    """Zeros, by default of `floatx()`."""
+    """Make a tensor of zeros.
+
+    Args:
+        shape: sizes of the axes.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> keras.ops.zeros((2,))
+        tensor([0., 0.])
+    """
     return torch.zeros(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
 
 
 def ones(shape: Any, dtype: Any = None) -> Tensor:
-    """Ones, by default of `floatx()`."""
+    """Make a tensor of ones.
+
+    Args:
+        shape: sizes of the axes.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> keras.ops.ones((2,))
+        tensor([1., 1.])
+    """
     return torch.ones(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
 
 
 def empty(shape: Any, dtype: Any = None) -> Tensor:
-    """Whatever lies in memory, by default as `floatx()`."""
+    """Make a tensor without setting its elements.
+
+    Args:
+        shape: sizes of the axes.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> keras.ops.empty((2, 3)).shape
+        torch.Size([2, 3])
+    """
     return torch.empty(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
 
 
@@ -38,7 +74,20 @@ def _sizes(shape: Any) -> Any:
 
 @op(call=("fill_value",), spec=lambda fill_value, shape, dtype: KerasTensor(shape, dtype))
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
-    """`fill_value`, a number or what broadcasts to `shape`, by default as `floatx()`."""
+    """Make a tensor filled with a value.
+
+    Args:
+        shape: sizes of the axes.
+        fill_value: number, or tensor that broadcasts to `shape`.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+
+    Returns:
+        A tensor of that shape.
+
+    Example:
+        >>> keras.ops.full((2,), 3.0)
+        tensor([3., 3.])
+    """
     if isinstance(fill_value, (bool, int, float)):
         return torch.full(_sizes(shape), fill_value, dtype=torch_dtype(dtype), device=current_device())
     return convert_to_tensor(fill_value, torch_dtype(dtype)).expand(_sizes(shape)).clone()
@@ -46,25 +95,74 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
 
 @op(elementwise=True)
 def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Zeros in the form of `x`."""
+    """Make a tensor of zeros in the shape of another tensor.
+
+    Args:
+        x: tensor.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.zeros_like([1.0, 2.0])
+        tensor([0., 0.])
+    """
     return torch.zeros_like(x, dtype=None if dtype is None else torch_dtype(dtype))
 
 
 @op(elementwise=True)
 def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Ones in the form of `x`."""
+    """Make a tensor of ones in the shape of another tensor.
+
+    Args:
+        x: tensor.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.ones_like([3.0, 2.0])
+        tensor([1., 1.])
+    """
     return torch.ones_like(x, dtype=None if dtype is None else torch_dtype(dtype))
 
 
 @op(elementwise=True)
 def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Whatever lies in memory, in the form of `x`."""
+    """Make a tensor in the shape of another one without setting its elements.
+
+    Args:
+        x: tensor.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.empty_like(np.ones((2, 3))).shape
+        torch.Size([2, 3])
+    """
     return torch.empty_like(x, dtype=None if dtype is None else torch_dtype(dtype))
 
 
 @op(elementwise=True, call=("fill_value",))
 def full_like(x: Tensor, fill_value: Any, dtype: Any = None) -> Tensor:
-    """`fill_value`, a number or what broadcasts to it, in the form of `x`."""
+    """Make a tensor filled with a value, in the shape of another tensor.
+
+    Args:
+        x: tensor.
+        fill_value: number, or tensor that broadcasts to the shape of `x`.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.full_like([1.0, 2.0], 7)
+        tensor([7., 7.])
+    """
     wanted = x.dtype if dtype is None else torch_dtype(dtype)
     if isinstance(fill_value, (bool, int, float)):
         return torch.full_like(x, fill_value, dtype=wanted)
@@ -73,15 +171,41 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None) -> Tensor:
 
 @op(call=("x",))
 def array(x: Any, dtype: Any = None) -> Tensor:
-    """`x` as a tensor."""
+    """Make a tensor of an array, a number or nested lists.
+
+    Args:
+        x: array, number, tensor or nested lists of them.
+        dtype: dtype of the result; `None`: the one that fits the values. Default: `None`.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.array([1.0, 2.0])
+        tensor([1., 2.])
+    """
     return convert_to_tensor(x, dtype)
 
 
 def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """Ones on the diagonal `k` above the main one, zeros elsewhere: `(N, M)`, `M` being `N` by default.
+    """Make a matrix with ones on a diagonal and zeros elsewhere.
+
+    Args:
+        N: number of rows.
+        M: number of columns; `None`: `N`. Default: `None`.
+        k: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+
+    Returns:
+        A tensor `(N, M)`.
 
     Raises:
-        TypeError: a size is not an integer.
+        TypeError: a size is no integer.
+
+    Example:
+        >>> keras.ops.eye(2)
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     sizes = _integer(N, "N"), _integer(N if M is None else M, "M")
     if k == 0:
@@ -92,24 +216,78 @@ def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Tensor:
 
 
 def identity(n: int, dtype: Any = None) -> Tensor:
-    """The identity matrix `(n, n)`."""
+    """Make an identity matrix.
+
+    Args:
+        n: number of rows and columns.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+
+    Returns:
+        A tensor `(n, n)`.
+
+    Example:
+        >>> keras.ops.identity(2)
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
     return eye(n, dtype=dtype)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """Ones on the diagonal `k` above the main one and below it: `(N, M)`, `M` being `N` by default."""
+    """Make a matrix with ones on and below a diagonal, and zeros elsewhere.
+
+    Args:
+        N: number of rows.
+        M: number of columns; `None`: `N`. Default: `None`.
+        k: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+        dtype: dtype of the result; `None`: `keras.config.floatx()`. Default: `None`.
+
+    Returns:
+        A tensor `(N, M)`.
+
+    Example:
+        >>> keras.ops.tri(2)
+        tensor([[1., 0.],
+                [1., 1.]])
+    """
     return ones((N, N if M is None else M), dtype).tril(k)
 
 
 @op
 def tril(x: Tensor, k: int = 0) -> Tensor:
-    """The lower triangles of matrices, up to the diagonal `k` above the main one."""
+    """Keep the lower triangles of matrices, and set the other elements to 0.
+
+    Args:
+        x: tensor `(..., M, N)`.
+        k: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.tril([[1, 2], [3, 4]])
+        tensor([[1, 0],
+                [3, 4]], dtype=torch.int32)
+    """
     return torch.tril(x, k)
 
 
 @op
 def triu(x: Tensor, k: int = 0) -> Tensor:
-    """The upper triangles of matrices, from the diagonal `k` above the main one."""
+    """Keep the upper triangles of matrices, and set the other elements to 0.
+
+    Args:
+        x: tensor `(..., M, N)`.
+        k: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.triu([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [0, 4]], dtype=torch.int32)
+    """
     return torch.triu(x, k)
 
 
@@ -121,23 +299,63 @@ def _diag_spec(x: KerasTensor, k: int) -> Any:
 
 @op(spec=_diag_spec)
 def diag(x: Tensor, k: int = 0) -> Tensor:
-    """A matrix with the vector `x` on the diagonal `k`; of a matrix, that diagonal."""
+    """Make a matrix with a vector on a diagonal, or take the diagonal of a matrix.
+
+    Args:
+        x: vector or matrix.
+        k: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+
+    Returns:
+        A matrix or a vector.
+
+    Example:
+        >>> keras.ops.diag([1, 2])
+        tensor([[1, 0],
+                [0, 2]], dtype=torch.int32)
+    """
     return torch.diag(x, k)
 
 
 @op
 def diagflat(x: Tensor, k: int = 0) -> Tensor:
-    """A matrix with the flattened `x` on the diagonal `k`."""
+    """Make a matrix with the flattened tensor on a diagonal.
+
+    Args:
+        x: tensor.
+        k: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+
+    Returns:
+        A matrix.
+
+    Example:
+        >>> keras.ops.diagflat([[1, 2]])
+        tensor([[1, 0],
+                [0, 2]], dtype=torch.int32)
+    """
     return torch.diagflat(x, k)
 
 
 @op(dtype="narrow")
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """The first `N` powers (default: as many as elements) of a vector's elements, falling unless `increasing`.
+    """Make the matrix of powers of a vector (Vandermonde's matrix).
+
+    Args:
+        x: vector.
+        N: number of powers; `None`: as many as elements. Default: `None`.
+        increasing: whether the powers ascend from 0 on, instead of descending to 0. Default: `False`.
+
+    Returns:
+        A tensor `(elements, N)`.
 
     Raises:
         TypeError: `N` is no integer.
         ValueError: `N` is negative, or `x` is no vector.
+
+    Example:
+        >>> keras.ops.vander([1, 2, 3])
+        tensor([[1, 1, 1],
+                [4, 2, 1],
+                [9, 3, 1]], dtype=torch.int32)
     """
     if N is not None and not isinstance(N, int):
         raise TypeError(f"vander() takes N, the number of powers, as an integer; received {N!r}.")
@@ -156,7 +374,19 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 @op
 def view(x: Tensor, dtype: Any = None) -> Tensor:
-    """The same memory read as another type; the last axis grows or shrinks by the ratio of the sizes."""
+    """Read the same memory as another dtype.
+
+    Args:
+        x: tensor.
+        dtype: the other dtype; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor; its last axis grows or shrinks by the ratio of the sizes.
+
+    Example:
+        >>> keras.ops.view(np.array([1], "int32"), "uint8")
+        tensor([1, 0, 0, 0], dtype=torch.uint8)
+    """
     if dtype is None:
         return x
     return x.view(_IN_MEMORY.get(dtype) or _IN_MEMORY[standardize_dtype(dtype)])
@@ -167,10 +397,22 @@ _IN_MEMORY: dict[Any, torch.dtype] = {name: getattr(torch, name) for name in TOR
 
 @op
 def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Tensor]:
-    """For each vector, its elements along its own axis of a grid (`"xy"`: the first two axes change places).
+    """Make coordinate matrices of vectors.
+
+    Args:
+        *x: vectors.
+        indexing: `"xy"` (the first two axes change places) or `"ij"`. Default: `"xy"`.
+
+    Returns:
+        A list of tensors, one for each vector, which varies along its own axis.
 
     Raises:
-        ValueError: `indexing` is neither `"xy"` nor `"ij"`.
+        ValueError: `indexing` is neither of the two.
+
+    Example:
+        >>> keras.ops.meshgrid([1, 2], [3, 4])[0]
+        tensor([[1, 2],
+                [1, 2]], dtype=torch.int32)
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid() takes indexing='xy' or 'ij'; received {indexing!r}.")

@@ -45,9 +45,19 @@ def _labels(term: str, rank: int, under_dots: int | None = None) -> list:
 
 @op(dtype="common_product", spec=_spec)
 def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
-    """The sum of products of tensors whose axes `subscripts` names, as in `"...ij,jk->...ik"`.
+    """Sum products of tensors whose axes are named by letters.
 
-    Keywords (`optimize`) are for Keras's other backends.
+    Args:
+        subscripts: the names, as in `"...ij,jk->...ik"`.
+        *operands: the tensors.
+        **kwargs: `optimize`, which other backends of Keras take.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.einsum("ij,j->i", [[1, 2], [3, 4]], [1, 1])
+        tensor([3, 7], dtype=torch.int32)
     """
     if operands[0].dtype in FLOATS:
         return torch.einsum(subscripts, *operands)

@@ -19,7 +19,20 @@ _PLACES = frozenset((torch.int32, torch.int64))  # the types that torch takes fo
 
 @op(keep=("indices",))
 def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
-    """The elements at `indices` along `axis` (default: of the flattened tensor); negative ones count from the end."""
+    """Take elements, or slices along an axis, at given indices.
+
+    Args:
+        x: tensor.
+        indices: tensor of integers; negative ones count from the end.
+        axis: the axis; `None` flattens `x`. Default: `None`.
+
+    Returns:
+        A tensor with the axes of `indices` in the place of the axis.
+
+    Example:
+        >>> keras.ops.take([10, 20, 30], [2, 0])
+        tensor([30, 10], dtype=torch.int32)
+    """
     if axis is None:
         x, axis = x.reshape(-1), 0
     elif not 0 <= axis < x.dim():
@@ -51,7 +64,21 @@ def _without(shape: Any, axis: int) -> tuple:
 
 @op(keep=("indices",), spec=_taken_along)
 def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
-    """For each place the element at its index along `axis` (default: both flattened); the other axes broadcast."""
+    """Take for each place the element at its index along an axis.
+
+    Args:
+        x: tensor.
+        indices: tensor of integers with as many axes as `x`; the other axes broadcast.
+        axis: the axis; `None` flattens both. Default: `None`.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.take_along_axis(np.array([[1, 2], [3, 4]]), np.array([[1], [0]]), axis=1)
+        tensor([[2],
+                [3]])
+    """
     if axis is None:
         x, indices, axis = x.reshape(-1), indices.reshape(-1), 0
     indices = indices.long()
@@ -100,7 +127,19 @@ def _expanded(key: Any, rank: int) -> list | None:
 
 @op(call=("key",), spec=_item)
 def get_item(x: Tensor, key: Any) -> Tensor:
-    """`x[key]`, with NumPy's negative steps."""
+    """Index a tensor: `x[key]`, also with the negative steps of NumPy.
+
+    Args:
+        x: tensor.
+        key: index, slice, `None`, `...`, tensor, or tuple of these.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.get_item(np.array([1, 2, 3]), slice(None, None, -1))
+        tensor([3, 2, 1])
+    """
     if isinstance(key, slice) and _backward(key) or isinstance(key, tuple) and any(map(_backward, key)):
         return _read_backward(x, key)
     return x[key]
@@ -128,7 +167,18 @@ def _read_backward(x: Tensor, key: Any) -> Tensor:
 
 @op(spec=lambda x: tuple(KerasTensor((None,), "int32") for _ in x.shape))
 def nonzero(x: Tensor) -> tuple[Tensor, ...]:
-    """The indices of the values that are not 0, int32, one vector an axis."""
+    """Return the indices of the elements that are not 0.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A tuple of int32 vectors, one for each axis.
+
+    Example:
+        >>> keras.ops.nonzero([0, 5, 0, 7])[0]
+        tensor([1, 3], dtype=torch.int32)
+    """
     return tuple(index.to(torch.int32) for index in torch.nonzero(x, as_tuple=True))
 
 
@@ -141,10 +191,22 @@ def _selected(condlist: Any, choicelist: Any, default: Any = 0) -> KerasTensor:
 
 @op(call=("default",), spec=_selected)
 def select(condlist: list[Tensor], choicelist: list[Tensor], default: Any = 0) -> Tensor:
-    """For each place the value of the first choice whose condition holds there, else `default`.
+    """Choose for each place the element of the first choice whose condition holds there.
+
+    Args:
+        condlist: boolean tensors.
+        choicelist: tensors, one for each condition.
+        default: value where no condition holds. Default: `0`.
+
+    Returns:
+        A tensor.
 
     Raises:
-        ValueError: no conditions or no choices.
+        ValueError: there are no conditions or no choices.
+
+    Example:
+        >>> keras.ops.select([np.array([True, False])], [np.array([1, 2])], 9)
+        tensor([1, 9])
     """
     if not condlist or not choicelist:
         raise ValueError(f"select() needs conditions and choices; received {len(condlist)} and {len(choicelist)}.")
@@ -171,10 +233,23 @@ def _diagonal(x: KerasTensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -
 
 @op(spec=_diagonal)
 def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonals of the matrices over two axes, as the last axis.
+    """Return the diagonals of matrices.
+
+    Args:
+        x: tensor of at least two axes.
+        offset: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+        axis1: axis of the rows. Default: `0`.
+        axis2: axis of the columns. Default: `1`.
+
+    Returns:
+        A tensor without the two axes, with the diagonal as the last axis.
 
     Raises:
-        ValueError: the tensor has no such axis, or they are the same.
+        ValueError: the tensor has no such axis, or both are the same.
+
+    Example:
+        >>> keras.ops.diagonal([[1, 2], [3, 4]])
+        tensor([1, 4], dtype=torch.int32)
     """
     first, second = positive_axis(axis1, x.dim()), positive_axis(axis2, x.dim())
     if first == second:
@@ -184,13 +259,39 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
 
 @op
 def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The sum of the diagonals of the matrices over two axes."""
+    """Sum the diagonals of matrices.
+
+    Args:
+        x: tensor of at least two axes.
+        offset: number of the diagonal: 0 for the main one, positive above it. Default: `0`.
+        axis1: axis of the rows. Default: `0`.
+        axis2: axis of the columns. Default: `1`.
+
+    Returns:
+        A tensor without the two axes.
+
+    Example:
+        >>> keras.ops.trace([[1, 2], [3, 4]])
+        tensor(5, dtype=torch.int32)
+    """
     return torch.sum(torch.diagonal(x, offset, axis1, axis2), -1, dtype=SUMMED.get(x.dtype))
 
 
 @op(spec=lambda indices, shape: tuple(KerasTensor(indices.shape, indices.dtype) for _ in tuple_of(shape)))
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
-    """The index on each axis of a tensor of `shape`, of places counted in its flattened form."""
+    """Convert indices into the flattened tensor to indices for each axis.
+
+    Args:
+        indices: tensor of integers.
+        shape: shape of the tensor.
+
+    Returns:
+        A tuple of tensors, one for each axis.
+
+    Example:
+        >>> [int(i) for i in keras.ops.unravel_index(5, (2, 3))]
+        [1, 2]
+    """
     dtype = torch.int32 if indices.dtype is torch.int64 else indices.dtype
     result = []
     for size in reversed(tuple_of(shape)):

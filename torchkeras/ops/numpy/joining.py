@@ -46,7 +46,19 @@ def _concatenated(xs: Any, axis: int = 0) -> KerasTensor:
 
 @op(dtype="common", spec=_concatenated)
 def concatenate(xs: list[Tensor], axis: int = 0) -> Tensor:
-    """The tensors one behind the other along `axis`."""
+    """Join tensors along an existing axis.
+
+    Args:
+        xs: tensors of equal shapes, but for the axis.
+        axis: the axis. Default: `0`.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.concatenate([[1, 2], [3]])
+        tensor([1, 2, 3], dtype=torch.int32)
+    """
     return torch.cat(xs, dim=_checked(axis))
 
 
@@ -56,7 +68,20 @@ def _stacked(x: Any, axis: int = 0) -> Any:
 
 @op(dtype="common", spec=_stacked)
 def stack(x: list[Tensor], axis: int = 0) -> Tensor:
-    """The tensors along a new axis."""
+    """Join tensors along a new axis.
+
+    Args:
+        x: tensors of equal shapes.
+        axis: place of the new axis. Default: `0`.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.stack([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]], dtype=torch.int32)
+    """
     return torch.stack(x, dim=axis)
 
 
@@ -66,7 +91,18 @@ def _hstacked(xs: Any) -> Any:
 
 @op(dtype="common", spec=_hstacked)
 def hstack(xs: list[Tensor]) -> Tensor:
-    """The tensors one behind the other along the second axis, vectors along the first."""
+    """Join tensors along the second axis; vectors along the first.
+
+    Args:
+        xs: tensors.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.hstack([[1, 2], [3]])
+        tensor([1, 2, 3], dtype=torch.int32)
+    """
     return torch.hstack(xs)
 
 
@@ -76,7 +112,19 @@ def _vstacked(xs: Any) -> Any:
 
 @op(dtype="common", spec=_vstacked)
 def vstack(xs: list[Tensor]) -> Tensor:
-    """The tensors one behind the other along the first axis, vectors as rows."""
+    """Join tensors along the first axis; vectors count as rows.
+
+    Args:
+        xs: tensors.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.vstack([[1, 2], [3, 4]])
+        tensor([[1, 2],
+                [3, 4]], dtype=torch.int32)
+    """
     return torch.vstack(xs)
 
 
@@ -86,7 +134,19 @@ def _dstacked(xs: Any) -> Any:
 
 @op(dtype="common", spec=_dstacked)
 def dstack(xs: list[Tensor]) -> Tensor:
-    """The tensors one behind the other along the third axis, which matrices get."""
+    """Join tensors along the third axis, which matrices and vectors get.
+
+    Args:
+        xs: tensors.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.dstack([[1, 2], [3, 4]])
+        tensor([[[1, 3],
+                 [2, 4]]], dtype=torch.int32)
+    """
     return torch.dstack(xs)
 
 
@@ -97,7 +157,20 @@ def _appended(x1: Any, x2: Any, axis: int | None = None) -> Any:
 
 @op(dtype="common", spec=_appended)
 def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Tensor:
-    """`x2` behind `x1` along `axis` (default: both flattened)."""
+    """Join two tensors.
+
+    Args:
+        x1: first tensor.
+        x2: second tensor.
+        axis: the axis; `None` flattens both. Default: `None`.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.append([1, 2], [3])
+        tensor([1, 2, 3], dtype=torch.int32)
+    """
     if axis is None:
         return torch.cat((x1.reshape(-1), x2.reshape(-1)))
     return torch.cat((x1, x2), axis)
@@ -119,10 +192,22 @@ def _parts(x: KerasTensor, sections: Any, axis: int) -> list[KerasTensor]:
 
 @op(spec=lambda x, indices_or_sections, axis: _parts(x, indices_or_sections, axis))
 def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """Parts along `axis`: so many equal ones, or cut at the given indices.
+    """Split a tensor along an axis.
+
+    Args:
+        x: tensor.
+        indices_or_sections: number of equal parts, or the indices at which to cut.
+        axis: the axis. Default: `0`.
+
+    Returns:
+        A list of tensors, which share the memory.
 
     Raises:
-        ValueError: the axis does not make so many equal parts.
+        ValueError: the axis does not make that many equal parts.
+
+    Example:
+        >>> keras.ops.split(np.arange(4), 2)[1]
+        tensor([2, 3])
     """
     if isinstance(indices_or_sections, int):
         size = x.shape[axis]
@@ -136,10 +221,23 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 
 @op
 def array_split(x: Tensor, indices_or_sections: int, axis: int = 0) -> list[Tensor]:
-    """So many parts along `axis`, the first ones larger by one where they can't be equal.
+    """Split a tensor along an axis into parts that differ by at most one in size.
+
+    Args:
+        x: tensor.
+        indices_or_sections: number of parts.
+        axis: the axis. Default: `0`.
+
+    Returns:
+        A list of tensors, which share the memory.
 
     Raises:
-        TypeError, ValueError: the number of parts is no integer, or not positive.
+        TypeError: the number of parts is no integer.
+        ValueError: the number of parts is not positive.
+
+    Example:
+        >>> [len(part) for part in keras.ops.array_split(np.arange(5), 2)]
+        [3, 2]
     """
     if not isinstance(indices_or_sections, int):
         raise TypeError(f"indices_or_sections must be an integer; received {indices_or_sections!r}.")
@@ -150,19 +248,56 @@ def array_split(x: Tensor, indices_or_sections: int, axis: int = 0) -> list[Tens
 
 @op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 0 if len(x.shape) == 1 else 1))
 def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
-    """Parts along the second axis, of vectors along the first; see `split`."""
+    """Split a tensor along the second axis; vectors along the first.
+
+    Args:
+        x: tensor.
+        indices_or_sections: number of equal parts, or the indices at which to cut.
+
+    Returns:
+        A list of tensors, which share the memory.
+
+    Example:
+        >>> keras.ops.hsplit(np.arange(4), 2)[1]
+        tensor([2, 3])
+    """
     return list(torch.hsplit(x, _sections(indices_or_sections)))
 
 
 @op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 0))
 def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
-    """Parts along the first axis; see `split`."""
+    """Split a tensor along the first axis.
+
+    Args:
+        x: tensor.
+        indices_or_sections: number of equal parts, or the indices at which to cut.
+
+    Returns:
+        A list of tensors, which share the memory.
+
+    Example:
+        >>> keras.ops.vsplit(np.arange(4).reshape(4, 1), 2)[1]
+        tensor([[2],
+                [3]])
+    """
     return list(torch.vsplit(x, _sections(indices_or_sections)))
 
 
 @op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 2))
 def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
-    """Parts along the third axis; see `split`."""
+    """Split a tensor along the third axis.
+
+    Args:
+        x: tensor.
+        indices_or_sections: number of equal parts, or the indices at which to cut.
+
+    Returns:
+        A list of tensors, which share the memory.
+
+    Example:
+        >>> keras.ops.dsplit(np.arange(4).reshape(1, 1, 4), 2)[1]
+        tensor([[[2, 3]]])
+    """
     return list(torch.dsplit(x, _sections(indices_or_sections)))
 
 

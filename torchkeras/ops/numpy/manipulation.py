@@ -19,25 +19,74 @@ from torchkeras.ops.numpy.axes import ALL_AXES, positive_axis, tuple_of
 
 @op
 def flip(x: Tensor, axis: Any = None) -> Tensor:
-    """In reversed order along `axis` (default all)."""
+    """Reverse the order of the elements along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes; `None` for all. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.flip([1, 2, 3])
+        tensor([3, 2, 1], dtype=torch.int32)
+    """
     return torch.flip(x, ALL_AXES[x.dim()] if axis is None else tuple_of(axis))
 
 
 @op
 def fliplr(x: Tensor) -> Tensor:
-    """In reversed order along the second axis."""
+    """Reverse the order of the elements along the second axis.
+
+    Args:
+        x: tensor of at least two axes.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.fliplr([[1, 2], [3, 4]])
+        tensor([[2, 1],
+                [4, 3]], dtype=torch.int32)
+    """
     return torch.fliplr(x)
 
 
 @op
 def flipud(x: Tensor) -> Tensor:
-    """In reversed order along the first axis."""
+    """Reverse the order of the elements along the first axis.
+
+    Args:
+        x: tensor of at least one axis.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.flipud([[1, 2], [3, 4]])
+        tensor([[3, 4],
+                [1, 2]], dtype=torch.int32)
+    """
     return torch.flipud(x)
 
 
 @op
 def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
-    """Shifted along `axis` (default: as one flat sequence); what leaves at the end comes in at the start."""
+    """Shift the elements along axes; those that leave at the end come in at the start.
+
+    Args:
+        x: tensor.
+        shift: by how many places, one number for each axis.
+        axis: axis or axes; `None` shifts the flattened tensor. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.roll([1, 2, 3], 1)
+        tensor([3, 1, 2], dtype=torch.int32)
+    """
     if isinstance(shift, int) and isinstance(axis, (list, tuple)):
         shift = (shift,) * len(axis)
     return torch.roll(x, shift, axis)
@@ -45,10 +94,23 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
 
 @op
 def rot90(array: Tensor, k: int = 1, axes: Any = (0, 1)) -> Tensor:
-    """Turned `k` times by 90 degrees in the plane of two axes, from the first to the second.
+    """Rotate a tensor by 90 degrees in the plane of two axes.
+
+    Args:
+        array: tensor.
+        k: how many times. Default: `1`.
+        axes: the two axes; the rotation goes from the first to the second. Default: `(0, 1)`.
+
+    Returns:
+        A tensor.
 
     Raises:
-        ValueError: the axes are no two different axes of the tensor.
+        ValueError: `axes` are not two different axes of the tensor.
+
+    Example:
+        >>> keras.ops.rot90([[1, 2], [3, 4]])
+        tensor([[2, 4],
+                [1, 3]], dtype=torch.int32)
     """
     rank = array.dim()
     first, second = axes if len(axes) == 2 else (0, 0)
@@ -72,7 +134,20 @@ def _repeated(x: KerasTensor, repeats: Any, axis: int | None = None) -> Any:
 
 @op(spec=_repeated)
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
-    """Each element repeated along `axis` (default: of the flattened tensor), as often as `repeats` says for it."""
+    """Repeat each element along an axis.
+
+    Args:
+        x: tensor.
+        repeats: how often: a number, or one for each element.
+        axis: the axis; `None` flattens the tensor. Default: `None`.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.repeat([1, 2], 2)
+        tensor([1, 1, 2, 2], dtype=torch.int32)
+    """
     if isinstance(repeats, (int, Tensor)):
         return torch.repeat_interleave(x, repeats, axis)
     counts = tuple_of(repeats)
@@ -83,23 +158,45 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
 
 @op
 def tile(x: Tensor, repeats: Any) -> Tensor:
-    """The whole tensor repeated along each axis."""
+    """Repeat a whole tensor along its axes.
+
+    Args:
+        x: tensor.
+        repeats: how often along each axis.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.tile([1, 2], 2)
+        tensor([1, 2, 1, 2], dtype=torch.int32)
+    """
     return torch.tile(x, tuple_of(repeats))
 
 
 @op(call=("constant_values",))
 def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
-    """With values put before and after along each axis.
+    """Add elements before and after those of each axis.
 
     Args:
-        pad_width: how many, `(before, after)` an axis; one pair, or one number, is for all axes.
-        mode: `"constant"`, or where the values come from: `"reflect"` mirrors at the last value, `"symmetric"` behind
-            it, `"edge"` repeats it, `"wrap"` starts from the other end (as does `"circular"`; `"replicate"` is edge).
-        constant_values: the constant, default 0.
+        x: tensor.
+        pad_width: numbers of new elements, `(before, after)` for each axis; one pair, or one number, holds for all
+            axes.
+        mode: `"constant"`, `"edge"` (or `"replicate"`: repeat the last element), `"reflect"` (mirror at the last
+            element), `"symmetric"` (mirror behind it) or `"wrap"` (or `"circular"`: go on at the other end). Default:
+            `"constant"`.
+        constant_values: value of the new elements in constant mode; `None`: 0. Default: `None`.
+
+    Returns:
+        A tensor.
 
     Raises:
-        ValueError: `pad_width` is not for all axes; a constant for another mode.
-        NotImplementedError: no such mode.
+        ValueError: `pad_width` does not fit the axes, or a constant is given for another mode.
+        NotImplementedError: there is no such mode.
+
+    Example:
+        >>> keras.ops.pad([1, 2], 1)
+        tensor([0, 1, 2, 0], dtype=torch.int32)
     """
     try:
         widths = _widths(pad_width if pad_width.__class__ is tuple else _as_tuples(pad_width), x.dim())

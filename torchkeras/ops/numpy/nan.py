@@ -15,7 +15,20 @@ from torchkeras.ops.numpy.sums import SUMMED, product
 
 @op
 def nansum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum along `axis` (default all)."""
+    """Sum the elements along axes; NaN counts as 0.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nansum([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([1., 7.])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.nansum(x, axis, keepdim=keepdims, dtype=SUMMED.get(x.dtype))
@@ -23,14 +36,40 @@ def nansum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op(dtype="narrow")
 def nanprod(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The product along `axis` (default all)."""
+    """Multiply the elements along axes; NaN counts as 1.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nanprod([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([ 1., 12.])
+    """
     x = torch.nan_to_num(x, 1.0, torch.inf, -torch.inf)
     return product(x, axis, keepdims, SUMMED.get(x.dtype))
 
 
 @op
 def nanmax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The greatest value along `axis` (default all); NaN where there is none."""
+    """Return the largest element along axes; NaN does not count, unless all are.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nanmax([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([1., 4.])
+    """
     x, axis, keepdims = over(x, axis, keepdims)
     if not x.is_floating_point():
         return torch.amax(x, axis, keepdim=keepdims)
@@ -41,7 +80,20 @@ def nanmax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def nanmin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The least value along `axis` (default all); NaN where there is none."""
+    """Return the smallest element along axes; NaN does not count, unless all are.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nanmin([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([1., 3.])
+    """
     x, axis, keepdims = over(x, axis, keepdims)
     if not x.is_floating_point():
         return torch.amin(x, axis, keepdim=keepdims)
@@ -52,13 +104,39 @@ def nanmin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def nanargmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the greatest value along `axis` (default: of the flattened tensor), int32; -1 if there is none."""
+    """Return the index of the largest element along an axis; NaN does not count, and -1 says that all are.
+
+    Args:
+        x: tensor.
+        axis: axis to search; `None` for the flattened tensor. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        An int32 tensor without the axis.
+
+    Example:
+        >>> keras.ops.nanargmax([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([0, 1], dtype=torch.int32)
+    """
     return _index(torch.argmax, x, axis, keepdims, -torch.inf)
 
 
 @op
 def nanargmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the least value along `axis` (default: of the flattened tensor), int32; -1 if there is none."""
+    """Return the index of the smallest element along an axis; NaN does not count, and -1 says that all are.
+
+    Args:
+        x: tensor.
+        axis: axis to search; `None` for the flattened tensor. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        An int32 tensor without the axis.
+
+    Example:
+        >>> keras.ops.nanargmin([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([0, 0], dtype=torch.int32)
+    """
     return _index(torch.argmin, x, axis, keepdims, torch.inf)
 
 
@@ -73,7 +151,20 @@ def _index(find: Any, x: Tensor, axis: int | None, keepdims: bool, worst: float)
 
 @op(dtype="narrow_float")
 def nanmean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean along `axis` (default all)."""
+    """Compute the mean of the elements along axes; NaN does not count.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nanmean([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([1.0000, 3.5000])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.nanmean(x, axis, keepdim=keepdims)
@@ -81,7 +172,20 @@ def nanmean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op(dtype="narrow_float")
 def nanvar(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The variance along `axis` (default all), divided by the number of values."""
+    """Compute the variance of the elements along axes; NaN does not count.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nanvar([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([0.0000, 0.2500])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.nanmean(torch.square(x - torch.nanmean(x, axis, keepdim=True)), axis, keepdim=keepdims)
@@ -89,7 +193,20 @@ def nanvar(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op(dtype="narrow_float")
 def nanstd(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The standard deviation along `axis` (default all), divided by the number of values."""
+    """Compute the standard deviation of the elements along axes; NaN does not count.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nanstd([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([0.0000, 0.5000])
+    """
     x, axis, keepdims = over(x, axis, keepdims)
     square = torch.square(x - torch.nanmean(x, axis, keepdim=True))
     return torch.sqrt(torch.nanmean(square, axis, keepdim=keepdims))
@@ -97,17 +214,62 @@ def nanstd(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op(dtype="narrow_float")
 def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The middle value along `axis` (default all), or the mean of the two in the middle."""
+    """Return the middle element along axes; NaN does not count.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.nanmedian([[1.0, float("nan")], [3.0, 4.0]], axis=1)
+        tensor([1.0000, 3.5000])
+    """
     return quantiles(x, torch.full((), 0.5, device=x.device), axis, "linear", keepdims, skip_nan=True)
 
 
 @op(dtype="narrow_float", keep=("q",))
 def nanquantile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """The values that fractions `q` of the values along `axis` (default all) lie below; see `quantile`."""
+    """Return the values below which fractions of the elements lie; NaN does not count.
+
+    Args:
+        x: tensor.
+        q: fraction or fractions in [0, 1].
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        method: value between two neighbours: `"linear"`, `"lower"`, `"higher"`, `"midpoint"` or `"nearest"`. Default:
+            `"linear"`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes; the axis of `q`, if it has one, comes first.
+
+    Example:
+        >>> keras.ops.nanquantile([1.0, float("nan"), 3.0], 0.5)
+        tensor(2.)
+    """
     return quantiles(x, q, axis, method, keepdims, skip_nan=True)
 
 
 @op(dtype="narrow_float", keep=("q",))
 def nanpercentile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """As `nanquantile`, with `q` in percent."""
+    """Return the values below which percentages of the elements lie; NaN does not count.
+
+    Args:
+        x: tensor.
+        q: percentage or percentages in [0, 100].
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        method: value between two neighbours: `"linear"`, `"lower"`, `"higher"`, `"midpoint"` or `"nearest"`. Default:
+            `"linear"`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes; the axis of `q`, if it has one, comes first.
+
+    Example:
+        >>> keras.ops.nanpercentile([1.0, float("nan"), 3.0], 50)
+        tensor(2.)
+    """
     return quantiles(x, q / 100, axis, method, keepdims, skip_nan=True)

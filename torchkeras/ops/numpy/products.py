@@ -51,7 +51,20 @@ def _matmul_spec(x1: Any, x2: Any) -> KerasTensor:
 
 @op(dtype="narrow_product", spec=_matmul_spec)
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:
-    """The matrix product over the last two axes; the others broadcast."""
+    """Multiply matrices over the last two axes; the other axes broadcast.
+
+    Args:
+        x1: tensor `(..., m, k)` or vector `(k,)`.
+        x2: tensor `(..., k, n)` or vector `(k,)`.
+
+    Returns:
+        A tensor `(..., m, n)`.
+
+    Example:
+        >>> keras.ops.matmul([[1, 2], [3, 4]], [[1], [1]])
+        tensor([[3],
+                [7]], dtype=torch.int32)
+    """
     return torch.matmul(x1, x2) if x1.dtype in FLOATS else multiplied(torch.matmul, x1, x2)
 
 
@@ -63,7 +76,19 @@ def _dot_spec(x1: Any, x2: Any) -> Any:
 
 @op(dtype="narrow", spec=_dot_spec)
 def dot(x1: Tensor, x2: Tensor) -> Tensor:
-    """The sum of products along the last axis of `x1` and the last but one of `x2`, of all pairs of the others."""
+    """Sum products along the last axis of `x1` and the last but one of `x2`.
+
+    Args:
+        x1: tensor.
+        x2: tensor.
+
+    Returns:
+        A tensor with the other axes of both; for two vectors, a number.
+
+    Example:
+        >>> keras.ops.dot([1, 2], [3, 4])
+        tensor(11, dtype=torch.int32)
+    """
     if x1.dtype in FLOATS and x1.dim() and 0 < x2.dim() <= 2:
         return torch.matmul(x1, x2)
     return multiplied(_dot, x1, x2)
@@ -85,19 +110,56 @@ def _inner_spec(x1: Any, x2: Any) -> Any:
 
 @op(dtype="narrow", spec=_inner_spec)
 def inner(x1: Tensor, x2: Tensor) -> Tensor:
-    """The sum of products along the last axes, of all pairs of the others."""
+    """Sum products along the last axes.
+
+    Args:
+        x1: tensor.
+        x2: tensor.
+
+    Returns:
+        A tensor with the other axes of both.
+
+    Example:
+        >>> keras.ops.inner([1, 2], [3, 4])
+        tensor(11, dtype=torch.int32)
+    """
     return torch.inner(x1, x2) if x1.dtype in FLOATS else multiplied(torch.inner, x1, x2)
 
 
 @op(dtype="common")
 def outer(x1: Tensor, x2: Tensor) -> Tensor:
-    """The product of each value of `x1` with each of `x2`, both flattened."""
+    """Multiply each element of `x1` by each element of `x2`.
+
+    Args:
+        x1: tensor, flattened.
+        x2: tensor, flattened.
+
+    Returns:
+        A matrix.
+
+    Example:
+        >>> keras.ops.outer([1, 2], [3, 4])
+        tensor([[3, 4],
+                [6, 8]], dtype=torch.int32)
+    """
     return torch.outer(x1.reshape(-1), x2.reshape(-1))
 
 
 @op(dtype="common")
 def kron(x1: Tensor, x2: Tensor) -> Tensor:
-    """Kronecker's product: `x2` in the place of each value of `x1`, times it."""
+    """Compute Kronecker's product: `x2` times each element of `x1`, in its place.
+
+    Args:
+        x1: tensor.
+        x2: tensor.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.kron([1, 2], [1, 10])
+        tensor([ 1, 10,  2, 20], dtype=torch.int32)
+    """
     return torch.kron(x1, x2)
 
 
@@ -107,7 +169,19 @@ def _vdot_spec(x1: Any, x2: Any) -> Any:
 
 @op(dtype="narrow", spec=_vdot_spec)
 def vdot(x1: Tensor, x2: Tensor) -> Tensor:
-    """The sum of products of all values, those of `x1` conjugated."""
+    """Sum the products of all elements; those of `x1` are conjugated.
+
+    Args:
+        x1: tensor.
+        x2: tensor of as many elements.
+
+    Returns:
+        A number.
+
+    Example:
+        >>> keras.ops.vdot([1, 2], [3, 4])
+        tensor(11, dtype=torch.int32)
+    """
     return multiplied(torch.vdot, x1.reshape(-1), x2.reshape(-1))
 
 
@@ -126,7 +200,20 @@ def _tensordot_spec(x1: Any, x2: Any, axes: Any) -> Any:
 
 @op(dtype="narrow", spec=_tensordot_spec)
 def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
-    """The sum of products over `axes`: so many last ones of `x1` and first ones of `x2`, or a list for each."""
+    """Sum products over chosen axes.
+
+    Args:
+        x1: tensor.
+        x2: tensor.
+        axes: number of last axes of `x1` and first axes of `x2`, or a pair of lists of axes. Default: `2`.
+
+    Returns:
+        A tensor with the other axes of both.
+
+    Example:
+        >>> keras.ops.tensordot([[1, 2], [3, 4]], [1, 1], axes=1)
+        tensor([3, 7], dtype=torch.int32)
+    """
     dims = axes if isinstance(axes, int) else _summed_axes(axes, x1.dim())
     if x1.dtype in FLOATS:
         return torch.tensordot(x1, x2, dims=dims)
@@ -148,12 +235,25 @@ def _cross_spec(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int =
 
 @op(dtype="narrow", spec=_cross_spec)
 def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
-    """The cross product of vectors of 2 or 3 numbers on the axes `axisa` and `axisb`; it has the axis `axisc`.
+    """Compute the cross product of vectors of 2 or 3 elements.
 
-    Of vectors of 2 numbers it is one number, the third of the vectors with 0 for it. `axis` stands for all three axes.
+    Args:
+        x1: tensor.
+        x2: tensor whose other axes broadcast against those of `x1`.
+        axisa: axis of the vectors in `x1`. Default: `-1`.
+        axisb: axis of the vectors in `x2`. Default: `-1`.
+        axisc: axis of the vectors in the result. Default: `-1`.
+        axis: one number for all three; `None`: see there. Default: `None`.
+
+    Returns:
+        A tensor; vectors of 2 elements give one number, the third component.
 
     Raises:
-        ValueError: vectors of another length.
+        ValueError: the vectors have another length.
+
+    Example:
+        >>> keras.ops.cross([1, 0, 0], [0, 1, 0])
+        tensor([0, 0, 1], dtype=torch.int32)
     """
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -183,10 +283,22 @@ def _correlate_spec(x1: Any, x2: Any, mode: str = "valid") -> Any:
 
 @op(dtype="narrow_float", spec=_correlate_spec)
 def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
-    """The sums of products of `x1` and of `x2` shifted along it: `"valid"`, `"same"` or `"full"` as in NumPy.
+    """Correlate two vectors: sum products of `x1` and shifted `x2`.
+
+    Args:
+        x1: vector.
+        x2: vector.
+        mode: `"valid"`, `"same"` or `"full"`, as in NumPy. Default: `"valid"`.
+
+    Returns:
+        A vector.
 
     Raises:
         ValueError: the tensors are no vectors, or there is no such mode.
+
+    Example:
+        >>> keras.ops.correlate([1.0, 2.0, 3.0], [0.0, 1.0])
+        tensor([2., 3.])
     """
     if x1.dim() != 1 or x2.dim() != 1:
         raise ValueError(f"correlate() takes vectors; received shapes {tuple(x1.shape)} and {tuple(x2.shape)}.")
@@ -211,5 +323,16 @@ def _slogdet_spec(x: Any) -> Any:
 
 @op(dtype="float", spec=_slogdet_spec)
 def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The sign of the determinant of matrices `(..., n, n)`, and the logarithm of its absolute value."""
+    """Return the sign of determinants and the logarithm of their absolute values.
+
+    Args:
+        x: tensor `(..., n, n)`.
+
+    Returns:
+        A pair of tensors `(...)`.
+
+    Example:
+        >>> keras.ops.slogdet([[2.0, 0.0], [0.0, 3.0]])[0]
+        tensor(1.)
+    """
     return tuple(torch.linalg.slogdet(x))

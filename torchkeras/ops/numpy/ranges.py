@@ -19,7 +19,21 @@ from torchkeras.core.tensors.promotion import common, common_dtype
 
 @op(call=("start", "stop", "step"))
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Tensor:
-    """Numbers from `start` up to but without `stop`, `step` (1) apart; one number alone is `stop`, after 0."""
+    """Return evenly spaced numbers.
+
+    Args:
+        start: first number; without `stop`, the end, and the numbers begin at 0.
+        stop: end, which is not included; `None`: see `start`. Default: `None`.
+        step: distance between numbers; `None`: 1. Default: `None`.
+        dtype: dtype of the result; `None`: the one that fits the arguments. Default: `None`.
+
+    Returns:
+        A vector.
+
+    Example:
+        >>> keras.ops.arange(3)
+        tensor([0, 1, 2], dtype=torch.int32)
+    """
     if stop is None:
         start, stop = 0, start
     step = 1 if step is None else step
@@ -54,11 +68,23 @@ def linspace(
     dtype: Any = None,
     axis: int = 0,
 ) -> Any:
-    """`num` evenly spaced numbers from `start` to `stop` along a new axis; with `retstep` their distance as well.
+    """Return a number of evenly spaced numbers.
 
     Args:
-        start, stop: numbers, or tensors that broadcast.
-        endpoint: whether `stop` is the last one, or the one that would come next.
+        start: first number: number or tensor.
+        stop: last number: number or tensor that broadcasts against `start`.
+        num: how many. Default: `50`.
+        endpoint: whether `stop` is the last number; otherwise it would come next. Default: `True`.
+        retstep: whether to return also the distance. Default: `False`.
+        dtype: dtype of the result; `None`: a float. Default: `None`.
+        axis: new axis for the numbers. Default: `0`.
+
+    Returns:
+        A tensor, or a pair of it and the distance.
+
+    Example:
+        >>> keras.ops.linspace(0.0, 1.0, 3)
+        tensor([0.0000, 0.5000, 1.0000])
     """
     values, step = _line(start, stop, num, endpoint, dtype, axis)
     return (values, step) if retstep else values
@@ -68,7 +94,24 @@ def linspace(
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: Any = None, axis: int = 0
 ) -> Tensor:
-    """`base ** linspace(start, stop)`."""
+    """Return numbers that are evenly spaced on a logarithmic scale: `base ** linspace(start, stop)`.
+
+    Args:
+        start: exponent of the first number.
+        stop: exponent of the last number.
+        num: how many. Default: `50`.
+        endpoint: whether `stop` is the last exponent; otherwise it would come next. Default: `True`.
+        base: the base. Default: `10`.
+        dtype: dtype of the result; `None`: a float. Default: `None`.
+        axis: new axis for the numbers. Default: `0`.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.logspace(0.0, 2.0, 3)
+        tensor([  1.,  10., 100.])
+    """
     exponents, _ = _line(start, stop, num, endpoint, None, axis)
     values = torch.pow(base, exponents)
     return values if dtype is None else values.to(torch_dtype(dtype))
@@ -76,10 +119,25 @@ def logspace(
 
 @op(call=("start", "stop"), spec=_spaced_spec)
 def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Tensor:
-    """`num` numbers from `start` to `stop`, each the same multiple of the one before; both have the same sign.
+    """Return numbers each of which is the same multiple of the one before.
+
+    Args:
+        start: first number: number or tensor.
+        stop: last number, of the same sign.
+        num: how many. Default: `50`.
+        endpoint: whether `stop` is the last number; otherwise it would come next. Default: `True`.
+        dtype: dtype of the result; `None`: a float. Default: `None`.
+        axis: new axis for the numbers. Default: `0`.
+
+    Returns:
+        A tensor.
 
     Raises:
-        ValueError: one of two Python numbers is 0.
+        ValueError: an end is 0.
+
+    Example:
+        >>> keras.ops.geomspace(1.0, 100.0, 3).round(decimals=4)
+        tensor([  1.,  10., 100.])
     """
     if _are_numbers(start, stop):
         if not start * stop:

@@ -17,21 +17,60 @@ from torchkeras.ops.numpy.axes import positive_axis
 
 @op(dtype="narrow")
 def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """The running sum along `axis` (default: of the flattened tensor)."""
+    """Compute the running sum along an axis.
+
+    Args:
+        x: tensor.
+        axis: axis; `None` for the flattened tensor. Default: `None`.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`, flattened if `axis` is `None`.
+
+    Example:
+        >>> keras.ops.cumsum([1.0, 2.0, 3.0])
+        tensor([1., 3., 6.])
+    """
     kind = _kind(x, dtype)
     return _along(torch.cumsum, x, axis, kind)
 
 
 @op(dtype="narrow")
 def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """The running product along `axis` (default: of the flattened tensor)."""
+    """Compute the running product along an axis.
+
+    Args:
+        x: tensor.
+        axis: axis; `None` for the flattened tensor. Default: `None`.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`, flattened if `axis` is `None`.
+
+    Example:
+        >>> keras.ops.cumprod([1.0, 2.0, 3.0])
+        tensor([1., 2., 6.])
+    """
     kind = _kind(x, dtype)
     return _along(torch.cumprod, x, axis, kind)
 
 
 @op(dtype="narrow")
 def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """As `cumsum`, NaN counting as 0."""
+    """Compute the running sum along an axis; NaN counts as 0.
+
+    Args:
+        x: tensor.
+        axis: axis; `None` for the flattened tensor. Default: `None`.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`, flattened if `axis` is `None`.
+
+    Example:
+        >>> keras.ops.nancumsum([1.0, float("nan"), 3.0])
+        tensor([1., 1., 4.])
+    """
     kind = _kind(x, dtype)
     x = torch.nan_to_num(x, 0.0, torch.inf, -torch.inf)
     return _along(torch.cumsum, x, axis, kind)
@@ -39,7 +78,20 @@ def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 
 @op(dtype="narrow")
 def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """As `cumprod`, NaN counting as 1."""
+    """Compute the running product along an axis; NaN counts as 1.
+
+    Args:
+        x: tensor.
+        axis: axis; `None` for the flattened tensor. Default: `None`.
+        dtype: dtype of the result; `None`: that of `x`. Default: `None`.
+
+    Returns:
+        A tensor of the shape of `x`, flattened if `axis` is `None`.
+
+    Example:
+        >>> keras.ops.nancumprod([1.0, float("nan"), 3.0])
+        tensor([1., 1., 3.])
+    """
     kind = _kind(x, dtype)
     x = torch.nan_to_num(x, 1.0, torch.inf, -torch.inf)
     return _along(torch.cumprod, x, axis, kind)
@@ -63,7 +115,20 @@ def _kind(x: Tensor, dtype: Any) -> torch.dtype:
 
 @op
 def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
-    """The differences of neighbours along `axis`, taken `n` times."""
+    """Subtract each element from its successor along an axis.
+
+    Args:
+        a: tensor.
+        n: how many times to do so. Default: `1`.
+        axis: the axis. Default: `-1`.
+
+    Returns:
+        A tensor that is `n` shorter along the axis.
+
+    Example:
+        >>> keras.ops.diff([1.0, 4.0, 9.0])
+        tensor([3., 5.])
+    """
     return torch.diff(a, n, axis)
 
 
@@ -75,5 +140,19 @@ def _integrated(y: KerasTensor, x: Any = None, **config: Any) -> Any:
 
 @op(dtype="common_float", spec=_integrated)
 def trapezoid(y: Tensor, x: Tensor | None = None, dx: float = 1.0, axis: int = -1) -> Tensor:
-    """The integral along `axis` by the trapezoidal rule, of samples at `x` or `dx` apart."""
+    """Integrate along an axis by the trapezoidal rule.
+
+    Args:
+        y: tensor of samples.
+        x: tensor of the places of the samples; `None`: they are `dx` apart. Default: `None`.
+        dx: distance between samples. Default: `1.0`.
+        axis: the axis. Default: `-1`.
+
+    Returns:
+        A tensor without the axis.
+
+    Example:
+        >>> keras.ops.trapezoid([1.0, 2.0, 3.0])
+        tensor(4.)
+    """
     return torch.trapezoid(y, dx=dx, dim=axis) if x is None else torch.trapezoid(y, x, dim=axis)

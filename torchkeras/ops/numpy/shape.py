@@ -47,10 +47,22 @@ def _reshaped(x: Any, newshape: Any) -> KerasTensor:
 
 @op(spec=_reshaped)
 def reshape(x: Tensor, newshape: Any) -> Tensor:
-    """The same values in another shape; one size may be -1, and sizes may be tensors.
+    """Give the elements another shape.
+
+    Args:
+        x: tensor.
+        newshape: sizes of the axes; one may be -1, for what remains. Sizes may be tensors.
+
+    Returns:
+        A tensor of that shape.
 
     Raises:
-        ValueError: a size below -1, or more than one of -1.
+        ValueError: a size is below -1, or several are -1.
+
+    Example:
+        >>> keras.ops.reshape([1, 2, 3, 4], (2, -1))
+        tensor([[1, 2],
+                [3, 4]], dtype=torch.int32)
     """
     sizes = newshape if newshape.__class__ is tuple else tuple_of(newshape)
     try:
@@ -62,7 +74,18 @@ def reshape(x: Tensor, newshape: Any) -> Tensor:
 
 @op
 def ravel(x: Tensor) -> Tensor:
-    """As one axis."""
+    """Flatten a tensor to one axis.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A vector.
+
+    Example:
+        >>> keras.ops.ravel([[1, 2], [3, 4]])
+        tensor([1, 2, 3, 4], dtype=torch.int32)
+    """
     return torch.flatten(x)
 
 
@@ -81,19 +104,58 @@ def _transposed(x: KerasTensor, axes: Any = None) -> KerasTensor:
 
 @op(spec=_transposed)
 def transpose(x: Tensor, axes: Any = None) -> Tensor:
-    """The axes in another order, default reversed."""
+    """Change the order of the axes.
+
+    Args:
+        x: tensor.
+        axes: the axes in their new order; `None` reverses them. Default: `None`.
+
+    Returns:
+        A tensor, which shares the memory.
+
+    Example:
+        >>> keras.ops.transpose([[1, 2], [3, 4]])
+        tensor([[1, 3],
+                [2, 4]], dtype=torch.int32)
+    """
     return torch.permute(x, tuple(axes) if axes is not None else tuple(range(x.dim() - 1, -1, -1)))
 
 
 @op
 def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
-    """With the axes `source` at the places `destination`."""
+    """Move axes to other places; the others keep their order.
+
+    Args:
+        x: tensor.
+        source: axis or axes to move.
+        destination: their new places.
+
+    Returns:
+        A tensor, which shares the memory.
+
+    Example:
+        >>> keras.ops.moveaxis(np.zeros((2, 3, 4)), 0, -1).shape
+        torch.Size([3, 4, 2])
+    """
     return torch.movedim(x, source, destination)
 
 
 @op
 def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
-    """With two axes exchanged."""
+    """Exchange two axes.
+
+    Args:
+        x: tensor.
+        axis1: one axis.
+        axis2: the other axis.
+
+    Returns:
+        A tensor, which shares the memory.
+
+    Example:
+        >>> keras.ops.swapaxes(np.zeros((2, 3, 4)), 0, 2).shape
+        torch.Size([4, 3, 2])
+    """
     return torch.swapaxes(x, axis1, axis2)
 
 
@@ -109,16 +171,39 @@ def _squeezed(x: KerasTensor, axis: Any = None) -> KerasTensor:
 
 @op(spec=_squeezed)
 def squeeze(x: Tensor, axis: Any = None) -> Tensor:
-    """Without the axes of size 1, or those of them that `axis` names."""
+    """Remove axes of size 1.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to remove; `None`: all of size 1. Default: `None`.
+
+    Returns:
+        A tensor, which shares the memory.
+
+    Example:
+        >>> keras.ops.squeeze(np.zeros((2, 1, 3))).shape
+        torch.Size([2, 3])
+    """
     return torch.squeeze(x) if axis is None else torch.squeeze(x, tuple_of(axis))
 
 
 @op
 def expand_dims(x: Tensor, axis: Any) -> Tensor:
-    """With new axes of size 1 at the places `axis` of the result.
+    """Insert axes of size 1.
+
+    Args:
+        x: tensor.
+        axis: place or places of the new axes in the result.
+
+    Returns:
+        A tensor, which shares the memory.
 
     Raises:
         ValueError: the result has no such axis.
+
+    Example:
+        >>> keras.ops.expand_dims([1, 2], 0)
+        tensor([[1, 2]], dtype=torch.int32)
     """
     if axis.__class__ is int and -x.dim() - 1 <= axis <= x.dim():
         return torch.unsqueeze(x, axis)
@@ -137,22 +222,68 @@ def _broadcast(x: KerasTensor, shape: Any) -> KerasTensor:
 
 @op(spec=_broadcast)
 def broadcast_to(x: Tensor, shape: Any) -> Tensor:
-    """Repeated along axes of size 1, and new axes in front, up to `shape`; a view."""
+    """Repeat a tensor along axes of size 1, and along new axes in front, up to a shape.
+
+    Args:
+        x: tensor.
+        shape: the shape.
+
+    Returns:
+        A tensor of that shape, which shares the memory.
+
+    Example:
+        >>> keras.ops.broadcast_to([1, 2], (2, 2))
+        tensor([[1, 2],
+                [1, 2]], dtype=torch.int32)
+    """
     return torch.broadcast_to(x, tuple_of(shape))
 
 
 @op(spec=lambda x: KerasTensor((), "int32"))
 def size(x: Tensor) -> Tensor:
-    """The number of values."""
+    """Return the number of elements.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        An integer.
+
+    Example:
+        >>> int(keras.ops.size([[1, 2], [3, 4]]))
+        4
+    """
     return torch.tensor(x.numel(), device=x.device)
 
 
 @op(spec=lambda x: KerasTensor((len(x.shape),), x.dtype))
 def ndim(x: Tensor) -> int:
-    """The number of axes."""
+    """Return the number of axes.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        An integer.
+
+    Example:
+        >>> int(keras.ops.ndim([[1, 2], [3, 4]]))
+        2
+    """
     return x.dim()
 
 
 def shape(x: Any) -> tuple:
-    """The shape, `None` where a symbolic tensor leaves a size open."""
+    """Return the shape of a tensor.
+
+    Args:
+        x: tensor, array or KerasTensor.
+
+    Returns:
+        A tuple of ints; `None` where the size of a KerasTensor's axis is not known.
+
+    Example:
+        >>> keras.ops.shape(np.zeros((2, 3)))
+        (2, 3)
+    """
     return tuple(x.shape)

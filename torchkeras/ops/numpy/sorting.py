@@ -16,7 +16,19 @@ _FEW = 4096  # so many values are sorted as fast as they are parted
 
 @op
 def sort(x: Tensor, axis: int | None = -1) -> Tensor:
-    """The values along `axis` (`None`: of the flattened tensor) in rising order."""
+    """Sort the elements along an axis in ascending order.
+
+    Args:
+        x: tensor.
+        axis: axis; `None` for the flattened tensor. Default: `-1`.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.sort([3.0, 1.0, 2.0])
+        tensor([1., 2., 3.])
+    """
     if axis is None:
         x, axis = x.reshape(-1), 0
     return torch.sort(x, positive_axis(axis, x.dim()) if x.dim() else axis).values
@@ -24,7 +36,19 @@ def sort(x: Tensor, axis: int | None = -1) -> Tensor:
 
 @op
 def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
-    """The indices that sort along `axis` (`None`: the flattened tensor), equal values in their order; int32."""
+    """Return the indices that sort the elements along an axis; equal elements keep their order.
+
+    Args:
+        x: tensor.
+        axis: axis; `None` for the flattened tensor. Default: `-1`.
+
+    Returns:
+        An int32 tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.argsort([3.0, 1.0, 2.0])
+        tensor([1, 2, 0], dtype=torch.int32)
+    """
     if axis is None:
         x, axis = x.reshape(-1), -1
     axis = positive_axis(axis, x.dim()) if x.dim() else axis  # not all of torch's devices check it
@@ -40,10 +64,22 @@ def _parted(x: KerasTensor, kth: int, axis: int | None = -1) -> KerasTensor:
 
 @op(spec=_parted)
 def argpartition(x: Tensor, kth: int, axis: int | None = -1) -> Tensor:
-    """Indices along `axis` that put the `kth` value where sorting would, none greater before, none less behind; int32.
+    """Return indices that put the `kth` element where sorting would put it, smaller ones before and larger ones behind.
+
+    Args:
+        x: tensor.
+        kth: index of the element.
+        axis: axis; `None` for the flattened tensor. Default: `-1`.
+
+    Returns:
+        An int32 tensor of the shape of `x`.
 
     Raises:
-        ValueError: there is no `kth` value.
+        ValueError: there is no `kth` element.
+
+    Example:
+        >>> int(keras.ops.argpartition([3.0, 1.0, 2.0], 0)[0])
+        1
     """
     if axis is None:
         x, axis = x.reshape(-1), -1

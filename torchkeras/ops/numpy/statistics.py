@@ -16,7 +16,20 @@ from torchkeras.ops.numpy.axes import NO_AXES, kept, last, over, over_nothing, s
 
 @op(dtype="float")
 def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The mean along `axis` (default all)."""
+    """Compute the mean of the elements along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.mean([[1.0, 2.0], [3.0, 4.0]], axis=0)
+        tensor([2., 3.])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.mean(x, axis, keepdim=keepdims)
@@ -24,7 +37,20 @@ def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op(dtype="narrow_float")
 def var(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The variance along `axis` (default all), divided by the number of values."""
+    """Compute the variance of the elements along axes: the mean squared distance from their mean.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.var([[1.0, 3.0], [2.0, 2.0]], axis=1)
+        tensor([1., 0.])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.var(x, axis, correction=0, keepdim=keepdims)
@@ -32,7 +58,20 @@ def var(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op(dtype="float")
 def std(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The standard deviation along `axis` (default all), divided by the number of values."""
+    """Compute the standard deviation of the elements along axes: the root of their variance.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.std([[1.0, 3.0], [2.0, 2.0]], axis=1)
+        tensor([1., 0.])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.std(x, axis, correction=0, keepdim=keepdims)
@@ -53,10 +92,22 @@ def _agree(one: tuple, other: tuple) -> bool:
 
 @op(dtype="narrow_float", spec=_averaged)
 def average(x: Tensor, axis: Any = None, weights: Tensor | None = None) -> Tensor:
-    """The mean along `axis` (default all), weighted by `weights`: of the shape of `x`, or a vector along the axis.
+    """Compute the weighted mean of the elements along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        weights: tensor of the shape of `x`, or a vector along the axis; `None` weighs all equally. Default: `None`.
+
+    Returns:
+        A tensor without the reduced axes.
 
     Raises:
         ValueError: the weights have another shape.
+
+    Example:
+        >>> keras.ops.average([1.0, 2.0, 4.0], weights=[1.0, 1.0, 2.0])
+        tensor(2.7500)
     """
     if weights is None:
         return torch.mean(*over(x, axis, False)[:2])
@@ -73,23 +124,64 @@ def average(x: Tensor, axis: Any = None, weights: Tensor | None = None) -> Tenso
 
 @op(dtype="narrow_float")
 def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The middle value along `axis` (default all), or the mean of the two in the middle."""
+    """Return the middle element along axes, or the mean of the two in the middle.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.median([[1.0, 9.0, 2.0]], axis=1)
+        tensor([2.])
+    """
     return quantiles(x, torch.full((), 0.5, device=x.device), axis, "linear", keepdims)
 
 
 @op(dtype="narrow_float", keep=("q",))
 def quantile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """The values that fractions `q` of the values along `axis` (default all) lie below; `q`'s axis comes first.
+    """Return the values below which fractions of the elements lie.
 
-    Where a quantile falls between two values, `method` says what it is: `"linear"`, `"lower"`, `"higher"`,
-    `"midpoint"` or `"nearest"`.
+    Args:
+        x: tensor.
+        q: fraction or fractions in [0, 1].
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        method: value between two neighbours: `"linear"`, `"lower"`, `"higher"`, `"midpoint"` or `"nearest"`. Default:
+            `"linear"`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes; the axis of `q`, if it has one, comes first.
+
+    Example:
+        >>> keras.ops.quantile([1.0, 2.0, 3.0, 4.0], 0.5)
+        tensor(2.5000)
     """
     return quantiles(x, q, axis, method, keepdims)
 
 
 @op(dtype="narrow_float", keep=("q",))
 def percentile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """As `quantile`, with `q` in percent."""
+    """Return the values below which percentages of the elements lie.
+
+    Args:
+        x: tensor.
+        q: percentage or percentages in [0, 100].
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        method: value between two neighbours: `"linear"`, `"lower"`, `"higher"`, `"midpoint"` or `"nearest"`. Default:
+            `"linear"`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes; the axis of `q`, if it has one, comes first.
+
+    Example:
+        >>> keras.ops.percentile([1.0, 2.0, 3.0, 4.0], 50)
+        tensor(2.5000)
+    """
     return quantiles(x, q / 100, axis, method, keepdims)
 
 
@@ -138,7 +230,19 @@ def quantiles(x: Tensor, q: Tensor, axis: Any, method: str, keepdims: bool, skip
 
 @op
 def corrcoef(x: Tensor) -> Tensor:
-    """The correlation of the rows of `x` `(variables, observations)` with each other."""
+    """Compute the correlation coefficients of variables.
+
+    Args:
+        x: tensor `(variables, observations)`.
+
+    Returns:
+        A tensor `(variables, variables)`.
+
+    Example:
+        >>> keras.ops.corrcoef([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
     if x.dtype is torch.int64:  # in float64, where other integers are taken in `floatx()`
         x = x.double()
     elif not (x.is_floating_point() or x.is_complex()):

@@ -25,7 +25,20 @@ SUMMED = {
 
 @op
 def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The sum along `axis` (default all)."""
+    """Sum the elements along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.sum([[1.0, 2.0], [3.0, 4.0]], axis=0)
+        tensor([4., 6.])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.sum(x, axis, keepdim=keepdims, dtype=SUMMED.get(x.dtype))
@@ -33,7 +46,21 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op(dtype="narrow")
 def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
-    """The product along `axis` (default all)."""
+    """Multiply the elements along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+        dtype: dtype of the result; `None`: that of `x`, at least 32 bits for integers. Default: `None`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.prod([[1.0, 2.0], [3.0, 4.0]], axis=1)
+        tensor([ 2., 12.])
+    """
     return product(x, axis, keepdims, SUMMED.get(x.dtype) if dtype is None else torch_dtype(dtype))
 
 
@@ -52,10 +79,23 @@ def product(x: Tensor, axis: Any, keepdims: bool, dtype: torch.dtype | None) -> 
 
 @op
 def max(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
-    """The greatest value along `axis` (default all), `initial` at the least.
+    """Return the largest element along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+        initial: smallest value that the result may have; `None` for none. Default: `None`.
+
+    Returns:
+        A tensor without the reduced axes.
 
     Raises:
-        ValueError: nothing to choose from, and no `initial`.
+        ValueError: there is no element along an axis, and no `initial`.
+
+    Example:
+        >>> keras.ops.max([[1.0, 2.0], [3.0, 4.0]], axis=1)
+        tensor([2., 4.])
     """
     if not x.numel():
         return _of_nothing(x, axis, keepdims, initial)
@@ -67,10 +107,23 @@ def max(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None
 
 @op
 def min(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
-    """The least value along `axis` (default all), `initial` at the most.
+    """Return the smallest element along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+        initial: largest value that the result may have; `None` for none. Default: `None`.
+
+    Returns:
+        A tensor without the reduced axes.
 
     Raises:
-        ValueError: nothing to choose from, and no `initial`.
+        ValueError: there is no element along an axis, and no `initial`.
+
+    Example:
+        >>> keras.ops.min([[1.0, 2.0], [3.0, 4.0]], axis=1)
+        tensor([1., 3.])
     """
     if not x.numel():
         return _of_nothing(x, axis, keepdims, initial)
@@ -94,7 +147,20 @@ def _of_nothing(x: Tensor, axis: Any, keepdims: bool, initial: Any) -> Tensor:
 
 @op
 def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The greatest value along `axis` (default all)."""
+    """Return the largest element along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.amax([[1.0, 2.0], [3.0, 4.0]], axis=1)
+        tensor([2., 4.])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.amax(x, () if axis is None else axis, keepdim=keepdims)
@@ -102,7 +168,20 @@ def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The least value along `axis` (default all)."""
+    """Return the smallest element along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.amin([[1.0, 2.0], [3.0, 4.0]], axis=1)
+        tensor([1., 3.])
+    """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
     return torch.amin(x, () if axis is None else axis, keepdim=keepdims)
@@ -110,28 +189,80 @@ def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def ptp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The greatest value less the least, along `axis` (default all)."""
+    """Return the largest element minus the smallest along axes.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.ptp([[1.0, 2.0], [3.0, 7.0]], axis=1)
+        tensor([1., 4.])
+    """
     x, axis, keepdims = over(x, axis, keepdims)
     return torch.amax(x, axis, keepdim=keepdims) - torch.amin(x, axis, keepdim=keepdims)
 
 
 @op
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the greatest value along `axis` (default: of the flattened tensor), int32."""
+    """Return the index of the largest element along an axis.
+
+    Args:
+        x: tensor.
+        axis: axis to search; `None` for the flattened tensor. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        An int32 tensor without the axis.
+
+    Example:
+        >>> keras.ops.argmax([[1.0, 2.0], [4.0, 3.0]], axis=1)
+        tensor([1, 0], dtype=torch.int32)
+    """
     x = x.byte() if x.dtype is torch.bool else x
     return torch.argmax(x, axis, keepdim=keepdims).to(torch.int32)
 
 
 @op
 def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index of the least value along `axis` (default: of the flattened tensor), int32."""
+    """Return the index of the smallest element along an axis.
+
+    Args:
+        x: tensor.
+        axis: axis to search; `None` for the flattened tensor. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        An int32 tensor without the axis.
+
+    Example:
+        >>> keras.ops.argmin([[1.0, 2.0], [4.0, 3.0]], axis=1)
+        tensor([0, 1], dtype=torch.int32)
+    """
     x = x.byte() if x.dtype is torch.bool else x
     return torch.argmin(x, axis, keepdim=keepdims).to(torch.int32)
 
 
 @op
 def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether any value along `axis` is true (not 0)."""
+    """Say whether any element along axes is true (or not 0).
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A boolean tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.any([[True, False], [False, False]], axis=1)
+        tensor([ True, False])
+    """
     x = x.bool() if x.dtype is torch.uint8 else x  # of which torch's answer would be uint8
     if axis is None and not keepdims:
         return torch.any(x)
@@ -140,7 +271,20 @@ def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Whether all values along `axis` are true (not 0)."""
+    """Say whether all elements along axes are true (or not 0).
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+        keepdims: whether reduced axes stay, with size 1. Default: `False`.
+
+    Returns:
+        A boolean tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.all([[True, False], [True, True]], axis=1)
+        tensor([False,  True])
+    """
     x = x.bool() if x.dtype is torch.uint8 else x  # of which torch's answer would be uint8
     if axis is None and not keepdims:
         return torch.all(x)
@@ -149,7 +293,19 @@ def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 @op
 def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
-    """How many values along `axis` are not 0, int32."""
+    """Count the elements along axes that are not 0.
+
+    Args:
+        x: tensor.
+        axis: axis or axes to reduce; `None` for all. Default: `None`.
+
+    Returns:
+        An int32 tensor without the reduced axes.
+
+    Example:
+        >>> keras.ops.count_nonzero([[1, 0], [2, 3]], axis=1)
+        tensor([1, 2], dtype=torch.int32)
+    """
     if axis is not None:
         x, axis, _ = over(x, axis, False)
     return torch.count_nonzero(x, axis).to(torch.int32)

@@ -17,14 +17,22 @@ _SIGNATURE = re.compile(rf"{_AXES}(?:,{_AXES})*->{_AXES}(?:,{_AXES})*")
 
 
 def vectorize(pyfunc: Callable, *, excluded: Any = None, signature: str | None = None) -> Callable:
-    """`pyfunc` over the leading axes of its arguments, which broadcast.
+    """Make a function of single values into one of tensors, which broadcast against each other.
 
     Args:
-        excluded: positions and names of arguments that are handed on as they are.
-        signature: the axes that `pyfunc` itself takes, as in `"(n),(n)->()"` (default: numbers).
+        pyfunc: the function.
+        excluded: positions and names of arguments that are passed on as they are. Default: `None`.
+        signature: axes that the function itself takes, as in `"(n),(n)->()"`; `None`: none. Default: `None`.
+
+    Returns:
+        A function of tensors.
 
     Raises:
-        ValueError: `pyfunc` is no function, `signature` no signature, or not of so many arguments.
+        ValueError: `pyfunc` is not callable, or `signature` is malformed or does not fit its arguments.
+
+    Example:
+        >>> keras.ops.vectorize(lambda a, b: a + b)(np.array([1, 2]), np.array([10, 20]))
+        tensor([11, 22])
     """
     if not callable(pyfunc):
         raise ValueError(f"pyfunc must be a function; received {pyfunc!r}.")

@@ -12,27 +12,83 @@ from torchkeras.core.tensors.devices import current_device
 
 
 def bartlett(x: Any) -> Tensor:
-    """A triangle whose ends are 0."""
+    """Return Bartlett's window, a triangle that is 0 at its ends.
+
+    Args:
+        x: number of points.
+
+    Returns:
+        A vector `(x,)`.
+
+    Example:
+        >>> keras.ops.bartlett(5)
+        tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
+    """
     return torch.bartlett_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
 
 
 def blackman(x: Any) -> Tensor:
-    """A sum of three cosines."""
+    """Return Blackman's window, a sum of three cosines.
+
+    Args:
+        x: number of points.
+
+    Returns:
+        A vector `(x,)`.
+
+    Example:
+        >>> keras.ops.blackman(5)[1:4]
+        tensor([0.3400, 1.0000, 0.3400])
+    """
     return torch.blackman_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
 
 
 def hamming(x: Any) -> Tensor:
-    """A raised cosine whose ends are 0.08."""
+    """Return Hamming's window, a raised cosine that is 0.08 at its ends.
+
+    Args:
+        x: number of points.
+
+    Returns:
+        A vector `(x,)`.
+
+    Example:
+        >>> keras.ops.hamming(5)
+        tensor([0.0800, 0.5400, 1.0000, 0.5400, 0.0800])
+    """
     return torch.hamming_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
 
 
 def hanning(x: Any) -> Tensor:
-    """A raised cosine whose ends are 0."""
+    """Return the Hann window, a raised cosine that is 0 at its ends.
+
+    Args:
+        x: number of points.
+
+    Returns:
+        A vector `(x,)`.
+
+    Example:
+        >>> keras.ops.hanning(5)
+        tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
+    """
     return torch.hann_window(_length(x), periodic=False, dtype=torch.float32, device=current_device())
 
 
 def kaiser(x: Any, beta: Any) -> Tensor:
-    """Kaiser's window: the greater `beta`, the narrower."""
+    """Return Kaiser's window; it is narrower the larger `beta` is.
+
+    Args:
+        x: number of points.
+        beta: shape of the window, at least 0.
+
+    Returns:
+        A vector `(x,)`.
+
+    Example:
+        >>> keras.ops.kaiser(3, 5.0)
+        tensor([0.0367, 1.0000, 0.0367])
+    """
     length, beta = _length(x), float(beta)
     if length > _LONG:
         return torch.signal.windows.kaiser(length, beta=beta, dtype=torch.float32, device=current_device())
