@@ -20,6 +20,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "constraints": ("",),
     "dtype_policies": ("",),
     "initializers": ("",),
+    "ops": ("",),
     "regularizers": ("",),
     "layers": (
         "activation",
@@ -146,6 +147,7 @@ def test_every_argument_is_described(value):
 def test_no_argument_is_described_that_does_not_exist(value):
     bases = value.__mro__[:-1] if inspect.isclass(value) else [value]
     known = {"kwargs", "args"}.union(*(parameters(base) for base in bases if callable(base)))
+    known |= set(inspect.signature(value).parameters)  # `*operands` and `**axes_lengths` too
     unknown = [name for name in arguments(inspect.getdoc(value)) if name not in known]
     assert not unknown, f"described in `Args:`, but no parameter: {unknown}"
 

@@ -19,6 +19,12 @@ ArrayLike: TypeAlias = torch.Tensor | np.ndarray | Sequence | float | int | bool
 # A value of one kind, or lists, tuples and dicts of them, however deep.
 Nest: TypeAlias = T | Sequence["Nest[T]"] | Mapping[str, "Nest[T]"]
 
+# One axis, or several.
+Axes: TypeAlias = int | Sequence[int]
+
+# One size for all axes, or one for each.
+Sizes: TypeAlias = int | Sequence[int]
+
 # A name such as "float32", or one of torch's types.
 DTypeLike: TypeAlias = str | torch.dtype
 

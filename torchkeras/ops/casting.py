@@ -12,15 +12,20 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors import convert as tensors
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import DTypeLike
 
 
-def _described(x: KerasTensor, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
+def _described(
+    x: KerasTensor, dtype: DTypeLike | None = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Any:
     keeps = {"sparse": x.sparse and sparse is not False, "ragged": x.ragged and ragged is not False}
     return KerasTensor(x.shape, x.dtype if dtype is None else dtype, **keeps)
 
 
 @op(call=("x",), spec=_described, file_module="keras.src.ops.core")
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
+def convert_to_tensor(
+    x: Any, dtype: DTypeLike | None = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Tensor:
     """Convert a value to a tensor.
 
     Args:
@@ -45,7 +50,7 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")
-def cast(x: Tensor, dtype: Any) -> Tensor:
+def cast(x: Tensor, dtype: DTypeLike) -> Tensor:
     """Convert a tensor to another dtype.
 
     Args:
@@ -63,7 +68,7 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")
-def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
+def saturate_cast(x: Tensor, dtype: DTypeLike) -> Tensor:
     """Convert a tensor to another dtype; values outside its range become its smallest or largest value.
 
     Args:

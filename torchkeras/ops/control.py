@@ -18,6 +18,7 @@ from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.promotion import tensor
 from torchkeras.core.torch_internals import while_loop as compiled_while_loop
+from torchkeras.core.types import ArrayLike
 
 
 def _no_value(x: Any) -> bool:
@@ -31,7 +32,7 @@ def _in_graph(x: Any) -> bool:
 # ---------------------------------------------------------------------------- branches
 
 
-def _cond_spec(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
+def _cond_spec(pred: Tensor | bool, true_fn: Callable, false_fn: Callable) -> Any:
     first, second = infer(true_fn, (), {}), infer(false_fn, (), {})
     if _form(first) != _form(second):
         raise ValueError(
@@ -52,7 +53,7 @@ def _form(structure: Any) -> Any:
 
 
 @op(call=("pred", "true_fn", "false_fn"), spec=_cond_spec, file_module="keras.src.ops.core")
-def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
+def cond(pred: Tensor | bool, true_fn: Callable, false_fn: Callable) -> Any:
     """Return `true_fn()` if a predicate holds, otherwise `false_fn()`.
 
     Args:
@@ -69,17 +70,17 @@ def cond(pred: Any, true_fn: Callable, false_fn: Callable) -> Any:
     """
     if _no_value(pred):
         return true_fn()
-    if _in_graph(pred):
+    if isinstance(pred, Tensor) and _in_graph(pred):
         return torch.cond(pred.bool(), true_fn, false_fn, ())
     return true_fn() if pred else false_fn()
 
 
-def _switch_spec(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
+def _switch_spec(index: ArrayLike, branches: Sequence[Callable], *operands: Any) -> Any:
     return infer(branches[0], operands, {})
 
 
 @op(call=("index", "branches", "operands"), spec=_switch_spec, file_module="keras.src.ops.core")
-def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Any:
+def switch(index: ArrayLike, branches: Sequence[Callable], *operands: Any) -> Any:
     """Return `branches[index](*operands)`.
 
     Args:
@@ -181,12 +182,14 @@ def _while_in_graph(cond: Callable, body: Callable, values: tuple, most: int | N
     return tuple(compiled_while_loop(goes_on, turned, (torch.zeros((), dtype=torch.int64), *values))[1:])
 
 
-def _fori_spec(init_val: Any, lower: Any = None, upper: Any = None, body_fun: Callable | None = None) -> Any:
+def _fori_spec(
+    init_val: Any, lower: ArrayLike = None, upper: ArrayLike = None, body_fun: Callable | None = None
+) -> Any:
     return tree.map_structure(_like, init_val)
 
 
 @op(call=("init_val",), spec=_fori_spec, file_module="keras.src.ops.core")
-def fori_loop(lower: Any, upper: Any, body_fun: Callable, init_val: Any) -> Any:
+def fori_loop(lower: ArrayLike, upper: ArrayLike, body_fun: Callable, init_val: Any) -> Any:
     """Repeat `value = body_fun(i, value)` for `i` from `lower` up to, but not including, `upper`.
 
     Args:

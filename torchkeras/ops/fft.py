@@ -13,6 +13,7 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import is_float
+from torchkeras.core.types import ArrayLike
 
 op = functools.partial(op, file_module="keras.src.ops.math")
 
@@ -185,7 +186,12 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
 
 
 def _spectrum(
-    x: Any, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
+    x: Any,
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length: int,
+    window: str | ArrayLike | None = "hann",
+    center: bool = True,
 ) -> tuple[KerasTensor, KerasTensor]:
     *batch, size = x.shape
     padded = None if size is None else size + (fft_length // 2 * 2 if center else 0)
@@ -196,7 +202,12 @@ def _spectrum(
 
 @op(name="STFT", spec=_spectrum)
 def stft(
-    x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
+    x: Tensor,
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length: int,
+    window: str | ArrayLike | None = "hann",
+    center: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Compute the short-time Fourier transform: `rfft` of windows along the last axis.
 
@@ -265,7 +276,7 @@ def _signal(
     sequence_stride: int,
     fft_length: int,
     length: int | None = None,
-    window: Any = "hann",
+    window: str | ArrayLike | None = "hann",
     center: bool = True,
 ) -> KerasTensor:
     *batch, count, _ = _check(x, 2)
@@ -282,7 +293,7 @@ def istft(
     sequence_stride: int,
     fft_length: int,
     length: int | None = None,
-    window: Any = "hann",
+    window: str | ArrayLike | None = "hann",
     center: bool = True,
 ) -> Tensor:
     """Invert `stft`: put overlapping windows back in their places and add them up.

@@ -34,7 +34,7 @@ def _tensors(structure: Any) -> Any:
 
 
 def _scan_spec(
-    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
 ) -> Any:
     _check_scan(f, xs, length, unroll)
     xs = _tensors(xs)
@@ -44,7 +44,7 @@ def _scan_spec(
 
 @op(call=("f", "init", "xs"), spec=_scan_spec, file_module="keras.src.ops.core")
 def scan(
-    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
 ) -> Any:
     """Call `carry, y = f(carry, x)` for each slice `x` along the first axis.
 
@@ -71,7 +71,7 @@ def scan(
     return _scanned(f, _tensors(init), _tensors(xs), length, reverse)
 
 
-def _check_scan(f: Any, xs: Any, length: Any, unroll: Any) -> None:
+def _check_scan(f: Any, xs: Any, length: Any, unroll: int | bool) -> None:
     if not callable(f):
         raise TypeError(f"scan(): `f` should be a callable. Received: {f!r}.")
     if not isinstance(unroll, bool) and not (isinstance(unroll, int) and unroll > 0):

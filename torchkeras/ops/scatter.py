@@ -10,16 +10,17 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Shape
 
 _REDUCTIONS = {"max": "amax", "min": "amin", "mul": "prod"}
 
 
-def _scatter_spec(indices: Any, values: Any, shape: Any) -> KerasTensor:
+def _scatter_spec(indices: Any, values: Any, shape: Shape) -> KerasTensor:
     return KerasTensor(shape, values.dtype)
 
 
 @op(spec=_scatter_spec, file_module="keras.src.ops.core")
-def scatter(indices: Tensor, values: Tensor, shape: Any) -> Tensor:
+def scatter(indices: Tensor, values: Tensor, shape: Shape) -> Tensor:
     """Add values to a tensor of zeros at given indices.
 
     Args:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import ArrayLike
 
 
 def _segments(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> KerasTensor:
@@ -66,7 +67,7 @@ def segment_prod(data: Tensor, segment_ids: Tensor, num_segments: int | None = N
 
 @op
 def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """Return the largest elements of the rows of each segment; a segment without rows gives the smallest number of the dtype.
+    """Return the largest elements of the rows of each segment; one without rows gives the smallest number of the dtype.
 
     Args:
         data: tensor `(rows, ...)`.
@@ -87,7 +88,7 @@ def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
 
 @op
 def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-    """Return the smallest elements of the rows of each segment; a segment without rows gives the largest number of the dtype.
+    """Return the smallest elements of the rows of each segment; one without rows gives the largest number of the dtype.
 
     Args:
         data: tensor `(rows, ...)`.
@@ -106,7 +107,7 @@ def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
     return _reduced(data, segment_ids, num_segments, "amin", _limits(data.dtype)[1])
 
 
-def _reduced(data: Tensor, segment_ids: Tensor, num_segments: int | None, reduce: str, start: Any) -> Tensor:
+def _reduced(data: Tensor, segment_ids: Tensor, num_segments: int | None, reduce: str, start: ArrayLike) -> Tensor:
     shape = data.shape
     rows, count = _rows(shape, segment_ids, num_segments)
     rows = rows.view(-1, *[1] * (len(shape) - 1)).expand(shape)

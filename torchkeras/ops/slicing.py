@@ -12,13 +12,14 @@ from torch import Tensor
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike, Shape
 
 
 def _like_inputs(inputs: Any, *_: Any, **__: Any) -> KerasTensor:
     return KerasTensor(inputs.shape, inputs.dtype)
 
 
-def _slice_spec(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
+def _slice_spec(inputs: Any, start_indices: Sequence[int], shape: Shape) -> KerasTensor:
     rank = len(inputs.shape)
     if len(shape) != rank:
         raise ValueError(
@@ -44,7 +45,7 @@ def _slice_spec(inputs: Any, start_indices: Any, shape: Any) -> KerasTensor:
 
 
 @op(call=("start_indices",), spec=_slice_spec, file_module="keras.src.ops.core")
-def slice(inputs: Tensor, start_indices: Any, shape: Any) -> Tensor:
+def slice(inputs: Tensor, start_indices: Sequence[int], shape: Shape) -> Tensor:
     """Take a block of a tensor.
 
     Args:
@@ -68,7 +69,7 @@ def slice(inputs: Tensor, start_indices: Any, shape: Any) -> Tensor:
 
 
 @op(call=("start_indices",), spec=_like_inputs, file_module="keras.src.ops.core")
-def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
+def slice_update(inputs: Tensor, start_indices: Sequence[int], updates: Tensor) -> Tensor:
     """Return a copy of a tensor with a block replaced.
 
     Args:
@@ -114,7 +115,7 @@ def _on_device(index: Tensor) -> bool:
     return not index.is_cpu or torch.compiler.is_compiling()
 
 
-def _places(start: Any, whole: int, size: int) -> Tensor:
+def _places(start: ArrayLike, whole: int, size: int) -> Tensor:
     """The indices of a block, moved inside where it would stick out: a tensor's size can't depend on values."""
     start = convert_to_tensor(start).long()
     size = whole if size == -1 else size

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Axes
 from torchkeras.ops.numpy.axes import ALL_AXES
 
 op = functools.partial(op, file_module="keras.src.ops.math")
@@ -83,7 +83,7 @@ def rsqrt(x: Tensor) -> Tensor:
 
 
 @op(dtype="float")
-def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def logsumexp(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute `log(sum(exp(x)))` along axes without overflow.
 
     Args:

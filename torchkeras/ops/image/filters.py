@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.torch_internals import in_functorch_transform
+from torchkeras.core.types import Sizes
 from torchkeras.ops.image.layout import channel_axis, computed, from_nchw, rounded, to_nchw
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
@@ -19,14 +21,17 @@ op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.
 _SMALL = 25  # weights of a kernel up to which one pass costs less than one along each axis
 
 
-def _blurred(images: Any, kernel_size: Any, sigma: Any, data_format: str | None) -> KerasTensor:
+def _blurred(images: Any, kernel_size: Sizes, sigma: float | Sequence[float], data_format: str | None) -> KerasTensor:
     channel_axis(images, data_format)
     return KerasTensor(images.shape, images.dtype)
 
 
 @op(spec=_blurred)
 def gaussian_blur(
-    images: Tensor, kernel_size: Any = (3, 3), sigma: Any = (1.0, 1.0), data_format: str | None = None
+    images: Tensor,
+    kernel_size: Sizes = (3, 3),
+    sigma: Sequence[float] = (1.0, 1.0),
+    data_format: str | None = None,
 ) -> Tensor:
     """Smooth images with a Gaussian; zeros lie around them. Integers are rounded.
 
@@ -49,8 +54,8 @@ def gaussian_blur(
     return rounded(from_nchw(blurred, axis, images.dim()), images.dtype)
 
 
-def gaussian_blurred(x: Tensor, kernel_size: Any, sigma: Any) -> Tensor:
-    """`(N, C, H, W)` smoothed by a Gaussian, whose sizes are given across and down."""
+def gaussian_blurred(x: Tensor, kernel_size: Sequence[int], sigma: Sequence[float] | Tensor) -> Tensor:
+    """Smooth `(N, C, H, W)` with a Gaussian, whose sizes are given across and down."""
     across, down = map(int, kernel_size)
     padded = F.pad(x, [(across - 1) // 2, across // 2, (down - 1) // 2, down // 2])
     weights = gaussian(across, sigma[0], x)
@@ -58,8 +63,8 @@ def gaussian_blurred(x: Tensor, kernel_size: Any, sigma: Any) -> Tensor:
     return _filtered(padded, weights, weights if same else gaussian(down, sigma[1], x))
 
 
-def gaussian(size: int, sigma: Any, like: Tensor) -> Tensor:
-    """The weights of a Gaussian at `size` pixels around its centre, of sum 1."""
+def gaussian(size: int, sigma: float | Tensor, like: Tensor) -> Tensor:
+    """Return the weights of a Gaussian at `size` pixels around its center, which sum to 1."""
     distance = torch.arange((1 - size) / 2, size / 2, dtype=like.dtype, device=like.device)
     return (distance / sigma).square_().mul_(-0.5).softmax(0)
 

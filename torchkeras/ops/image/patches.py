@@ -14,6 +14,7 @@ from torch import Tensor
 
 from torchkeras.core import registry
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Shape, Sizes
 from torchkeras.ops.nn.windows import standardize_data_format
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
@@ -124,7 +125,7 @@ def extract_patches_3d(
 registry.register_public(extract_patches_3d, "keras.ops.image", "extract_patches_3d")
 
 
-def _spatial_rank(size: Any) -> int:
+def _spatial_rank(size: Sizes) -> int:
     if isinstance(size, int):
         return 2
     if not isinstance(size, (tuple, list)):
@@ -143,7 +144,7 @@ def _numbers(value: Any, rank: int, name: str) -> tuple[int, ...]:
     return values
 
 
-def _around(shape: Any, spans: Sequence[int], steps: tuple[int, ...]) -> list[int]:
+def _around(shape: Shape, spans: Sequence[int], steps: tuple[int, ...]) -> list[int]:
     """Zeros before and after each axis, last axis first, as `F.pad` takes them; none at the channels."""
     widths = [0, 0]
     for size, span, step in reversed(list(zip(shape, spans, steps))):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Sizes
 from torchkeras.ops.image.layout import channel_axis, computed, from_nchw, rounded, to_nchw
 from torchkeras.ops.image.scale import resampled
 
@@ -78,7 +78,7 @@ def _resized(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bo
     return x
 
 
-def _check(size: Any, interpolation: str, crop: bool, pad: bool, fill_mode: str) -> None:
+def _check(size: Sizes, interpolation: str, crop: bool, pad: bool, fill_mode: str) -> None:
     if not isinstance(size, (tuple, list)) or len(size) != 2:
         raise ValueError(f"Expected `size` to be a tuple of 2 integers. Received: size={size}")
     if size[0] <= 0 or size[1] <= 0:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Shape
 from torchkeras.ops.image.layout import computed, rounded
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
@@ -60,7 +61,7 @@ def resampled(x: Tensor, axis: int, size: int, scale: Any, translation: Any, wid
     return torch.tensordot(x, weights, dims=([axis], [0])).movedim(-1, axis)
 
 
-def _output(images: Any, output_shape: Any, scale: Any, translation: Any, **_: Any) -> KerasTensor:
+def _output(images: Any, output_shape: Shape, scale: Any, translation: Any, **_: Any) -> KerasTensor:
     return KerasTensor(output_shape, images.dtype)
 
 

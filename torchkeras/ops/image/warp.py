@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.variables.seeded_random import drawn
+from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.ops.image.filters import gaussian_blurred
 from torchkeras.ops.image.layout import channel_axis, computed
 from torchkeras.ops.image.sampling import ORDERS, require_fill_mode, require_interpolation, sample
@@ -168,7 +168,7 @@ def elastic_transform(
     interpolation: str = "bilinear",
     fill_mode: str = "reflect",
     fill_value: float = 0.0,
-    seed: Any = None,
+    seed: int | SeedGenerator | None = None,
     data_format: str | None = None,
 ) -> Tensor:
     """Distort images by a smooth random field (Simard et al., 2003).

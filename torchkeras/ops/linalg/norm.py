@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Axes
 from torchkeras.ops.linalg.matrix import require_matrices
 
 op = functools.partial(op, file_module="keras.src.ops.linalg")
 
 
 @op(dtype="narrow_float")
-def norm(x: Tensor, ord: int | float | str | None = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+def norm(x: Tensor, ord: int | float | str | None = None, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute norms of vectors or matrices.
 
     Args:

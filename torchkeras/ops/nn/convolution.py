@@ -14,6 +14,7 @@ from torchkeras.core.operations.op import OPS, op
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Sizes
 from torchkeras.ops.nn.windows import (
     Sides,
     TorchView,
@@ -121,10 +122,10 @@ def _described(name: str, inputs: Tensor, kernel: Tensor, *args: Any, **config: 
 def conv(
     inputs: Tensor,
     kernel: Tensor,
-    strides: Any = 1,
+    strides: Sizes = 1,
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: Sizes = 1,
 ) -> Tensor:
     """Convolve inputs with a kernel. Inputs of `n * in` channels make `n` groups.
 
@@ -158,10 +159,10 @@ def conv(
 def depthwise_conv(
     inputs: Tensor,
     kernel: Tensor,
-    strides: Any = 1,
+    strides: Sizes = 1,
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: Sizes = 1,
 ) -> Tensor:
     """Convolve each channel with kernels of its own.
 
@@ -190,10 +191,10 @@ def separable_conv(
     inputs: Tensor,
     depthwise_kernel: Tensor,
     pointwise_kernel: Tensor,
-    strides: Any = 1,
+    strides: Sizes = 1,
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: Sizes = 1,
 ) -> Tensor:
     """Apply `depthwise_conv`, then mix the channels of each place.
 
@@ -222,7 +223,7 @@ def separable_conv(
 
 
 def _depthwise(
-    view: TorchView, inputs: Tensor, kernel: Tensor, strides: Any, padding: str, dilation_rate: Any
+    view: TorchView, inputs: Tensor, kernel: Tensor, strides: Sizes, padding: str, dilation_rate: Sizes
 ) -> Tensor:
     x = view.enter(inputs)
     channels = x.shape[1]
@@ -236,11 +237,11 @@ def _depthwise(
 def conv_transpose(
     inputs: Tensor,
     kernel: Tensor,
-    strides: Any = 1,
+    strides: Sizes = 1,
     padding: str = "valid",
-    output_padding: Any = None,
+    output_padding: Sizes | None = None,
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: Sizes = 1,
 ) -> Tensor:
     """Apply the gradient of `conv` with respect to its inputs, which enlarges them.
 

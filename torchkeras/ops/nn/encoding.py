@@ -13,11 +13,12 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import DTypeLike
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
 
-def hot_rows(x: Tensor, num_classes: int, axis: int, dtype: Any) -> Tensor:
+def hot_rows(x: Tensor, num_classes: int, axis: int, dtype: DTypeLike) -> Tensor:
     """1 at each class, 0 elsewhere (everywhere for a negative class), along a new axis."""
     classes = x.long().unsqueeze(-1)
     wanted = torch_dtype(dtype)
@@ -27,18 +28,18 @@ def hot_rows(x: Tensor, num_classes: int, axis: int, dtype: Any) -> Tensor:
     return rows if axis == -1 else rows.movedim(-1, axis)
 
 
-def hot_set(x: Tensor, num_classes: int, axis: int, dtype: Any) -> Tensor:
+def hot_set(x: Tensor, num_classes: int, axis: int, dtype: DTypeLike) -> Tensor:
     """The rows of `hot_rows` of a sample as one; its class numbers stand along the second axis, or the only one."""
     return hot_rows(x, num_classes, axis, dtype).amax(1 if x.dim() > 1 else 0)
 
 
-def _described(function: Callable, x: Any, num_classes: int, axis: int, dtype: Any, sparse: bool) -> KerasTensor:
+def _described(function: Callable, x: Any, num_classes: int, axis: int, dtype: DTypeLike, sparse: bool) -> KerasTensor:
     rows = infer(function, (x, num_classes, axis, dtype), {})
     return KerasTensor(rows.shape, rows.dtype, sparse=sparse)
 
 
 def _described_set(
-    inputs: Any, num_classes: int | None, axis: int, dtype: Any, sparse: bool, **kwargs: Any
+    inputs: Any, num_classes: int | None, axis: int, dtype: DTypeLike, sparse: bool, **kwargs: Any
 ) -> KerasTensor:
     return _described(hot_set, inputs, _number(num_classes, kwargs), axis, dtype, sparse)
 
@@ -56,7 +57,9 @@ def _refuse_sparse(sparse: bool) -> None:
 
 
 @op(spec=functools.partial(_described, hot_rows))
-def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
+def one_hot(
+    x: Tensor, num_classes: int, axis: int = -1, dtype: DTypeLike | None = None, sparse: bool = False
+) -> Tensor:
     """Encode class numbers as rows with a single 1.
 
     Args:
@@ -87,7 +90,7 @@ def multi_hot(
     inputs: Tensor,
     num_classes: int | None = None,
     axis: int = -1,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     sparse: bool = False,
     **kwargs: Any,
 ) -> Tensor:

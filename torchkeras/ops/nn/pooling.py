@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Sizes
 from torchkeras.ops.nn.windows import Sides, pad_argument, same_sides, view_of
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
@@ -55,7 +55,11 @@ def mean_windows(
 
 @op
 def max_pool(
-    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: Tensor,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
     """Return the largest element of each window.
 
@@ -79,7 +83,11 @@ def max_pool(
 
 @op
 def average_pool(
-    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: Tensor,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
     """Return the mean of each window.
 
@@ -101,7 +109,9 @@ def average_pool(
     return _pooled(mean_windows, inputs, pool_size, strides, padding, data_format)
 
 
-def _pooled(pool: Pool, inputs: Tensor, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Tensor:
+def _pooled(
+    pool: Pool, inputs: Tensor, pool_size: Sizes, strides: Sizes, padding: str, data_format: str | None
+) -> Tensor:
     view = view_of(inputs, data_format)
     x, window = view.enter(inputs), view.steps(pool_size, "pool_size")
     steps = window if strides is None else view.steps(strides, "strides")
@@ -113,7 +123,7 @@ def _pooled(pool: Pool, inputs: Tensor, pool_size: Any, strides: Any, padding: s
 
 
 @op
-def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
+def adaptive_max_pool(inputs: Tensor, output_size: Sizes, data_format: str | None = None) -> Tensor:
     """Return the largest element of each of a given number of windows.
 
     Args:
@@ -135,7 +145,7 @@ def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None 
 
 
 @op
-def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
+def adaptive_average_pool(inputs: Tensor, output_size: Sizes, data_format: str | None = None) -> Tensor:
     """Return the mean of each of a given number of windows.
 
     Args:

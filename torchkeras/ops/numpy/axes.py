@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from torchkeras.core.types import Axes, Sizes
+
 NO_AXES: tuple = ((), [])
 ALL_AXES = tuple(tuple(range(rank)) for rank in range(65))  # of a tensor of each rank that torch has
 
@@ -16,14 +18,14 @@ def over_nothing(x: Tensor) -> tuple[Tensor, int, bool]:
     return x.unsqueeze(0), 0, False
 
 
-def over(x: Tensor, axis: Any, keepdims: bool) -> tuple[Tensor, Any, bool]:
+def over(x: Tensor, axis: Axes, keepdims: bool) -> tuple[Tensor, Any, bool]:
     """What a reduction of torch that knows no `None` is to be called with."""
     if axis is None:
         return x, ALL_AXES[x.dim()], keepdims
     return over_nothing(x) if axis in NO_AXES else (x, axis, keepdims)
 
 
-def tuple_of(sizes: Any) -> tuple:
+def tuple_of(sizes: Sizes) -> tuple:
     """Sizes or axes given as a number, a sequence, an array or a tensor."""
     if isinstance(sizes, int):
         return (sizes,)
@@ -47,7 +49,7 @@ def shape_of(x: Any) -> tuple:
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
-def last(x: Tensor, axis: Any) -> Tensor:
+def last(x: Tensor, axis: Axes) -> Tensor:
     """The axes of a reduction (`None`: all) made one, at the end."""
     if axis is None:
         return x.reshape(-1)
@@ -59,7 +61,7 @@ def last(x: Tensor, axis: Any) -> Tensor:
     return x.movedim(axes, tuple(range(-len(axes), 0))).flatten(-len(axes))
 
 
-def kept(shape: tuple, axis: Any) -> tuple:
+def kept(shape: tuple, axis: Axes) -> tuple:
     """A shape in which the axes of a reduction have size 1."""
     axes = range(len(shape)) if axis is None else [positive_axis(one, len(shape)) for one in tuple_of(axis)]
     return tuple(1 if i in axes else size for i, size in enumerate(shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.promotion import common_dtype
+from torchkeras.core.types import ArrayLike
 from torchkeras.ops.numpy.axes import shape_of
 
 
@@ -50,7 +52,7 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, spars
     return torch.bincount(x, weights, minlength).to(common_dtype((x, weights), narrow=True))
 
 
-def _check_histogram(x: Tensor, bins: int = 10, range: Any = None) -> None:
+def _check_histogram(x: Tensor, bins: int = 10, range: Sequence[float] | None = None) -> None:
     if not isinstance(bins, int) or isinstance(bins, bool):
         raise TypeError(f"bins must be an integer; received {bins!r}.")
     if bins <= 0:
@@ -64,7 +66,7 @@ def _check_histogram(x: Tensor, bins: int = 10, range: Any = None) -> None:
 
 
 @op(dtype="float", check=_check_histogram)
-def histogram(x: Tensor, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:
+def histogram(x: Tensor, bins: int = 10, range: Sequence[float] | None = None) -> tuple[Tensor, Tensor]:
     """Count the elements in equally wide bins.
 
     Args:
@@ -172,7 +174,7 @@ def _found(
     return_counts: bool = False,
     axis: int | None = None,
     size: int | None = None,
-    fill_value: Any = None,
+    fill_value: ArrayLike | None = None,
 ) -> Any:
     values = (size,) if axis is None else (*x.shape[:axis], size, *x.shape[axis:][1:])
     inverse = x.shape if axis is None else (x.shape[axis],)
@@ -192,7 +194,7 @@ def unique(
     return_counts: bool = False,
     axis: int | None = None,
     size: int | None = None,
-    fill_value: Any = None,
+    fill_value: ArrayLike | None = None,
 ) -> Any:
     """Return the distinct elements of a tensor, or its distinct slices along an axis.
 

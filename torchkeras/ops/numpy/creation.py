@@ -15,9 +15,10 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import TORCH_DTYPES, standardize_dtype, torch_dtype
+from torchkeras.core.types import ArrayLike, DTypeLike, Shape, Sizes
 
 
-def zeros(shape: Any, dtype: Any = None) -> Tensor:
+def zeros(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of zeros.
 
     Args:
@@ -34,7 +35,7 @@ def zeros(shape: Any, dtype: Any = None) -> Tensor:
     return torch.zeros(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
 
 
-def ones(shape: Any, dtype: Any = None) -> Tensor:
+def ones(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of ones.
 
     Args:
@@ -51,7 +52,7 @@ def ones(shape: Any, dtype: Any = None) -> Tensor:
     return torch.ones(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
 
 
-def empty(shape: Any, dtype: Any = None) -> Tensor:
+def empty(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor without setting its elements.
 
     Args:
@@ -68,12 +69,12 @@ def empty(shape: Any, dtype: Any = None) -> Tensor:
     return torch.empty(_sizes(shape), dtype=torch_dtype(dtype), device=current_device())
 
 
-def _sizes(shape: Any) -> Any:
+def _sizes(shape: Shape) -> Any:
     return shape if isinstance(shape, (tuple, list)) else (shape,)
 
 
 @op(call=("fill_value",), spec=lambda fill_value, shape, dtype: KerasTensor(shape, dtype))
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+def full(shape: Shape, fill_value: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor filled with a value.
 
     Args:
@@ -94,7 +95,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
 
 
 @op(elementwise=True)
-def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
+def zeros_like(x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of zeros in the shape of another tensor.
 
     Args:
@@ -112,7 +113,7 @@ def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
 
 
 @op(elementwise=True)
-def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
+def ones_like(x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of ones in the shape of another tensor.
 
     Args:
@@ -130,7 +131,7 @@ def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
 
 
 @op(elementwise=True)
-def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
+def empty_like(x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor in the shape of another one without setting its elements.
 
     Args:
@@ -148,7 +149,7 @@ def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
 
 
 @op(elementwise=True, call=("fill_value",))
-def full_like(x: Tensor, fill_value: Any, dtype: Any = None) -> Tensor:
+def full_like(x: Tensor, fill_value: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor filled with a value, in the shape of another tensor.
 
     Args:
@@ -170,7 +171,7 @@ def full_like(x: Tensor, fill_value: Any, dtype: Any = None) -> Tensor:
 
 
 @op(call=("x",))
-def array(x: Any, dtype: Any = None) -> Tensor:
+def array(x: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Make a tensor of an array, a number or nested lists.
 
     Args:
@@ -187,7 +188,7 @@ def array(x: Any, dtype: Any = None) -> Tensor:
     return convert_to_tensor(x, dtype)
 
 
-def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Tensor:
+def eye(N: Any, M: Any = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """Make a matrix with ones on a diagonal and zeros elsewhere.
 
     Args:
@@ -215,7 +216,7 @@ def eye(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Tensor:
     return result
 
 
-def identity(n: int, dtype: Any = None) -> Tensor:
+def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
     """Make an identity matrix.
 
     Args:
@@ -233,7 +234,7 @@ def identity(n: int, dtype: Any = None) -> Tensor:
     return eye(n, dtype=dtype)
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+def tri(N: int, M: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
     """Make a matrix with ones on and below a diagonal, and zeros elsewhere.
 
     Args:
@@ -373,7 +374,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 
 @op
-def view(x: Tensor, dtype: Any = None) -> Tensor:
+def view(x: Tensor, dtype: DTypeLike | None = None) -> Tensor:
     """Read the same memory as another dtype.
 
     Args:
@@ -427,7 +428,7 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Tensor]:
     return grids
 
 
-def _integer(size: Any, name: str) -> int:
+def _integer(size: Sizes, name: str) -> int:
     if isinstance(size, float) or not hasattr(size, "__index__"):
         raise TypeError(f"`{name}` must be an integer (or an integer tensor); received {size!r}.")
     return operator.index(size)

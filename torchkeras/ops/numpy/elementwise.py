@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.promotion import FLOATS, common
+from torchkeras.core.types import ArrayLike
 
 _BOUNDS = frozenset((int, float, type(None)))
 
@@ -329,7 +328,7 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
 
 
 @op(elementwise=True)
-def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
+def clip(x: Tensor, x_min: ArrayLike | None, x_max: ArrayLike | None) -> Tensor:
     """Limit each element to an interval.
 
     Args:

@@ -11,6 +11,7 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import broadcast_shapes, infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.promotion import FLOATS, common
+from torchkeras.core.types import ArrayLike, Shape
 from torchkeras.ops.numpy.axes import positive_axis, tuple_of
 from torchkeras.ops.numpy.sums import SUMMED
 
@@ -58,7 +59,7 @@ def _taken_along(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
     return KerasTensor(shape, x.dtype)
 
 
-def _without(shape: Any, axis: int) -> tuple:
+def _without(shape: Shape, axis: int) -> tuple:
     return (*shape[:axis], *shape[axis + 1 :])
 
 
@@ -182,7 +183,7 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
     return tuple(index.to(torch.int32) for index in torch.nonzero(x, as_tuple=True))
 
 
-def _selected(condlist: Any, choicelist: Any, default: Any = 0) -> KerasTensor:
+def _selected(condlist: Any, choicelist: Any, default: ArrayLike = 0) -> KerasTensor:
     shape = broadcast_shapes(*(getattr(x, "shape", ()) for x in (*condlist, *choicelist, default)))
     scalars = [[KerasTensor((), x.dtype) for x in xs] for xs in (condlist, choicelist)]
     default = KerasTensor((), default.dtype) if hasattr(default, "dtype") else default
@@ -190,7 +191,7 @@ def _selected(condlist: Any, choicelist: Any, default: Any = 0) -> KerasTensor:
 
 
 @op(call=("default",), spec=_selected)
-def select(condlist: list[Tensor], choicelist: list[Tensor], default: Any = 0) -> Tensor:
+def select(condlist: list[Tensor], choicelist: list[Tensor], default: ArrayLike = 0) -> Tensor:
     """Choose for each place the element of the first choice whose condition holds there.
 
     Args:
@@ -210,7 +211,7 @@ def select(condlist: list[Tensor], choicelist: list[Tensor], default: Any = 0) -
     """
     if not condlist or not choicelist:
         raise ValueError(f"select() needs conditions and choices; received {len(condlist)} and {len(choicelist)}.")
-    result = default
+    result: Any = default
     for condition, choice in list(zip(condlist, choicelist))[::-1]:
         if isinstance(result, Tensor):
             fits = result.dtype is choice.dtype
@@ -278,7 +279,7 @@ def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 
 @op(spec=lambda indices, shape: tuple(KerasTensor(indices.shape, indices.dtype) for _ in tuple_of(shape)))
-def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+def unravel_index(indices: Tensor, shape: Shape) -> tuple[Tensor, ...]:
     """Convert indices into the flattened tensor to indices for each axis.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -191,7 +192,7 @@ def _parts(x: KerasTensor, sections: Any, axis: int) -> list[KerasTensor]:
 
 
 @op(spec=lambda x, indices_or_sections, axis: _parts(x, indices_or_sections, axis))
-def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Split a tensor along an axis.
 
     Args:
@@ -247,7 +248,7 @@ def array_split(x: Tensor, indices_or_sections: int, axis: int = 0) -> list[Tens
 
 
 @op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 0 if len(x.shape) == 1 else 1))
-def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+def hsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
     """Split a tensor along the second axis; vectors along the first.
 
     Args:
@@ -265,7 +266,7 @@ def hsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
 
 
 @op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 0))
-def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+def vsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
     """Split a tensor along the first axis.
 
     Args:
@@ -284,7 +285,7 @@ def vsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
 
 
 @op(spec=lambda x, indices_or_sections: _parts(x, indices_or_sections, 2))
-def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
+def dsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
     """Split a tensor along the third axis.
 
     Args:
@@ -301,5 +302,5 @@ def dsplit(x: Tensor, indices_or_sections: Any) -> list[Tensor]:
     return list(torch.dsplit(x, _sections(indices_or_sections)))
 
 
-def _sections(indices_or_sections: Any) -> Any:
+def _sections(indices_or_sections: int | Sequence[int]) -> Any:
     return indices_or_sections if isinstance(indices_or_sections, int) else tuple_of(indices_or_sections)

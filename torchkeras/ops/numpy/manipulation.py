@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,11 +14,12 @@ from torchkeras.core.memo import memoized
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Axes, Sizes
 from torchkeras.ops.numpy.axes import ALL_AXES, positive_axis, tuple_of
 
 
 @op
-def flip(x: Tensor, axis: Any = None) -> Tensor:
+def flip(x: Tensor, axis: Axes | None = None) -> Tensor:
     """Reverse the order of the elements along axes.
 
     Args:
@@ -72,7 +73,7 @@ def flipud(x: Tensor) -> Tensor:
 
 
 @op
-def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
+def roll(x: Tensor, shift: Sizes, axis: Axes | None = None) -> Tensor:
     """Shift the elements along axes; those that leave at the end come in at the start.
 
     Args:
@@ -93,7 +94,7 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
 
 
 @op
-def rot90(array: Tensor, k: int = 1, axes: Any = (0, 1)) -> Tensor:
+def rot90(array: Tensor, k: int = 1, axes: Axes = (0, 1)) -> Tensor:
     """Rotate a tensor by 90 degrees in the plane of two axes.
 
     Args:
@@ -121,7 +122,7 @@ def rot90(array: Tensor, k: int = 1, axes: Any = (0, 1)) -> Tensor:
     return torch.rot90(array, k, (first, second))
 
 
-def _repeated(x: KerasTensor, repeats: Any, axis: int | None = None) -> Any:
+def _repeated(x: KerasTensor, repeats: Sizes, axis: int | None = None) -> Any:
     counts = tuple_of(repeats)
     if len(counts) == 1:
         return infer(repeat, (x, counts[0], axis), {})
@@ -133,7 +134,7 @@ def _repeated(x: KerasTensor, repeats: Any, axis: int | None = None) -> Any:
 
 
 @op(spec=_repeated)
-def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
+def repeat(x: Tensor, repeats: Sizes, axis: int | None = None) -> Tensor:
     """Repeat each element along an axis.
 
     Args:
@@ -157,7 +158,7 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
 
 
 @op
-def tile(x: Tensor, repeats: Any) -> Tensor:
+def tile(x: Tensor, repeats: Sizes) -> Tensor:
     """Repeat a whole tensor along its axes.
 
     Args:
@@ -175,7 +176,7 @@ def tile(x: Tensor, repeats: Any) -> Tensor:
 
 
 @op(call=("constant_values",))
-def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
+def pad(x: Tensor, pad_width: int | Sequence, mode: str = "constant", constant_values: Any = None) -> Tensor:
     """Add elements before and after those of each axis.
 
     Args:
@@ -218,14 +219,14 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any 
     return F.pad(x, widths, value=constant_values)
 
 
-def _as_tuples(sizes: Any) -> Any:
+def _as_tuples(sizes: Sizes) -> Any:
     """Sizes given as numbers, arrays, tensors, or nests of these, as numbers and tuples of them."""
     sizes = sizes.tolist() if hasattr(sizes, "tolist") else sizes
     return tuple(map(_as_tuples, sizes)) if isinstance(sizes, (list, tuple)) else sizes
 
 
 @memoized
-def _widths(pad_width: Any, rank: int) -> tuple[int, ...]:
+def _widths(pad_width: int | Sequence, rank: int) -> tuple[int, ...]:
     """The widths in torch's order: before, after, from the last axis on."""
     given = tuple_of(pad_width)
     if all(isinstance(size, int) for size in given):

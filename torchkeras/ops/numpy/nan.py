@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Axes
 from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing
 from torchkeras.ops.numpy.statistics import quantiles
 from torchkeras.ops.numpy.sums import SUMMED, product
 
 
 @op
-def nansum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nansum(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Sum the elements along axes; NaN counts as 0.
 
     Args:
@@ -35,7 +36,7 @@ def nansum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow")
-def nanprod(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanprod(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Multiply the elements along axes; NaN counts as 1.
 
     Args:
@@ -55,7 +56,7 @@ def nanprod(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op
-def nanmax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmax(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Return the largest element along axes; NaN does not count, unless all are.
 
     Args:
@@ -79,7 +80,7 @@ def nanmax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op
-def nanmin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmin(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Return the smallest element along axes; NaN does not count, unless all are.
 
     Args:
@@ -150,7 +151,7 @@ def _index(find: Any, x: Tensor, axis: int | None, keepdims: bool, worst: float)
 
 
 @op(dtype="narrow_float")
-def nanmean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmean(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute the mean of the elements along axes; NaN does not count.
 
     Args:
@@ -171,7 +172,7 @@ def nanmean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow_float")
-def nanvar(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanvar(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute the variance of the elements along axes; NaN does not count.
 
     Args:
@@ -192,7 +193,7 @@ def nanvar(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow_float")
-def nanstd(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanstd(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute the standard deviation of the elements along axes; NaN does not count.
 
     Args:
@@ -213,7 +214,7 @@ def nanstd(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow_float")
-def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def nanmedian(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Return the middle element along axes; NaN does not count.
 
     Args:
@@ -232,7 +233,9 @@ def nanmedian(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow_float", keep=("q",))
-def nanquantile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+def nanquantile(
+    x: Tensor, q: Tensor, axis: Axes | None = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
     """Return the values below which fractions of the elements lie; NaN does not count.
 
     Args:
@@ -254,7 +257,9 @@ def nanquantile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", 
 
 
 @op(dtype="narrow_float", keep=("q",))
-def nanpercentile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+def nanpercentile(
+    x: Tensor, q: Tensor, axis: Axes | None = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
     """Return the values below which percentages of the elements lie; NaN does not count.
 
     Args:

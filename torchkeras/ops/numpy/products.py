@@ -12,6 +12,7 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import broadcast_shapes, infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.promotion import FLOATS
+from torchkeras.core.types import Axes
 from torchkeras.ops.numpy.axes import positive_axis, shape_of, tuple_of
 
 
@@ -185,7 +186,7 @@ def vdot(x1: Tensor, x2: Tensor) -> Tensor:
     return multiplied(torch.vdot, x1.reshape(-1), x2.reshape(-1))
 
 
-def _summed_axes(axes: Any, rank: int) -> tuple[list[int], list[int]]:
+def _summed_axes(axes: Axes, rank: int) -> tuple[list[int], list[int]]:
     """The axes of `tensordot` of each tensor; a number is the last ones of the first and the first of the second."""
     if isinstance(axes, int):
         return list(range(rank - axes, rank)), list(range(axes))
@@ -193,13 +194,13 @@ def _summed_axes(axes: Any, rank: int) -> tuple[list[int], list[int]]:
     return list(tuple_of(first)), list(tuple_of(second))
 
 
-def _tensordot_spec(x1: Any, x2: Any, axes: Any) -> Any:
+def _tensordot_spec(x1: Any, x2: Any, axes: Axes) -> Any:
     first, second = _summed_axes(axes, len(x1.shape))
     return infer(tensordot, _agreeing(x1, first, x2, second), {"axes": axes})
 
 
 @op(dtype="narrow", spec=_tensordot_spec)
-def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
+def tensordot(x1: Tensor, x2: Tensor, axes: Axes = 2) -> Tensor:
     """Sum products over chosen axes.
 
     Args:

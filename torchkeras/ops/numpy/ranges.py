@@ -15,10 +15,13 @@ from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.promotion import common, common_dtype
+from torchkeras.core.types import ArrayLike, DTypeLike
 
 
 @op(call=("start", "stop", "step"))
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Tensor:
+def arange(
+    start: ArrayLike, stop: ArrayLike | None = None, step: ArrayLike | None = None, dtype: DTypeLike | None = None
+) -> Tensor:
     """Return evenly spaced numbers.
 
     Args:
@@ -49,7 +52,13 @@ def _type_of(*numbers: Any) -> torch.dtype:
 
 
 def _spaced_spec(
-    start: Any, stop: Any, num: int = 50, axis: int = 0, dtype: Any = None, retstep: bool = False, **_: Any
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    axis: int = 0,
+    dtype: DTypeLike | None = None,
+    retstep: bool = False,
+    **_: Any,
 ) -> Any:
     ends = infer_elementwise(lambda *ends: common(ends, floating=True, narrow=True)[0], (start, stop), {})
     shape = list(ends.shape)
@@ -60,12 +69,12 @@ def _spaced_spec(
 
 @op(call=("start", "stop"), spec=_spaced_spec)
 def linspace(
-    start: Any,
-    stop: Any,
+    start: ArrayLike,
+    stop: ArrayLike,
     num: int = 50,
     endpoint: bool = True,
     retstep: bool = False,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     axis: int = 0,
 ) -> Any:
     """Return a number of evenly spaced numbers.
@@ -92,7 +101,13 @@ def linspace(
 
 @op(call=("start", "stop"), spec=_spaced_spec)
 def logspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: Any = None, axis: int = 0
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    endpoint: bool = True,
+    base: ArrayLike = 10,
+    dtype: DTypeLike | None = None,
+    axis: int = 0,
 ) -> Tensor:
     """Return numbers that are evenly spaced on a logarithmic scale: `base ** linspace(start, stop)`.
 
@@ -118,7 +133,14 @@ def logspace(
 
 
 @op(call=("start", "stop"), spec=_spaced_spec)
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Tensor:
+def geomspace(
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: DTypeLike | None = None,
+    axis: int = 0,
+) -> Tensor:
     """Return numbers each of which is the same multiple of the one before.
 
     Args:
@@ -139,35 +161,32 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
         >>> keras.ops.geomspace(1.0, 100.0, 3).round(decimals=4)
         tensor([  1.,  10., 100.])
     """
-    if _are_numbers(start, stop):
+    sign: Tensor | float
+    first: Tensor | float
+    last: Tensor | float
+    if isinstance(start, (int, float)) and isinstance(stop, (int, float)):
         if not start * stop:
             raise ValueError(f"geomspace() can't start or stop at 0; received start={start}, stop={stop}.")
-        sign: Any = math.copysign(1, start)
-        first: Any = math.log(abs(start))
-        last: Any = math.log(abs(stop))
+        sign, first, last = math.copysign(1, start), math.log(abs(start)), math.log(abs(stop))
     else:
-        start, stop = torch.broadcast_tensors(*common((start, stop), floating=True, narrow=True))
-        sign = torch.sign(start).unsqueeze(axis)
-        first, last = torch.log(torch.abs(start)), torch.log(torch.abs(stop))
+        low, high = torch.broadcast_tensors(*common((start, stop), floating=True, narrow=True))
+        sign, first, last = torch.sign(low).unsqueeze(axis), torch.log(torch.abs(low)), torch.log(torch.abs(high))
     values = sign * torch.exp(_line(first, last, num, endpoint, None, axis)[0])
     return values if dtype is None else values.to(torch_dtype(dtype))
 
 
-def _are_numbers(start: Any, stop: Any) -> bool:
-    return isinstance(start, (int, float)) and isinstance(stop, (int, float))
-
-
-def _line(start: Any, stop: Any, num: int, endpoint: bool, dtype: Any, axis: int) -> tuple[Tensor, Any]:
-    """Evenly spaced numbers and their distance (NaN where there is but one)."""
+def _line(
+    start: ArrayLike, stop: ArrayLike, num: int, endpoint: bool, dtype: DTypeLike | None, axis: int
+) -> tuple[Tensor, Tensor | float]:
+    """Return evenly spaced numbers and their distance, which is NaN for a single number."""
     parts = num - 1 if endpoint else num
-    numbers = _are_numbers(start, stop)
-    if not numbers:
-        start, stop = common((start, stop), floating=True, narrow=True)
-    step = (stop - start) / parts if parts > 0 else (stop - start) * math.nan
-    last = stop if endpoint else stop - step
-    if numbers:
-        values = torch.linspace(start, last, num, dtype=torch_dtype(dtype), device=current_device())
-        return values, step
-    weights = torch.linspace(0, 1, num, dtype=start.dtype, device=start.device)
-    values = torch.lerp(start.unsqueeze(-1), last.unsqueeze(-1), weights).movedim(-1, axis)
+    if isinstance(start, (int, float)) and isinstance(stop, (int, float)):
+        distance = (stop - start) / parts if parts > 0 else math.nan
+        last = stop if endpoint else stop - distance
+        return torch.linspace(start, last, num, dtype=torch_dtype(dtype), device=current_device()), distance
+    low, high = common((start, stop), floating=True, narrow=True)
+    step = (high - low) / parts if parts > 0 else (high - low) * math.nan
+    end = high if endpoint else high - step
+    weights = torch.linspace(0, 1, num, dtype=low.dtype, device=low.device)
+    values = torch.lerp(low.unsqueeze(-1), end.unsqueeze(-1), weights).movedim(-1, axis)
     return (values if dtype is None else values.to(torch_dtype(dtype))), step

@@ -12,11 +12,12 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.dtypes import result_type, torch_dtype
+from torchkeras.core.types import Axes, DTypeLike
 from torchkeras.ops.numpy.axes import positive_axis
 
 
 @op(dtype="narrow")
-def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+def cumsum(x: Tensor, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """Compute the running sum along an axis.
 
     Args:
@@ -36,7 +37,7 @@ def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 
 
 @op(dtype="narrow")
-def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+def cumprod(x: Tensor, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """Compute the running product along an axis.
 
     Args:
@@ -56,7 +57,7 @@ def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 
 
 @op(dtype="narrow")
-def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumsum(x: Tensor, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """Compute the running sum along an axis; NaN counts as 0.
 
     Args:
@@ -77,7 +78,7 @@ def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 
 
 @op(dtype="narrow")
-def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumprod(x: Tensor, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """Compute the running product along an axis; NaN counts as 1.
 
     Args:
@@ -97,7 +98,7 @@ def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     return _along(torch.cumprod, x, axis, kind)
 
 
-def _along(function: Callable[..., Tensor], x: Tensor, axis: Any, kind: torch.dtype) -> Tensor:
+def _along(function: Callable[..., Tensor], x: Tensor, axis: Axes, kind: torch.dtype) -> Tensor:
     if axis is None:
         return function(x.reshape(-1), 0, dtype=kind)
     if not isinstance(axis, int):
@@ -107,7 +108,7 @@ def _along(function: Callable[..., Tensor], x: Tensor, axis: Any, kind: torch.dt
     return function(x, positive_axis(axis, x.dim()) if x.dim() else axis, dtype=kind)
 
 
-def _kind(x: Tensor, dtype: Any) -> torch.dtype:
+def _kind(x: Tensor, dtype: DTypeLike) -> torch.dtype:
     if dtype is not None:
         return torch_dtype(result_type(dtype))
     return torch.int32 if x.dtype is torch.bool else x.dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import broadcast_shapes
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Axes, Shape
 from torchkeras.ops.numpy.axes import positive_axis, shape_of, tuple_of
 
 
@@ -22,7 +24,7 @@ def _check_sizes(newshape: tuple) -> None:
         raise ValueError(f"A shape has at most one unknown dimension (-1); received newshape={newshape}.")
 
 
-def _sizes(newshape: Any) -> tuple:
+def _sizes(newshape: Shape) -> tuple:
     """The sizes of a shape, `None` where they are symbols."""
     if not isinstance(newshape, KerasTensor):
         return tuple(None if isinstance(size, KerasTensor) else size for size in tuple_of(newshape))
@@ -31,7 +33,7 @@ def _sizes(newshape: Any) -> tuple:
     return (None,) * newshape.shape[0]
 
 
-def _reshaped(x: Any, newshape: Any) -> KerasTensor:
+def _reshaped(x: Any, newshape: Shape) -> KerasTensor:
     given = _sizes(newshape)
     _check_sizes(given)
     sizes = tuple(None if size == -1 else size for size in given)
@@ -46,7 +48,7 @@ def _reshaped(x: Any, newshape: Any) -> KerasTensor:
 
 
 @op(spec=_reshaped)
-def reshape(x: Tensor, newshape: Any) -> Tensor:
+def reshape(x: Tensor, newshape: Shape) -> Tensor:
     """Give the elements another shape.
 
     Args:
@@ -89,7 +91,7 @@ def ravel(x: Tensor) -> Tensor:
     return torch.flatten(x)
 
 
-def _transposed(x: KerasTensor, axes: Any = None) -> KerasTensor:
+def _transposed(x: KerasTensor, axes: Sequence[int] | None = None) -> KerasTensor:
     rank = len(x.shape)
     if axes is None:
         return KerasTensor(x.shape[::-1], x.dtype)
@@ -103,7 +105,7 @@ def _transposed(x: KerasTensor, axes: Any = None) -> KerasTensor:
 
 
 @op(spec=_transposed)
-def transpose(x: Tensor, axes: Any = None) -> Tensor:
+def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     """Change the order of the axes.
 
     Args:
@@ -122,7 +124,7 @@ def transpose(x: Tensor, axes: Any = None) -> Tensor:
 
 
 @op
-def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
+def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
     """Move axes to other places; the others keep their order.
 
     Args:
@@ -159,7 +161,7 @@ def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
     return torch.swapaxes(x, axis1, axis2)
 
 
-def _squeezed(x: KerasTensor, axis: Any = None) -> KerasTensor:
+def _squeezed(x: KerasTensor, axis: Axes | None = None) -> KerasTensor:
     rank = len(x.shape)
     if axis is None:
         return KerasTensor([size for size in x.shape if size != 1], x.dtype)
@@ -170,7 +172,7 @@ def _squeezed(x: KerasTensor, axis: Any = None) -> KerasTensor:
 
 
 @op(spec=_squeezed)
-def squeeze(x: Tensor, axis: Any = None) -> Tensor:
+def squeeze(x: Tensor, axis: Axes | None = None) -> Tensor:
     """Remove axes of size 1.
 
     Args:
@@ -188,7 +190,7 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
 
 
 @op
-def expand_dims(x: Tensor, axis: Any) -> Tensor:
+def expand_dims(x: Tensor, axis: Axes) -> Tensor:
     """Insert axes of size 1.
 
     Args:
@@ -214,14 +216,14 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
     return x
 
 
-def _broadcast(x: KerasTensor, shape: Any) -> KerasTensor:
+def _broadcast(x: KerasTensor, shape: Shape) -> KerasTensor:
     if broadcast_shapes(x.shape, tuple_of(shape)) != tuple_of(shape):
         raise ValueError(f"broadcast_to() repeats axes of size 1; received the shape {x.shape} for {shape}.")
     return KerasTensor(tuple_of(shape), x.dtype)
 
 
 @op(spec=_broadcast)
-def broadcast_to(x: Tensor, shape: Any) -> Tensor:
+def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
     """Repeat a tensor along axes of size 1, and along new axes in front, up to a shape.
 
     Args:

@@ -11,11 +11,12 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import Axes
 from torchkeras.ops.numpy.axes import NO_AXES, kept, last, over, over_nothing, shape_of
 
 
 @op(dtype="float")
-def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def mean(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute the mean of the elements along axes.
 
     Args:
@@ -36,7 +37,7 @@ def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow_float")
-def var(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def var(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute the variance of the elements along axes: the mean squared distance from their mean.
 
     Args:
@@ -57,7 +58,7 @@ def var(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="float")
-def std(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def std(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Compute the standard deviation of the elements along axes: the root of their variance.
 
     Args:
@@ -77,7 +78,7 @@ def std(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     return torch.std(x, axis, correction=0, keepdim=keepdims)
 
 
-def _averaged(x: KerasTensor, weights: Any = None, axis: Any = None) -> Any:
+def _averaged(x: KerasTensor, weights: Any = None, axis: Axes | None = None) -> Any:
     if weights is not None:  # which may leave sizes open that `x` knows
         wanted = x.shape[axis : axis % len(x.shape) + 1] if isinstance(axis, int) else x.shape
         if not any(_agree(shape_of(weights), shape) for shape in (wanted, x.shape)):
@@ -91,7 +92,7 @@ def _agree(one: tuple, other: tuple) -> bool:
 
 
 @op(dtype="narrow_float", spec=_averaged)
-def average(x: Tensor, axis: Any = None, weights: Tensor | None = None) -> Tensor:
+def average(x: Tensor, axis: Axes | None = None, weights: Tensor | None = None) -> Tensor:
     """Compute the weighted mean of the elements along axes.
 
     Args:
@@ -123,7 +124,7 @@ def average(x: Tensor, axis: Any = None, weights: Tensor | None = None) -> Tenso
 
 
 @op(dtype="narrow_float")
-def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def median(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Return the middle element along axes, or the mean of the two in the middle.
 
     Args:
@@ -142,7 +143,7 @@ def median(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow_float", keep=("q",))
-def quantile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+def quantile(x: Tensor, q: Tensor, axis: Axes | None = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the values below which fractions of the elements lie.
 
     Args:
@@ -164,7 +165,9 @@ def quantile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", kee
 
 
 @op(dtype="narrow_float", keep=("q",))
-def percentile(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+def percentile(
+    x: Tensor, q: Tensor, axis: Axes | None = None, method: str = "linear", keepdims: bool = False
+) -> Tensor:
     """Return the values below which percentages of the elements lie.
 
     Args:
@@ -195,7 +198,7 @@ _BETWEEN = {
 }
 
 
-def quantiles(x: Tensor, q: Tensor, axis: Any, method: str, keepdims: bool, skip_nan: bool = False) -> Tensor:
+def quantiles(x: Tensor, q: Tensor, axis: Axes, method: str, keepdims: bool, skip_nan: bool = False) -> Tensor:
     """Quantiles at the fractions `q` `(m,)` or `()`, of all values or of those that are not NaN.
 
     Where there is a NaN that is not skipped, the result is NaN.

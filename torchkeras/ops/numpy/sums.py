@@ -9,6 +9,7 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import ArrayLike, Axes, DTypeLike
 from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing, positive_axis, tuple_of
 
 # Keras sums and multiplies small integers in 32 bits, where torch takes 64.
@@ -24,7 +25,7 @@ SUMMED = {
 
 
 @op
-def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def sum(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Sum the elements along axes.
 
     Args:
@@ -45,7 +46,7 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op(dtype="narrow")
-def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
+def prod(x: Tensor, axis: Axes | None = None, keepdims: bool = False, dtype: DTypeLike | None = None) -> Tensor:
     """Multiply the elements along axes.
 
     Args:
@@ -64,7 +65,7 @@ def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None)
     return product(x, axis, keepdims, SUMMED.get(x.dtype) if dtype is None else torch_dtype(dtype))
 
 
-def product(x: Tensor, axis: Any, keepdims: bool, dtype: torch.dtype | None) -> Tensor:
+def product(x: Tensor, axis: Axes, keepdims: bool, dtype: torch.dtype | None) -> Tensor:
     """The product along axes, which torch takes one at a time."""
     if axis is None:
         result = torch.prod(x, dtype=dtype)
@@ -78,7 +79,7 @@ def product(x: Tensor, axis: Any, keepdims: bool, dtype: torch.dtype | None) -> 
 
 
 @op
-def max(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+def max(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: ArrayLike | None = None) -> Tensor:
     """Return the largest element along axes.
 
     Args:
@@ -106,7 +107,7 @@ def max(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None
 
 
 @op
-def min(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+def min(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: ArrayLike | None = None) -> Tensor:
     """Return the smallest element along axes.
 
     Args:
@@ -137,7 +138,7 @@ def _like(value: Any, x: Tensor) -> Tensor:
     return torch.as_tensor(value, dtype=x.dtype, device=x.device)
 
 
-def _of_nothing(x: Tensor, axis: Any, keepdims: bool, initial: Any) -> Tensor:
+def _of_nothing(x: Tensor, axis: Axes, keepdims: bool, initial: Any) -> Tensor:
     x, axis, keepdims = over(x, axis, keepdims)
     result = torch.sum(x, axis, keepdim=keepdims).to(x.dtype)  # of the right shape; its values are zeros
     if initial is None and result.numel():
@@ -146,7 +147,7 @@ def _of_nothing(x: Tensor, axis: Any, keepdims: bool, initial: Any) -> Tensor:
 
 
 @op
-def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def amax(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Return the largest element along axes.
 
     Args:
@@ -167,7 +168,7 @@ def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op
-def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def amin(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Return the smallest element along axes.
 
     Args:
@@ -188,7 +189,7 @@ def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op
-def ptp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def ptp(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Return the largest element minus the smallest along axes.
 
     Args:
@@ -248,7 +249,7 @@ def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
 
 
 @op
-def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def any(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Say whether any element along axes is true (or not 0).
 
     Args:
@@ -270,7 +271,7 @@ def any(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op
-def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def all(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Say whether all elements along axes are true (or not 0).
 
     Args:
@@ -292,7 +293,7 @@ def all(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op
-def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
+def count_nonzero(x: Tensor, axis: Axes | None = None) -> Tensor:
     """Count the elements along axes that are not 0.
 
     Args:
