@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 Shape = tuple[int | None, ...]
 
@@ -25,7 +26,7 @@ class ShapeKeeping(Layer):
 
     keras_module = None
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 
@@ -62,7 +63,7 @@ class Activation(ShapeKeeping):
         [1.0, 9.0]
     """
 
-    def __init__(self, activation: Identifier | None, **kwargs: Any) -> None:
+    def __init__(self, activation: Identifier | None, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
 
@@ -117,7 +118,7 @@ class ReLU(ShapeKeeping):
         max_value: float | None = None,
         negative_slope: float = 0.0,
         threshold: float = 0.0,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         if max_value is not None and max_value < 0.0:
@@ -133,6 +134,12 @@ class ReLU(ShapeKeeping):
         return activations.relu(
             inputs, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold
         )
+
+
+class LeakyReLUOptions(LayerOptions, total=False):
+    """The common arguments, and Keras 2's name of `negative_slope`."""
+
+    alpha: float
 
 
 class LeakyReLU(ShapeKeeping):
@@ -162,7 +169,7 @@ class LeakyReLU(ShapeKeeping):
         [-5.0, -0.5, 5.0]
     """
 
-    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Unpack[LeakyReLUOptions]) -> None:
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
             warnings.warn("Argument `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2)
@@ -199,7 +206,7 @@ class ELU(ShapeKeeping):
         [-1.26, 0.0, 3.0]
     """
 
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, alpha: float = 1.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
 
@@ -246,7 +253,7 @@ class PReLU(ShapeKeeping):
         alpha_regularizer: Identifier | None = None,
         alpha_constraint: Identifier | None = None,
         shared_axes: int | Sequence[int] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
@@ -305,7 +312,7 @@ class Softmax(ShapeKeeping):
         [0.5, 0.0, 0.5]
     """
 
-    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 

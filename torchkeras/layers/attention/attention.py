@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Shape
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.attention.attention_masks import causal_mask, combined
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.regularization.dropout import drawn_mask
 
 
@@ -68,7 +71,7 @@ class Attention(Layer):
         score_mode: str = "dot",
         dropout: float = 0.0,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.use_scale = use_scale
@@ -84,7 +87,7 @@ class Attention(Layer):
                 f"Received: score_mode={score_mode}"
             )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: list[Shape]) -> None:
         self._check_inputs(input_shape)
         self.scale = self.concat_score_weight = None
         if self.use_scale:
@@ -105,24 +108,24 @@ class Attention(Layer):
     def call(
         self,
         inputs: list[Tensor],
-        mask: Any = None,
+        mask: list[Tensor | None] | None = None,
         training: bool = False,
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         self._check_inputs(inputs, mask)
         query, value = inputs[0], inputs[1]
         key = inputs[2] if len(inputs) > 2 else value
         query_mask, value_mask = (mask[0], mask[1]) if mask else (None, None)
         scores = self._calculate_scores(query, key)
-        hidden = combined(
+        attendable = combined(
             None if value_mask is None else value_mask.unsqueeze(-2),
             causal_mask(scores.shape[-2], scores.shape[-1], scores.device) if use_causal_mask else None,
         )
-        if hidden is not None:
-            # As Keras: far below every other score, not minus infinity.
+        if attendable is not None:
+            # As in Keras, a score far below all others instead of minus infinity.
             far = 65504.0 if scores.dtype == torch.float16 else 1e9
-            scores = torch.where(hidden, scores, scores - far)
+            scores = torch.where(attendable, scores, scores - far)
         scores = torch.softmax(scores, -1)
         if training and self.dropout > 0:
             scores = self._tk_drop(scores)
@@ -137,21 +140,21 @@ class Attention(Layer):
         keep = 1.0 - self.dropout
         return torch.where(drawn_mask(self, keep, scores.shape, scores.device), scores / keep, 0)
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: list[Tensor], mask: list[Tensor | None] | None = None) -> Tensor | None:
         self._check_inputs(inputs, mask)
         return None if mask is None else mask[0]
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> tuple[int | None, ...]:
         return (*input_shape[0][:-1], input_shape[1][-1])
 
     def compute_output_spec(
         self,
-        inputs: Any,
-        mask: Any = None,
+        inputs: list[KerasTensor],
+        mask: list[KerasTensor | None] | None = None,
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
-    ) -> Any:
+    ) -> KerasTensor | tuple[KerasTensor, KerasTensor]:
         self._check_inputs(inputs, mask)
         shapes = [one.shape for one in inputs]
         output = KerasTensor(self.compute_output_shape(shapes), self.compute_dtype)
@@ -159,7 +162,7 @@ class Attention(Layer):
             return output
         return output, KerasTensor((*shapes[0][:-1], shapes[-1][-2]), self.compute_dtype)
 
-    def _check_inputs(self, inputs: Any, mask: Any = None) -> None:
+    def _check_inputs(self, inputs: object, mask: object = None) -> None:
         name = type(self).__name__
         if not isinstance(inputs, list):
             raise ValueError(
@@ -179,6 +182,12 @@ class Attention(Layer):
             )
         if not 2 <= len(mask) <= 3:
             raise ValueError(f"{name} layer accepts mask list of length 2 or 3. Received: mask={mask}.")
+
+
+class AdditiveAttentionOptions(LayerOptions, total=False):
+    """The common arguments, and those of `Attention` that fit."""
+
+    seed: int | None
 
 
 class AdditiveAttention(Attention):
@@ -220,10 +229,12 @@ class AdditiveAttention(Attention):
 
     _tk_config_base = True
 
-    def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Unpack[AdditiveAttentionOptions]
+    ) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: list[Shape]) -> None:
         self._check_inputs(input_shape)
         self.scale = None
         if self.use_scale:

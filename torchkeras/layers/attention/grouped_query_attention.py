@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from torchkeras.core.registry import register_public
 from torchkeras.core.types import Identifier
 from torchkeras.layers.attention.projected import ProjectedAttention, Shape, check_value_and_key
+from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.core.einsum_dense import EinsumDense
 
 
@@ -89,7 +90,7 @@ class GroupedQueryAttention(ProjectedAttention):
         bias_constraint: Identifier | None = None,
         use_gate: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CommonOptions],
     ) -> None:
         options = dict(locals())
         super().__init__(**kwargs)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import string
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
 from torchkeras.core.types import Identifier
 from torchkeras.layers.attention.projected import ProjectedAttention, Shape, check_value_and_key
+from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.core.einsum_dense import EinsumDense
 
 
@@ -88,8 +90,8 @@ class MultiHeadAttention(ProjectedAttention):
         value_dim: int | None = None,
         dropout: float = 0.0,
         use_bias: bool = True,
-        output_shape: Any = None,
-        attention_axes: Any = None,
+        output_shape: int | Sequence[int] | None = None,
+        attention_axes: int | Sequence[int] | None = None,
         sliding_window: int | None = None,
         flash_attention: bool | None = None,
         kernel_initializer: Identifier = "glorot_uniform",
@@ -101,7 +103,7 @@ class MultiHeadAttention(ProjectedAttention):
         bias_constraint: Identifier | None = None,
         use_gate: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CommonOptions],
     ) -> None:
         options = dict(locals())
         for name in ("num_heads", "key_dim", "value_dim"):
@@ -166,16 +168,16 @@ class MultiHeadAttention(ProjectedAttention):
         return {**super().get_config(), "output_shape": self._output_shape}
 
 
-def _as_sizes(output_shape: Any) -> tuple[int, ...] | None:
+def _as_sizes(output_shape: int | Sequence[int] | None) -> tuple[int, ...] | None:
     if not output_shape:
-        return output_shape
+        return output_shape  # type: ignore[return-value]  # an empty one stays as it is
     try:
         return (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
     except TypeError as error:
         raise ValueError(f"Invalid `output_shape`: {output_shape}. It must be a tuple, list or int.") from error
 
 
-def _as_axes(axes: Any) -> Any:
+def _as_axes(axes: int | Sequence[int] | None) -> Sequence[int] | None:
     if isinstance(axes, int):
         return (axes,)
     if axes and not isinstance(axes, (list, tuple)):

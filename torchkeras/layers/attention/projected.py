@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class ProjectedAttention(Layer):
                 "attention."
             )
 
-    def _projection(self, name: str, equation: str, output_shape: Any, **options: Any) -> EinsumDense:
+    def _projection(self, name: str, equation: str, output_shape: Sequence[int | None], **options: Any) -> EinsumDense:
         output_term = equation.split("->")[1]
         new = len(output_shape) - sum(size is None for size in output_shape)
         dense = EinsumDense(
@@ -79,7 +80,7 @@ class ProjectedAttention(Layer):
         dense.supports_masking = True
         return dense
 
-    def _build_scores(self, axis: Any) -> None:
+    def _build_scores(self, axis: int | Sequence[int]) -> None:
         self._softmax = Softmax(axis=axis, dtype=self.dtype_policy)
         self._dropout_layer = Dropout(rate=self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
@@ -101,7 +102,7 @@ class ProjectedAttention(Layer):
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, Tensor | None]:
         key = value if key is None else key
         other_masks = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
         # An override written for Keras has no argument `use_causal_mask`: it gets a mask instead.
@@ -214,25 +215,25 @@ class ProjectedAttention(Layer):
 
     def compute_output_spec(
         self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
+        query: KerasTensor,
+        value: KerasTensor,
+        key: KerasTensor | None = None,
+        query_mask: KerasTensor | None = None,
+        value_mask: KerasTensor | None = None,
+        key_mask: KerasTensor | None = None,
+        attention_mask: KerasTensor | None = None,
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
-    ) -> Any:
+    ) -> KerasTensor | tuple[KerasTensor, KerasTensor]:
         key_shape = None if key is None else key.shape
         output = KerasTensor(self.compute_output_shape(query.shape, value.shape, key_shape), self.compute_dtype)
         if not return_attention_scores:
             return output
         axes = self._attention_axes
         batch = tuple(size for axis, size in enumerate(query.shape[:-1]) if axis not in axes)
-        seen = tuple(query.shape[axis] for axis in axes) + tuple(value.shape[axis] for axis in axes)
-        return output, KerasTensor((*batch, self._heads(), *seen), self.compute_dtype)
+        lengths = tuple(query.shape[axis] for axis in axes) + tuple(value.shape[axis] for axis in axes)
+        return output, KerasTensor((*batch, self._heads(), *lengths), self.compute_dtype)
 
     def _heads(self) -> int:
         raise NotImplementedError
@@ -269,7 +270,7 @@ def check_value_and_key(value_shape: Shape, key_shape: Shape | None) -> Shape:
     return key_shape
 
 
-def _clone(initializer: Any) -> Any:
+def _clone(initializer: Any) -> Callable:
     """A new initializer with the same config: a shared one would give all projections the same weights."""
     if not hasattr(initializer, "get_config"):
         return initializer

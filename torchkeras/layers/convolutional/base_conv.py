@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,6 +13,7 @@ from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.convolutional.border import ConvolutionWithBorder, with_border
 from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_padding, window_lengths, with_spatial_dims
@@ -163,7 +164,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         bias_constraint: Identifier | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CommonOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = filters

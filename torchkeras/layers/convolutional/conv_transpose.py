@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Identifier
+from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.convolutional.base_conv import WindowLayer
 from torchkeras.layers.spatial import spatial_dims, with_spatial_dims
 from torchkeras.ops.nn.convolution import convolve_transposed
@@ -38,7 +39,7 @@ class BaseConvTranspose(WindowLayer):
         activity_regularizer: Identifier | None = None,
         kernel_constraint: Identifier | None = None,
         bias_constraint: Identifier | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CommonOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = filters

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Identifier
+from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.convolutional.base_conv import WindowLayer
 from torchkeras.layers.spatial import channel_axis
 from torchkeras.ops.nn.convolution import grouped_kernel
@@ -37,7 +38,7 @@ class BaseDepthwiseConv(WindowLayer):
         activity_regularizer: Identifier | None = None,
         depthwise_constraint: Identifier | None = None,
         bias_constraint: Identifier | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CommonOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.depth_multiplier = depth_multiplier
@@ -208,7 +209,7 @@ class BaseSeparableConv(WindowLayer):
         depthwise_constraint: Identifier | None = None,
         pointwise_constraint: Identifier | None = None,
         bias_constraint: Identifier | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CommonOptions],
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = filters

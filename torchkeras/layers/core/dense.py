@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Config, Identifier
 from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.core.affine import affine, is_for_onednn
 from torchkeras.layers.core.lora import LowRankAdaptable
 
@@ -80,7 +81,7 @@ class Dense(LowRankAdaptable):
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         quantization_config: Config | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CommonOptions],
     ) -> None:
         if not isinstance(units, int) or units <= 0:
             raise ValueError(

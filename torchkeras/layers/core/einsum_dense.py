@@ -6,7 +6,7 @@ import math
 import re
 import string
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Config, Identifier
 from torchkeras.initializers import VarianceScaling
 from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.lora import LowRankAdaptable
 
 Shape = tuple[int | None, ...]
@@ -86,7 +87,7 @@ class EinsumDense(LowRankAdaptable):
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
         quantization_config: Config | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.equation = equation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torchkeras import constraints, initializers, regularizers
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike, Config, Identifier
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.lora import LowRankAdaptable
 
 
@@ -76,7 +77,7 @@ class Embedding(LowRankAdaptable):
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         quantization_config: Config | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
             if not isinstance(size, int) or isinstance(size, bool) or size <= 0:

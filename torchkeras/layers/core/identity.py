@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor
 
 from torchkeras.core.types import Nest, Shape
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 
 class Identity(Layer):
@@ -34,7 +35,7 @@ class Identity(Layer):
 
     _tk_nothing_to_build = True
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.masks import get_mask, set_mask
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 Shape = tuple[int | None, ...]
 
@@ -60,7 +61,7 @@ class Merge(Layer):
 
     keras_module = None
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.merging.base_merge import Merge, Shape, check_masks, check_shapes
 
 
@@ -37,7 +38,7 @@ class Concatenate(Merge):
         torch.Size([4, 5, 8])
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int = -1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = axis
 

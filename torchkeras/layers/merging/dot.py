@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
 from torchkeras.core import settings
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.merging.base_merge import Merge, Shape
 from torchkeras.ops.nn.normalization import unit_length
 
@@ -55,7 +56,7 @@ class Dot(Merge):
         torch.Size([8, 3, 5])
     """
 
-    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         if not isinstance(axes, int):
             if not isinstance(axes, (list, tuple)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torchkeras.core.tensors import dtypes
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.normalization.axes import check_axes
 
 
@@ -71,7 +72,7 @@ class GroupNormalization(Layer):
         gamma_regularizer: Identifier | None = None,
         beta_constraint: Identifier | None = None,
         gamma_constraint: Identifier | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         if not isinstance(groups, int) or (groups <= 0 and groups != -1):
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,15 @@ from torchkeras import constraints, initializers, regularizers
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.normalization.axes import axes_last, check_axes, inverse, standardize_axis
 from torchkeras.ops.nn.normalization import unit_length
+
+
+class LayerNormalizationOptions(LayerOptions, total=False):
+    """The common arguments, and one that is deprecated."""
+
+    rms_scaling: bool
 
 
 class LayerNormalization(Layer):
@@ -76,7 +83,7 @@ class LayerNormalization(Layer):
         gamma_regularizer: Identifier | None = None,
         beta_constraint: Identifier | None = None,
         gamma_constraint: Identifier | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerNormalizationOptions],
     ) -> None:
         rms_scaling = kwargs.pop("rms_scaling", False)
         if rms_scaling:
@@ -183,7 +190,7 @@ class RMSNormalization(Layer):
         [0.2, 1.4]
     """
 
-    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = axis
         self.epsilon = epsilon
@@ -238,7 +245,7 @@ class UnitNormalization(Layer):
 
     _tk_nothing_to_build = True
 
-    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = standardize_axis(axis)
         self.supports_masking = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.spatial import channel_axis, with_spatial_dims
 from torchkeras.ops.nn.windows import TorchView, standardize_tuple
 
@@ -21,7 +22,9 @@ class BaseAdaptivePooling(Layer):
     keras_module = None
     rank: int
 
-    def __init__(self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.output_size = standardize_tuple(output_size, self.rank, "output_size")
         self.data_format = standardize_data_format(data_format)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor
 
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.spatial import channel_axis, spatial_dims, window_lengths, with_spatial_dims
 from torchkeras.ops.nn.pooling import max_windows, mean_windows
 from torchkeras.ops.nn.windows import TorchView, same_sides, standardize_tuple
@@ -31,7 +32,7 @@ class BasePooling(Layer):
         strides: int | Sequence[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.pool_size = standardize_tuple(pool_size, self.rank, "pool_size")
@@ -120,7 +121,7 @@ class MaxPooling1D(MaxPooling):
         strides: int | Sequence[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **kwargs)
 
@@ -169,7 +170,7 @@ class MaxPooling2D(MaxPooling):
         strides: int | Sequence[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **kwargs)
 
@@ -218,7 +219,7 @@ class MaxPooling3D(MaxPooling):
         strides: int | Sequence[int] | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **kwargs)
 

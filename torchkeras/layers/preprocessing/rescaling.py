@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torchkeras.core.config.serialization import deserialize_keras_object, seria
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.types import ArrayLike
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 
 class Rescaling(Layer):
@@ -44,7 +45,7 @@ class Rescaling(Layer):
 
     _tk_config_base = True
 
-    def __init__(self, scale: ArrayLike, offset: ArrayLike = 0.0, **kwargs: Any) -> None:
+    def __init__(self, scale: ArrayLike, offset: ArrayLike = 0.0, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.scale = scale
         self.offset = offset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torchkeras.core import registry
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.types import ArrayLike, Nest, Shape
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 _MERGES = ("sum", "mul", "ave", "concat", None)
 
@@ -65,7 +66,7 @@ class Bidirectional(Layer):
         merge_mode: str | None = "concat",
         weights: Sequence[ArrayLike] | None = None,
         backward_layer: Layer | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         for one in (layer, backward_layer):
             if not isinstance(one, Layer) and one is not None or layer is None:

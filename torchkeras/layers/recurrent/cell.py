@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.recurrent.scan import scan
 from torchkeras.layers.regularization.dropout import drawn_mask
 
@@ -29,6 +30,12 @@ def arguments_of(scope: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in scope.items() if name not in ("self", "kwargs", "__class__")}
 
 
+class CellOptions(LayerOptions, total=False):
+    """The common arguments, and whether each gate draws a dropout mask (1) or all share one (2)."""
+
+    implementation: int
+
+
 class RecurrentCell(Layer):
     """Base of cells: one step in time, `call(inputs, states) -> (output, states)`, for inputs `(batch, features)`.
 
@@ -42,7 +49,7 @@ class RecurrentCell(Layer):
     _tk_config_base = True
     gates = 1
 
-    def __init__(self, _arguments: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellOptions]) -> None:
         units = _arguments["units"]
         if units <= 0:
             raise ValueError(

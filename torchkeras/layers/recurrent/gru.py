@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from torchkeras import activations
 from torchkeras.core.types import Identifier
-from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of, times_gates
+from torchkeras.layers.recurrent.cell import CellOptions, RecurrentCell, arguments_of, times_gates
 from torchkeras.layers.recurrent.fused import adjacent, run_outputs_as_states
-from torchkeras.layers.recurrent.rnn import CellRNN, of_cell
+from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions, of_cell
 
 
 class GRUCell(RecurrentCell):
@@ -91,7 +91,7 @@ class GRUCell(RecurrentCell):
         recurrent_dropout: float = 0.0,
         reset_after: bool = True,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CellOptions],
     ) -> None:
         super().__init__(arguments_of(locals()), **kwargs)
 
@@ -243,7 +243,7 @@ class GRU(CellRNN):
         unroll: bool = False,
         reset_after: bool = True,
         use_cudnn: bool | str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[CellRNNOptions],
     ) -> None:
         super().__init__(GRUCell, "gru_cell", arguments_of(locals()), **kwargs)
 

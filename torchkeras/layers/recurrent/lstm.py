@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from torchkeras import activations, initializers
 from torchkeras.core.types import DTypeLike, Identifier
-from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of, times_gates
+from torchkeras.layers.recurrent.cell import CellOptions, RecurrentCell, arguments_of, times_gates
 from torchkeras.layers.recurrent.fused import adjacent, restored
 from torchkeras.layers.recurrent.left_aligned import LeftAligned
-from torchkeras.layers.recurrent.rnn import CellRNN, of_cell
+from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions, of_cell
 
 # Moves a gate so far that sigmoid is 0 or 1 to the last bit, and that float16 still holds it.
 _SHUT = 1e4
@@ -112,7 +112,7 @@ class LSTMCell(RecurrentCell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CellOptions],
     ) -> None:
         super().__init__(arguments_of(locals()), **kwargs)
         self.state_size = [units, units]
@@ -275,7 +275,7 @@ class LSTM(CellRNN):
         stateful: bool = False,
         unroll: bool = False,
         use_cudnn: bool | str = "auto",
-        **kwargs: Any,
+        **kwargs: Unpack[CellRNNOptions],
     ) -> None:
         super().__init__(LSTMCell, "lstm_cell", arguments_of(locals()), **kwargs)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torchkeras.core.types import Nest, Shape
 from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import CommonOptions, LayerOptions
 from torchkeras.layers.recurrent.cell import RecurrentCell
 from torchkeras.layers.recurrent.scan import scan
 from torchkeras.layers.recurrent.stacked_cells import Cell, StackedRNNCells, as_list, call_cell
@@ -85,7 +86,7 @@ class RNN(Layer):
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         one_cell: Any = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
         _check_cell(one_cell)
@@ -328,13 +329,22 @@ def of_cell(name: str) -> property:
 _OF_LAYER = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "activity_regularizer")
 
 
+class CellRNNOptions(CommonOptions, total=False):
+    """The common arguments, and those of `RNN` and of cells that the signatures leave out."""
+
+    zero_output_for_mask: bool
+    implementation: int
+
+
 class CellRNN(RNN):
     """Base of layers whose constructor takes the arguments of their cell beside their own."""
 
     keras_module = None
     _tk_config_base = True
 
-    def __init__(self, _cell: type, _cell_name: str, _arguments: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self, _cell: type, _cell_name: str, _arguments: dict[str, Any], **kwargs: Unpack[CellRNNOptions]
+    ) -> None:
         arguments = dict(_arguments)
         for_layer = {name: arguments.pop(name) for name in _OF_LAYER}
         if "use_cudnn" in arguments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -10,9 +10,9 @@ from torch import Tensor
 from torchkeras import activations
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.input_spec import InputSpec
-from torchkeras.layers.recurrent.cell import RecurrentCell, arguments_of
+from torchkeras.layers.recurrent.cell import CellOptions, RecurrentCell, arguments_of
 from torchkeras.layers.recurrent.fused import adjacent, run_outputs_as_states
-from torchkeras.layers.recurrent.rnn import CellRNN
+from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions
 
 _KERNELS = {activations.tanh: torch.rnn_tanh, activations.relu: torch.rnn_relu}
 
@@ -83,7 +83,7 @@ class SimpleRNNCell(RecurrentCell):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CellOptions],
     ) -> None:
         super().__init__(arguments_of(locals()), **kwargs)
 
@@ -208,7 +208,7 @@ class SimpleRNN(CellRNN):
         stateful: bool = False,
         unroll: bool = False,
         seed: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CellRNNOptions],
     ) -> None:
         super().__init__(SimpleRNNCell, "simple_rnn_cell", arguments_of(locals()), **kwargs)
         self.input_spec = [InputSpec(ndim=3)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, Unpack
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import Nest
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 
 class Cell(Protocol):
@@ -69,7 +70,7 @@ class StackedRNNCells(Layer):
 
     _tk_config_base = True
 
-    def __init__(self, cells: Sequence[Cell], **kwargs: Any) -> None:
+    def __init__(self, cells: Sequence[Cell], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         for cell in cells:
             for needed in ("call", "state_size"):

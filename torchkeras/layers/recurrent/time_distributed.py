@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torchkeras.core import registry
 from torchkeras.core.types import Shape
 from torchkeras.layers.base.containers import Container
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.wrapper import Wrapper
 
 
@@ -49,7 +50,7 @@ class TimeDistributed(Wrapper):
 
     _tk_config_base = True
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
 from torchkeras import regularizers
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import CommonOptions
 
 
 class ActivityRegularization(Layer):
@@ -41,7 +42,7 @@ class ActivityRegularization(Layer):
 
     _tk_config_base = True
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Unpack[CommonOptions]) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
         self.l1 = l1
         self.l2 = l2

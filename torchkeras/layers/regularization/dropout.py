@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.dtype_policies.policy import DTypePolicy
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 
 def check_rate(name: str, value: float) -> None:
@@ -101,7 +102,11 @@ class Dropout(Layer):
     _tk_nothing_to_build = True
 
     def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         check_rate("rate", rate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from torchkeras.core.variables.seeded_random import drawn
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.regularization.dropout import check_noise_shape, check_rate, layer_seed
 
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -70,7 +71,7 @@ class GaussianNoise(NoiseLayer):
         (True, False)
     """
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         check_rate("stddev", stddev)
         self.stddev = stddev
@@ -114,7 +115,7 @@ class GaussianDropout(NoiseLayer):
         (True, False)
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         check_rate("rate", rate)
         self.rate = rate
@@ -163,7 +164,11 @@ class AlphaDropout(NoiseLayer):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         check_rate("rate", rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.spatial import SidesLike, channel_axis, spatial_dims, standardize_sides, with_spatial_dims
 from torchkeras.ops.nn.windows import pad_argument, standardize_tuple
 
@@ -81,7 +82,7 @@ class Cropping1D(BaseCropping):
     rank = 1
     _too_much = "`cropping` parameter of `Cropping1D` layer must be smaller than the input length."
 
-    def __init__(self, cropping: SidesLike = (1, 1), **kwargs: Any) -> None:
+    def __init__(self, cropping: SidesLike = (1, 1), **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.cropping = standardize_tuple(cropping, 2, "cropping", allow_zero=True)
         self._set_cropping((self.cropping,), "channels_last")
@@ -123,7 +124,7 @@ class Cropping2D(BaseCropping):
         self,
         cropping: SidesLike = ((0, 0), (0, 0)),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)
@@ -168,7 +169,7 @@ class Cropping3D(BaseCropping):
         self,
         cropping: SidesLike = ((1, 1), (1, 1), (1, 1)),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)
@@ -227,7 +228,7 @@ class ZeroPadding1D(BaseZeroPadding):
 
     rank = 1
 
-    def __init__(self, padding: SidesLike = 1, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, padding: SidesLike = 1, data_format: str | None = None, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.padding = standardize_tuple(padding, 2, "padding", allow_zero=True)
         self._set_padding((self.padding,), data_format)
@@ -264,7 +265,9 @@ class ZeroPadding2D(BaseZeroPadding):
 
     rank = 2
 
-    def __init__(self, padding: SidesLike = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, padding: SidesLike = (1, 1), data_format: str | None = None, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self._set_padding(padding, data_format)
         self.padding = self._padding
@@ -304,7 +307,7 @@ class ZeroPadding3D(BaseZeroPadding):
         self,
         padding: SidesLike = ((1, 1), (1, 1), (1, 1)),
         data_format: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self._set_padding(padding, data_format)

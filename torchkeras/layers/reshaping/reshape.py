@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor
 
@@ -12,6 +12,7 @@ from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.spatial import product
 
 Shape = tuple[int | None, ...]
@@ -49,7 +50,7 @@ class Flatten(DtypeKeeping):
         torch.Size([2, 60])
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, data_format: str | None = None, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=1)
@@ -95,7 +96,7 @@ class Reshape(DtypeKeeping):
 
     _tk_nothing_to_build = True
 
-    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         target_shape = tuple(target_shape)
         if any(isinstance(dim, int) and dim < -1 for dim in target_shape) or target_shape.count(-1) > 1:
@@ -152,7 +153,7 @@ class Permute(DtypeKeeping):
         torch.Size([8, 64, 10])
     """
 
-    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, dims: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -194,7 +195,7 @@ class RepeatVector(Layer):
         [[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]
     """
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    def __init__(self, n: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         if not isinstance(n, int) or isinstance(n, bool):
             raise TypeError(f"Expected an integer value for `n`, got {type(n)}.")
