@@ -98,7 +98,7 @@ MISFITS = {
     ),
     "no targets": ({"loss": "mse"}, lambda x, y: (x,), ["pass y"]),
     "no loss": ({"optimizer": "sgd"}, lambda x, y: (x, y), ["loss", "compile"]),
-    "lengths": ({"loss": "mse"}, lambda x, y: (x, y[:5]), ["12", "5", "same number of samples"]),
+    "lengths": ({"loss": "mse"}, lambda x, y: (x, y[:5]), ["12", "5", "same number of samples|broadcast"]),
     "narrow inputs": ({"loss": "mse"}, lambda x, y: (x[:, :3], y), ["features|scores", r"\b4\b", r"\(12, 3\)"]),
     "too many inputs": ({"loss": "mse"}, lambda x, y: ([x, x], y), ["features", "1 input", "2"]),
     "no samples": ({"loss": "mse"}, lambda x, y: (x[:0], y[:0]), ["at least one sample"]),

@@ -126,6 +126,11 @@ class CallbackList(Callback):
         ends = [hook for stage in ("train", "test") for hook in self._hooks[f"on_{stage}_batch_end"]]
         return all(isinstance(getattr(hook, "__self__", None), ProgbarLogger) for hook in ends)
 
+    @property
+    def acts_on_train_batches(self) -> bool:
+        """Whether a callback other than the progress bar is called between the batches of `fit`."""
+        return bool(self._hooks["on_train_batch_begin"]) or not self.only_progress_watches
+
     def _watches(self, stage: str) -> bool:
         return bool(self._hooks[f"on_{stage}_batch_begin"] or self._hooks[f"on_{stage}_batch_end"])
 

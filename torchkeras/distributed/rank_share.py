@@ -107,7 +107,10 @@ def rows_of(data: Any, default: int = 1) -> int:
 
 
 def cut_share(data: Any, rank: int, world_size: int) -> RankBatch:
-    """One rank's rows of a global batch. A rank that would get none takes the first row, which then counts nothing."""
+    """One rank's rows of a global batch. A rank that would get none takes the first row, which then counts nothing.
+
+    Parts of the data with another number of rows than the first go whole to every rank.
+    """
     total = rows_of(data, 0)
     share = share_of(total, rank, world_size)
     start, stop = (share.start, share.stop) if share.rows else (0, min(1, total))

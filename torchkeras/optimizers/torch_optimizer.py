@@ -177,6 +177,23 @@ class TorchOptimizer(ReducesGradients):
         """Do nothing: a torch optimizer accumulates no gradients. Returns `False`."""
         return False
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of the parameters, as torch's `zero_grad` does.
+
+        Args:
+            set_to_none: whether to set them to `None` rather than to zeros.
+        """
+        if self.optimizer is not None:
+            self.optimizer.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        """`apply` with the gradients that the parameters have: torch's `step()`, then the scheduler's.
+
+        Raises:
+            ValueError: the optimizer is not built, or no parameter has a gradient.
+        """
+        self.apply([variable.grad for variable in self._trainable_variables])
+
     def end_epoch(self, logs: dict[str, Any]) -> None:
         """Step a scheduler that goes by epochs; `fit` calls this with the epoch's metrics.
 

@@ -42,6 +42,8 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
     state = state_of(model)
     build(model, source.peek())
     agree_on_weights(model, strategy, again=True)
+    if state.snapshot is not None:
+        state.snapshot.warn_if_changed(model)
     if verbose != 0 and (line := strategy.describe_batches(source)):
         announce(line)
     listening = run.add_callbacks(callbacks, verbose, add_history=True)
@@ -74,6 +76,7 @@ def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: 
     assert results is not None
     results.begin()
     callbacks.on_epoch_begin(epoch)
+    run.hold_trainable()
     skip, run.initial_step = run.initial_step, 0
     done = _train_batches(run, step, callbacks, skip)
     if not done and not skip:
@@ -122,6 +125,7 @@ def _watched_batches(
     watched, lazily = callbacks.watches_train_batches, callbacks.only_progress_watches
     # Rank 0 has a bar and may have callbacks that others lack: whether to ask after each batch is its decision.
     ask = strategy.decide(watched and not lazily)
+    acts = callbacks.acts_on_train_batches
     group = model.steps_per_execution
     results = run.results
     assert results is not None
@@ -130,6 +134,8 @@ def _watched_batches(
         if watched and not begun:
             callbacks.on_train_batch_begin(index)
             begun = True
+            if acts:
+                run.hold_trainable()
         found = train(batch)
         results.batches += 1
         if found is not None:
@@ -141,6 +147,8 @@ def _watched_batches(
         left, begun = group, False
         if watched:
             callbacks.on_train_batch_end(index + group - 1, results.batch_logs(lazily))
+            if acts:
+                run.hold_trainable()
         if ask:
             strategy.agree_on_stopping(model)
         index += group

@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
+
 from torchkeras.core import tree
-from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike, Nest
-from torchkeras.distributed.rank_share import rows_of
 from torchkeras.distributed.strategies.base import Strategy
-from torchkeras.training.data import make_source
+from torchkeras.training.data import pack_x_y_sample_weight
+from torchkeras.training.data.columns import Column, SparseColumn, is_array, is_sparse, rows_of
+from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight, match_sample_weight
 from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating, training
 from torchkeras.training.results import PassResults
 from torchkeras.training.state import TrainableModel, state_of
@@ -24,18 +26,28 @@ def _batch(
     sample_weight: Any = None,
     class_weight: dict[int, float] | None = None,
 ) -> Any:
-    """Arrays of one batch as the tensors of a step's data."""
-    rows = rows_of(tree.map_structure(lambda value: value if hasattr(value, "shape") else convert_to_tensor(value), x))
-    source = make_source(
-        x,
-        y,
-        sample_weight=sample_weight,
-        batch_size=max(rows, 1),
-        shuffle=False,
-        class_weight=class_weight,
-        device=device_of(model),
+    """Arrays of one batch as the tensors of a step's data. Targets may have another number of rows than inputs."""
+    if class_weight is not None:
+        check_class_weight(class_weight, y, sample_weight)
+        sample_weight = class_weight_to_sample_weight(y, class_weight)
+    elif sample_weight is not None:
+        sample_weight = match_sample_weight(sample_weight, y)
+    device = device_of(model)
+    return tree.map_structure(
+        lambda value: _tensor(value, device), pack_x_y_sample_weight(x, y, sample_weight), none_is_leaf=False
     )
-    return source.peek()
+
+
+def _tensor(value: ArrayLike, device: torch.device) -> torch.Tensor:
+    if not is_array(value):
+        raise ValueError(
+            f"A batch must be made of arrays; received {str(value)[:100]} ({type(value).__name__}). np.array(x) makes "
+            "one of a list of numbers."
+        )
+    rows = rows_of(value)
+    if not rows:
+        raise ValueError(f"A batch must hold at least one sample; received an array of shape {tuple(value.shape)}.")  # type: ignore[union-attr]
+    return (SparseColumn(value, device) if is_sparse(value) else Column(value, device, resident=True)).rows(0, rows)
 
 
 def train_on_batch(

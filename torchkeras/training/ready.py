@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
 
 from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
@@ -85,11 +84,8 @@ def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = Fa
 def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
     """The step of a training; inside, the right weights are trainable and torch's modules are in training mode."""
     state = state_of(model)
-    snapshot = state.snapshot
-    assert snapshot is not None
-    weights = snapshot.enter(model)
-    foreign = _set_torch_mode(model, True)
-    try:
+    assert state.snapshot is not None
+    with state.snapshot.applied(model) as weights, _torch_mode(model, True):
         key = (id(model.optimizer), strategy.world_size, *map(id, weights))
         if state.train_step_key != key:
             state.train_step, state.train_step_key = make_train_step(model, weights, strategy), key
@@ -99,29 +95,27 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
             yield state.train_step
         finally:
             state.active_step = outer
-    finally:
-        for module, mode in foreign:
-            module.training = mode
-        snapshot.leave()
 
 
 @contextmanager
 def evaluating(model: TrainableModel) -> Iterator[None]:
     """Inside, there are no gradients and torch's modules are in evaluation mode."""
-    foreign = _set_torch_mode(model, False)
+    with _torch_mode(model, False), torch.no_grad():
+        yield
+
+
+@contextmanager
+def _torch_mode(model: TrainableModel, training: bool) -> Iterator[None]:
+    """Inside, plain torch modules, which know no `training` argument, are in a mode."""
+    changed = [
+        (module, module.training)
+        for module in model.modules()
+        if not isinstance(module, Layer) and module.training != training
+    ]
     try:
-        with torch.no_grad():
-            yield
+        for module, _ in changed:
+            module.training = training
+        yield
     finally:
-        for module, mode in foreign:
+        for module, mode in changed:
             module.training = mode
-
-
-def _set_torch_mode(model: TrainableModel, mode: bool) -> list[tuple[nn.Module, bool]]:
-    """Put plain torch modules, which know no `training` argument, into a mode; returns the modes before."""
-    changed = []
-    for module in model.modules():
-        if not isinstance(module, Layer) and module.training != mode:
-            changed.append((module, module.training))
-            module.training = mode
-    return changed

@@ -14,7 +14,7 @@ from torchkeras.training.compile import metric_states
 from torchkeras.training.data import make_source, unpack_x_y_sample_weight
 from torchkeras.training.ready import device_of
 from torchkeras.training.results import PassResults
-from torchkeras.training.state import TrainableModel, compiled_of
+from torchkeras.training.state import TrainableModel, compiled_of, state_of
 
 
 class Run:
@@ -74,6 +74,12 @@ class Run:
         if isinstance(self.validation_freq, int):
             return (epoch + 1) % self.validation_freq == 0
         return epoch + 1 in self.validation_freq
+
+    def hold_trainable(self) -> None:
+        """Keep training the weights noted by `compile()`, whatever a callback set `trainable` to."""
+        snapshot = state_of(self.model).snapshot
+        if snapshot is not None:
+            snapshot.hold()
 
     # -- for a backup within an epoch
 

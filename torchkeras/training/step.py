@@ -62,13 +62,14 @@ class TrainStep:
         if self.weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
         self.jit: Callable | None = torch.compile(_with_code_of_its_own(self._outputs_and_loss)) if jit else None
-        self._jit_rows: int | None = None
+        self.begin()
         self._computes_metrics = is_overridden(model, "compute_metrics")
         self._always_computes_metrics = self._computes_metrics or is_overridden(model, "compute_loss")
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        self._jit_rows = None
+        self._jit_rows: int | None = None
+        self._is_first = True
 
     def __call__(self, batch: RankBatch) -> None:
         """Train on one batch and add it to the metrics."""
@@ -92,7 +93,12 @@ class TrainStep:
         rows = rows_of(x)
         compute = self._outputs_and_loss if self.jit is None else self._jit_for(rows)
         y_pred, loss = compute(x, y, sample_weight)
-        self.state.compiled.track_loss(loss, rows)  # type: ignore[union-attr]
+        compiled = self.state.compiled
+        compiled.track_loss(loss, rows)  # type: ignore[union-attr]
+        if self._is_first:
+            self._is_first = False
+            if compiled.loss is not None and y is not None:  # type: ignore[union-attr]
+                compiled.loss.check_shapes(y, y_pred)  # type: ignore[union-attr]
         if self.weights:
             self.trained.backward(self.optimizer.scale_loss(loss), batch)
         return StepOutputs(x, y, y_pred, sample_weight)

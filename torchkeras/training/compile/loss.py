@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -10,6 +10,8 @@ from torchkeras import losses
 from torchkeras.core import tree
 from torchkeras.losses import Loss
 from torchkeras.losses.reduction import batch_rows, batch_weight
+from torchkeras.training.compile.errors import raise_with_names, warn_of_broadcast
+from torchkeras.training.compile.outputs import is_named, leaves, output_names, spread, weights
 
 
 class Crossentropy(Loss):
@@ -72,11 +74,12 @@ class CompileLoss:
         # Unknown names and wrong types are found at compile(), not in the first step.
         self._made = tree.map_structure(get_loss, loss)
         if output_names is not None:
-            _spread(self._made, None, output_names, "loss")
-            _spread(loss_weights, None, output_names, "loss_weights", default=1.0)
+            spread(self._made, None, output_names, "loss")
+            spread(loss_weights, None, output_names, "loss_weights", default=1.0)
         self._single = None if tree.is_nested(self._made) or loss_weights is not None else self._made
         self._rows: list[tuple[int, Any, float, str]] | None = None
         self.last_parts: list[tuple[str, torch.Tensor]] = []
+        self._has_checked_shapes = False
         self.accumulating: Any = None  # an optimizer that must know how much a batch weighs among others
 
     @property
@@ -96,28 +99,30 @@ class CompileLoss:
         if self._single is not None and isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
             try:
                 return self._single(y_true, y_pred, sample_weight)
-            except (ValueError, RuntimeError) as error:
-                raise_with_names(error, "loss", self._single, _output_names(y_pred, self.output_names)[0])
+            except Exception as error:
+                name = output_names(y_pred, self.output_names)[0]
+                raise_with_names(error, "loss", self._single, name, y_true, y_pred)
         if self._rows is None:
             self._rows = self._assign(y_pred)
-        truths, preds = _leaves(y_true, y_pred, self.output_names), tree.flatten(y_pred)
+        truths, preds = leaves(y_true, y_pred, self.output_names), tree.flatten(y_pred)
         if len(truths) != len(preds):
             raise ValueError(
                 f"The targets must be nested as the outputs are: the model has {len(preds)} output(s), y has "
                 f"{len(truths)}."
             )
-        weights = _weights(sample_weight, y_pred, len(preds), self.output_names)
+        sample_weights = weights(sample_weight, y_pred, len(preds), self.output_names)
         total = None
         self.last_parts = []
+        names = output_names(y_pred, self.output_names)
         for index, function, factor, name in self._rows:
             if function is None:
                 continue
             if truths[index] is None:
                 raise ValueError(f"{name!r} can't be computed: y has no targets for that output.")
             try:
-                part = function(truths[index], preds[index], weights[index])
-            except (ValueError, RuntimeError) as error:
-                raise_with_names(error, "loss", function, _output_names(y_pred, self.output_names)[index])
+                part = function(truths[index], preds[index], sample_weights[index])
+            except Exception as error:
+                raise_with_names(error, "loss", function, names[index], truths[index], preds[index])
             self.last_parts.append((name, part))
             part = part * factor if factor != 1.0 else part
             total = part if total is None else total + part
@@ -131,11 +136,22 @@ class CompileLoss:
             return batch_weight(self._single.reduction, y_pred, sample_weight)
         return batch_rows(self.reduction, tree.flatten(y_pred)[0])
 
+    def check_shapes(self, y_true: Any, y_pred: Any) -> None:
+        """Warn, once, where an elementwise loss broadcasts the target against its output or the other way round."""
+        if self._has_checked_shapes:
+            return
+        self._has_checked_shapes = True
+        names = output_names(y_pred, self.output_names)
+        functions = spread(self._made, y_pred, names, "loss")
+        truths, preds = leaves(y_true, y_pred, self.output_names), tree.flatten(y_pred)
+        for name, function, truth, pred in zip(names, functions, truths, preds):
+            warn_of_broadcast(function, name, truth, pred)
+
     def _assign(self, y_pred: Any) -> list:
         """For each output, by place: its loss, weight and name."""
-        names = _output_names(y_pred, self.output_names)
-        functions = _spread(self._made, y_pred, names, "loss")
-        factors = _spread(self.loss_weights, y_pred, names, "loss_weights", default=1.0)
+        names = output_names(y_pred, self.output_names)
+        functions = spread(self._made, y_pred, names, "loss")
+        factors = spread(self.loss_weights, y_pred, names, "loss_weights", default=1.0)
         labels = [f"{name}_loss" for name in names]
         if not is_named(y_pred, self.output_names):  # then Keras calls the parts after their losses
             labels = _numbered([f"{function.name}_loss" if function is not None else "" for function in functions])
@@ -145,88 +161,5 @@ class CompileLoss:
         ]
 
 
-def raise_with_names(error: Exception, what: str, part: Any, output: str) -> NoReturn:
-    """Say which loss or metric of which output an error of shapes is about; other errors go on as they are."""
-    if isinstance(error, RuntimeError) and "size" not in str(error):
-        raise error
-    raise ValueError(
-        f"The {what} {getattr(part, 'name', part)!r} can't compare the output {output!r} (y_pred) with the target of "
-        f"that name (y_true). {error}"
-    ) from error
-
-
-def is_named(y_pred: Any, known: list[str] | None) -> bool:
-    """Whether the outputs have names of their own: by their dict, or as a model of symbolic tensors knows them."""
-    return isinstance(y_pred, dict) or (known is not None and len(known) == len(tree.flatten(y_pred)))
-
-
 def _numbered(names: list[str]) -> list[str]:
     return [name + (f"_{count}" if (count := names[:i].count(name)) else "") for i, name in enumerate(names)]
-
-
-def _output_names(y_pred: Any, known: list[str] | None) -> list[str]:
-    if isinstance(y_pred, dict):
-        return [str(key) for key in sorted(y_pred)]
-    count = len(tree.flatten(y_pred))
-    if known is not None and len(known) == count:
-        return list(known)
-    return [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
-
-
-def _spread(value: Any, y_pred: Any, names: list[str], what: str, default: Any = None) -> list:
-    """One entry an output, from a single value, a list or a dict."""
-    count = len(names)
-    if value is None:
-        return [default] * count
-    if isinstance(value, dict):
-        unknown = [key for key in value if key not in names]
-        if unknown:
-            raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
-        return [value.get(name, default if what == "loss_weights" else None) for name in names]
-    if isinstance(value, (list, tuple)):
-        flat = tree.flatten(value)
-        if isinstance(y_pred, torch.Tensor) and len(flat) == 1:
-            return flat
-        if len(flat) != count:
-            raise ValueError(f"{what} has {len(flat)} entries; the model has {count} output(s): {names}.")
-        return flat
-    return [value] * count
-
-
-def _leaves(y_true: Any, y_pred: Any, names: list[str] | None = None) -> list:
-    """The targets in the order of the outputs; `None` for an output that a dict of targets leaves out.
-
-    Raises:
-        ValueError: the targets name something that is no output.
-    """
-    if not isinstance(y_true, dict):
-        return tree.flatten(y_true)
-    if isinstance(y_pred, dict):
-        if any(key not in y_true for key in y_pred):
-            return [y_true.get(key) for key in sorted(y_pred)]
-        return tree.flatten({key: y_true[key] for key in y_pred})
-    if not isinstance(y_pred, (list, tuple)) or names is None:
-        return tree.flatten(y_true)
-    return _by_name(y_true, names, "y")
-
-
-def _by_name(values: dict, names: list[str], what: str) -> list:
-    unknown = [key for key in values if key not in names]
-    if unknown:
-        raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
-    return [values.get(name) for name in names]
-
-
-def _weights(sample_weight: Any, y_pred: Any, count: int, names: list[str] | None = None) -> list:
-    if sample_weight is None:
-        return [None] * count
-    if isinstance(sample_weight, dict) and isinstance(y_pred, dict):
-        return [sample_weight.get(key) for key in sorted(y_pred)]
-    if isinstance(sample_weight, dict) and count > 1 and names is not None:
-        return _by_name(sample_weight, names, "sample_weight")
-    flat = tree.flatten(sample_weight)
-    if len(flat) == 1:
-        return flat * count
-    if len(flat) != count:
-        raise ValueError(f"sample_weight has {len(flat)} arrays; the model has {count} output(s).")
-    return flat

@@ -10,8 +10,8 @@ import torch
 
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.metrics import Metric
-from torchkeras.training.compile.metrics import TorchMetric
 from torchkeras.training.compile.options import Compiled, LossTracker
+from torchkeras.training.compile.torch_metric import TorchMetric
 
 State: TypeAlias = dict[str, Any]  # plain data: numbers, lists, dicts and arrays
 

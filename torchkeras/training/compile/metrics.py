@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,77 +10,12 @@ import torch
 from torchkeras import losses, metrics
 from torchkeras.core import tree
 from torchkeras.core.naming import snake_case
-from torchkeras.core.variables.variable import Variable
-from torchkeras.distributed.rank_share import current_share
 from torchkeras.losses.torch_loss import is_torch_loss
 from torchkeras.metrics import Metric
-from torchkeras.training.compile.loss import (
-    CROSSENTROPY,
-    _leaves,
-    _output_names,
-    _weights,
-    is_named,
-    kind_by_shape,
-    raise_with_names,
-)
-
-
-class TorchMetric(Metric):
-    """A torchmetrics metric as a Keras one: torchmetrics takes the prediction first, Keras the target."""
-
-    keras_module = None
-
-    def __init__(self, metric: Any, name: str | None = None) -> None:
-        super().__init__(name=name or type(metric).__name__.lower())
-        self.metric = metric
-        self._is_whole = False
-        for part in self._parts():  # values are read on single ranks too, where nobody else would answer
-            part.sync_on_compute = part._to_sync = False
-
-    def _parts(self) -> list:
-        """The metric itself, or the members of a collection."""
-        return list(self.metric.values()) if hasattr(self.metric, "values") else [self.metric]
-
-    @contextmanager
-    def over_ranks(self) -> Iterator[None]:
-        """Inside, the state is that of all ranks together."""
-        for part in self._parts():
-            part._computed, part._should_unsync = None, False
-            part.sync()
-        self._is_whole = True
-        try:
-            yield
-        finally:
-            self._is_whole = False
-            for part in self._parts():
-                part._computed, part._should_unsync = None, True
-                part.unsync()
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """One batch; sample weights are not taken by torchmetrics and are left out."""
-        if not current_share().has_rows:
-            return
-        if self.metric.device != y_pred.device:
-            self.metric.to(y_pred.device)
-        with torch.no_grad():
-            self.metric.update(y_pred.detach(), y_true)
-
-    def result(self) -> Any:
-        is_empty = not (self._is_whole or self._parts()[0]._update_count)
-        return torch.zeros(()) if is_empty else self.metric.compute()
-
-    def reset_state(self) -> None:
-        self.metric.reset()
-
-    @property
-    def variables(self) -> list[Variable]:
-        return []
-
-
-def is_torchmetric(value: Any) -> bool:
-    """Whether it is a metric of the package torchmetrics."""
-    return any(cls.__module__.startswith("torchmetrics") for cls in type(value).__mro__)
-
+from torchkeras.training.compile.errors import raise_with_names
+from torchkeras.training.compile.loss import CROSSENTROPY, kind_by_shape
+from torchkeras.training.compile.outputs import is_named, leaves, output_names, weights
+from torchkeras.training.compile.torch_metric import TorchMetric, is_torchmetric
 
 _ACCURACY = ("accuracy", "acc")
 
@@ -157,9 +91,9 @@ class CompileMetrics:
 
     def build(self, y_true: Any, y_pred: Any) -> None:
         """Make the metrics for targets and outputs like these."""
-        names = _output_names(y_pred, self.output_names)
+        names = output_names(y_pred, self.output_names)
         prefixed = len(names) > 1 and is_named(y_pred, self.output_names)
-        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
+        preds, truths = tree.flatten(y_pred), leaves(y_true, y_pred, self.output_names)
         if len(truths) != len(preds):
             raise ValueError(f"The model has {len(preds)} output(s); y has {len(truths)} for its metrics.")
         rows: list[tuple] = []
@@ -191,21 +125,23 @@ class CompileMetrics:
                         metric.update_state(y_true, y_pred, sample_weight)
                     else:
                         metric.update_state(y_true, y_pred)
-            except (ValueError, RuntimeError) as error:
-                raise_with_names(error, "metric", metric, _output_names(y_pred, self.output_names)[0])
+            except Exception as error:
+                name = output_names(y_pred, self.output_names)[0]
+                raise_with_names(error, "metric", metric, name, y_true, y_pred)
             return
-        preds, truths = tree.flatten(y_pred), _leaves(y_true, y_pred, self.output_names)
-        weights = _weights(sample_weight, y_pred, len(preds), self.output_names)
+        preds, truths = tree.flatten(y_pred), leaves(y_true, y_pred, self.output_names)
+        sample_weights = weights(sample_weight, y_pred, len(preds), self.output_names)
         for i, metric, weighted, _ in self._rows:
             if truths[i] is None:
                 continue
             try:
                 if weighted:
-                    metric.update_state(truths[i], preds[i], weights[i])
+                    metric.update_state(truths[i], preds[i], sample_weights[i])
                 else:
                     metric.update_state(truths[i], preds[i])
-            except (ValueError, RuntimeError) as error:
-                raise_with_names(error, "metric", metric, _output_names(y_pred, self.output_names)[i])
+            except Exception as error:
+                name = output_names(y_pred, self.output_names)[i]
+                raise_with_names(error, "metric", metric, name, truths[i], preds[i])
 
     def named(self) -> list[tuple[Metric, str | None]]:
         """Each metric with its name in the logs; `None` before the metrics are built."""

@@ -13,7 +13,8 @@ from torchkeras.core.config.serialization import deserialize_keras_object, seria
 from torchkeras.losses.torch_loss import TorchLoss, is_torch_loss
 from torchkeras.metrics import Mean
 from torchkeras.training.compile.loss import CompileLoss
-from torchkeras.training.compile.metrics import CompileMetrics, TorchMetric, is_torchmetric
+from torchkeras.training.compile.metrics import CompileMetrics
+from torchkeras.training.compile.torch_metric import TorchMetric, is_torchmetric
 
 
 class LossTracker(Mean):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,14 +14,16 @@ class TrainableSnapshot:
     """Which weights a model trains, noted at `compile()`; later changes of `trainable` wait for the next one.
 
     Weights that are made later are noted when first met; those of layers that `compile()` saw are built as it saw them.
-    Inside `enter` and `leave`, `requires_grad` is as noted; afterwards it is as it was.
+    Inside `applied`, `requires_grad` is as noted; afterwards it is as it was.
     """
 
     def __init__(self, model: Any) -> None:
         self.trainable = {id(w) for w in model.trainable_weights}
         self.known = {id(w) for w in model.weights}
         self._layers = [(layer, layer.trainable) for layer in model._flatten_layers() if hasattr(layer, "trainable")]
+        self._wanted: list[tuple[torch.Tensor, bool]] = []
         self._changed: list[tuple[torch.Tensor, bool]] = []
+        self._has_warned = False
 
     def weights(self, model: Any) -> list:
         """The weights that train."""
@@ -50,18 +53,42 @@ class TrainableSnapshot:
             if layer.trainable != value:
                 layer.trainable = value
 
-    def enter(self, model: Any) -> list:
-        """Put `requires_grad` to what was noted; returns the weights that train."""
+    @contextmanager
+    def applied(self, model: Any) -> Iterator[list]:
+        """Inside, `requires_grad` is as noted; gives the weights that train. Afterwards it is as it was."""
         trained = self.weights(model)
         wanted = {id(w) for w in trained}
-        for parameter in model.parameters():
-            should = id(parameter) in wanted
+        outer = self._wanted, self._changed
+        self._wanted = [(parameter, id(parameter) in wanted) for parameter in model.parameters()]
+        self._changed = []
+        self.hold()
+        try:
+            yield trained
+        finally:
+            for parameter, before in self._changed:
+                parameter.requires_grad_(before)
+            self._wanted, self._changed = outer
+
+    def hold(self) -> None:
+        """Put `requires_grad` to what was noted once more: a callback may have set `trainable`."""
+        for parameter, should in self._wanted:
             if parameter.requires_grad != should:
                 self._changed.append((parameter, parameter.requires_grad))
                 parameter.requires_grad_(should)
-        return trained
 
-    def leave(self) -> None:
-        for parameter, before in self._changed:
-            parameter.requires_grad_(before)
-        self._changed.clear()
+    def warn_if_changed(self, model: Any) -> None:
+        """Warn, once, where `trainable` is not what it was at `compile()`."""
+        changed = [
+            getattr(tensor, "path", "a weight")
+            for tensor, trainable in model._tk_all_weights()
+            if id(tensor) in self.known and trainable != (id(tensor) in self.trainable)
+        ]
+        changed += [layer.name for layer, noted in self._layers if layer.trainable != noted and not layer.built]
+        if changed and not self._has_warned:
+            self._has_warned = True
+            shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+            warnings.warn(
+                f"`trainable` of {shown} was changed after compile(). The change has no effect until the model is "
+                "compiled again: call model.compile(...), then fit().",
+                stacklevel=4,
+            )

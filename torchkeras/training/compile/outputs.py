@@ -1,0 +1,82 @@
+"""Targets, weights, losses and metrics brought to the outputs of a model that they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from torchkeras.core import tree
+
+
+def is_named(y_pred: Any, known: list[str] | None) -> bool:
+    """Whether the outputs have names of their own: by their dict, or as a model of symbolic tensors knows them."""
+    return isinstance(y_pred, dict) or (known is not None and len(known) == len(tree.flatten(y_pred)))
+
+
+def output_names(y_pred: Any, known: list[str] | None) -> list[str]:
+    if isinstance(y_pred, dict):
+        return [str(key) for key in sorted(y_pred)]
+    count = len(tree.flatten(y_pred))
+    if known is not None and len(known) == count:
+        return list(known)
+    return [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
+
+
+def spread(value: Any, y_pred: Any, names: list[str], what: str, default: Any = None) -> list:
+    """One entry an output, from a single value, a list or a dict."""
+    count = len(names)
+    if value is None:
+        return [default] * count
+    if isinstance(value, dict):
+        unknown = [key for key in value if key not in names]
+        if unknown:
+            raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
+        return [value.get(name, default if what == "loss_weights" else None) for name in names]
+    if isinstance(value, (list, tuple)):
+        flat = tree.flatten(value)
+        if isinstance(y_pred, torch.Tensor) and len(flat) == 1:
+            return flat
+        if len(flat) != count:
+            raise ValueError(f"{what} has {len(flat)} entries; the model has {count} output(s): {names}.")
+        return flat
+    return [value] * count
+
+
+def leaves(y_true: Any, y_pred: Any, names: list[str] | None = None) -> list:
+    """The targets in the order of the outputs; `None` for an output that a dict of targets leaves out.
+
+    Raises:
+        ValueError: the targets name something that is no output.
+    """
+    if not isinstance(y_true, dict):
+        return tree.flatten(y_true)
+    if isinstance(y_pred, dict):
+        if any(key not in y_true for key in y_pred):
+            return [y_true.get(key) for key in sorted(y_pred)]
+        return tree.flatten({key: y_true[key] for key in y_pred})
+    if names is None or len(names) != len(tree.flatten(y_pred)):
+        return tree.flatten(y_true)
+    return by_name(y_true, names, "y")
+
+
+def by_name(values: dict, names: list[str], what: str) -> list:
+    unknown = [key for key in values if key not in names]
+    if unknown:
+        raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
+    return [values.get(name) for name in names]
+
+
+def weights(sample_weight: Any, y_pred: Any, count: int, names: list[str] | None = None) -> list:
+    if sample_weight is None:
+        return [None] * count
+    if isinstance(sample_weight, dict) and isinstance(y_pred, dict):
+        return [sample_weight.get(key) for key in sorted(y_pred)]
+    if isinstance(sample_weight, dict) and names is not None and len(names) == count:
+        return by_name(sample_weight, names, "sample_weight")
+    flat = tree.flatten(sample_weight)
+    if len(flat) == 1:
+        return flat * count
+    if len(flat) != count:
+        raise ValueError(f"sample_weight has {len(flat)} arrays; the model has {count} output(s).")
+    return flat
