@@ -22,7 +22,7 @@ from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.foreach import descend_, lerp_, smaller
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Adafactor(Optimizer):
@@ -92,25 +92,25 @@ class Adafactor(Optimizer):
         """Whether it has rows and columns."""
         return variable.dim() >= 2
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
         rate, share = smaller(lr, step**-0.5), step**self.beta_2_decay
         squares = foreach_mul(grads, grads)
         foreach_add_(squares, self.epsilon_1)
-        velocities = batch.slots["velocity"]
-        if batch.kind:
-            lerp_(velocities, self._factored(batch, squares, share), 1.0)  # a copy; of sharded tensors too
+        velocities = group.slots["velocity"]
+        if group.kind:
+            lerp_(velocities, self._factored(group, squares, share), 1.0)  # a copy; of sharded tensors too
         else:
             lerp_(velocities, squares, share)
         changes = foreach_div(grads, foreach_sqrt(velocities))
-        scales = foreach_clamp_min(_rms(batch.parameters), self.epsilon_2)
+        scales = foreach_clamp_min(_rms(group.parameters), self.epsilon_2)
         excess = foreach_div(_rms(changes), self.clip_threshold)
         foreach_div_(scales, foreach_clamp_min(excess, 1.0))
         foreach_mul_(changes, scales)
-        descend_(batch.parameters, changes, rate)
+        descend_(group.parameters, changes, rate)
 
-    def _factored(self, batch: Batch, squares: list, share: Any) -> list:
+    def _factored(self, group: ParameterGroup, squares: list, share: Any) -> list:
         """The means of squares made of those of the rows and of the columns, which this moves on."""
-        rows, columns = batch.slots["row"], batch.slots["column"]
+        rows, columns = group.slots["row"], group.slots["column"]
         lerp_(rows, [square.mean(dim=-1) for square in squares], share)
         lerp_(columns, [square.mean(dim=-2) for square in squares], share)
         shares = foreach_div(rows, [row.mean(dim=-1, keepdim=True) for row in rows])

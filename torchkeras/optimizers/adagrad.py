@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from torchkeras.core.torch_internals import foreach_add, foreach_addcmul_, foreach_div_, foreach_mul_, foreach_sqrt_
 from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_square_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Adagrad(Optimizer):
@@ -34,12 +34,12 @@ class Adagrad(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulator": self.initial_accumulator_value}]
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        sums = batch.slots["accumulator"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        sums = group.slots["accumulator"]
         foreach_addcmul_(sums, grads, grads)
         scales = foreach_add(sums, self.epsilon)
         foreach_sqrt_(scales)
-        descend_by_ratio_(batch.parameters, grads, scales, lr)
+        descend_by_ratio_(group.parameters, grads, scales, lr)
 
 
 class Adadelta(Optimizer):
@@ -66,14 +66,14 @@ class Adadelta(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}]
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        squares, changes = batch.slots["accumulated_grad"], batch.slots["accumulated_delta_var"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        squares, changes = group.slots["accumulated_grad"], group.slots["accumulated_delta_var"]
         lerp_square_(squares, grads, 1 - self.rho)
         directions = self._rms(changes)
         foreach_mul_(directions, grads)
         foreach_div_(directions, self._rms(squares))
         lerp_square_(changes, directions, 1 - self.rho)
-        descend_(batch.parameters, directions, lr)
+        descend_(group.parameters, directions, lr)
 
     def _rms(self, means: list) -> list:
         roots = foreach_add(means, self.epsilon)

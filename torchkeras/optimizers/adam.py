@@ -9,7 +9,7 @@ import torch
 from torchkeras.core.torch_internals import foreach_maximum_, fused_adam_, fused_adamw_
 from torchkeras.optimizers.foreach import descend_by_ratio_, is_number, lerp_, lerp_square_, root, sqrt
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Adam(Optimizer):
@@ -47,41 +47,41 @@ class Adam(Optimizer):
         groups = [{"momentum": 0.0, "velocity": 0.0}]
         return [*groups, {"velocity_hat": 0.0}] if self.amsgrad else groups
 
-    def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        fused = self.can_skip(batch, lr) if isinstance(step, torch.Tensor) else batch.fusible and is_number(lr)
-        decay = self.weight_decay if fused and batch.all_decay and not isinstance(step, torch.Tensor) else None
+    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        fused = self.can_skip(group, lr) if isinstance(step, torch.Tensor) else group.fusible and is_number(lr)
+        decay = self.weight_decay if fused and group.all_decay and not isinstance(step, torch.Tensor) else None
         if decay is None:
-            self.shrink(batch, lr if self._wanted is None or not fused else lr * self._wanted)
+            self.shrink(group, lr if self._wanted is None or not fused else lr * self._wanted)
         if fused:
-            self._fused(batch, grads, lr, step, decay or 0.0)
+            self._fused(group, grads, lr, step, decay or 0.0)
         else:
-            self.update_many(batch, grads, lr, step)
+            self.update_many(group, grads, lr, step)
 
-    def can_skip(self, batch: Batch, lr: Any) -> bool:
+    def can_skip(self, group: ParameterGroup, lr: Any) -> bool:
         # A rate that depends on a count on a device is float32 for the kernel.
-        return batch.fusible and is_number(lr) and batch.parameters[0].dtype == torch.float32
+        return group.fusible and is_number(lr) and group.parameters[0].dtype == torch.float32
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
         if self.amsgrad:
-            foreach_maximum_(batch.slots["velocity_hat"], velocities)
-            velocities = batch.slots["velocity_hat"]
+            foreach_maximum_(group.slots["velocity_hat"], velocities)
+            velocities = group.slots["velocity_hat"]
         rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
-        descend_by_ratio_(batch.parameters, momentums, root(velocities, self.epsilon), rate)
+        descend_by_ratio_(group.parameters, momentums, root(velocities, self.epsilon), rate)
 
-    def _fused(self, batch: Batch, grads: list, lr: float, step: Any, decay: float) -> None:
+    def _fused(self, group: ParameterGroup, grads: list, lr: float, step: Any, decay: float) -> None:
         """torch's kernel with its own bias correction switched off: it happens in the rate, as in Keras."""
         rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
         kernel = fused_adamw_ if decay else fused_adam_
         kernel(
-            batch.parameters,
+            group.parameters,
             grads,
-            batch.slots["momentum"],
-            batch.slots["velocity"],
-            batch.slots["velocity_hat"] if self.amsgrad else [],
-            [self._infinity(batch.parameters[0].device)] * len(grads),
+            group.slots["momentum"],
+            group.slots["velocity"],
+            group.slots["velocity_hat"] if self.amsgrad else [],
+            [self._infinity(group.parameters[0].device)] * len(grads),
             lr=rate if isinstance(rate, float) else rate.float(),
             beta1=self.beta_1,
             beta2=self.beta_2,

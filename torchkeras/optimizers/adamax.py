@@ -12,7 +12,7 @@ from torchkeras.core.torch_internals import foreach_abs, foreach_add, foreach_ma
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch, Plan
+from torchkeras.optimizers.parameter_group import ParameterGroup, Plan
 
 
 class Adamax(Optimizer):
@@ -39,13 +39,13 @@ class Adamax(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0, "norm": 0.0}]
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        momentums, norms = batch.slots["momentum"], batch.slots["norm"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        momentums, norms = group.slots["momentum"], group.slots["norm"]
         lerp_(momentums, grads, 1 - self.beta_1)
         foreach_mul_(norms, self.beta_2)
         foreach_maximum_(norms, foreach_abs(grads))
         rate = lr / (1 - self.beta_1**step)
-        descend_by_ratio_(batch.parameters, momentums, foreach_add(norms, self.epsilon), rate)
+        descend_by_ratio_(group.parameters, momentums, foreach_add(norms, self.epsilon), rate)
 
 
 class Nadam(Optimizer):
@@ -85,13 +85,13 @@ class Nadam(Optimizer):
         self._u_product.mul_(self._momentum_at(step))
         super()._update(plan, grads, lr, step)
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
         # For torch.compile a tensor that is no variable.
         product = self._u_product * 1.0 if isinstance(step, torch.Tensor) else self._u_product.item()
         u, u_next = self._momentum_at(step), self._momentum_at(step + 1)
-        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+        momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
         scales = root(velocities, self.epsilon, 1 - self.beta_2**step)
-        descend_by_ratio_(batch.parameters, momentums, scales, lr * u_next / (1 - product * u_next))
-        descend_by_ratio_(batch.parameters, grads, scales, lr * (1 - u) / (1 - product))
+        descend_by_ratio_(group.parameters, momentums, scales, lr * u_next / (1 - product * u_next))
+        descend_by_ratio_(group.parameters, grads, scales, lr * (1 - u) / (1 - product))

@@ -7,7 +7,7 @@ import torch
 from torchkeras.core.torch_internals import foreach_copy_
 from torchkeras.optimizers.foreach import lerp_
 from torchkeras.optimizers.parameter_group import Plan
-from torchkeras.optimizers.reversible import Undo
+from torchkeras.optimizers.reversible import SavedValues
 
 
 def move(plan: Plan, updates: int | torch.Tensor, momentum: float, overwrite_frequency: int | None) -> None:
@@ -28,8 +28,8 @@ def move(plan: Plan, updates: int | torch.Tensor, momentum: float, overwrite_fre
         return
     due = (updates + 1) % overwrite_frequency == 0
     if isinstance(due, torch.Tensor):
-        weights = Undo(plan.averaged)
+        weights = SavedValues(plan.averaged)
         foreach_copy_(plan.averaged, plan.averages)
-        weights.unless(due)
+        weights.restore_unless(due)
     elif due:
         foreach_copy_(plan.averaged, plan.averages)

@@ -17,7 +17,7 @@ from torchkeras.core.torch_internals import (
     foreach_sub_,
 )
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Ftrl(Optimizer):
@@ -69,8 +69,8 @@ class Ftrl(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        parameters, squares, linears = batch.parameters, batch.slots["accumulator"], batch.slots["linear"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        parameters, squares, linears = group.parameters, group.slots["accumulator"], group.slots["linear"]
         power = -self.learning_rate_power
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength + self.beta / (2.0 * lr)
         new_squares = foreach_addcmul(squares, grads, grads)

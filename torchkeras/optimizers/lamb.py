@@ -9,7 +9,7 @@ import torch
 from torchkeras.core.torch_internals import foreach_div, foreach_div_, foreach_mul_, foreach_norm
 from torchkeras.optimizers.foreach import descend_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Lamb(Optimizer):
@@ -38,13 +38,13 @@ class Lamb(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0, "velocity": 0.0}]
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
         directions = foreach_div(momentums, 1 - self.beta_1**step)
         foreach_div_(directions, root(velocities, self.epsilon, 1 - self.beta_2**step))
-        weights, lengths = foreach_norm(batch.parameters), foreach_norm(directions)
+        weights, lengths = foreach_norm(group.parameters), foreach_norm(directions)
         ratios = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in zip(weights, lengths)]
         foreach_mul_(directions, ratios)
-        descend_(batch.parameters, directions, lr)
+        descend_(group.parameters, directions, lr)

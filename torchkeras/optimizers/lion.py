@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_sign_
 from torchkeras.optimizers.foreach import descend_, lerp_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Lion(Optimizer):
@@ -39,10 +39,10 @@ class Lion(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0}]
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        momentums = batch.slots["momentum"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        momentums = group.slots["momentum"]
         directions = foreach_mul(momentums, self.beta_1)
         foreach_add_(directions, grads, alpha=1.0 - self.beta_1)
         foreach_sign_(directions)
-        descend_(batch.parameters, directions, lr)
+        descend_(group.parameters, directions, lr)
         lerp_(momentums, grads, 1.0 - self.beta_2)

@@ -13,7 +13,7 @@ from torchkeras.optimizers import planning
 from torchkeras.optimizers.adam import corrected_rate
 from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Muon(Optimizer):
@@ -114,26 +114,26 @@ class Muon(Optimizer):
             velocities.append(self.add_variable_from_reference(v, "velocity") if with_velocity else None)
         self._slots.update(momentum=momentums, velocity=velocities)
 
-    def shrink(self, batch: Batch, lr: Any) -> None:
-        decay = self.adam_weight_decay if batch.kind == "adam" else self.weight_decay
-        if decay is not None and batch.decayed:
-            foreach_mul_(batch.decayed, 1 - decay * lr)
+    def shrink(self, group: ParameterGroup, lr: Any) -> None:
+        decay = self.adam_weight_decay if group.kind == "adam" else self.weight_decay
+        if decay is not None and group.decayed:
+            foreach_mul_(group.decayed, 1 - decay * lr)
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        if batch.kind == "adam":
-            self._adam(batch, grads, lr * self.adam_lr_ratio, step)
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        if group.kind == "adam":
+            self._adam(group, grads, lr * self.adam_lr_ratio, step)
         else:
-            self._muon(batch, grads, lr)
+            self._muon(group, grads, lr)
 
-    def _adam(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        momentums, velocities = batch.slots["momentum"], batch.slots["velocity"]
+    def _adam(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.adam_beta_1)
         lerp_square_(velocities, grads, 1 - self.adam_beta_2)
         rate = corrected_rate(lr, self.adam_beta_1, self.adam_beta_2, step)
-        descend_by_ratio_(batch.parameters, momentums, root(velocities, self.epsilon), rate)
+        descend_by_ratio_(group.parameters, momentums, root(velocities, self.epsilon), rate)
 
-    def _muon(self, batch: Batch, grads: list, lr: Any) -> None:
-        momentums = batch.slots["momentum"]
+    def _muon(self, group: ParameterGroup, grads: list, lr: Any) -> None:
+        momentums = group.slots["momentum"]
         foreach_mul_(momentums, self.momentum)
         foreach_add_(momentums, grads)
         ahead = foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
@@ -145,7 +145,7 @@ class Muon(Optimizer):
             matrices = self.zeropower_via_newtonschulz5(matrices, self.ns_steps)
             for i, matrix in zip(places, [matrices] if alone else matrices.unbind()):
                 directions[i] = self.lr_adjust(matrix)
-        descend_(batch.parameters, directions, lr)
+        descend_(group.parameters, directions, lr)
 
     def lr_adjust(self, x: torch.Tensor) -> torch.Tensor:
         """The update scaled to the size that AdamW's would have."""

@@ -20,8 +20,8 @@ from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import accumulation, averages, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
 from torchkeras.optimizers.arguments import check_arguments
-from torchkeras.optimizers.parameter_group import Batch, Plan, to_parameter
-from torchkeras.optimizers.reversible import Undo
+from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, to_parameter
+from torchkeras.optimizers.reversible import SavedValues
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
 from torchkeras.optimizers.variables import OptimizerVariables
 
@@ -56,7 +56,7 @@ class Optimizer(ReducesGradients, OptimizerVariables):
 
     _tk_config_base = True
     _uses_update_step = False
-    elementwise = True  # whether the rule treats each number alone, so that shards can be updated where they lie
+    elementwise = True  # whether each number is updated by itself, so that shards can be updated where they are
 
     def __init__(
         self,
@@ -114,8 +114,10 @@ class Optimizer(ReducesGradients, OptimizerVariables):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        rule = next(base for base in cls.__mro__ if "update_step" in base.__dict__ or "update_many" in base.__dict__)
-        cls._uses_update_step = rule is not Optimizer and "update_step" in rule.__dict__
+        algorithm = next(
+            base for base in cls.__mro__ if "update_step" in base.__dict__ or "update_many" in base.__dict__
+        )
+        cls._uses_update_step = algorithm is not Optimizer and "update_step" in algorithm.__dict__
 
     # -- what a subclass defines
 
@@ -126,8 +128,8 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         """
         return []
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        """Update the parameters of a batch in place, by one call of a kernel for all of them if possible.
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        """Update the parameters of a group in place, by one call of a kernel for all of them if possible.
 
         Args:
             lr: the rate: a float, or a tensor without dimensions when it comes from a device or is being compiled.
@@ -137,14 +139,14 @@ class Optimizer(ReducesGradients, OptimizerVariables):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable (Keras's way of defining an algorithm)."""
-        batch = self._plan_of((self._get_variable_index(variable),)).batches[0]
+        group = self._plan_of((self._get_variable_index(variable),)).groups[0]
         with torch.no_grad():
             updates = self._count() // (self.gradient_accumulation_steps or 1)
             step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
-            self.update_many(batch, [to_parameter(gradient, variable)], _number(learning_rate), step)
+            self.update_many(group, [to_parameter(gradient, variable)], _number(learning_rate), step)
 
     def kind_of(self, variable: Any) -> Any:
-        """What a rule with several cases tells variables apart by."""
+        """The case of a variable, for algorithms that treat some variables in another way."""
         return None
 
     # -- variables
@@ -169,9 +171,9 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         self._trainable_variables = variables
         self._index = {id(v): i for i, v in enumerate(variables)}
         self._reset_plans()
-        rule = type(self).can_skip is not Optimizer.can_skip and not self._uses_update_step
+        can_skip = type(self).can_skip is not Optimizer.can_skip and not self._uses_update_step
         special = any(getattr(v, "constraint", None) is not None or planning.is_overwritten(v) for v in variables)
-        self._skips_alone = rule and not special
+        self._skips_alone = can_skip and not special
 
     def _get_variable_index(self, variable: Any) -> int:
         return self._index[id(variable)]
@@ -292,12 +294,12 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             finally:
                 self._wanted = None
             return
-        undo = Undo([*variables, *self._state()])
+        saved = SavedValues([*variables, *self._state()])
         self.apply(grads, variables)
-        undo.unless(wanted)
+        saved.restore_unless(wanted)
 
-    def can_skip(self, batch: Batch, lr: Any) -> bool:
-        """Whether the rule leaves a batch as it is where `self._wanted` is false; a rule that does overrides this."""
+    def can_skip(self, group: ParameterGroup, lr: Any) -> bool:
+        """Whether the update heeds `self._wanted` by itself and changes nothing where it is false."""
         return False
 
     def _is_whole(self, variables: list | None) -> bool:
@@ -348,9 +350,9 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         due = done + 1 == every
         if isinstance(due, torch.Tensor):
             changed = self._trainable_variables if self.use_ema else plan.variables
-            undo = Undo([*changed, *self._state()])
+            saved = SavedValues([*changed, *self._state()])
             self._step_accumulated(plan, every, count // every)
-            undo.unless(due)
+            saved.restore_unless(due)
         elif due:
             self._step_accumulated(plan, every, count // every)
 
@@ -405,32 +407,32 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             slots.assign(variable, variable.constraint(variable))
 
     def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
-        for batch in plan.batches:
-            mine = grads if len(plan.batches) == 1 else [grads[i] for i in batch.positions]
+        for group in plan.groups:
+            mine = grads if len(plan.groups) == 1 else [grads[i] for i in group.positions]
             if plan.sharded and not self.elementwise:
-                mine = plan.whole(mine, batch.parameters)
-            undo = None
-            if self._wanted is not None and not self.can_skip(batch, lr):
-                undo = Undo([*batch.parameters, *(slot for row in batch.slots.values() for slot in row)])
+                mine = plan.whole(mine, group.parameters)
+            saved = None
+            if self._wanted is not None and not self.can_skip(group, lr):
+                saved = SavedValues([*group.parameters, *(slot for row in group.slots.values() for slot in row)])
             if self._uses_update_step:
-                self.shrink(batch, lr)
+                self.shrink(group, lr)
                 rate = self.learning_rate
-                for index, grad in zip(batch.indices, mine):
+                for index, grad in zip(group.indices, mine):
                     self.update_step(grad, self._trainable_variables[index], rate)
             else:
-                self.decay_and_update(batch, mine, lr, step)
-            if undo is not None:
-                undo.unless(self._wanted)  # type: ignore[arg-type]
+                self.decay_and_update(group, mine, lr, step)
+            if saved is not None:
+                saved.restore_unless(self._wanted)  # type: ignore[arg-type]
 
-    def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        """Weight decay, then the rule; a rule whose kernel does both overrides this."""
-        self.shrink(batch, lr)
-        self.update_many(batch, grads, lr, step)
+    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        """Weight decay, then the update; an algorithm whose kernel does both overrides this."""
+        self.shrink(group, lr)
+        self.update_many(group, grads, lr, step)
 
-    def shrink(self, batch: Batch, lr: Any) -> None:
+    def shrink(self, group: ParameterGroup, lr: Any) -> None:
         """Weight decay."""
-        if self.weight_decay is not None and batch.decayed:
-            foreach_mul_(batch.decayed, 1 - self.weight_decay * lr)
+        if self.weight_decay is not None and group.decayed:
+            foreach_mul_(group.decayed, 1 - self.weight_decay * lr)
 
     def _clip_gradients(self, grads: list, plan: Plan | None = None) -> list:
         if plan is None:

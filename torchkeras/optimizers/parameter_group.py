@@ -1,4 +1,4 @@
-"""What one update works on: lists of parameters and slots that one kernel can take."""
+"""Lists of parameters and of their state that one kernel can update together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _FUSED_DTYPES = (torch.float32, torch.float64)
 _FUSED_DEVICES = ("cpu", "cuda")
 
 
-class Batch:
-    """Parameters of one device, one dtype and one kind of rule, with their slots.
+class ParameterGroup:
+    """Parameters of one device, one dtype and one case of the algorithm, with their slots.
 
     Args:
         indices: of the parameters among the variables that the optimizer was built with.
@@ -22,7 +22,7 @@ class Batch:
         parameters: the tensors that training changes.
         slots: the state by name, each a list as long as `parameters`.
         decayed: those of the parameters that weight decay shrinks.
-        kind: what the optimizer's rule distinguishes, if anything.
+        kind: the case of the algorithm, as `Optimizer.kind_of` says.
     """
 
     __slots__ = ("indices", "positions", "parameters", "slots", "decayed", "all_decay", "kind", "fusible")
@@ -54,15 +54,15 @@ class Batch:
 
 
 class Plan:
-    """How the gradients of a set of variables are applied; made once a set, so that a step loops over no variables.
+    """How the gradients of a set of variables are applied; made once per set, so that a step loops over no variables.
 
-    Of sharded variables it holds the local shards; a rule that is not elementwise gets the whole from `whole`.
+    It holds the local shards of sharded variables; an algorithm that is not elementwise gets the whole from `whole`.
     """
 
     __slots__ = (
         "indices",
         "variables",
-        "batches",
+        "groups",
         "shapes",
         "dtypes",
         "device",
@@ -74,10 +74,10 @@ class Plan:
         "averaged",
     )
 
-    def __init__(self, indices: tuple[int, ...], variables: list, batches: list[Batch]) -> None:
+    def __init__(self, indices: tuple[int, ...], variables: list, groups: list[ParameterGroup]) -> None:
         self.indices = indices
         self.variables = variables
-        self.batches = batches
+        self.groups = groups
         self.sharded = any(is_sharded(v) for v in variables)
         self.shapes = [v.shape for v in variables]
         self.dtypes = [v.dtype for v in variables]
@@ -125,8 +125,8 @@ def _rewrap(shard: torch.Tensor, like: Any) -> Any:
     )
 
 
-def group(variables: Iterable[torch.Tensor], kind: Callable[[int], Any]) -> list[list[int]]:
-    """The positions of the variables, put together by device, dtype, kind of tensor and kind of rule."""
+def group_by_kernel(variables: Iterable[torch.Tensor], kind: Callable[[int], Any]) -> list[list[int]]:
+    """The positions of the variables, grouped by device, dtype, sharding and case of the algorithm."""
     groups: dict[Any, list[int]] = {}
     for position, v in enumerate(variables):
         mesh = (v.device_mesh, v.placements) if is_sharded(v) else None

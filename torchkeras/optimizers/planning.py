@@ -9,7 +9,7 @@ import torch
 
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.optimizers import slots
-from torchkeras.optimizers.parameter_group import Batch, Plan, group, local, to_parameter
+from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, group_by_kernel, local, to_parameter
 
 
 def indices_of(optimizer: Any, grads: list, variables: list | None) -> list[int]:
@@ -141,11 +141,11 @@ def make_plan(optimizer: Any, indices: tuple[int, ...]) -> Plan:
     everything = optimizer._trainable_variables
     variables = [everything[i] for i in indices]
     shards = local if optimizer.elementwise and not optimizer._uses_update_step else lambda tensor: tensor
-    batches = []
-    for positions in group(variables, lambda p: optimizer.kind_of(variables[p])):
+    groups = []
+    for positions in group_by_kernel(variables, lambda p: optimizer.kind_of(variables[p])):
         chosen = [indices[p] for p in positions]
-        batches.append(
-            Batch(
+        groups.append(
+            ParameterGroup(
                 indices=chosen,
                 positions=positions,
                 parameters=[shards(everything[i]) for i in chosen],
@@ -154,7 +154,7 @@ def make_plan(optimizer: Any, indices: tuple[int, ...]) -> Plan:
                 kind=optimizer.kind_of(everything[chosen[0]]),
             )
         )
-    plan = Plan(indices, variables, batches)
+    plan = Plan(indices, variables, groups)
     accumulators = optimizer._slots.get("gradient_accumulator")
     if accumulators is not None:
         plan.accumulators = [local(accumulators[i]) for i in indices]

@@ -1,4 +1,4 @@
-"""Steps that count or not as a flag on the device says: always made, and taken back without anybody waiting."""
+"""Conditionally revert a step from a device-side flag, without synchronising."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from torchkeras.core.torch_internals import foreach_copy_
 from torchkeras.optimizers.parameter_group import local
 
 
-class Undo:
-    """The values that tensors have now, to be put back.
+class SavedValues:
+    """Copies of the values that tensors have now, to be restored later.
 
-    Tensors of one device and type lie in one buffer, so that keeping and putting back are a few kernels for all.
+    Tensors of one device and type share a buffer, so that copying and restoring take a few kernels for all of them.
+
+    Args:
+        tensors: the tensors that a step may change, any number of them.
     """
 
     def __init__(self, tensors: Iterable[Any]) -> None:
@@ -24,8 +27,8 @@ class Undo:
         self._groups = list(groups.values())
         self._before = [_flat(group) for group in self._groups]
 
-    def unless(self, done: torch.Tensor) -> None:
-        """Put the values back where the flag, a boolean without dimensions, is false."""
+    def restore_unless(self, done: torch.Tensor) -> None:
+        """Restore the values if `done`, a boolean tensor without dimensions, is false."""
         for group, before in zip(self._groups, self._before):
             values = torch.where(done.to(before.device), _flat(group), before)
             parts = values.split([tensor.numel() for tensor in group])

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 from torchkeras.core.torch_internals import foreach_add, foreach_addcmul_, foreach_mul_, foreach_sqrt_, foreach_sub_
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class RMSprop(Optimizer):
@@ -45,19 +45,19 @@ class RMSprop(Optimizer):
             groups.append({"average_gradient": 0.0})
         return groups
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        velocities = batch.slots["velocity"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        velocities = group.slots["velocity"]
         lerp_square_(velocities, grads, 1 - self.rho)
         scales = foreach_add(velocities, self.epsilon)
         if self.centered:
-            means = batch.slots["average_gradient"]
+            means = group.slots["average_gradient"]
             lerp_(means, grads, 1 - self.rho)
             foreach_addcmul_(scales, means, means, value=-1)
         foreach_sqrt_(scales)
         if self.momentum <= 0:
-            descend_by_ratio_(batch.parameters, grads, scales, lr)
+            descend_by_ratio_(group.parameters, grads, scales, lr)
             return
-        momentums = batch.slots["momentum"]
+        momentums = group.slots["momentum"]
         foreach_mul_(momentums, self.momentum)
         descend_by_ratio_(momentums, grads, scales, -lr)
-        foreach_sub_(batch.parameters, momentums)
+        foreach_sub_(group.parameters, momentums)

@@ -9,7 +9,7 @@ import torch
 from torchkeras.core.torch_internals import foreach_copy_, foreach_div_, foreach_lerp, foreach_mul, foreach_sub
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root, smaller
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class ScheduleFreeAdamW(Optimizer):
@@ -53,8 +53,8 @@ class ScheduleFreeAdamW(Optimizer):
                 if z is not None:
                     z.copy_(variable)
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        parameters, fast, velocities = batch.parameters, batch.slots["momentum"], batch.slots["velocity"]
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        parameters, fast, velocities = group.parameters, group.slots["momentum"], group.slots["velocity"]
         if self.warmup_steps > 0:
             lr = lr * smaller(step / self.warmup_steps, 1.0)
         averages = foreach_sub(parameters, foreach_mul(fast, 1 - self.beta_1))

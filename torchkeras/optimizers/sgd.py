@@ -9,7 +9,7 @@ import torch
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_, foreach_sub_, fused_sgd_
 from torchkeras.optimizers.foreach import descend_, is_number
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import Batch
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class SGD(Optimizer):
@@ -42,21 +42,21 @@ class SGD(Optimizer):
         """The momentum of each variable."""
         return self._slots.get("momentum", [])
 
-    def can_skip(self, batch: Batch, lr: Any) -> bool:
-        return batch.fusible and is_number(lr) and batch.parameters[0].dtype == torch.float32
+    def can_skip(self, group: ParameterGroup, lr: Any) -> bool:
+        return group.fusible and is_number(lr) and group.parameters[0].dtype == torch.float32
 
-    def shrink(self, batch: Batch, lr: Any) -> None:
-        super().shrink(batch, lr * self._wanted if self._wanted is not None and self.can_skip(batch, lr) else lr)
+    def shrink(self, group: ParameterGroup, lr: Any) -> None:
+        super().shrink(group, lr * self._wanted if self._wanted is not None and self.can_skip(group, lr) else lr)
 
-    def decay_and_update(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        if self.momentum or not (batch.fusible and batch.all_decay and is_number(lr)):
-            super().decay_and_update(batch, grads, lr, step)
+    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        if self.momentum or not (group.fusible and group.all_decay and is_number(lr)):
+            super().decay_and_update(group, grads, lr, step)
         else:  # without momentum, decay and L2 gradient are one and the same
-            self._fused(batch.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
+            self._fused(group.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
 
-    def update_many(self, batch: Batch, grads: list, lr: Any, step: Any) -> None:
-        parameters, momentums = batch.parameters, batch.slots.get("momentum", [])
-        if batch.fusible and is_number(lr):
+    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+        parameters, momentums = group.parameters, group.slots.get("momentum", [])
+        if group.fusible and is_number(lr):
             self._update_fused(parameters, grads, momentums, lr)
             return
         if not self.momentum:
