@@ -7,8 +7,10 @@ import pytest
 import torchkeras as keras
 from tests.package_imports import modules
 from torchkeras.core import registry
+from torchkeras.core.config import keras_names
 from torchkeras.core.config.configurable import Configurable
-from torchkeras.core.config.serialization import registered_class, serialize_keras_object
+from torchkeras.core.config.serialization import deserialize_keras_object, registered_class, serialize_keras_object
+from torchkeras.core.operations.function_operation import FunctionOperation
 
 
 def subclasses(cls: type) -> set[type]:
@@ -16,7 +18,8 @@ def subclasses(cls: type) -> set[type]:
 
 
 def test_classes_of_the_package_are_its_own_and_no_others():
-    for cls in subclasses(Configurable) - {Configurable}:
+    # Tests make operations of their own, whose classes the package makes for them.
+    for cls in subclasses(Configurable) - subclasses(FunctionOperation) - {Configurable}:
         assert registry.is_own(cls) == (cls.__module__ in modules()), cls
 
 
@@ -50,3 +53,27 @@ class Doubling(keras.layers.Layer):
 def test_arguments_of_a_user_are_kept_as_they_were_given():
     assert Doubling(3).get_config()["units"] == 3
     assert keras.layers.Dense(3, "relu").get_config()["activation"] == "relu"
+
+
+# ---------------------------------------------------------------------------- names that nothing answers to
+
+
+@pytest.mark.parametrize("module", ["keras.layers", "keras.src.layers.preprocessing.text_vectorization", None])
+def test_a_class_of_keras_that_is_not_here_is_not_taken_for_the_users(module, monkeypatch):
+    monkeypatch.setitem(keras_names.CLASSES, "keras.layers", "Dense FutureLayer")
+    config = {"module": module, "class_name": "FutureLayer", "config": {}}
+    with pytest.raises(TypeError, match="FutureLayer.*keras.layers, torchkeras does not have it yet"):
+        deserialize_keras_object(config)
+    with pytest.raises(TypeError, match="If it is yours"):
+        deserialize_keras_object({**config, "module": "mine.layers"})
+
+
+@pytest.mark.parametrize("name, candidate", [("Densse", "Dense"), ("LayerNormalisation", "LayerNormalization")])
+def test_unknown_names_name_candidates(name, candidate):
+    with pytest.raises(TypeError, match=f"Did you mean .*{candidate!r}"):
+        deserialize_keras_object({"module": "keras.layers", "class_name": name, "config": {}})
+
+
+def test_objects_of_the_user_are_candidates_too():
+    with keras.saving.CustomObjectScope({"MyDoubling": Doubling}), pytest.raises(TypeError, match="'MyDoubling'"):
+        deserialize_keras_object({"module": "mine", "class_name": "MyDoublin", "config": {}})

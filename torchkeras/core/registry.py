@@ -126,7 +126,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
     def decorate(obj: Any) -> Any:
         if isinstance(obj, type) and not hasattr(obj, "get_config"):
-            raise ValueError(f"A class registered for serialization must define get_config(); {obj.__name__} does not.")
+            raise ValueError(
+                f"Cannot register a class that does not have a get_config() method; {obj.__name__} has none."
+            )
         registered = f"{package}>{name or obj.__name__}"
         _custom_by_name[registered] = obj
         _custom_names[obj] = registered
@@ -181,6 +183,17 @@ def find_custom(name: str, custom_objects: dict[str, Any] | None = None) -> Any:
         if name in objects:
             return objects[name]
     return None
+
+
+def find_registered(name: str, kind: type) -> Any:
+    """The only object of the kind that was registered as `<package>><name>`, whatever the package, else `None`."""
+    found = [obj for key, obj in _custom_by_name.items() if key.endswith(f">{name}") and isinstance(obj, kind)]
+    return found[0] if len(found) == 1 else None
+
+
+def custom_names() -> list[str]:
+    """The names of the user's objects that loading would find now."""
+    return sorted({name for objects in (*_scopes.stack, _custom_by_name) for name in objects})
 
 
 def get_registered_object(

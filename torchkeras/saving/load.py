@@ -95,7 +95,8 @@ class _Load:
         for i, (name, tensor) in enumerate(variables):
             if entry.shape(str(i)) != tuple(tensor.shape):
                 return (
-                    f"weight {i} ({name!r}) has shape {tuple(tensor.shape)}; the file has shape {entry.shape(str(i))} "
+                    f"shapes must match: weight {i} ({name!r}) has shape {tuple(tensor.shape)}; the file has shape "
+                    f"{entry.shape(str(i))} "
                     f"at {entry.path}/{i}"
                 )
         return None

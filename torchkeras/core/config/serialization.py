@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import types
 from collections.abc import Callable
@@ -13,9 +12,11 @@ import torch
 
 from torchkeras.core import registry
 from torchkeras.core.config import configurable
+from torchkeras.core.config.resolve import did_you_mean, resolve_class, resolve_function
 from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors import dtypes
+from torchkeras.core.types import Config
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -60,12 +61,22 @@ class SafeModeScope:
 
 
 def serialize_keras_object(obj: Any) -> Any:
-    """A JSON-ready description of `obj`: what it is, where that comes from, and its config.
+    """Describe an object as JSON-ready values, from which `deserialize_keras_object` makes an equal one.
 
-    Plain values, lists, tuples and dicts of them stay as they are.
+    Args:
+        obj: anything with `get_config()` (layers, models, losses, optimizers, ...), a function, a tensor or array, a
+            plain value, or lists, tuples and dicts of them.
+
+    Returns:
+        A dict with the keys `"module"`, `"class_name"`, `"config"` and `"registered_name"`; plain values as they are.
 
     Raises:
-        TypeError: `obj` has no `get_config` and is no registered function.
+        TypeError: `obj` has no `get_config()`.
+
+    Example:
+
+    >>> keras.saving.serialize_keras_object(keras.regularizers.L2(0.5))
+    {'module': 'keras.regularizers', 'class_name': 'L2', 'config': {'l2': 0.5}, 'registered_name': None}
     """
     if isinstance(obj, PLAIN):
         return obj
@@ -165,24 +176,47 @@ def deserialize_keras_object(
     module_objects: dict[str, Any] | None = None,
     **_: Any,
 ) -> Any:
-    """The object that a `serialize_keras_object` description tells of.
+    """Make the object that `serialize_keras_object` described.
 
-    Only classes and functions of this package, registered objects and `custom_objects` can be named.
+    A description can name the classes and functions of this package, registered objects, and `custom_objects`. Nothing
+    is imported, and no code from the description is run.
+
+    Args:
+        config: the description: a dict with `"class_name"` and `"config"`, or lists and dicts of them. Plain values
+            are returned as they are.
+        custom_objects: `{"name": class or function}`: objects of your own that the description names.
+        safe_mode: whether to refuse what would run code; default: the open scope's, else the global setting.
+        module_objects: `{"name": class or function}` to look a name up in: a string, or a description's class name.
+            Of a class an instance is returned, made from the description's config or without arguments.
+
+    Returns:
+        The object.
 
     Raises:
         TypeError: the description names something else, or the class does not take the config.
+        ValueError: the description holds something that is not allowed.
+
+    Example:
+
+    >>> config = keras.saving.serialize_keras_object(keras.layers.Dense(3, activation="relu"))
+    >>> config["module"], config["class_name"], config["config"]["units"]
+    ('keras.layers', 'Dense', 3)
+    >>> keras.saving.deserialize_keras_object(config).units
+    3
     """
-    if isinstance(config, str) and module_objects and config in module_objects:
-        return module_objects[config]
     if isinstance(config, str) and custom_objects and config in custom_objects:
         return custom_objects[config]
+    if module_objects is not None and config is not None and not isinstance(config, (list, tuple)):
+        found = _of_module(config, custom_objects, module_objects)
+        if found is not None:
+            return _from_module(found, config, custom_objects, safe_mode)
     if isinstance(config, PLAIN) or config is Ellipsis:
         return config
     if isinstance(config, (list, tuple)):
         items = [deserialize_keras_object(item, custom_objects, safe_mode) for item in config]
         return tuple(items) if isinstance(config, tuple) else items
     if not isinstance(config, dict):
-        raise TypeError(f"A serialized object is a dict, a list or a plain value; received {config!r}.")
+        raise TypeError(f"Could not parse config: a serialized object is a dict, a list or a value; got {config!r}.")
     if "class_name" not in config or "config" not in config:
         return {key: deserialize_keras_object(value, custom_objects, safe_mode) for key, value in config.items()}
     name, inner = config["class_name"], config["config"]
@@ -191,10 +225,35 @@ def deserialize_keras_object(
     if name in _VALUES:
         return _VALUES[name](inner)
     if name == "function":
-        return _resolve_function(config, custom_objects)
-    if name == "__typespec__" or name == "__lambda__":
-        raise ValueError(f"A file may not name {name!r} objects: rebuilding them would run code from the file.")
-    return _build_object(config, custom_objects, safe_mode)
+        return resolve_function(config, custom_objects)
+    if name == "__lambda__":
+        raise ValueError(
+            "The config holds a Python lambda as bytecode, which carries a risk of arbitrary code execution: it is not "
+            "loaded, with safe_mode=False neither. Register a named function in its place."
+        )
+    if name == "__typespec__":
+        raise ValueError("A config may not hold a '__typespec__': it names a type of another framework.")
+    return _instance(resolve_class(config, custom_objects), config, custom_objects, safe_mode)
+
+
+def _of_module(config: Any, custom_objects: dict[str, Any] | None, module_objects: dict[str, Any]) -> Any:
+    """What `module_objects` has for a name or description, unless it is one of the user's objects."""
+    if isinstance(config, str):
+        return module_objects.get(config)
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ValueError(f"Unknown `config` as a `dict`: it must have a 'class_name'; received config={config}.")
+    names = (config.get("registered_name"), config["class_name"], config.get("config"))
+    if any(isinstance(name, str) and registry.find_custom(name, custom_objects) is not None for name in names):
+        return None
+    name = config.get("config") if config["class_name"] == "function" else config["class_name"]
+    return module_objects.get(name) if isinstance(name, str) else None
+
+
+def _from_module(found: Any, config: Any, custom_objects: dict[str, Any] | None, safe_mode: bool | None) -> Any:
+    if not inspect.isclass(found):
+        return found
+    description = dict(config) if isinstance(config, dict) else {"class_name": config}
+    return _instance(found, {"config": {}, **description}, custom_objects, safe_mode)
 
 
 def _tensor(inner: dict) -> torch.Tensor:
@@ -220,34 +279,25 @@ _VALUES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _resolve_function(config: dict, custom_objects: Any) -> Any:
-    name = config["config"]
-    registered = config.get("registered_name")
-    for key in (registered, name):
-        found = registry.find_custom(key, custom_objects) if isinstance(key, str) and key != "function" else None
-        if found is not None:
-            return found
-    for module in ("keras.activations", "keras.losses", "keras.metrics", "keras.ops", "keras.initializers"):
-        found = registry.lookup(module, name) if isinstance(name, str) else None
-        if found is not None and not isinstance(found, type):
-            return found
-    raise _unknown(name, "function", config)
-
-
-def _build_object(config: dict, custom_objects: Any, safe_mode: bool | None) -> Any:
-    cls = resolve_class(config, custom_objects)
-    inner = config["config"]
-    if not hasattr(cls, "from_config"):
-        raise TypeError(f"A class named by a file must have from_config(); {cls!r} does not.")
+def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, safe_mode: bool | None) -> Any:
+    """An object of the class, made from the config, built and compiled as the description says."""
+    if isinstance(cls, types.FunctionType):
+        return cls
+    inner = {} if config["config"] is None else config["config"]
     if not isinstance(inner, dict):
-        raise TypeError(f"The config of {config['class_name']!r} must be a dict; received {inner!r}.")
+        raise TypeError(f"Expected 'config' to be a dict for {config['class_name']!r}; received {inner!r}.")
+    if not hasattr(cls, "from_config"):
+        raise TypeError(
+            f"Unable to reconstruct an instance of {config['class_name']!r}: {cls!r} is missing a from_config() method."
+        )
     with registry.custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
         try:
             instance = cls.from_config(dict(inner))
         except TypeError as error:
             raise TypeError(
-                f"{cls.__name__}.from_config() does not take the saved config. Where the class is yours, its "
-                f"get_config() must return what its constructor takes (or override from_config).\n"
+                f"{cls.__name__} could not be deserialized properly: from_config() does not take the saved config. If "
+                f"the class is yours, its get_config() must return what its constructor takes, or override "
+                f"from_config(), in which layers and other objects are explicitly deserialized.\n"
                 f"config={inner}\n{error}"
             ) from error
         build = config.get("build_config")
@@ -257,39 +307,6 @@ def _build_object(config: dict, custom_objects: Any, safe_mode: bool | None) -> 
         if compiled and hasattr(instance, "compile_from_config"):
             instance.compile_from_config(compiled)
     return instance
-
-
-def resolve_class(config: dict, custom_objects: dict[str, Any] | None = None) -> type:
-    """The class that a serialized object names: the user's first, then the allow list."""
-    name, registered = config["class_name"], config.get("registered_name")
-    for key in (registered, name):
-        found = registry.find_custom(key, custom_objects) if isinstance(key, str) else None
-        if found is not None:
-            return found
-    module = config.get("module")
-    if isinstance(module, str) and registry.is_ours(module):
-        found = registry.lookup(module, name)
-        if isinstance(found, type):
-            return found
-    elif module is None:  # files of Keras 1 and 2
-        for candidate in ("keras.layers", "keras", "keras.optimizers", "keras.losses", "keras.metrics",
-                          "keras.initializers", "keras.regularizers", "keras.constraints"):  # fmt: skip
-            found = registry.lookup(candidate, name)
-            if isinstance(found, type):
-                return found
-    raise _unknown(name, "class", config)
-
-
-def _unknown(name: Any, kind: str, config: dict) -> TypeError:
-    module = config.get("module")
-    known = registry.known_names(module) if isinstance(module, str) else []
-    close = difflib.get_close_matches(str(name), known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return TypeError(
-        f"Could not find the {kind} {name!r} (module {module!r}).{hint} Where it is yours, pass it as "
-        f"custom_objects={{{name!r}: {name}}}, open a keras.utils.CustomObjectScope, or decorate it with "
-        f"@keras.saving.register_keras_serializable()."
-    )
 
 
 # ---------------------------------------------------------------------------- get, serialize, deserialize
@@ -309,14 +326,18 @@ def make_get(module: str, kind: str, base: type | None = None) -> Callable[[Any]
             return identifier()
         if callable(identifier) or (base is not None and isinstance(identifier, base)):
             return identifier
-        raise ValueError(f"{kind} must be a name, a config, a callable or an instance; received {identifier!r}.")
+        raise ValueError(
+            f"Could not interpret {kind} identifier: {identifier!r}. It must be a name, a config, a callable or an "
+            f"instance."
+        )
 
     get.__doc__ = f"The {kind} of a name, a config, a class, a callable or an instance; `None` stays `None`."
     return get
 
 
-def _with_module(config: dict, module: str) -> dict:
-    return config if config.get("module") else {"module": module, **config}
+def _with_module(config: Config, module: str) -> Config:
+    given = {"config": {}, **config} if "class_name" in config else config
+    return given if config.get("module") else {**given, "module": module}
 
 
 def _by_name(name: str, module: str, kind: str) -> Any:
@@ -325,9 +346,10 @@ def _by_name(name: str, module: str, kind: str) -> Any:
         found = registry.lookup(module, name)
     if found is None:
         known = registry.known_names(module)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+        raise ValueError(
+            f"Could not interpret {kind} identifier: unknown {kind} {name!r}.{did_you_mean(name, known)} "
+            f"Known: {', '.join(known)}."
+        )
     return found() if inspect.isclass(found) else found
 
 

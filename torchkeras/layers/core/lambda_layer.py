@@ -90,7 +90,7 @@ def out_of_config(value: Any, name: str, custom_objects: Any) -> Any:
         return value
     if isinstance(value, dict) and (value.get("class_name") == "__lambda__" or value.get("config") == "<lambda>"):
         raise ValueError(
-            f"The `{name}` of a saved `Lambda` layer is a Python lambda, which would run code from the file: it is not "
+            f"The `{name}` of a saved `Lambda` layer is a Python lambda, a risk of arbitrary code execution: it is not "
             "loaded. Rebuild the model in code and load its weights, or replace the Lambda by a registered subclass "
             "of `keras.layers.Layer` or a registered function."
         )
