@@ -45,6 +45,8 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     _tk_config_base = True
     # Whether instances are built when they are made: for layers without weights, until a subclass defines build().
     _tk_nothing_to_build = False
+    # Whether a mixed policy has float inputs cast to the compute type before `call`.
+    _tk_casts_inputs_when_mixed = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -100,9 +102,10 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         own = self.__dict__
         own["_dtype_policy"] = policy
         compute = policy.compute_dtype
-        # What the hot path needs, found once.
-        own["_tk_input_type"] = torch_dtype(compute) if self.autocast and compute in _FLOATS else None
+        # Cached: derived from the policy.
         mixed = compute != policy.variable_dtype and compute in _FLOATS
+        casts = self.autocast and compute in _FLOATS and (self._tk_casts_inputs_when_mixed or not mixed)
+        own["_tk_input_type"] = torch_dtype(compute) if casts else None
         own["_tk_autocast_type"] = torch_dtype(compute) if mixed else None
 
     @property

@@ -7,10 +7,13 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from torchkeras.core import registry
+from torchkeras.core import registry, tree
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.symbolic import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
+from torchkeras.core.types import Shape
 from torchkeras.layers.base.layer import Layer
 
 
@@ -19,19 +22,47 @@ class TorchModuleWrapper(Layer):
 
     In training the module is in `train()` mode, else in `eval()` mode.
 
+    Under a mixed dtype policy the module keeps its weights and runs under `torch.autocast` of the policy's compute
+    type, as in a torch training loop; its float outputs are in the compute type. Under any other policy its weights
+    are converted to the policy's type. Without a `dtype`, a module that was converted before (`module.half()`) keeps
+    its type, and the layer's policy is that of the module.
+
     Files hold no pickled code. A module whose class is registered (`register_keras_serializable`) and has `get_config`
-    and `from_config` is described by its config; of any other a file keeps the weights alone, and the model is to be
-    made in code before they are loaded.
+    and `from_config` is described by its config. Of any other module a file keeps the weights alone: make the model in
+    code, then load them.
 
     Args:
-        module: to wrap; lazy modules must have been called once.
-        name: default: numbered.
-        output_shape: batch axis included, where it can't be found by running the module without values.
+        module: the `nn.Module`. A lazy module must have been called once.
+        name: a string; by default numbered after the class.
+        output_shape: shape of the output, batch axis included, where it can't be found by running the module without
+            values. Default: found by such a run.
+        **kwargs: the arguments of `Layer`.
+
+    Call arguments: those of the module; `training`, a boolean.
+
+    Raises:
+        ValueError: `module` is no `nn.Module`, or a lazy one without its parameters.
+
+    Example:
+        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU())
+        >>> layer = keras.layers.TorchModuleWrapper(module, name="torch_part")
+        >>> layer(np.ones((2, 4), "float32")).shape
+        torch.Size([2, 8])
+        >>> [tuple(w.shape) for w in layer.weights]
+        [(8, 4), (8,)]
     """
 
     _tk_mixes_samples = True  # a module may do anything
+    # A mixed policy's casts are those of torch.autocast, operation by operation.
+    _tk_casts_inputs_when_mixed = False
 
-    def __init__(self, module: nn.Module, name: str | None = None, output_shape: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        name: str | None = None,
+        output_shape: Shape | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if not isinstance(module, nn.Module):
             raise ValueError(
@@ -43,14 +74,31 @@ class TorchModuleWrapper(Layer):
             )
         self.module = module
         self.output_shape = output_shape
+        self._tk_agree_on_dtype(kwargs.get("dtype") is not None)
         self.built = True
+
+    def _tk_agree_on_dtype(self, is_asked_for: bool) -> None:
+        """Convert the weights to the policy's type, or take the policy from weights that were converted before."""
+        types = {p.dtype for p in self.module.parameters() if p.is_floating_point()}
+        wanted = torch_dtype(self.variable_dtype)
+        if not types <= {wanted}:
+            if not is_asked_for and len(types) == 1 and torch.get_default_dtype() not in types:
+                self.dtype_policy = standardize_dtype(types.pop())
+            elif wanted.is_floating_point:
+                self.module.to(wanted)
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         if self.module.training != bool(training):
             self.module.train(bool(training))
-        return self.module(*args, **kwargs)
+        compute_type = self.__dict__["_tk_autocast_type"]
+        if compute_type is None:
+            return self.module(*args, **kwargs)
+        device = next((x.device for x in tree.flatten((args, kwargs)) if isinstance(x, torch.Tensor)), current_device())
+        with torch.autocast(device.type, compute_type):
+            outputs = self.module(*args, **kwargs)
+        return tree.map_structure(lambda x: _in_type(x, compute_type), outputs)
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         if self.output_shape is not None:
             return tuple(self.output_shape)
         return self.compute_output_spec(KerasTensor(tuple(input_shape), self.compute_dtype)).shape
@@ -59,10 +107,18 @@ class TorchModuleWrapper(Layer):
         if self.output_shape is not None:
             return KerasTensor(tuple(self.output_shape), self.compute_dtype)
 
+        compute_type = self.__dict__["_tk_autocast_type"]
+
         def on_meta(*inputs: Any, **named: Any) -> Any:
             tensors = [*self.module.named_parameters(), *self.module.named_buffers()]
             weights = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
-            return torch.func.functional_call(self.module, weights, inputs, named)
+            if compute_type is None:
+                return torch.func.functional_call(self.module, weights, inputs, named)
+            # There is no autocast on meta: the run is in the weights' type, the outputs are in the compute type.
+            kept = torch_dtype(self.variable_dtype)
+            inputs, named = tree.map_structure(lambda x: _in_type(x, kept), (inputs, named))
+            outputs = torch.func.functional_call(self.module, weights, inputs, named)
+            return tree.map_structure(lambda x: _in_type(x, compute_type), outputs)
 
         kwargs.pop("training", None)
         return infer.infer(on_meta, args, kwargs)
@@ -94,3 +150,8 @@ class TorchModuleWrapper(Layer):
             )
         config["module"] = module if isinstance(module, nn.Module) else deserialize_keras_object(module, custom_objects)
         return cls(**config)
+
+
+def _in_type(x: Any, dtype: torch.dtype) -> Any:
+    """A float tensor in another type; everything else as it is."""
+    return x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x

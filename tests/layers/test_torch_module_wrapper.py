@@ -1,0 +1,102 @@
+"""A torch module in a Keras model under dtype policies: as its author would run it."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import torchkeras as keras
+from torchkeras import layers
+
+
+def network():
+    return nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+MIXED = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
+
+
+@pytest.mark.parametrize("policy", MIXED)
+def test_a_mixed_policy_is_torchs_autocast(policy):
+    module, x = network(), torch.randn(5, 6)
+    with torch.autocast("cpu", MIXED[policy]):
+        expected = module(x)
+    layer = layers.TorchModuleWrapper(module, dtype=policy)
+    found = layer(x)
+    assert found.dtype == MIXED[policy] and layer.compute_dtype == policy.removeprefix("mixed_")
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert {p.dtype for p in module.parameters()} == {torch.float32}
+    torch.testing.assert_close(layer(x.to(MIXED[policy])).float(), expected.float(), rtol=0.05, atol=0.05)
+
+
+def test_between_layers_of_a_mixed_model():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        inputs = keras.Input((6,))
+        hidden = layers.Dense(6)(inputs)
+        outputs = network()(hidden)
+        model = keras.Model(inputs, layers.Dense(1, dtype="float32")(outputs))
+        row = keras.Sequential([keras.Input((6,)), layers.Dense(6), network(), layers.Dense(1, dtype="float32")])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert outputs.dtype == "bfloat16"
+    x, y = np.ones((16, 6), "float32"), np.ones((16, 1), "float32")
+    for one in (model, row):
+        one.compile("adam", "mse")
+        losses = one.fit(x, y, epochs=5, verbose=0).history["loss"]
+        assert losses[-1] < losses[0]
+        assert one.predict(x, verbose=0).shape == (16, 1)
+
+
+@pytest.mark.parametrize("policy", ["float64", "bfloat16", "float16"])
+def test_a_pure_policy_converts_the_weights(policy):
+    module = network()
+    expected = copy.deepcopy(module).to(getattr(torch, policy))
+    layer, x = layers.TorchModuleWrapper(module, dtype=policy), torch.randn(4, 6)
+    assert {p.dtype for p in layer.parameters()} == {getattr(torch, policy)}
+    torch.testing.assert_close(layer(x), expected(x.to(getattr(torch, policy))), rtol=0, atol=0)
+
+
+def test_the_global_policy_is_followed():
+    keras.config.set_dtype_policy("float64")
+    try:
+        layer = layers.TorchModuleWrapper(network())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert layer(torch.randn(2, 6)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_module_that_was_converted_keeps_its_type(dtype):
+    module, x = network().to(dtype), torch.randn(4, 6)
+    layer = layers.TorchModuleWrapper(module)
+    assert layer.dtype_policy.name == str(dtype).removeprefix("torch.")
+    torch.testing.assert_close(layer(x), module(x.to(dtype)), rtol=0, atol=0)
+
+
+def test_integers_and_modules_without_weights():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        words = layers.TorchModuleWrapper(nn.Embedding(7, 3))
+        plain = layers.TorchModuleWrapper(nn.ReLU())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert words(torch.tensor([[1, 2]])).dtype == torch.bfloat16
+    assert plain(torch.tensor([1, -2])).tolist() == [1, 0]
+
+
+def test_a_policy_set_later_is_followed():
+    layer, x = layers.TorchModuleWrapper(network()), torch.randn(4, 6)
+    assert layer(x).dtype == torch.float32
+    layer.dtype_policy = "mixed_bfloat16"
+    assert layer(x).dtype == torch.bfloat16
+
+
+def test_mixed_compiles_in_one_graph():
+    layer, x = layers.TorchModuleWrapper(network(), dtype="mixed_bfloat16"), torch.randn(4, 6)
+    found = torch.compile(layer, fullgraph=True, backend="eager")(x)
+    torch.testing.assert_close(found, layer(x))
