@@ -84,8 +84,7 @@ def _clone_functional(model: Model, input_tensors: Any, clone: Callable, call_fu
             raise ValueError(f"`input_tensors` must have the same structure as model.input. {error}") from error
         flat = [_as_input(tensor) for tensor in tree.flatten(input_tensors)]
     else:
-        flat = [Input(batch_shape=t.shape, dtype=t.dtype, name=t.name, optional=t._keras_history.operation.optional)
-                for t in graph.inputs]  # fmt: skip
+        flat = [_new_input(tensor) for tensor in graph.inputs]
     copies: dict[int, Any] = {}
 
     def visit(operation: Any, args: tuple, kwargs: dict) -> Any:
@@ -98,6 +97,17 @@ def _clone_functional(model: Model, input_tensors: Any, clone: Callable, call_fu
     inputs = tree.pack_sequence_as(graph.inputs_struct, flat)
     cls = type(model) if type(model).__init__ is Functional.__init__ else Functional
     return cls(inputs, outputs, name=model.name, trainable=model.trainable)
+
+
+def _new_input(tensor: KerasTensor) -> KerasTensor:
+    """An input of its own, like the one that made `tensor`."""
+    return Input(
+        batch_shape=tensor.shape,
+        dtype=tensor.dtype,
+        name=tensor.name,
+        sparse=tensor.sparse,
+        optional=getattr(tensor._keras_history.operation, "optional", False),
+    )
 
 
 def _as_input(tensor: Any) -> KerasTensor:

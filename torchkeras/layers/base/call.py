@@ -16,6 +16,7 @@ from torchkeras.core import naming, tree
 from torchkeras.core.operations.tracebacks import explain_call, hide_frames
 from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import any_symbolic
+from torchkeras.core.tensors import numpy_method  # noqa: F401  importing it gives tensors the method
 from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import Nest
 from torchkeras.layers.base import inputs as arguments
@@ -24,6 +25,7 @@ from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.input_spec import check_inputs, input_spec_knows
 from torchkeras.layers.base.module import StatefulModule
+from torchkeras.layers.base.symbolic_masks import MaskWatch
 
 
 class CallableModule(StatefulModule):
@@ -147,6 +149,9 @@ class CallableModule(StatefulModule):
                 check_inputs(own["input_spec"], arguments.first(args, known), own["name"])
             build_for(self, args, known)
             self.built = True
+            if own["_modules"] and (state.entry is None or state.entry is self) and not torch.compiler.is_compiling():
+                with MaskWatch():
+                    return self.forward(*args, **kwargs)
             return self.forward(*args, **kwargs)
 
     def _tk_pass_mask(self, inputs: Nest[torch.Tensor], outputs: Nest[torch.Tensor]) -> None:
@@ -154,7 +159,12 @@ class CallableModule(StatefulModule):
         previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
         if not self._tk_own_mask_rule and all(mask is None for mask in tree.flatten(previous)):
             return
-        masks = self.compute_mask(inputs, previous)
+        try:
+            masks = self.compute_mask(inputs, previous)
+        except (TypeError, AttributeError):
+            if not state.symbolic:  # a run for shapes alone has no masks to give to a rule that needs one
+                raise
+            return
         if masks is None:
             return
         flat_masks, flat_outputs = tree.flatten(masks), tree.flatten(outputs)

@@ -17,6 +17,7 @@ from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.variables.stateless import CallScope
 from torchkeras.core.variables.variable import BufferVariable
 from torchkeras.layers.base import inputs as arguments
+from torchkeras.layers.base import symbolic_masks
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.input_spec import check_inputs
 
@@ -37,7 +38,10 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
             outputs = layer.compute_output_spec(*args, **kwargs)
     finally:
         state.entry = entry
-    return layer._tk_record(args, _noted(layer, args, kwargs), tree.map_structure(_fresh, outputs))
+    symbolic_masks.warn_where_lost(layer, args, kwargs)
+    outputs = layer._tk_record(args, _noted(layer, args, kwargs), tree.map_structure(_fresh, outputs))
+    symbolic_masks.attach(layer, arguments.first(args, kwargs), outputs)
+    return outputs
 
 
 def _noted(layer: Any, args: tuple, kwargs: dict) -> dict:

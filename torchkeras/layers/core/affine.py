@@ -33,6 +33,7 @@ def is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
         and x.shape[0] * kernel.numel() >= _LEAST_PRODUCTS
         and _is_faster_here()
         and type(x) is Tensor
+        and x.layout is torch.strided
         and isinstance(kernel, Variable)
         and x.device.type == "cpu"
         and x.dtype is kernel.dtype is torch.float32

@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from torchkeras import constraints, initializers, regularizers
+from torchkeras import constraints, initializers, ops, regularizers
 from torchkeras.core.tensors import dtypes
-from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike, Config, Identifier
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.lora import LowRankAdaptable
@@ -124,7 +123,7 @@ class Embedding(LowRankAdaptable):
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
-        return convert_to_tensor(inputs) != 0 if self.mask_zero else None
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.output_dim)

@@ -7,6 +7,7 @@ from typing import Any
 from torchkeras.core.symbolic.keras_tensor import KerasTensor, standardize_shape
 from torchkeras.core.symbolic.node import Node
 from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.types import DTypeLike, Shape
 from torchkeras.layers.base.layer import Layer
 
 
@@ -14,22 +15,34 @@ class InputLayer(Layer):
     """The layer that `Input` makes; its output is the symbolic input.
 
     Args:
-        shape: sizes of one sample.
-        batch_size: default any.
-        dtype: default `floatx()`.
-        batch_shape: `(batch_size, *shape)` instead of the two.
-        optional: whether a model's call may leave it out (`None`).
+        shape: sizes of one sample; `None` for any size.
+        batch_size: an integer; default: any.
+        dtype: name of the values' type; default: `keras.config.floatx()`.
+        sparse: whether the model may be given sparse tensors (torch's COO or CSR layout).
+        ragged: not supported, as with Keras's torch backend.
+        batch_shape: `(batch_size, *shape)` in the place of the two.
+        input_tensor: an existing KerasTensor to take as the output.
+        optional: whether a call of the model may give `None` for this input.
+        name: a string; by default numbered after the class.
+
+    Raises:
+        ValueError: the shape is given twice or not at all, or `ragged` is set.
+
+    Example:
+        >>> layer = keras.layers.InputLayer(shape=(3,), name="image")
+        >>> layer.output.shape
+        (None, 3)
     """
 
     def __init__(
         self,
-        shape: Any = None,
+        shape: Shape | None = None,
         batch_size: int | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         sparse: bool | None = None,
         ragged: bool | None = None,
-        batch_shape: Any = None,
-        input_tensor: Any = None,
+        batch_shape: Shape | None = None,
+        input_tensor: KerasTensor | None = None,
         optional: bool = False,
         name: str | None = None,
         **kwargs: Any,
@@ -39,39 +52,46 @@ class InputLayer(Layer):
         if "batch_input_shape" in kwargs:
             batch_shape = kwargs.pop("batch_input_shape")
         if shape is not None and batch_shape is not None:
-            raise ValueError(f"Give shape or batch_shape, not both; received shape={shape}, batch_shape={batch_shape}.")
+            raise ValueError(
+                f"You cannot pass both `shape` and `batch_shape` at the same time; received shape={shape}, "
+                f"batch_shape={batch_shape}."
+            )
         if batch_size is not None and batch_shape is not None:
-            raise ValueError(f"batch_shape says the batch size too; received batch_size={batch_size} as well.")
-        if sparse or ragged:
-            raise ValueError("Inputs are dense here; received sparse=True or ragged=True.")
+            raise ValueError(
+                f"You cannot pass both `batch_size` and `batch_shape` at the same time; received "
+                f"batch_size={batch_size}, batch_shape={batch_shape}."
+            )
+        if ragged:
+            raise ValueError("`ragged=True` is not supported with torch. Pad the rows to one length and mask them.")
         super().__init__(name=name, **kwargs)
-        self._input_dtype = None if dtype is None else standardize_dtype(dtype)
+        self._tk_input_dtype = None if dtype is None else standardize_dtype(dtype)
         if input_tensor is not None:
             if not isinstance(input_tensor, KerasTensor):
-                raise ValueError(f"input_tensor must be a KerasTensor; received {input_tensor!r}.")
-            self._input_dtype = self._input_dtype or input_tensor.dtype
+                raise ValueError(f"`input_tensor` must be a KerasTensor; received {input_tensor!r}.")
+            self._tk_input_dtype = self._tk_input_dtype or input_tensor.dtype
             if shape is None and batch_shape is None:
                 batch_shape = input_tensor.shape
-        if shape is None and batch_shape is None:
-            raise ValueError("Input needs shape or batch_shape; received neither.")
-        self.batch_shape = standardize_shape(
-            batch_shape if batch_shape is not None else (batch_size, *standardize_shape(shape))
-        )
+        if batch_shape is None:
+            if shape is None:
+                raise ValueError("You must pass a `shape` or a `batch_shape` argument; received neither.")
+            batch_shape = (batch_size, *standardize_shape(shape))
+        self.batch_shape = standardize_shape(batch_shape)
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
         output = input_tensor
         if output is None:
-            output = KerasTensor(self.batch_shape, self.dtype, name=name)
-        self._input_tensor = output
+            output = KerasTensor(self.batch_shape, self.dtype, sparse=self.sparse, name=name)
+        self._tk_input_tensor = output
         Node(self, (), {}, output)
         self.built = True
 
     @property
     def dtype(self) -> str:
-        return self._input_dtype or super().dtype
+        """The name of the values' type."""
+        return self._tk_input_dtype or super().dtype
 
     def call(self, *args: Any) -> Any:
         """Hand the input on."""
-        return args[0] if args else self._input_tensor
+        return args[0] if args else self._tk_input_tensor
 
     def compute_output_shape(self, input_shape: Any = None) -> tuple:
         return self.batch_shape
@@ -88,26 +108,41 @@ class InputLayer(Layer):
 
 
 def Input(
-    shape: Any = None,
+    shape: Shape | None = None,
     batch_size: int | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     sparse: bool | None = None,
     ragged: bool | None = None,
-    batch_shape: Any = None,
+    batch_shape: Shape | None = None,
     name: str | None = None,
-    tensor: Any = None,
+    tensor: KerasTensor | None = None,
     optional: bool = False,
-) -> Any:
-    """A symbolic tensor to build a functional model from.
+) -> KerasTensor:
+    """Make a symbolic tensor from which a functional model is built.
 
     Args:
-        shape: sizes of one sample, `None` for any size.
-        batch_size: default any.
-        dtype: default `floatx()`.
-        batch_shape: `(batch_size, *shape)` instead of the two.
-        name: of the input layer.
+        shape: sizes of one sample, without the batch size; `None` for any size.
+        batch_size: an integer; default: any.
+        dtype: name of the values' type (`"int32"`, ...); default: `keras.config.floatx()`.
+        sparse: whether the model may be given sparse tensors (torch's COO or CSR layout).
+        ragged: not supported, as with Keras's torch backend.
+        batch_shape: `(batch_size, *shape)` in the place of the two.
+        name: of the input, a string; by default numbered. A model with several inputs takes a dict by these names.
         tensor: an existing KerasTensor to take.
-        optional: whether a call of the model may leave it out.
+        optional: whether a call of the model may give `None` for this input.
+
+    Returns:
+        A KerasTensor of the shape `(batch_size, *shape)`.
+
+    Raises:
+        ValueError: the shape is given twice or not at all, or `ragged` is set.
+
+    Example:
+        >>> x = keras.Input(shape=(32,))
+        >>> y = keras.layers.Dense(16, activation="softmax")(x)
+        >>> model = keras.Model(x, y)
+        >>> model(np.ones((2, 32))).shape
+        torch.Size([2, 16])
     """
     layer = InputLayer(
         shape=shape,

@@ -7,13 +7,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras import ops
 from torchkeras.core.tensors.masks import set_mask
+from torchkeras.core.types import Shape
 from torchkeras.layers.base.layer import Layer
 
 
 class Masking(Layer):
-    """Masks the steps of `(batch, steps, features)` whose features all equal `mask_value`, and sets them to zero."""
+    """Mask the time steps of a sequence whose features all equal `mask_value`, and set them to zero.
+
+    Layers behind it that use masks (recurrent layers, attention, `GlobalAveragePooling1D`) skip the masked steps.
+
+    Args:
+        mask_value: a number; default 0.
+        **kwargs: the arguments of `Layer`.
+
+    Call arguments:
+        inputs: a tensor of the shape `(batch, steps, features)`.
+
+    Returns:
+        A tensor of the shape of the inputs, with the mask `(batch, steps)` on it: `True` for steps that count.
+
+    Example:
+        >>> x = np.array([[[1.0, 2.0], [0.0, 0.0], [3.0, 0.0]]], "float32")
+        >>> layer = keras.layers.Masking(mask_value=0.0)
+        >>> layer.compute_mask(x).tolist()
+        [[True, False, True]]
+        >>> keras.layers.LSTM(4)(layer(x)).shape
+        torch.Size([1, 4])
+    """
 
     _tk_nothing_to_build = True
 
@@ -22,8 +44,9 @@ class Masking(Layer):
         self.mask_value = mask_value
         self.supports_masking = True
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor:
-        return (convert_to_tensor(inputs) != self.mask_value).any(dim=-1)
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor:
+        """The steps that count: those with a feature other than `mask_value`."""
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def call(self, inputs: Tensor) -> Tensor:
         mask = self.compute_mask(inputs)
@@ -31,5 +54,5 @@ class Masking(Layer):
         set_mask(outputs, mask)
         return outputs
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
