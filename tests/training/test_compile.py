@@ -352,3 +352,55 @@ def test_another_optimizer_set_later_is_used(data):
     assert int(model.optimizer.iterations) == 3
     model.compile("rmsprop", "mae")
     assert type(model.optimizer) is keras.optimizers.RMSprop and model.loss == "mae"
+
+
+def test_a_collection_of_torchmetrics(rng):
+    torchmetrics = pytest.importorskip("torchmetrics")
+    of = torchmetrics.classification
+    x, y = rng.normal(size=(30, 4)).astype("float32"), rng.integers(0, 3, 30)
+    parts = [of.MulticlassAccuracy(num_classes=3), of.MulticlassPrecision(num_classes=3)]
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    model.compile(
+        keras.optimizers.SGD(0.0),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy", torchmetrics.MetricCollection(parts)],
+    )
+    history = model.fit(x, y, batch_size=7, epochs=2, verbose=0, validation_data=(x[:9], y[:9])).history
+    outputs = torch.tensor(model.predict(x, verbose=0))
+    for part in (of.MulticlassAccuracy(num_classes=3), of.MulticlassPrecision(num_classes=3)):
+        name = type(part).__name__
+        np.testing.assert_allclose(history[name], [float(part(outputs, torch.tensor(y)))] * 2, rtol=1e-5)
+        part.reset()
+        np.testing.assert_allclose(history[f"val_{name}"][0], float(part(outputs[:9], torch.tensor(y[:9]))), rtol=1e-5)
+    assert set(model.evaluate(x, y, verbose=0, return_dict=True)) == {
+        "loss",
+        "accuracy",
+        "MulticlassAccuracy",
+        "MulticlassPrecision",
+    }
+
+
+@pytest.mark.parametrize("given", ["instance", "class"])
+def test_a_step_in_torchs_words_with_a_compiled_torch_optimizer(given, rng):
+    class Torchs(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            self.optimizer.zero_grad()
+            loss = self.compute_loss(x, y, self(x, training=True))
+            loss.backward()
+            self.optimizer.step()
+            return {"loss": loss}
+
+    x, y = rng.normal(size=(12, 4)).astype("float32"), rng.normal(size=(12, 1)).astype("float32")
+    found = []
+    for cls in (Torchs, keras.Model):
+        keras.utils.set_random_seed(3)
+        inputs = keras.Input((4,))
+        model = cls(inputs, keras.layers.Dense(1)(inputs))
+        model.compile(torch.optim.Adam(model.parameters(), 0.1) if given == "instance" else torch.optim.Adam, "mse")
+        history = model.fit(x, y, batch_size=5, epochs=2, shuffle=False, verbose=0).history
+        found.append((history["loss"], model.get_weights(), int(model.optimizer.iterations)))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-6)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert found[0][2] == found[1][2] == 6

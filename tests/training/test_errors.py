@@ -1,6 +1,7 @@
 """Bad input gets one clear error and changes nothing."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -239,3 +240,75 @@ def test_an_error_in_a_step_leaves_the_model_usable(data):
     unchanged(before, model)
     assert not any(p.requires_grad for p in model.parameters())
     assert model.fit(x, y, verbose=0).history["loss"]
+
+
+# ------------------------------------------------------------------------------------------------ what is in the data
+
+OF_CLASSES = {
+    "name": lambda: "sparse_categorical_crossentropy",
+    "by shape": lambda: "crossentropy",
+    "logits": lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    "torch": torch.nn.CrossEntropyLoss,
+}
+
+
+def scores(loss, units=3, **options):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(units, name="scores")(inputs))
+    model.compile("sgd", loss, **options)
+    return model
+
+
+@pytest.mark.parametrize("label", [-1, 3, np.nan])
+@pytest.mark.parametrize("loss", OF_CLASSES)
+def test_class_numbers_out_of_range_are_named(loss, label, rng):
+    labels = np.zeros(12)
+    labels[5] = label
+    model = scores(OF_CLASSES[loss]())
+    with pytest.raises(
+        ValueError, match=rf"output 'scores' needs class numbers from 0 to 2.*1 of 12 .*{label}.*bounds"
+    ):
+        model.fit(rng.normal(size=(12, 4)), labels, verbose=0)
+
+
+@pytest.mark.parametrize("what", ["loss", "metric"])
+def test_an_error_in_a_function_of_the_users_names_the_function_and_the_output(what, rng):
+    def broken(y_true, y_pred):
+        raise KeyError("oops")
+
+    model = scores(broken) if what == "loss" else scores("mse", metrics=[broken])
+    with pytest.raises(KeyError, match="oops") as caught:
+        model.fit(rng.normal(size=(12, 4)), np.zeros((12, 3)), verbose=0)
+    assert caught.value.__notes__[0] == f"This happened in the {what} 'broken' of the output 'scores'."
+
+
+@pytest.mark.parametrize("call", ["fit", "evaluate", "train_on_batch"])
+@pytest.mark.parametrize("metrics", [[], ["mae"]])
+def test_targets_by_an_unknown_name_are_refused(call, metrics, rng):
+    model, options = scores("mse", metrics=metrics), {} if call == "train_on_batch" else {"verbose": 0}
+    x, y = rng.normal(size=(12, 4)), np.zeros((12, 3))
+    with pytest.raises(ValueError, match=r"y names \['wrong'\].*\['scores'\]"):
+        getattr(model, call)(x, {"wrong": y}, **options)
+    getattr(model, call)(x, {"scores": y}, **options)
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "shape", "warns"),
+    [
+        ("mse", 1, (12, 3), True),
+        ("mae", 3, (12, 1), True),
+        ("huber", 3, (12, 3), False),
+        ("mse", 1, (12,), False),
+        ("sparse_categorical_crossentropy", 3, (12, 1), False),
+        ("categorical_crossentropy", 3, (12, 3), False),
+    ],
+)
+def test_a_loss_that_broadcasts_warns_once_with_both_shapes(loss, units, shape, warns, rng):
+    model = scores(loss, units)
+    x, y = rng.normal(size=(12, 4)), np.zeros(shape)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(x, y, batch_size=12, epochs=2, verbose=0)
+    said = [str(w.message) for w in caught if "broadcasts" in str(w.message)]
+    assert len(said) == warns
+    assert not warns or (str(shape) in said[0] and str((12, units)) in said[0] and "'scores'" in said[0])

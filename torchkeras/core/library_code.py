@@ -8,11 +8,11 @@ from torchkeras.core import registry
 
 
 def is_library_class(cls: type) -> bool:
-    """True for a public class of this library (one on the allow list) and for a layer of `torch.nn`.
+    """True for a class of this library and for a layer of `torch.nn`.
 
     A class that derives from one of them is the user's: it may override anything.
     """
-    return registry.public_name(cls) is not None or getattr(nn, cls.__name__, None) is cls
+    return registry.is_own(cls) or getattr(nn, cls.__name__, None) is cls
 
 
 def runs_library_code_only(module: nn.Module) -> bool:

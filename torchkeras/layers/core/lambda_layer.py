@@ -20,6 +20,7 @@ class Lambda(Layer):
 
     _tk_config_base = True
     _tk_mixes_samples = True  # a function may do anything
+    runs_user_code = True
 
     def __init__(
         self, function: Any, output_shape: Any = None, mask: Any = None, arguments: Any = None, **kwargs: Any
