@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from tests.interop.loss_cases import BITS, LOSSES, ONE_HOT, make_batch
 from torchkeras import losses
+from torchkeras.core.fast_paths.batch_means import find_batch_mean
 from torchkeras.core.tensors.masks import set_mask
-from torchkeras.losses.fused import find_batch_mean
 
 
 def make(row, **extra):

@@ -124,7 +124,6 @@ standard_gamma   = _private("torch._standard_gamma",   "2.13", replacements.stan
 sample_dirichlet = _private("torch._sample_dirichlet", "2.13", replacements.sample_dirichlet, _SEED)
 
 make_subclass = _private("torch.Tensor._make_subclass", "2.13", replacements.make_subclass, "nn.Parameter's own way")
-module_call   = _private("torch.nn.Module._call_impl", "2.13", torch.nn.Module.__call__, "the frame of a module's call")
 while_loop    = _private("torch._higher_order_ops.while_loop.while_loop", "2.13", replacements.while_loop, _NONE)
 DispatchMode  = _private("torch.utils._python_dispatch.TorchDispatchMode", "2.13", replacements.FunctionMode, _NONE)
 get_default_store = _private("torch.distributed.distributed_c10d._get_default_store", "2.13", replacements.store, _NONE)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
-from torchkeras.losses import fused
-from torchkeras.losses.fused import batch_mean
+from torchkeras.core.fast_paths import batch_means
+from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_tensors, check_same_shape
 from torchkeras.ops.nn.crossentropy import binary_values
@@ -72,7 +72,7 @@ def _batch_binary_crossentropy(
         return _crossentropy(y_true, y_pred, True, "mean")
     check_same_shape(y_true, y_pred)
     epsilon = settings.epsilon()
-    return fused.bce(y_true, y_pred.clamp(epsilon, 1.0 - epsilon))
+    return batch_means.bce(y_true, y_pred.clamp(epsilon, 1.0 - epsilon))
 
 
 class BinaryCrossentropy(FunctionLoss):

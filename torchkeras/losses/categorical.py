@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.core.tensors.convert import convert_to_tensor
-from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_tensors, check_same_shape
 from torchkeras.ops.nn.crossentropy import probabilities

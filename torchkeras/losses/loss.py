@@ -10,13 +10,13 @@ import torch
 from torchkeras.core import settings, tree
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.fast_paths.batch_means import find_batch_mean
 from torchkeras.core.naming import auto_name
 from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.masks import get_mask
 from torchkeras.dtype_policies import get as get_policy
-from torchkeras.losses.fused import find_batch_mean
 from torchkeras.losses.reduction import BATCH_MEANS, check_reduction, reduce_weighted
 from torchkeras.losses.shapes import match_ranks
 

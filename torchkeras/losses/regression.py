@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from torchkeras.core import settings
-from torchkeras.losses import fused
-from torchkeras.losses.fused import batch_mean
+from torchkeras.core.fast_paths import batch_means
+from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_pair
 from torchkeras.ops.nn.normalization import unit_length
@@ -71,12 +71,12 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> torch.Tensor:
 
 @batch_mean(mean_squared_error)
 def _batch_mse(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor | None:
-    return fused.mse(y_true, y_pred) if y_true.shape == y_pred.shape else None
+    return batch_means.mse(y_true, y_pred) if y_true.shape == y_pred.shape else None
 
 
 @batch_mean(mean_absolute_error)
 def _batch_mae(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor | None:
-    return fused.mae(y_true, y_pred) if y_true.shape == y_pred.shape else None
+    return batch_means.mae(y_true, y_pred) if y_true.shape == y_pred.shape else None
 
 
 @batch_mean(huber)

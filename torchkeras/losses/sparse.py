@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import set_mask
-from torchkeras.losses.fused import batch_mean
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.ops.nn.crossentropy import class_values, rows_of_classes
 

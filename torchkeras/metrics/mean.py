@@ -9,10 +9,10 @@ from typing import Any, Self
 import torch
 
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.fast_paths.batch_means import find_batch_mean
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
 from torchkeras.distributed.rank_share import current_share
-from torchkeras.losses.fused import find_batch_mean
 from torchkeras.losses.reduction import apply_mask, divide_no_nan
 from torchkeras.losses.shapes import match_ranks
 from torchkeras.losses.sparse import sparse_categorical_crossentropy

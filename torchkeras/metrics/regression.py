@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.losses import fused
+from torchkeras.core.fast_paths import batch_means
 from torchkeras.losses import regression as losses
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 from torchkeras.metrics.mean import FunctionMetric, Mean
@@ -68,7 +68,7 @@ class RootMeanSquaredError(Mean):
         check_broadcast("y_true", y_true, "y_pred", y_pred)
         plain = sample_weight is None and y_true.shape == y_pred.shape and y_pred.dim() > 0 and y_pred.numel() > 0
         if plain and self._follow(y_pred):
-            self._add_mean(fused.mse(y_true, y_pred), y_pred.shape[0])
+            self._add_mean(batch_means.mse(y_true, y_pred), y_pred.shape[0])
         else:
             super().update_state((y_pred - y_true).square(), sample_weight)
 

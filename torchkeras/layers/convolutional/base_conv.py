@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, padded_convolution
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import CommonOptions
-from torchkeras.layers.convolutional.border import ConvolutionWithBorder, with_border
 from torchkeras.layers.core.lora import LowRankAdaptable
+from torchkeras.layers.reshaping.borders import BaseZeroPadding
 from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_padding, window_lengths, with_spatial_dims
 from torchkeras.ops.nn.convolution import convolve_within
 from torchkeras.ops.nn.windows import Sides, TorchView, same_sides, standardize_tuple
@@ -215,9 +216,11 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         outputs = self._convolve(view.enter(inputs), view.kernel(kernel), self.bias, self.groups, border)
         return self._activate(view.leave(outputs))
 
-    def joined_behind(self, before: Any) -> ConvolutionWithBorder | None:
+    def joined_behind(self, before: Any) -> PaddedConvolution | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""
-        return with_border(before, self) if type(self).call is BaseConv.call else None
+        if type(self).call is not BaseConv.call or getattr(type(before), "call", None) is not BaseZeroPadding.call:
+            return None
+        return padded_convolution(before, self)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self._output_shape(input_shape, self.filters)

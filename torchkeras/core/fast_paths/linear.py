@@ -1,4 +1,4 @@
-"""`x @ kernel + bias` in inference mode, by the library whose matrix product is the faster one on this CPU."""
+"""`x @ kernel + bias`; in inference mode by the library whose matrix product is the faster one on this CPU."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from torchkeras.core.fast_paths.switch import fast_paths_enabled
 from torchkeras.core.torch_internals import (
     count_dispatch_modes,
     is_functorch_wrapped,
@@ -17,14 +18,35 @@ from torchkeras.core.torch_internals import (
 )
 from torchkeras.core.variables.variable import Variable
 
-# torch multiplies float32 matrices with MKL, which leaves the AVX-512 units of AMD CPUs alone; oneDNN, which torch has
+# torch multiplies float32 matrices with MKL, which leaves the AVX-512 units of AMD CPUs unused; oneDNN, which torch has
 # as well, does not. Measured there, one thread, oneDNN's time as a part of MKL's: 0.46 for (64, 1600) x (1600, 128),
 # 0.51 for (512, 128) x (128, 128), 1.4 for (64, 128) x (128, 64), 3.7 for one row and (2048, 2048).
 _LEAST_PRODUCTS = 2**20
 _LEAST_ROWS = 16
 
 
-def is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
+def linear(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """`x @ kernel + bias`.
+
+    Args:
+        x: tensor of shape `(*, in)`, of any type that casts to the kernel's.
+        kernel: tensor of shape `(in, units)`. Both ways on CPU, a product with it is within 6% of `F.linear` on an
+            `(units, in)` matrix for 512 and 784 features and batches of 32 to 512, and 0.9 of its time for 4 features.
+        bias: tensor of shape `(units,)`, or `None`.
+
+    Returns:
+        A tensor of shape `(*, units)` in the kernel's type.
+    """
+    if x.dtype != kernel.dtype:
+        x = x.to(kernel.dtype)
+    if x.ndim != 2:
+        return linear(x.reshape(-1, kernel.shape[0]), kernel, bias).view(*x.shape[:-1], kernel.shape[1])
+    if not torch.is_grad_enabled() and _is_for_onednn(x, kernel):
+        return onednn_linear(x, kernel.t(), bias, "none", [], "")
+    return torch.mm(x, kernel) if bias is None else torch.addmm(bias, x, kernel)
+
+
+def _is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
     """Whether a product is made in inference mode and faster by oneDNN, of ordinary tensors that nobody traces."""
     return (
         not torch.compiler.is_compiling()  # first: it knows no inference mode, and sizes compared become fixed ones
@@ -32,6 +54,7 @@ def is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
         and x.shape[0] >= _LEAST_ROWS
         and x.shape[0] * kernel.numel() >= _LEAST_PRODUCTS
         and _is_faster_here()
+        and fast_paths_enabled()
         and type(x) is Tensor
         and x.layout is torch.strided
         and isinstance(kernel, Variable)
@@ -43,11 +66,6 @@ def is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
         and tracing_state() is None
         and count_dispatch_modes() == 0
     )
-
-
-def affine(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """`x @ kernel + bias` for `(rows, in)` and `(in, units)` by oneDNN; it knows no gradients."""
-    return onednn_linear(x, kernel.t(), bias, "none", [], "")
 
 
 @functools.cache

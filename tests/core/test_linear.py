@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchkeras import layers
-from torchkeras.layers.core import affine, dense
+from torchkeras.core.fast_paths import linear
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
 
@@ -18,12 +18,13 @@ def calls(monkeypatch):
     """Shapes of what goes to oneDNN, on a CPU where all that may go does."""
     shapes: list = []
 
-    def counted(x, kernel, bias):
+    def counted(x, *others):
         shapes.append(tuple(x.shape))
-        return affine.affine(x, kernel, bias)
+        return onednn_linear(x, *others)
 
-    monkeypatch.setattr(affine, "_is_faster_here", lambda: True)
-    monkeypatch.setattr(dense, "affine", counted)
+    onednn_linear = linear.onednn_linear
+    monkeypatch.setattr(linear, "_is_faster_here", lambda: True)
+    monkeypatch.setattr(linear, "onednn_linear", counted)
     return shapes
 
 

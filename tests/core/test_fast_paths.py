@@ -1,0 +1,136 @@
+"""A fast path computes what the plain path does, and one switch takes the plain paths everywhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import torchkeras as keras
+from torchkeras.core.fast_paths import batch_means, linear, padded_convolution
+from torchkeras.core.fast_paths.switch import fast_paths_enabled, use_fast_paths
+
+
+@pytest.fixture
+def plain():
+    """The plain paths, for what is made in the test."""
+    before = use_fast_paths(False)
+    yield
+    use_fast_paths(before)
+
+
+def test_the_switch_says_what_it_was():
+    assert fast_paths_enabled()
+    assert use_fast_paths(False) is True and not fast_paths_enabled()
+    assert use_fast_paths(True) is False and fast_paths_enabled()
+
+
+@pytest.mark.parametrize("value, expected", [("0", "False"), ("1", "True")])
+def test_the_switch_in_the_environment(value, expected):
+    code = "from torchkeras.core.fast_paths.switch import fast_paths_enabled; print(fast_paths_enabled())"
+    env = {**os.environ, "TORCHKERAS_FAST_PATHS": value, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("shape", [(600, 50), (30, 20, 50)])
+def test_products_in_inference_mode(monkeypatch, use_bias, shape):
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        return torch.ops.mkldnn._linear_pointwise(*args)
+
+    monkeypatch.setattr(linear, "_is_faster_here", lambda: True)
+    monkeypatch.setattr(linear, "onednn_linear", counted)
+    layer = keras.layers.Dense(60, use_bias=use_bias, bias_initializer="normal")
+    x = torch.randn(shape)
+    layer.build(x.shape)
+    with torch.inference_mode():
+        fast = layer(x)
+        assert len(calls) == torch.backends.mkldnn.is_available()
+        before = use_fast_paths(False)
+        slow = layer(x)
+        use_fast_paths(before)
+        layer(x.to_sparse() if x.ndim == 2 else x[:1, :1])
+    assert len(calls) == torch.backends.mkldnn.is_available()
+    expected = x @ layer.kernel.detach() + (layer.bias.detach() if use_bias else 0)
+    torch.testing.assert_close(fast, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(slow, expected, rtol=1e-4, atol=1e-5)
+    assert len(calls) <= 1
+    layer(x)  # with gradients
+    assert len(calls) <= 1
+
+
+@pytest.mark.parametrize("name", ["mse", "mae", "bce"])
+def test_means_over_a_batch(name):
+    y_true, y_pred = torch.rand(5, 3), torch.rand(5, 3)
+    expected = {
+        "mse": (y_true - y_pred).square(),
+        "mae": (y_true - y_pred).abs(),
+        "bce": -(y_true * y_pred.log() + (1 - y_true) * (1 - y_pred).log()),
+    }[name].mean()
+    torch.testing.assert_close(getattr(batch_means, name)(y_true, y_pred), expected)
+
+
+@pytest.mark.parametrize("fn", list(batch_means._batch_means), ids=lambda fn: fn.__name__)
+def test_losses_are_the_same_on_plain_paths(plain, fn):
+    sparse = fn.__name__.startswith("sparse")
+    y_pred = torch.rand(6, 4).softmax(-1)
+    y_true = torch.randint(4, (6, 1)) if sparse else torch.rand(6, 4).softmax(-1)
+    assert batch_means.find_batch_mean(fn) is None
+    slow = fn(y_true, y_pred).mean()
+    use_fast_paths(True)
+    fast = batch_means.find_batch_mean(fn)(y_true, y_pred)
+    if fast is not None:
+        torch.testing.assert_close(fast, slow)
+
+
+def test_a_loss_that_can_not_be_looked_up_has_no_mean():
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self, y_true, y_pred):
+            return y_pred
+
+    assert batch_means.find_batch_mean(Unhashable()) is None
+
+
+def _padded_model():
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((6, 6, 2))
+    return keras.Model(inputs, keras.layers.Conv2D(3, 3)(keras.layers.ZeroPadding2D(1)(inputs)))
+
+
+def test_padding_goes_into_the_convolution(plain, monkeypatch):
+    x = torch.randn(2, 6, 6, 2)
+    expected = _padded_model()(x)
+    use_fast_paths(True)
+    model = _padded_model()
+    seen = []
+    model.layers[1].register_forward_hook(lambda *args: seen.append(1))
+    torch.testing.assert_close(model(x), expected)  # with the hook, by the two layers
+    assert seen == [1]
+    model = _padded_model()
+    padded = []
+    model.layers[1].call = None  # not reached: the convolution pads
+    monkeypatch.setattr(padded_convolution, "_runs_plainly", lambda layer: padded.append(layer) or True)
+    torch.testing.assert_close(model(x), expected)
+    assert padded == model.layers[1:]
+
+
+@pytest.mark.parametrize(
+    "padding, convolution",
+    [
+        (keras.layers.ZeroPadding2D(((1, 0), (1, 1))), keras.layers.Conv2D(3, 3)),  # uneven
+        (keras.layers.ZeroPadding1D(1), keras.layers.Conv2D(3, 3)),  # other dimensions
+        (keras.layers.ZeroPadding2D(1), keras.layers.Conv2D(3, 3, data_format="channels_first")),
+        (keras.layers.Cropping2D(1), keras.layers.Conv2D(3, 3)),
+    ],
+)
+def test_what_can_not_be_joined(padding, convolution):
+    assert convolution.joined_behind(padding) is None
