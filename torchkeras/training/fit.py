@@ -102,7 +102,7 @@ def _train_batches(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList,
     limit = max_steps_per_epoch()
     batches: Iterator[RankBatch] = run.source.epoch(skip)
     if limit is not None:
-        batches = itertools.islice(batches, limit)
+        batches = itertools.islice(batches, max(limit - skip, 0))
     train = run.strategy.runner(step, lambda: model.metrics)
     if callbacks.watches_train_batches or run.strategy.is_distributed:
         return _watched_batches(run, batches, train, callbacks, skip)

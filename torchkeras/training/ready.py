@@ -28,6 +28,21 @@ def device_of(model: TrainableModel) -> torch.device:
     return tensor.device if tensor is not None and tensor.device.type != "meta" else current_device()
 
 
+def names_of_parts(model: Any) -> dict[str, list[str]]:
+    """The names of a functional model's inputs and outputs, by which batches that are dicts are taken apart.
+
+    None for other models, and where a step of the user's takes the batches as they are.
+    """
+    graph = model.__dict__.get("_tk_graph")
+    steps = ("train_step", "test_step", "predict_step")
+    if graph is None or any(is_overridden(model, name) for name in steps):
+        return {}
+    inputs = [tensor._keras_history.operation.name for tensor in graph.inputs]
+    if isinstance(graph.inputs_struct, dict):
+        inputs += list(graph.inputs_struct)
+    return {"input_names": inputs, "output_names": list(model.output_names)}
+
+
 def build(model: Any, data: Any) -> None:
     """Build the model, its optimizer and (where a user's step reads them) its metrics for data like this batch."""
     x, y, _ = unpack_x_y_sample_weight(data)

@@ -12,7 +12,7 @@ from torchkeras.distributed.rank_source import RankSource
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.compile import metric_states
 from torchkeras.training.data import make_source, unpack_x_y_sample_weight
-from torchkeras.training.ready import device_of
+from torchkeras.training.ready import device_of, names_of_parts
 from torchkeras.training.results import PassResults
 from torchkeras.training.state import TrainableModel, compiled_of, state_of
 
@@ -121,6 +121,13 @@ def evaluation_source(
         unpack_x_y_sample_weight(tuple(data)) if isinstance(data, (list, tuple)) else (data, None, None)
     )
     source = make_source(
-        x, y, sample_weight, batch_size=batch_size, steps=steps, shuffle=False, device=device_of(model)
+        x,
+        y,
+        sample_weight,
+        batch_size=batch_size,
+        steps=steps,
+        shuffle=False,
+        device=device_of(model),
+        **names_of_parts(model),
     )
     return strategy.source(source)

@@ -19,11 +19,18 @@ from torchkeras.metrics import Metric
 from torchkeras.training import on_batch
 from torchkeras.training.compile.options import Compiled
 from torchkeras.training.compile.snapshot import TrainableSnapshot
-from torchkeras.training.data import make_source, train_validation_split, unpack_x_y_sample_weight
+from torchkeras.training.data import (
+    are_names,
+    ask_for_targets,
+    make_source,
+    named_arrays,
+    train_validation_split,
+    unpack_x_y_sample_weight,
+)
 from torchkeras.training.evaluate import evaluate
 from torchkeras.training.fit import fit
 from torchkeras.training.predict import predict
-from torchkeras.training.ready import device_of
+from torchkeras.training.ready import device_of, names_of_parts
 from torchkeras.training.results import as_list, results_by_metric
 from torchkeras.training.run import Run, check_validation_freq, evaluation_source
 from torchkeras.training.state import TrainingState, compiled_of, state_of
@@ -255,7 +262,7 @@ class Trainer(_Base):
             loss = one if loss is None else loss + one
         if loss is None:
             if compiled is not None and compiled.loss is not None and y is None:
-                raise ValueError("The model has a loss, but no targets came with the data: pass y.")
+                raise ValueError(f"The model has a loss, but no targets came with the data: {ask_for_targets(x)}.")
             raise ValueError(
                 "There is no loss to compute: give compile(loss=...), call add_loss() in a layer, or override "
                 "compute_loss(), train_step() or test_step()."
@@ -381,7 +388,10 @@ class Trainer(_Base):
         Args:
             x: arrays or tensors (or nests of them); or a torch DataLoader or Dataset, a PyDataset, a generator, any
                 iterable of `(x, y)` or `(x, y, sample_weight)` batches.
-            y: the targets, if `x` are arrays.
+            y: the targets, if `x` are arrays. If the batches are dicts, `y` may be the name of the targets' entry, as
+                in `fit(loader, y="labels")`, or names in the structure of the targets. The other entries are the
+                inputs; a single one stands for itself. A functional model whose outputs have entries of their names
+                needs no `y`.
             batch_size: rows per batch, of arrays; default 32. With several processes it is that of all of them.
             epochs: the number of the last epoch.
             verbose: 0 silent, 1 bar, 2 a line per epoch, `"auto"`: 1 on a terminal, else 2.
@@ -390,7 +400,8 @@ class Trainer(_Base):
             validation_data: `(x_val, y_val)`, with weights `(x_val, y_val, weights)`, or a source like `x`.
             shuffle: whether arrays come in another order each epoch; `"batch"`: only within each batch.
             class_weight: `{class: weight}`.
-            sample_weight: a weight for each sample, or each step of each sample.
+            sample_weight: a weight for each sample, or each step of each sample; for batches that are dicts the name
+                of an entry, as `y`.
             initial_epoch: the epoch to begin with, counted from 0.
             steps_per_epoch: batches per epoch; default: all of the data.
             validation_steps: batches of validation data; default: all.
@@ -413,6 +424,10 @@ class Trainer(_Base):
         compiled_of(self, "fit")
         check_validation_freq(validation_freq)
         strategy = registry.choose()
+        if validation_data is not None and not isinstance(validation_data, (list, tuple)):
+            if are_names(y) or are_names(sample_weight):  # they hold for the dicts of validation, too
+                validation_data = (validation_data, y, sample_weight)
+        x, y, sample_weight = named_arrays(x, y, sample_weight)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split(
                 (x, y, sample_weight), validation_split=validation_split
@@ -426,6 +441,7 @@ class Trainer(_Base):
             shuffle=shuffle,
             class_weight=class_weight,
             device=device_of(self),
+            **names_of_parts(self),
         )
         validation = None
         if validation_data is not None:
@@ -452,7 +468,7 @@ class Trainer(_Base):
 
         Args:
             x: as in `fit`.
-            y: the targets, if `x` are arrays.
+            y: the targets, if `x` are arrays; names of entries, as in `fit`.
             batch_size: rows per batch, of arrays; default 32.
             verbose: as in `fit`.
             sample_weight: a weight for each sample, or each step of each sample.

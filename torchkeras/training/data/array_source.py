@@ -53,8 +53,6 @@ class ArraySource(Source):
             sample_weight = class_weight_to_sample_weight(y, class_weight)
         elif sample_weight is not None:
             sample_weight = match_sample_weight(sample_weight, y)
-        if batch_size is not None and batch_size < 0:
-            raise ValueError(f"batch_size must be a positive integer; received {batch_size}.")
         self.batch_size = int(batch_size or (math.ceil(self.num_samples / steps) if steps else 32))
         self.size = math.ceil(self.num_samples / self.batch_size)
         self.shuffle = shuffle

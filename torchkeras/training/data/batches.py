@@ -1,4 +1,4 @@
-"""Batches that others made (loaders, generators, PyDatasets): in a tuple, as tensors, on the device."""
+"""Batches as loaders, generators and PyDatasets make them: put in a tuple, as tensors, on the device."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import torch
 
 from torchkeras.core import tree
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.training.data.named_parts import NamedParts
 
 
 def to_device(value: Any, device: torch.device) -> Any:
     """One leaf of a batch as a tensor on the device. It keeps its type, float64 too, as in Keras.
 
-    What is no number (a string, say) stays as it is.
+    A value that is no number (a string, say) stays as it is.
     """
     if isinstance(value, torch.Tensor):
         return value if value.device == device else value.to(device, non_blocking=True)
@@ -25,11 +26,33 @@ def to_device(value: Any, device: torch.device) -> Any:
     return convert_to_tensor(value, device=device)
 
 
-def place(batch: Any, device: torch.device) -> Any:
-    """A batch on the device; a list at the top (what torch's collation makes of a tuple) becomes a tuple."""
-    if type(batch) in (list, tuple):
-        return tuple([_place(part, device) for part in batch])
-    return _place(batch, device)
+def place(batch: Any, device: torch.device, parts: NamedParts | None = None) -> Any:
+    """A batch on the device; a list at the top (torch's collation makes it of a tuple) becomes a tuple.
+
+    Args:
+        batch: the batch.
+        device: where it is wanted.
+        parts: takes a batch that is a dict apart; default: it stays a dict.
+
+    Raises:
+        ValueError: the batch has no rows, or lacks an entry.
+    """
+    if parts is not None:
+        batch = parts.split(batch)
+    placed = tuple([_place(part, device) for part in batch]) if type(batch) in (list, tuple) else _place(batch, device)
+    _check_rows(placed)
+    return placed
+
+
+def _check_rows(batch: Any) -> None:
+    """Raise `ValueError` if the first tensor of a batch has no rows."""
+    first = batch
+    while isinstance(first, (tuple, list, dict)) and first:
+        first = next(iter(first.values() if isinstance(first, dict) else first))
+    if isinstance(first, torch.Tensor) and first.dim() and not first.shape[0]:
+        raise ValueError(
+            f"Each batch must hold at least one sample; received one whose first array has shape {tuple(first.shape)}."
+        )
 
 
 def _place(part: Any, device: torch.device) -> Any:

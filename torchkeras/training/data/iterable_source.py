@@ -12,6 +12,7 @@ import torch
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.batches import place as place_on
+from torchkeras.training.data.named_parts import NamedParts
 from torchkeras.training.data.object_state import ObjectState, State
 from torchkeras.training.data.source import Source, warn_out_of_data
 
@@ -22,12 +23,26 @@ _opened: weakref.WeakSet[torch.utils.data.DataLoader] = weakref.WeakSet()
 class IterableSource(Source):
     """Batches of anything that can be iterated over. An iterator (a generator, say) goes on in the next epoch.
 
+    Args:
+        iterable: gives the batches.
+        steps: batches per epoch. Default: all of a pass.
+        device: where batches are wanted.
+        parts: takes batches that are dicts apart. Default: they stay dicts.
+
     Raises:
-        ValueError: a generator gives something else than tuples.
+        ValueError: a generator gives something else than tuples, or a batch has no rows.
     """
 
-    def __init__(self, iterable: Iterable, *, steps: int | None = None, device: DeviceLike = "cpu") -> None:
+    def __init__(
+        self,
+        iterable: Iterable,
+        *,
+        steps: int | None = None,
+        device: DeviceLike = "cpu",
+        parts: NamedParts | None = None,
+    ) -> None:
         super().__init__(steps)
+        self.parts = parts
         self.iterable = iterable
         self.device = parse_device(device)
         self.once = isinstance(iterable, Iterator)
@@ -43,13 +58,13 @@ class IterableSource(Source):
         return f"{type(self.iterable).__name__}"
 
     def _batches(self) -> Iterator[Any]:
-        device = self.device
+        device, parts = self.device, self.parts
         if isinstance(self.iterable, types.GeneratorType):
             for batch in self.iterable:
-                yield place_on(_tuple(batch), device)
+                yield place_on(_tuple(batch if parts is None else parts.split(batch)), device)
         else:
             for batch in self.iterable:
-                yield place_on(batch, device)
+                yield place_on(batch, device, parts)
 
     def go_to(self, place: State, arrived: Callable[[], None]) -> None:
         if not self.once:
@@ -74,9 +89,14 @@ class LoaderSource(IterableSource):
     """Batches of a torch DataLoader, in the order in which it was made to give them."""
 
     def __init__(
-        self, loader: torch.utils.data.DataLoader, *, steps: int | None = None, device: DeviceLike = "cpu"
+        self,
+        loader: torch.utils.data.DataLoader,
+        *,
+        steps: int | None = None,
+        device: DeviceLike = "cpu",
+        parts: NamedParts | None = None,
     ) -> None:
-        super().__init__(loader, steps=steps, device=device)
+        super().__init__(loader, steps=steps, device=device, parts=parts)
         self.loader = loader
         self.batch_size = loader.batch_size
         self.num_samples = None if loader.drop_last else _length(loader.sampler)
@@ -111,7 +131,7 @@ class LoaderSource(IterableSource):
             )  # the seed they were started with
 
 
-def loader_of(dataset: Any, batch_size: int | None, shuffle: Any) -> torch.utils.data.DataLoader:
+def loader_of(dataset: Any, batch_size: int | None, shuffle: bool | str) -> torch.utils.data.DataLoader:
     """A DataLoader over a torch Dataset of single samples; only what can be indexed can be shuffled."""
     indexed = not isinstance(dataset, torch.utils.data.IterableDataset)
     return torch.utils.data.DataLoader(dataset, batch_size=batch_size or 32, shuffle=bool(shuffle) and indexed)
@@ -128,6 +148,7 @@ def _tuple(batch: Any) -> tuple:
     if not isinstance(batch, tuple):
         raise ValueError(
             "A generator must yield tuples: (inputs,), (inputs, targets) or (inputs, targets, sample_weights); "
-            f"received {str(batch)[:100]} (of type {type(batch).__name__})."
+            f"received {str(batch)[:100]} (of type {type(batch).__name__}). Name the targets of dicts in fit(), as in "
+            "fit(data, y='labels')."
         )
     return batch

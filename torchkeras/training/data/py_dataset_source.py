@@ -6,7 +6,7 @@ import itertools
 import multiprocessing
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +17,7 @@ from torchkeras.core import random_state
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.batches import place as place_on
+from torchkeras.training.data.named_parts import NamedParts
 from torchkeras.training.data.object_state import ObjectState, State
 from torchkeras.training.data.py_dataset import PyDataset, batch_numbers
 from torchkeras.training.data.source import Source
@@ -24,10 +25,18 @@ from torchkeras.training.data.weights import check_class_weight, class_weight_to
 
 
 class PyDatasetSource(Source):
-    """Batches of a PyDataset. `shuffle` gives them in another order each epoch.
+    """Batches of a PyDataset.
+
+    Args:
+        dataset: the data set.
+        steps: batches per epoch. Default: all of a pass.
+        shuffle: whether the batches come in another order each epoch.
+        class_weight: weight by class index.
+        parts: takes batches that are dicts apart. Default: they stay dicts.
+        device: where batches are wanted.
 
     Raises:
-        ValueError: a batch is neither a dict, an array nor a tuple of one to three parts.
+        ValueError: a batch is neither a dict, an array nor a tuple of one to three parts, or has no rows.
     """
 
     def __init__(
@@ -36,13 +45,15 @@ class PyDatasetSource(Source):
         *,
         steps: int | None = None,
         shuffle: bool | str = False,
-        class_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        parts: NamedParts | None = None,
         device: DeviceLike = "cpu",
     ) -> None:
         super().__init__(steps)
         self.dataset = dataset
         self.shuffle = shuffle
         self.class_weight = class_weight
+        self.parts = parts
         self.device = parse_device(device)
         self._objects = [ObjectState(dataset)]
 
@@ -115,6 +126,8 @@ class PyDatasetSource(Source):
         return map(self._finish, _ahead(executor, fetch, numbers, max(dataset.max_queue_size, 1)))
 
     def _finish(self, batch: Any) -> Any:
+        if self.parts is not None:
+            batch = self.parts.split(batch)
         if isinstance(batch, dict):
             return place_on(batch, self.device)
         if not isinstance(batch, (list, tuple)) and hasattr(batch, "__array__"):

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from torchkeras.core import random_state
 from torchkeras.training.data.object_state import ObjectState, State
 
@@ -40,7 +42,8 @@ class Source:
     """Why a place in the data can't be returned to exactly; `None`: it can."""
 
     def __init__(self, steps: int | None = None) -> None:
-        if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps <= 0):
+        whole = isinstance(steps, (int, np.integer)) and not isinstance(steps, bool) and steps > 0
+        if steps is not None and not whole:
             raise ValueError(f"The number of steps must be a positive integer; received {steps!r}.")
         self.steps = steps
         self._objects: list[ObjectState] = []

@@ -1,0 +1,101 @@
+"""Batches that are one dict, as of a Hugging Face data set: which entries are targets and sample weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+from torchkeras.core import tree
+from torchkeras.core.types import Nest
+
+Names: TypeAlias = Nest[str]
+
+
+def are_names(value: object) -> bool:
+    """Whether a value is a string, or a list, tuple or dict of strings."""
+    leaves = tree.flatten(value)
+    return bool(leaves) and all(isinstance(leaf, str) for leaf in leaves)
+
+
+class NamedParts:
+    """Takes a batch that is a dict apart into inputs, targets and sample weights.
+
+    Args:
+        y: the targets' entry, or entries in the structure in which the loss takes them.
+        sample_weight: likewise for the sample weights.
+        input_names: names of the model's inputs, where they are known.
+        output_names: names of the model's outputs, where they are known. If `y` is not given, entries that are called
+            as the outputs are, and not as an input is, are their targets.
+    """
+
+    def __init__(
+        self,
+        y: Names | None = None,
+        sample_weight: Names | None = None,
+        input_names: Collection[str] = (),
+        output_names: Collection[str] = (),
+    ) -> None:
+        self.y = y
+        self.sample_weight = sample_weight
+        self.output_names = [] if y is not None else [name for name in output_names if name not in input_names]
+        if len(self.output_names) != len(output_names):
+            self.output_names = []
+
+    def split(self, batch: Any) -> Any:
+        """`(x, y)` or `(x, y, sample_weight)` of a batch. If one entry is left for `x`, it stands for itself.
+
+        Raises:
+            ValueError: names were given, and the batch is no dict or lacks one of them.
+        """
+        named = self.y is not None or self.sample_weight is not None
+        if not isinstance(batch, Mapping):
+            if not named:
+                return batch
+            raise ValueError(
+                f"{self._given()} names entries of batches that are dicts; the data gave a {type(batch).__name__}. Let "
+                "the data give dicts; or (inputs, targets, sample_weights), without names in fit()."
+            )
+        y = self.y if self.y is not None else self._outputs_in(batch)
+        if not named and y is None:
+            return batch
+        taken = {*tree.flatten(y), *tree.flatten(self.sample_weight)} - {None}
+        missing = [name for name in sorted(taken) if name not in batch]
+        if missing:
+            raise ValueError(f"The data have the entries {list(batch)}; there is no {', '.join(map(repr, missing))}.")
+        x = {name: value for name, value in batch.items() if name not in taken}
+        if not x:
+            raise ValueError(f"No entry is left for the inputs: the data have the entries {list(batch)} alone.")
+        x = next(iter(x.values())) if len(x) == 1 else x
+        parts = x, _entries(batch, y)
+        return parts if self.sample_weight is None else (*parts, _entries(batch, self.sample_weight))
+
+    def _given(self) -> str:
+        return f"y={self.y!r}" if self.y is not None else f"sample_weight={self.sample_weight!r}"
+
+    def _outputs_in(self, batch: Mapping[str, Any]) -> Names | None:
+        """The targets as the model's outputs are called; `None` where the batch has no entries for all of them."""
+        names = self.output_names
+        if not names or not all(name in batch for name in names):
+            return None
+        return names[0] if len(names) == 1 else {name: name for name in names}
+
+
+def _entries(batch: Mapping[str, Any], names: Names | None) -> Any:
+    return None if names is None else tree.map_structure(lambda name: batch[name], names)
+
+
+def named_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Take a dict of arrays apart where `y` or `sample_weight` names entries of it; other data are left as they are."""
+    if not isinstance(x, Mapping) or not (are_names(y) or are_names(sample_weight)):
+        return x, y, sample_weight
+    return (*NamedParts(y, sample_weight).split(x), None)[:3]
+
+
+def ask_for_targets(x: object) -> str:
+    """The way to name the targets of data like these, for an error."""
+    if not isinstance(x, Mapping):
+        return "pass y"
+    return (
+        f"the batches are dicts with the entries {list(x)}; name the targets' entry, as in fit(data, y='labels'), or "
+        "let the data give (inputs, targets)"
+    )
