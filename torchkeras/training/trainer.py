@@ -20,12 +20,12 @@ from torchkeras.training import on_batch
 from torchkeras.training.compile.options import Compiled
 from torchkeras.training.compile.snapshot import TrainableSnapshot
 from torchkeras.training.data import (
-    are_names,
     ask_for_targets,
     make_source,
     named_arrays,
     train_validation_split,
     unpack_x_y_sample_weight,
+    with_names,
 )
 from torchkeras.training.evaluate import evaluate
 from torchkeras.training.fit import fit
@@ -388,10 +388,9 @@ class Trainer(_Base):
         Args:
             x: arrays or tensors (or nests of them); or a torch DataLoader or Dataset, a PyDataset, a generator, any
                 iterable of `(x, y)` or `(x, y, sample_weight)` batches.
-            y: the targets, if `x` are arrays. If the batches are dicts, `y` may be the name of the targets' entry, as
-                in `fit(loader, y="labels")`, or names in the structure of the targets. The other entries are the
-                inputs; a single one stands for itself. A functional model whose outputs have entries of their names
-                needs no `y`.
+            y: the targets, if `x` are arrays; if the batches are dicts, the name of the targets' entry, as in
+                `fit(loader, y="labels")`, or names in the targets' structure. The other entries are the inputs; a
+                single one stands for itself. Entries called as a functional model's outputs are its targets.
             batch_size: rows per batch, of arrays; default 32. With several processes it is that of all of them.
             epochs: the number of the last epoch.
             verbose: 0 silent, 1 bar, 2 a line per epoch, `"auto"`: 1 on a terminal, else 2.
@@ -400,8 +399,7 @@ class Trainer(_Base):
             validation_data: `(x_val, y_val)`, with weights `(x_val, y_val, weights)`, or a source like `x`.
             shuffle: whether arrays come in another order each epoch; `"batch"`: only within each batch.
             class_weight: `{class: weight}`.
-            sample_weight: a weight for each sample, or each step of each sample; for batches that are dicts the name
-                of an entry, as `y`.
+            sample_weight: a weight for each sample, or each step of each sample; or the name of an entry, as `y`.
             initial_epoch: the epoch to begin with, counted from 0.
             steps_per_epoch: batches per epoch; default: all of the data.
             validation_steps: batches of validation data; default: all.
@@ -424,9 +422,7 @@ class Trainer(_Base):
         compiled_of(self, "fit")
         check_validation_freq(validation_freq)
         strategy = registry.choose()
-        if validation_data is not None and not isinstance(validation_data, (list, tuple)):
-            if are_names(y) or are_names(sample_weight):  # they hold for the dicts of validation, too
-                validation_data = (validation_data, y, sample_weight)
+        validation_data = with_names(validation_data, y, sample_weight)
         x, y, sample_weight = named_arrays(x, y, sample_weight)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = train_validation_split(

@@ -91,6 +91,14 @@ def named_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     return (*NamedParts(y, sample_weight).split(x), None)[:3]
 
 
+def with_names(validation_data: Any, y: Any, sample_weight: Any) -> Any:
+    """Validation data that came without names of their own take those of the training data."""
+    named = are_names(y) or are_names(sample_weight)
+    if not named or validation_data is None or isinstance(validation_data, (list, tuple)):
+        return validation_data
+    return validation_data, y, sample_weight
+
+
 def ask_for_targets(x: object) -> str:
     """The way to name the targets of data like these, for an error."""
     if not isinstance(x, Mapping):
