@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Self
 
 from torchkeras.core import registry, settings
@@ -61,8 +62,10 @@ class FunctionOperation(Operation):
             words = _BAD_AXIS.sub(r"axis \2 is out of bounds, it must be in \1", str(error))
             raise ValueError(f"ops.{definition.name}() can't take inputs of shapes {shapes}: {words}") from error
 
-    def __reduce__(self) -> Any:
-        return _without_state, registry.public_name(type(self)), self.__dict__
+    def __reduce__(self) -> tuple[Callable, tuple[str, str], dict[str, Any]]:
+        # A pickle names the class by its entry on the allow list; no module has the class as an attribute.
+        state = {key: value for key, value in vars(self).items() if key != "_tk_class"}
+        return _without_state, registry.public_name(type(self)), state
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, **self.config}
@@ -72,6 +75,6 @@ class FunctionOperation(Operation):
         return cls(**deserialize_keras_object(config))
 
 
-def _without_state(module: str, class_name: str) -> Any:
+def _without_state(module: str, class_name: str) -> FunctionOperation:
     cls = registry.lookup(module, class_name)
     return cls.__new__(cls)
