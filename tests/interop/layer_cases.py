@@ -103,7 +103,8 @@ NORMALIZATION: list[Case] = [
     ("LayerNormalization", {"axis": (1, 3), "scale": False}, (2, 4, 3, 6)),
     ("GroupNormalization", {"groups": 2}, (2, 3, 4, 6)),
     ("GroupNormalization", {"groups": -1, "axis": 1, "scale": False}, (2, 6, 4, 3)),
-    ("GroupNormalization", {"groups": 3, "center": False}, (2, 6)),
+    # Ten values per group: of two that are almost equal Keras computes the variance with an error of 3e-4.
+    ("GroupNormalization", {"groups": 3, "center": False}, (2, 5, 6)),
     ("RMSNormalization", {}, (2, 4, 6)),
     ("RMSNormalization", {"axis": [1, 2]}, (2, 4, 6)),
     ("UnitNormalization", {}, (2, 4, 6)),
