@@ -29,18 +29,25 @@ class MetricUpdates:
 
     def __init__(self) -> None:
         self._at_reset: dict[int, list[Any]] = {}
+        self._updated: set[int] = set()  # a metric that was updated stays so until the next reset
 
     def note_reset(self, metrics: list[Metric]) -> None:
         """Take the metrics' state for that of no updates."""
         self._at_reset = {id(metric): _versions(metric) for metric in metrics}
+        self._updated.clear()
 
     def has_updates(self, metric: Metric) -> bool:
         """False if nothing was added to the metric since `note_reset`."""
+        if id(metric) in self._updated:
+            return True
         said = getattr(metric, "has_updates", None)
         if said is not None:
             return bool(said)
         before = self._at_reset.get(id(metric))
-        return not before or before != _versions(metric)
+        if not before or before != _versions(metric):
+            self._updated.add(id(metric))
+            return True
+        return False
 
 
 def _versions(metric: Metric) -> list[Any]:
