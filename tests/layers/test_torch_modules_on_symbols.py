@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules import module as torch_module
 
 import torchkeras as keras
+from torchkeras.layers.core import torch_call
 
 
 class Residual(nn.Module):
@@ -121,6 +122,20 @@ def test_torch_watches_modules_only_while_a_graph_is_built():
     other = keras.Model(model.inputs, nn.ReLU()(model.layers[-1].output))
     assert not any(hooks)
     assert (other(torch.randn(8, 4)) >= 0).all()
+
+
+def test_torch_stops_watching_when_a_graph_is_never_finished():
+    hooks = torch_module._global_forward_pre_hooks, torch_module._global_forward_hooks
+    dense, module, data = keras.layers.Dense(2), nn.Linear(2, 2), torch.ones(1, 2)
+    h = dense(keras.Input((2,)))
+    for _ in range(10):
+        module(dense(data))
+    assert all(hooks) and module(h).shape == (None, 2)  # some calls on data do not end the building
+    for _ in range(torch_call._MAX_CALLS_ON_DATA):
+        module(data)
+    assert not any(hooks)
+    model = keras.Model((x := keras.Input((2,))), module(dense(x)))
+    assert len(model.layers) == 3 and not any(hooks)
 
 
 def test_modules_and_layers_in_a_row_are_recorded_one_by_one():

@@ -83,6 +83,46 @@ def test_a_regularizer_is_the_matter_of_its_model():
     assert losses.may_exist(plain)
 
 
+def test_a_regularizer_is_found_however_it_comes_to_the_model():
+    def regular():
+        return keras.Sequential([keras.Input((2,)), layers.Dense(2, kernel_regularizer="l2")])
+
+    gc.collect()
+    losses._holders.clear()
+    model, other = Holder(layers.Dense(2)), regular()
+    model.inner.build((None, 2))
+    assert not losses.may_exist(model)
+    model.inner = other  # made before the model was asked: the number of regularized layers stays the same
+    assert losses.may_exist(model)
+
+    model = Holder(layers.Dense(2))
+    model.inner.build((None, 2))
+    assert not losses.may_exist(model)
+    del other  # one regularized layer goes, another comes
+    gc.collect()
+    model.inner.kernel.regularizer = keras.regularizers.L2()
+    assert losses.may_exist(model)
+
+    model, late = Holder(layers.Dense(2)), regular()
+    model.blocks = []
+    assert not losses.may_exist(model)
+    model.blocks.append(late)
+    assert losses.may_exist(model)
+
+
+def test_a_regularized_layer_in_the_place_of_a_freed_one_is_found():
+    losses._holders.clear()
+    model = Holder(layers.Dense(2))
+    freed = layers.Dense(2, kernel_regularizer="l2")
+    freed.build((None, 2))
+    assert not losses.may_exist(model)
+    del freed
+    gc.collect()
+    model.inner = layers.Dense(2, kernel_regularizer="l2")
+    model.inner.build((None, 2))
+    assert losses.may_exist(model) and len(model.losses) == 1
+
+
 def test_training_counts_added_losses_and_regularizers():
     x = np.ones((8, 3), "float32")
     for inner, expected in ((Adds(), 2.0), (layers.Dense(3, kernel_regularizer="l2"), None)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -186,6 +186,8 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
     @regularizer.setter
     def regularizer(self, value: Any) -> None:
         self.info.regularizer = value
+        if value is not None:
+            VariableInfo.regularizers_set += 1
 
     @property
     def constraint(self) -> Any:
@@ -255,6 +257,9 @@ class VariableInfo:
         "constraint",
         "overwrite_with_gradient",
     )
+
+    regularizers_set: ClassVar[int] = 0
+    """How often a variable of this process was given a regularizer; this only grows."""
 
     def __init__(
         self,

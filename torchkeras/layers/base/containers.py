@@ -11,6 +11,7 @@ from torch import nn
 
 from torchkeras.core import tree
 from torchkeras.core.variables.variable import Variable
+from torchkeras.layers.base import losses
 from torchkeras.layers.base.mode import take_mode
 
 
@@ -45,6 +46,7 @@ class Container(nn.Module):
         elif isinstance(value, nn.Module):
             take_mode(self, key, value)
             self._modules[key] = value
+            losses.note_attachment()
         elif isinstance(value, nn.Parameter):
             self._parameters[key] = value
         elif isinstance(value, Variable):

@@ -16,10 +16,12 @@ from torch import nn
 from torchkeras.core import tree
 from torchkeras.core.state import state
 from torchkeras.core.types import Nest
+from torchkeras.core.variables.variable import VariableInfo
 
-# Layers that hold losses of a call, and layers with a regularized weight: none of them is kept alive.
+# Layers that hold losses of a call; none of them is kept alive.
 _holders: WeakSet[nn.Module] = WeakSet()
-_regularized: WeakSet[nn.Module] = WeakSet()
+# How many layers were put into others; this only grows.
+_attachments = 0
 
 
 def add(layer: nn.Module, loss: Nest[torch.Tensor]) -> None:
@@ -65,22 +67,26 @@ def add_activity(layer: Any, outputs: Nest[torch.Tensor]) -> None:
             layer.add_loss(layer.activity_regularizer(tensor) / max(1, tensor.shape[0] if tensor.dim() else 1))
 
 
-def note_regularizer(layer: nn.Module) -> None:
-    """Note that a weight of the layer has a regularizer."""
-    _regularized.add(layer)
+def note_attachment() -> None:
+    """Note that a layer became part of another one, and perhaps brought regularizers along."""
+    global _attachments
+    _attachments += 1
 
 
 def may_exist(model: Any) -> bool:
     """Whether the model can have losses beside that of `compile()`: a quick look before `model.losses` walks it.
 
-    It finds the model's regularizers once for each number of regularized layers in the process.
+    The answer is cached in the model until any weight is given a regularizer or any layer is put into another.
     """
     if _holders or torch.compiler.is_compiling():
         return True
+    version = (VariableInfo.regularizers_set, _attachments)
     known = model.__dict__.get("_tk_regularized")
-    if known is None or known[0] != len(_regularized):
-        found = bool(_regularized) and any(layer in _regularized for layer in model._tk_layer_tree())
-        known = model.__dict__["_tk_regularized"] = (len(_regularized), found)
+    if known is None or known[0] != version:
+        found = any(
+            info.regularizer is not None for layer in model._tk_layer_tree() for info in layer._tk_infos.values()
+        )
+        known = model.__dict__["_tk_regularized"] = (version, found)
     return known[1]
 
 

@@ -114,6 +114,7 @@ class StatefulModule(nn.Module):
             self._tk_drop_container(name)
             self.__dict__.pop(name, None)
             super().__setattr__(name, value)
+            losses.note_attachment()
         elif isinstance(getattr(type(self), name, None), property):
             object.__setattr__(self, name, value)
         elif type(value) in (list, dict, set, OrderedDict) and "_modules" in self.__dict__ and name not in _INTERNAL:
@@ -180,6 +181,7 @@ class StatefulModule(nn.Module):
             self._tk_infos.pop(former, None)
         self._non_persistent_buffers_set.discard(name)
         self._tk_infos[name] = variable.info
+        losses.note_attachment()
 
     # ------------------------------------------------------------------ weights
 
@@ -230,8 +232,6 @@ class StatefulModule(nn.Module):
                 name=name,
             )
         variable.regularizer = regularizers.get(regularizer)
-        if regularizer is not None:
-            losses.note_regularizer(self)
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
         key = variable.name.replace(".", "_")

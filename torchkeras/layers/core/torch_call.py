@@ -3,6 +3,7 @@
 While a graph is being built, torch's global module hooks see each call of a plain module on symbolic tensors. The call
 becomes that of a `TorchModuleWrapper`. Inside it the module's `forward` computes with `InnerTensor`s, which know shapes
 alone. The hooks are there from the first symbolic call until the model is made, so that calls on data never meet them.
+Where no model is ever made (a layer called on an Input to build it, say), they go after some calls on data.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils.hooks import RemovableHandle
 
 from torchkeras.core import tree
+from torchkeras.core.state import state
 from torchkeras.core.symbolic import infer, keras_tensor
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.layer import Layer
@@ -82,7 +84,10 @@ setattr(InnerTensor, "__getitem__", _operator(torch.Tensor.__getitem__))  # noqa
 def _before_forward(module: nn.Module, args: tuple) -> tuple | None:
     """Record the outermost call of a plain module on symbolic tensors, and give `forward` inner ones."""
     leaves = tree.flatten(args)
-    if isinstance(module, Layer) or not any(isinstance(leaf, KerasTensor) for leaf in leaves):
+    if not any(isinstance(leaf, KerasTensor) for leaf in leaves):
+        _count_call_on_data()
+        return None
+    if isinstance(module, Layer):
         return None
     if any(isinstance(leaf, InnerTensor) for leaf in leaves):
         return None
@@ -115,10 +120,25 @@ def _layer_of(module: nn.Module) -> TorchModuleWrapper:
 
 
 _hooks: list[RemovableHandle] = []
+# Module calls on data since the last symbolic one, and how many of them show that no graph is being built any more.
+_calls_on_data = 0
+_MAX_CALLS_ON_DATA = 1000
+
+
+def _count_call_on_data() -> None:
+    """Take the hooks out after many calls on data in a row: the graph that was begun is not going to be finished."""
+    global _calls_on_data
+    if state.symbolic or torch.compiler.is_compiling():
+        return
+    _calls_on_data += 1
+    if _calls_on_data >= _MAX_CALLS_ON_DATA:
+        _watch(False)
 
 
 def _watch(building: bool) -> None:
     """Put torch's global hooks in while a graph is being built, and take them out when its model is made."""
+    global _calls_on_data
+    _calls_on_data = 0
     if building and not _hooks:
         _hooks.extend((register_module_forward_pre_hook(_before_forward), register_module_forward_hook(_after_forward)))
     elif not building:
