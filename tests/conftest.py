@@ -22,6 +22,7 @@ import pytest
 import torch
 
 from torchkeras.core import naming, settings
+from torchkeras.core.symbolic.keras_tensor import set_building
 
 torch.set_num_threads(1)
 
@@ -46,8 +47,9 @@ def rng(seed: int) -> np.random.Generator:
 
 @pytest.fixture(autouse=True)
 def fresh_state():
-    """Names count from zero and the library's settings are the defaults, whatever ran before."""
+    """Names count from zero, no graph is being built, and settings are the defaults, whatever ran before."""
     naming.reset_names()
+    set_building(False)  # a test that records a call and makes no model of it leaves global hooks
     before = dict(settings._settings)
     yield
     settings._settings.update(before)

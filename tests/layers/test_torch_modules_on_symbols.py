@@ -154,3 +154,11 @@ def test_a_module_called_on_data_while_a_graph_is_built():
     y = module(x)
     torch.testing.assert_close(module(data), expected)
     torch.testing.assert_close(keras.Model(x, y)(data), expected)
+
+
+def test_a_graph_given_up_leaves_no_hooks_after_clear_session():
+    keras.layers.Dense(2)(keras.Input((3,)))
+    assert torch_module._global_forward_hooks
+    keras.utils.clear_session()
+    assert not torch_module._global_forward_hooks and not torch_module._global_forward_pre_hooks
+    assert nn.Linear(3, 2)(keras.Input((3,))).shape == (None, 2)

@@ -20,6 +20,7 @@ from torchkeras.core import tree
 from torchkeras.core.state import state
 from torchkeras.core.symbolic import infer, keras_tensor
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.variables.session import at_clear
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
 
@@ -147,3 +148,4 @@ def _watch(building: bool) -> None:
 
 
 keras_tensor.when_building(_watch)
+at_clear(lambda: _watch(False))
