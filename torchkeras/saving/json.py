@@ -14,22 +14,22 @@ from torchkeras.core.config.serialization import (
     SafeModeScope,
     deserialize_keras_object,
     in_safe_mode,
-    serialize_keras_object,
 )
 from torchkeras.core.registry import custom_object_scope
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Config
 from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.safety.budget import AllocationLimit, BadFileError, parse_json
 
 
-def to_json(model: Any, **kwargs: Any) -> str:
-    """The architecture, and the compile configuration, without weights. `kwargs` go to `json.dumps`.
+def dumped(config: Config) -> str:
+    """The JSON text of a serialized model.
 
     Raises:
-        TypeError: a config holds what JSON can't.
+        TypeError: the config holds a value that JSON does not have.
     """
-    return json.dumps(serialize_keras_object(model), **{"default": _described, **kwargs})
+    return json.dumps(config, default=_described)
 
 
 def _described(value: Any) -> Any:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.formats.base import ModelTarget, WeightsTarget
-from torchkeras.saving.json import to_json
+from torchkeras.saving.json import dumped
+from torchkeras.saving.refusals import warning_for
 from torchkeras.saving.walk import own_variables, saveables
 
 
-def write_model(model: Any, target: ModelTarget) -> None:
-    """Write all parts of a model."""
-    target.config(to_json(model).encode())
+def write_model(model: Layer, target: ModelTarget) -> None:
+    """Write all parts of a model; warn if loading will refuse one of them."""
+    config = serialize_keras_object(model)
+    target.config(dumped(config).encode())
+    refused = warning_for(config)
+    if refused is not None:
+        warnings.warn(refused, stacklevel=3)
     objects = list(saveables(model))
     with target.weights() as weights:
         _save_objects(objects, weights)

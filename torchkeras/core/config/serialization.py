@@ -279,6 +279,11 @@ _VALUES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def is_saved_value(class_name: str) -> bool:
+    """Whether a serialized form with that class name is a value (a tensor, a slice), not an object with a config."""
+    return class_name in _VALUES
+
+
 def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, safe_mode: bool | None) -> Any:
     """An object of the class, made from the config, built and compiled as the description says."""
     if isinstance(cls, types.FunctionType):

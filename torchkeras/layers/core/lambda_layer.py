@@ -7,8 +7,11 @@ from typing import Any
 
 from torchkeras.core import tree
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.types import Config
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
+
+_PARTS = ("function", "output_shape", "mask", "arguments")
 
 
 class Lambda(Layer):
@@ -70,9 +73,35 @@ class Lambda(Layer):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: Any = None) -> Lambda:
+    def check_config(cls, config: Config) -> None:
+        """Refuse a config in which a function is a Python lambda.
+
+        Args:
+            config: a dict as `get_config` gives it, or with its parts serialized.
+
+        Raises:
+            ValueError: the function, mask or output shape is a saved Python lambda.
+        """
+        for name in _PARTS:
+            _refuse_lambda(config.get(name), name)
+
+    @classmethod
+    def from_config(
+        cls, config: Config, custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+    ) -> Lambda:
+        """Make the layer that a config describes (errors as in `check_config`).
+
+        Args:
+            config: a dict as `get_config` gives it.
+            custom_objects: `{"name": function}`: functions of your own that the config names.
+            safe_mode: not used: bytecode is refused always.
+
+        Returns:
+            The layer.
+        """
+        cls.check_config(config)
         config = dict(config)
-        for name in ("function", "output_shape", "mask", "arguments"):
+        for name in _PARTS:
             if name in config:
                 config[name] = out_of_config(config[name], name, custom_objects)
         return cls(**config)
@@ -86,15 +115,18 @@ def in_config(value: Any) -> Any:
     return value if is_lambda(value) else serialize_keras_object(value)
 
 
-def out_of_config(value: Any, name: str, custom_objects: Any) -> Any:
-    if callable(value):
-        return value
+def _refuse_lambda(value: Any, name: str) -> None:
     if isinstance(value, dict) and (value.get("class_name") == "__lambda__" or value.get("config") == "<lambda>"):
         raise ValueError(
             f"The `{name}` of a saved `Lambda` layer is a Python lambda, a risk of arbitrary code execution: it is not "
             "loaded. Rebuild the model in code and load its weights, or replace the Lambda by a registered subclass "
             "of `keras.layers.Layer` or a registered function."
         )
+
+
+def out_of_config(value: Any, name: str, custom_objects: Any) -> Any:
+    if callable(value):
+        return value
     value = deserialize_keras_object(value, custom_objects)
     if name == "output_shape" and isinstance(value, list) and all(isinstance(dim, (int, type(None))) for dim in value):
         return tuple(value)

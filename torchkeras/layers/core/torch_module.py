@@ -13,7 +13,7 @@ from torchkeras.core.symbolic import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
-from torchkeras.core.types import Shape
+from torchkeras.core.types import Config, Shape
 from torchkeras.layers.base.layer import Layer
 
 
@@ -131,8 +131,15 @@ class TorchModuleWrapper(Layer):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: Any = None) -> Self:
-        config = dict(config)
+    def check_config(cls, config: Config) -> None:
+        """Refuse a config that does not describe the torch module.
+
+        Args:
+            config: a dict as `get_config` gives it.
+
+        Raises:
+            ValueError: the module is missing, or pickled.
+        """
         module = config.get("module")
         remedy = (
             "Make the model in code and load its weights, or register the module's class with "
@@ -148,6 +155,24 @@ class TorchModuleWrapper(Layer):
                 f"TorchModuleWrapper {config.get('name')!r}: the config does not hold the torch module: its class is "
                 f"not registered, and pickles, which torch.load would run, are never kept. {remedy}"
             )
+
+    @classmethod
+    def from_config(
+        cls, config: Config, custom_objects: dict[str, Any] | None = None, safe_mode: bool | None = None
+    ) -> Self:
+        """Make the layer that a config describes (errors as in `check_config`).
+
+        Args:
+            config: a dict as `get_config` gives it.
+            custom_objects: `{"name": class}`: classes of your own that the config names.
+            safe_mode: not used: pickles are refused always.
+
+        Returns:
+            The layer.
+        """
+        cls.check_config(config)
+        config = dict(config)
+        module = config["module"]
         config["module"] = module if isinstance(module, nn.Module) else deserialize_keras_object(module, custom_objects)
         return cls(**config)
 
