@@ -31,7 +31,7 @@ def values(rng):
 
 
 def table(**options):
-    return [dict(zip(options, row)) for row in itertools.product(*options.values())]
+    return [dict(zip(options, row, strict=True)) for row in itertools.product(*options.values())]
 
 
 def run(callback, model, series, look):

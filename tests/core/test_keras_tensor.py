@@ -65,7 +65,7 @@ def test_arrays_and_tensors_take_part_on_both_sides(function, rng):
     )
     logical = {"and_": np.logical_and, "or_": np.logical_or, "xor": np.logical_xor}.get(name(function), function)
     forward, backward = (logical(value.numpy(), constant), logical(constant, value.numpy()))
-    for got, wanted in zip(model(value), [forward, backward] * 2):
+    for got, wanted in zip(model(value), [forward, backward] * 2, strict=True):
         np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-6)
 
 

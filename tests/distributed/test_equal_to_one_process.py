@@ -37,7 +37,7 @@ def compare(a, b, path):
             yield from compare(a[key], b[key], f"{path}/{key}")
     elif isinstance(b, list) and b and isinstance(b[0], (dict, list)) and not _is_array(b):
         assert len(a) == len(b), path
-        for i, (x, y) in enumerate(zip(a, b)):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
             yield from compare(x, y, f"{path}/{i}")
     else:
         x, y = np.array(a, "float64"), np.array(b, "float64")

@@ -69,7 +69,7 @@ def test_a_distributed_sampler_is_left_alone(run):
 
 def test_statistics_of_the_shares_are_averaged(run):
     first, second = found(run, "statistics_are_averaged")
-    for a, b in zip(first, second):
+    for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
 
@@ -79,7 +79,7 @@ def test_ddp_looks_for_unused_parameters_only_where_users_code_decides(run):
 
 def test_copies_of_a_trained_model_train_on(run):
     for model, twin in found(run, "copies"):
-        for a, b in zip(model, twin):
+        for a, b in zip(model, twin, strict=True):
             np.testing.assert_allclose(np.array(a), np.array(b), atol=1e-6)
 
 

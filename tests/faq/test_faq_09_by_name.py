@@ -22,9 +22,11 @@ def test_the_faqs_example(tmp_path):
     model.add(keras.layers.Dense(10, name="new_dense"))  # will not be loaded
     fresh = model.get_layer("new_dense").get_weights()
     model.load_weights(fname, by_name=True)
-    for mine, theirs in zip(model.get_layer("dense_1").get_weights(), saved.get_layer("dense_1").get_weights()):
+    for mine, theirs in zip(
+        model.get_layer("dense_1").get_weights(), saved.get_layer("dense_1").get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(mine, theirs)
-    for mine, theirs in zip(model.get_layer("new_dense").get_weights(), fresh):
+    for mine, theirs in zip(model.get_layer("new_dense").get_weights(), fresh, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 

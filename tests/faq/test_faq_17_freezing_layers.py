@@ -53,8 +53,8 @@ def test_frozen_weights_are_not_updated(rng):
     before = [layer1.get_weights(), layer2.get_weights()]
     model.compile(optimizer="adam", loss="mse")
     model.fit(rng.random((8, 3)), rng.random((8, 3)), verbose=0)
-    assert all(np.array_equal(a, b) for a, b in zip(before[0], layer1.get_weights()))
-    assert all(not np.array_equal(a, b) for a, b in zip(before[1], layer2.get_weights()))
+    assert all(np.array_equal(a, b) for a, b in zip(before[0], layer1.get_weights(), strict=True))
+    assert all(not np.array_equal(a, b) for a, b in zip(before[1], layer2.get_weights(), strict=True))
 
 
 def test_transfer_learning_then_fine_tuning(rng):
@@ -67,7 +67,7 @@ def test_transfer_learning_then_fine_tuning(rng):
     x_train, y_train = rng.normal(size=(16, 3)), rng.normal(size=(16, 1))
     before = base_model.get_weights()
     model.fit(x_train, y_train, verbose=0)
-    assert all(np.array_equal(a, b) for a, b in zip(before, base_model.get_weights()))
+    assert all(np.array_equal(a, b) for a, b in zip(before, base_model.get_weights(), strict=True))
     base_model.trainable = True
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="mse")
     model.fit(x_train, y_train, verbose=0)

@@ -29,7 +29,7 @@ def test_only_trainable_weights_are_updated(how, rng):
             if how == "apply":
                 optimizer.apply(gradients, trainable_weights)
             else:
-                optimizer.apply_gradients(zip(gradients, model.trainable_weights))
+                optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
         losses.append(loss_value.item())
     assert losses[-1] < losses[0]
     changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
@@ -50,7 +50,7 @@ def test_changes_take_effect_at_once(rng):
         weights = layer.trainable_weights
         if weights:
             gradients = torch.autograd.grad(loss, weights)
-            optimizer.apply_gradients(zip(gradients, weights))
+            optimizer.apply_gradients(zip(gradients, weights, strict=True))
         assert np.array_equal(before[0], layer.get_weights()[0]) is not trainable
 
 
@@ -62,4 +62,9 @@ def test_torchs_optimizers_do_the_same(rng):
     inputs = torch.as_tensor(rng.normal(size=(8, 3)), dtype=torch.float32)
     model(inputs).square().mean().backward()
     optimizer.step()
-    assert [not np.array_equal(a, b) for a, b in zip(before, model.get_weights())] == [False, False, True, True]
+    assert [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)] == [
+        False,
+        False,
+        True,
+        True,
+    ]

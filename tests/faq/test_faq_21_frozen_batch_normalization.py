@@ -20,7 +20,7 @@ def test_frozen_it_uses_and_keeps_its_moving_statistics(x):
     before = layer.get_weights()
     outputs = layer(x, training=True)
     np.testing.assert_allclose(outputs.detach(), x / np.sqrt(1 + layer.epsilon), rtol=1e-4)
-    assert all(np.array_equal(a, b) for a, b in zip(before, layer.get_weights()))
+    assert all(np.array_equal(a, b) for a, b in zip(before, layer.get_weights(), strict=True))
     layer.trainable = True
     outputs = layer(x, training=True).detach().numpy()
     np.testing.assert_allclose(outputs.mean(0), 0, atol=1e-4)
@@ -38,11 +38,11 @@ def test_in_fit(where, x):
     model.compile(optimizer="sgd", loss="mse")
     before = norm.get_weights()
     model.fit(x, x[:, :1], verbose=0)
-    assert all(np.array_equal(a, b) for a, b in zip(before, norm.get_weights()))
+    assert all(np.array_equal(a, b) for a, b in zip(before, norm.get_weights(), strict=True))
     frozen.trainable = True
     model.compile(optimizer="sgd", loss="mse")
     model.fit(x, x[:, :1], verbose=0)
-    assert not any(np.array_equal(a, b) for a, b in zip(before, norm.get_weights()))
+    assert not any(np.array_equal(a, b) for a, b in zip(before, norm.get_weights(), strict=True))
 
 
 @pytest.mark.parametrize("make", [lambda: layers.Dropout(0.5), lambda: layers.GaussianNoise(1.0)])

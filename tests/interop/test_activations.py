@@ -59,7 +59,7 @@ def test_values_and_gradients(case, dtype, rng):
         (gradient,) = torch.autograd.grad((y * cotangent[tuple(map(slice, y.shape))]).sum(), x)
         results.append((y.detach(), gradient))
     tolerance = {"float32": 1e-6, "float64": 1e-12, "bfloat16": 2**-6}[dtype]
-    for mine, theirs in zip(*results):
+    for mine, theirs in zip(*results, strict=True):
         assert mine.dtype == theirs.dtype
         torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance)
 

@@ -43,7 +43,7 @@ def keras_attach(x, mask):
 
 
 def assert_same(expected, found, rtol=2e-5, atol=2e-6):
-    for a, b in zip(expected, found):
+    for a, b in zip(expected, found, strict=True):
         np.testing.assert_allclose(b, a, rtol=rtol, atol=atol)
 
 

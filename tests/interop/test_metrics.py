@@ -23,7 +23,7 @@ def make_both(row, **extra):
 
 def assert_same_state(keras_metric, metric, rtol=2e-5, atol=1e-4):
     assert [v.name for v in metric.variables] == [v.name for v in keras_metric.variables]
-    for expected, found in zip(keras_metric.variables, metric.variables):
+    for expected, found in zip(keras_metric.variables, metric.variables, strict=True):
         assert keras.backend.standardize_dtype(found.dtype) == expected.dtype
         np.testing.assert_allclose(found.numpy(), keras.ops.convert_to_numpy(expected), rtol=rtol, atol=atol)
     expected, found = keras_metric.result(), metric.result()

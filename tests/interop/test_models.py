@@ -87,7 +87,7 @@ def assert_same_outputs(mine: Any, theirs: Any, rng: Any, training: bool = False
     got, wanted = mine(x, training=training), theirs(x, training=training)
     tree.assert_same_structure(tree.lists_to_tuples(got), tree.lists_to_tuples(wanted))
     half = any(layer.compute_dtype != "float32" for layer in mine.layers)
-    for a, b in zip(tree.flatten(got), tree.flatten(wanted)):
+    for a, b in zip(tree.flatten(got), tree.flatten(wanted), strict=True):
         # Half types round at the size of the terms of a sum, not of the sum: 2 eps of the largest output.
         atol = 2 * torch.finfo(torch.bfloat16).eps * max(1.0, np.abs(array(b)).max()) if half else 1e-4
         np.testing.assert_allclose(array(a), array(b), rtol=2e-2 if half else 1e-4, atol=atol)
@@ -181,7 +181,7 @@ def test_summary_has_keras_lines(make, monkeypatch):
     mine, theirs = pair(make)
     for options in ({}, {"show_trainable": True}, {"expand_nested": True}):
         texts: tuple[list, list] = ([], [])
-        for model, lines in zip((mine, theirs), texts):
+        for model, lines in zip((mine, theirs), texts, strict=True):
             model.summary(print_fn=lambda text, **_: lines.append(text), line_length=120, **options)
         got, wanted = (summary_facts("\n".join(lines)) for lines in texts)
         assert got == wanted
@@ -195,7 +195,7 @@ def summary_facts(text: str) -> Any:
             rows.append([])
         elif line[:1] == "│":
             cells = [cell.strip() for cell in line.split("│")[1:-1]]
-            rows[-1] = [a + b for a, b in zip(rows[-1], cells)] if rows[-1] else cells
+            rows[-1] = [a + b for a, b in zip(rows[-1], cells, strict=True)] if rows[-1] else cells
     totals = [line.strip() for line in text.splitlines() if "params:" in line]
     return [["".join(cell.split()) for cell in row] for row in rows if row], totals
 

@@ -42,7 +42,7 @@ def drawn(model: Any, rng: np.random.Generator) -> Any:
 def assert_same_outputs(ours: Any, theirs: Any, x: Any) -> None:
     got, wanted = ours(x), theirs(x)
     tree.assert_same_structure(got, wanted)
-    for a, b in zip(tree.flatten(got), tree.flatten(wanted)):
+    for a, b in zip(tree.flatten(got), tree.flatten(wanted), strict=True):
         assert a.dtype == b.dtype
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
@@ -52,7 +52,7 @@ def test_each_entry_of_the_description_is_keras(make):
     ours, theirs = pair(make)
     mine, keras_own = (json.loads(model.to_json())["config"] for model in (ours, theirs))
     assert [row["name"] for row in mine["layers"]] == [row["name"] for row in keras_own["layers"]]
-    for row, wanted in zip(mine["layers"], keras_own["layers"]):
+    for row, wanted in zip(mine["layers"], keras_own["layers"], strict=True):
         assert row == wanted
     assert mine == keras_own
 
@@ -96,7 +96,7 @@ def test_compiled_as_one_graph(make, rng):
     x = tree.map_structure(torch.from_numpy, drawn(ours, rng))
     torch.compiler.reset()
     compiled = torch.compile(ours, fullgraph=True, backend="eager")
-    for a, b in zip(tree.flatten(compiled(x)), tree.flatten(ours(x))):
+    for a, b in zip(tree.flatten(compiled(x)), tree.flatten(ours(x)), strict=True):
         torch.testing.assert_close(a, b)
 
 

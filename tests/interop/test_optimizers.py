@@ -93,7 +93,7 @@ class Pair:
             ("state", self.ours.variables, self.keras.variables),
         ]:
             assert len(mine) == len(reference)
-            for a, b in zip(mine, reference):
+            for a, b in zip(mine, reference, strict=True):
                 expected = keras.ops.convert_to_numpy(b)
                 size = max(1.0, np.abs(expected).max())
                 np.testing.assert_allclose(a.numpy(), expected, rtol, atol * size, err_msg=f"{name} {b.path}")
@@ -272,7 +272,7 @@ def test_variables_and_state_go_both_ways(rule, base, rng):
     name, arguments = RULES.get(rule, (rule, {}))
     both = {"gradient_accumulation_steps": 2, "use_ema": True}
     pair = Pair(rng, name, {**arguments, **BASE_ARGUMENTS.get(base, both), "name": "same"})
-    for i, (mine, reference) in enumerate(zip(pair.our_variables, pair.keras_variables)):
+    for i, (mine, reference) in enumerate(zip(pair.our_variables, pair.keras_variables, strict=True)):
         mine.info.path = reference._path = f"layer_{i}/{mine.name}"
     pair.ours.build(pair.our_variables)
     pair.keras.build(pair.keras_variables)
@@ -302,7 +302,7 @@ def test_training_continues_where_keras_stopped(rng):
     store = {}
     pair.keras.save_own_variables(store)
     again.ours.load_own_variables(store)
-    for mine, value in zip(again.our_variables, pair.keras_variables):
+    for mine, value in zip(again.our_variables, pair.keras_variables, strict=True):
         mine.assign(value.numpy())
     again.keras, again.keras_variables = pair.keras, pair.keras_variables
     for _ in range(5):

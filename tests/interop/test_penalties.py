@@ -60,7 +60,7 @@ def test_values_and_gradients(case, dtype, rng):
         results.append((y.detach(), gradient))
     # Keras keeps L1's and the orthogonal factor in float32.
     tolerance = {"float32": 1e-5, "float64": 1e-7, "bfloat16": 2**-5}[dtype]
-    for mine, theirs in zip(*results):
+    for mine, theirs in zip(*results, strict=True):
         # Where Keras turns float64 into float32, the type stays here.
         assert mine.dtype == theirs.dtype or mine.dtype == values.dtype
         torch.testing.assert_close(mine, theirs.to(mine.dtype), rtol=tolerance, atol=tolerance)

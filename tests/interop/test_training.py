@@ -97,7 +97,7 @@ def targets(kind, data):
 
 
 def compile_both(models, arguments):
-    for k, model in zip((keras, torchkeras), models):
+    for k, model in zip((keras, torchkeras), models, strict=True):
         name, options = arguments.get("optimizer", ("Adam", {"learning_rate": 0.01}))
         options = dict(options)
         if options.get("learning_rate") == "decay":
@@ -221,7 +221,7 @@ def test_own_metrics_and_loss_in_both(data):
         return Custom(x, k.layers.Dense(1)(x))
 
     theirs, ours = models = pair(subclass)
-    for k, model in zip((keras, torchkeras), models):
+    for k, model in zip((keras, torchkeras), models, strict=True):
         model.compile(optimizer=k.optimizers.Adam(0.05))
     expected, found = (m.fit(data[0], data[2], batch_size=16, epochs=3, shuffle=False, verbose=0) for m in models)
     same_weights(ours, theirs)

@@ -224,10 +224,10 @@ def test_stateless_call_of_a_model_with_batch_norm(rng):
     before = model.get_weights()
     trainable, other = list(model.trainable_variables), list(model.non_trainable_variables)
     outputs, after = model.stateless_call(trainable, other, x, training=True)
-    for a, b in zip(before, model.get_weights()):
+    for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     torch.testing.assert_close(outputs, model(x, training=True))
-    for value, variable in zip(after, model.non_trainable_variables):
+    for value, variable in zip(after, model.non_trainable_variables, strict=True):
         np.testing.assert_allclose(value.detach(), variable.numpy(), rtol=1e-5, atol=1e-6)
 
 
@@ -317,7 +317,7 @@ def test_compiles_in_one_graph(kind, training):
     got = torch.compile(model, fullgraph=True, backend="eager")(x, training=training)
     wanted = model(x, training=training)
     if not training:
-        for a, b in zip(keras.tree.flatten(got), keras.tree.flatten(wanted)):
+        for a, b in zip(keras.tree.flatten(got), keras.tree.flatten(wanted), strict=True):
             torch.testing.assert_close(a, b)
 
 
@@ -328,5 +328,5 @@ def test_exports(kind):
     with torch.no_grad():
         program = torch.export.export(model, (x,))
         got = program.module()(x)
-    for a, b in zip(keras.tree.flatten(got), keras.tree.flatten(model(x))):
+    for a, b in zip(keras.tree.flatten(got), keras.tree.flatten(model(x)), strict=True):
         torch.testing.assert_close(a, b)

@@ -95,7 +95,7 @@ def test_state_dict_goes_in_strictly(kind):
     make, _ = HELD[kind]
     one, two = Holder(make()), Holder(make())
     two.load_state_dict(one.state_dict())
-    for a, b in zip(one.parameters(), two.parameters()):
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
 

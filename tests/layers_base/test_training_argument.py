@@ -189,7 +189,7 @@ def test_frozen_batch_normalization_stays_as_it_is(rng):
     model.layers[0].trainable = False
     before = model.get_weights()
     np.testing.assert_allclose(model(x, training=True).detach(), model(x, training=False).detach())
-    for a, b in zip(before, model.get_weights()):
+    for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     model.layers[0].trainable = True
     model(x, training=True)

@@ -53,7 +53,7 @@ def run(seed: int) -> dict[str, dict]:
             mine = [slice(None) if i % world == rank else slice(0) for i in range(len(ROWS))]
         else:
             mine = [slice(rows * rank // world, rows * (rank + 1) // world) for rows in ROWS]
-        for (batch, weight, mask), part in zip(batches(row, seed), mine):
+        for (batch, weight, mask), part in zip(batches(row, seed), mine, strict=True):
             own = [x[part] for x in batch]
             if mask is not None:
                 set_mask(own[-1], mask[part])

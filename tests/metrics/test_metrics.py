@@ -107,10 +107,12 @@ def test_processes_merge(rng, row):
         part.update_state(*batch)
         whole.update_state(*batch)
     assert {variable.aggregation for variable in whole.variables} == {"sum"}
-    summed = [sum(v.detach().clone() for v in column) for column in zip(*(part.variables for part in parts))]
+    summed = [
+        sum(v.detach().clone() for v in column) for column in zip(*(part.variables for part in parts), strict=True)
+    ]
     before = [v.numpy().copy() for v in parts[0].variables]
     assert_close(parts[0].stateless_result(summed), whole.result())
-    for was, variable in zip(before, parts[0].variables):
+    for was, variable in zip(before, parts[0].variables, strict=True):
         np.testing.assert_array_equal(was, variable.numpy())
 
 
@@ -124,7 +126,7 @@ def test_stateless(rng, row):
     before = [v.numpy().copy() for v in metric.variables]
     values = metric.stateless_update_state(metric.variables, *second)
     other.update_state(*second)
-    for value, variable, was, own in zip(values, other.variables, before, metric.variables):
+    for value, variable, was, own in zip(values, other.variables, before, metric.variables, strict=True):
         assert_close(value, variable.detach().as_subclass(torch.Tensor))
         np.testing.assert_array_equal(own.numpy(), was)
         assert value.untyped_storage().data_ptr() != own.untyped_storage().data_ptr()
@@ -171,7 +173,7 @@ def test_values_without_data_are_passed_over(rng, row):
     metric.update_state(*draw(rng, row))
     before = [v.numpy().copy() for v in metric.variables]
     metric.update_state(*(x.to("meta") for x in draw(rng, row)))
-    for was, variable in zip(before, metric.variables):
+    for was, variable in zip(before, metric.variables, strict=True):
         np.testing.assert_array_equal(was, variable.numpy())
 
 
@@ -185,7 +187,7 @@ def test_state_follows_the_data(rng, row):
         for rows in (7, 9):
             m.update_state(*(x.to(device) for x in draw(np.random.default_rng(rows), row, rows)))
     assert all(v.device.type == "cuda" for v in metric.variables)
-    assert all(a is b for a, b in zip(variables, metric.variables))
+    assert all(a is b for a, b in zip(variables, metric.variables, strict=True))
     assert_close(metric.result().cpu(), expected.result())
     torch.cuda.set_sync_debug_mode("error")
     try:

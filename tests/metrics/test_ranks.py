@@ -26,6 +26,6 @@ def test_two_ranks_are_one_process(row, found):
     ranks, alone = found
     for rank in ranks:
         assert len(rank[row]["state"]) == len(alone[row]["state"]) > 0
-        for own, whole in zip(rank[row]["state"], alone[row]["state"]):
+        for own, whole in zip(rank[row]["state"], alone[row]["state"], strict=True):
             np.testing.assert_allclose(own, whole, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(rank[row]["result"], alone[row]["result"], rtol=1e-4, atol=1e-5)

@@ -32,7 +32,7 @@ def test_outputs_specs_and_shapes_are_keras(form, symbols, rng):
     values = FORMS[form][0](*(rng.normal(size=(2, 3)).astype("float32") for _ in range(2)))
     got, wanted = ours(values), theirs(values)
     torchkeras.tree.assert_same_structure(got, wanted)
-    for a, b in zip(torchkeras.tree.flatten(got), torchkeras.tree.flatten(wanted)):
+    for a, b in zip(torchkeras.tree.flatten(got), torchkeras.tree.flatten(wanted), strict=True):
         torch.testing.assert_close(a, b)
     shapes = FORMS[form][0]((5, 3), (5, 3))
     assert ours.compute_output_shape(shapes) == theirs.compute_output_shape(shapes)

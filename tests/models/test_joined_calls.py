@@ -90,7 +90,7 @@ def test_numbers_and_gradients_are_those_of_the_two_calls(name, rng):
         y = run(x)
         y.square().sum().backward()
         results.append([y.detach(), x.grad, *[w.grad for w in model.trainable_weights]])
-    for got, wanted in zip(*results):
+    for got, wanted in zip(*results, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
     assert pads(model, x) == (0 if is_joined else 1)
     assert pads(model, x[:1]) == pads(copy.deepcopy(model), x[:1])

@@ -154,7 +154,7 @@ def test_vectorize(function, config, shapes, rng):
     alone = np.vectorize(
         lambda *a: keras.tree.map_structure(np.asarray, function(*(torch.from_numpy(np.array(v)) for v in a))), **config
     )
-    for a, b in zip(keras.tree.flatten(ours), keras.tree.flatten(alone(*map(np.asarray, given)))):
+    for a, b in zip(keras.tree.flatten(ours), keras.tree.flatten(alone(*map(np.asarray, given))), strict=True):
         np.testing.assert_allclose(a, b)
 
 

@@ -53,7 +53,7 @@ def leaves(outputs):
 def test_what_depends_on_values_is_keras(function, rng):
     for _ in range(5):
         x = torch.from_numpy(rng.normal(size=4).astype("float32"))
-        for ours, theirs in zip(leaves(function(ops, x)), leaves(function(keras.ops, x))):
+        for ours, theirs in zip(leaves(function(ops, x)), leaves(function(keras.ops, x)), strict=True):
             torch.testing.assert_close(ours, theirs)
 
 
@@ -63,7 +63,7 @@ def test_what_depends_on_values_is_one_graph(function, rng):
     compiled = torch.compile(lambda x: function(ops, x), fullgraph=True, backend="eager")
     for _ in range(5):
         x = torch.from_numpy(rng.normal(size=4).astype("float32"))
-        for a, b in zip(leaves(compiled(x)), leaves(function(ops, x))):
+        for a, b in zip(leaves(compiled(x)), leaves(function(ops, x)), strict=True):
             torch.testing.assert_close(a, b)
 
 

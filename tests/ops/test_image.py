@@ -140,7 +140,7 @@ def test_perspective_moves_the_points(rng):
     end = np.array([[2, 1], [6, 1], [1, 7], [7, 6]])
     image = rng.uniform(size=(9, 10, 1)).astype("float32")
     moved = ops.image.perspective_transform(image, start.astype("float32"), end.astype("float32"))
-    for (x1, y1), (x2, y2) in zip(start, end):
+    for (x1, y1), (x2, y2) in zip(start, end, strict=True):
         np.testing.assert_allclose(moved[y2, x2], image[y1, x1], atol=1e-3)
 
 

@@ -165,7 +165,7 @@ def test_moments_and_batch_normalization_hand_gradients_on(rng):
     weights = torch.from_numpy(rng.normal(size=(6, 3)).astype("float32"))
     gradients = torch.autograd.grad((ours * weights).sum(), (x, scale))
     theirs = F.batch_norm(x, None, None, scale, torch.zeros(3), True, 0.0, 1e-3)
-    for a, b in zip(gradients, torch.autograd.grad((theirs * weights).sum(), (x, scale))):
+    for a, b in zip(gradients, torch.autograd.grad((theirs * weights).sum(), (x, scale)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 

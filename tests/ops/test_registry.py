@@ -40,7 +40,7 @@ def flat(outputs):
 def same_values(ours, theirs, row, **tolerances):
     ours, theirs = flat(ours), flat(theirs)
     assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs):
+    for a, b in zip(ours, theirs, strict=True):
         a, b = np.asarray(ops.convert_to_numpy(a)), np.asarray(ops.convert_to_numpy(b))
         assert a.shape == b.shape
         np.testing.assert_allclose(a, b, **({"rtol": row.rtol, "atol": row.atol} | tolerances))
@@ -98,11 +98,11 @@ def test_symbolic_form_is_the_eager_one(row, batch, rng):
     outputs = of(ops, row)(*inputs, **row.config)
     described = flat(outputs)
     assert len(described) == len(eager)
-    for symbol, value in zip(described, eager):
+    for symbol, value in zip(described, eager, strict=True):
         assert isinstance(symbol, KerasTensor)
         assert symbol.dtype == standardize_dtype(value.dtype)
         assert len(symbol.shape) == value.dim()
-        assert all(a == b or a is None for a, b in zip(symbol.shape, value.shape))
+        assert all(a == b or a is None for a, b in zip(symbol.shape, value.shape, strict=True))
         if batch is not None:
             assert symbol.shape == tuple(value.shape)
     if batch is None:
@@ -111,7 +111,7 @@ def test_symbolic_form_is_the_eager_one(row, batch, rng):
     copied = torchkeras.Model.from_config(model.get_config())
     values = [t for t in tree.flatten(given) if isinstance(t, torch.Tensor)]
     for made in (model, copied):
-        for a, b in zip(flat(made(values)), eager):
+        for a, b in zip(flat(made(values)), eager, strict=True):
             torch.testing.assert_close(a, b, equal_nan=True)
 
 
@@ -151,7 +151,7 @@ def test_compiles_without_a_break(row, rng):
     given = tensors(row.arrays(rng))
     torch.compiler.reset()
     compiled = torch.compile(lambda *a: of(ops, row)(*a, **row.config), fullgraph=True, backend="eager")
-    for a, b in zip(flat(compiled(*given)), flat(of(ops, row)(*given, **row.config))):
+    for a, b in zip(flat(compiled(*given)), flat(of(ops, row)(*given, **row.config)), strict=True):
         torch.testing.assert_close(a, b, equal_nan=True)
 
 
@@ -168,11 +168,13 @@ def test_maps_over_a_batch(row, rng):
     places = [i for i, x in enumerate(tree.flatten(samples[0])) if isinstance(x, torch.Tensor)]
     if not places:
         return
-    batch = [torch.stack(xs) for xs in zip(*([tree.flatten(sample)[i] for i in places] for sample in samples))]
+    batch = [
+        torch.stack(xs) for xs in zip(*([tree.flatten(sample)[i] for i in places] for sample in samples), strict=True)
+    ]
 
     def function(*xs):
         leaves = tree.flatten(samples[0])
-        for i, x in zip(places, xs):
+        for i, x in zip(places, xs, strict=True):
             leaves[i] = x
         return tuple(flat(of(ops, row)(*tree.pack_sequence_as(samples[0], leaves), **row.config)))
 

@@ -111,11 +111,11 @@ def test_rates_and_counts_on_a_device_give_the_same_numbers(name, schedule, rng)
     theirs = [Variable(v.detach().clone()) for v in mine]
     rate = optimizers.schedules.ExponentialDecay(0.05, 2, 0.5) if schedule else 0.05
     pair = [getattr(optimizers, name)(rate) for _ in range(2)]
-    for optimizer, own in zip(pair, (mine, theirs)):
+    for optimizer, own in zip(pair, (mine, theirs), strict=True):
         optimizer.build(own)
     pair[1].count_on(theirs[0].device)
     for _ in range(4):
         grads = gradients(rng, mine)
-        for optimizer, own in zip(pair, (mine, theirs)):
+        for optimizer, own in zip(pair, (mine, theirs), strict=True):
             optimizer.apply(grads, own)
     assert_equal(mine, theirs, rtol=1e-5, atol=1e-6)

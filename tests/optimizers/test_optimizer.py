@@ -86,7 +86,7 @@ def test_several_dtypes_and_plain_parameters_in_one_step(rng):
     alone = [nn.Parameter(v.detach().clone()) for v in mine]
     grads = gradients(rng, mine)
     optimizers.Adam(0.1).apply(grads, mine)
-    for grad, variable in zip(grads, alone):
+    for grad, variable in zip(grads, alone, strict=True):
         optimizers.Adam(0.1).apply([grad], [variable])
     assert_equal(mine, alone)
 
@@ -214,7 +214,7 @@ def test_missing_gradients_warn_and_their_variables_stay(rng):
     optimizer = optimizers.Adam(0.1, weight_decay=0.1)
     with pytest.warns(UserWarning, match="v1"):
         optimizer.apply(grads, mine)
-    assert [torch.equal(a, b) for a, b in zip(mine, before)] == [False, True, False, False]
+    assert [torch.equal(a, b) for a, b in zip(mine, before, strict=True)] == [False, True, False, False]
     with pytest.raises(ValueError, match="No gradients provided"):
         optimizer.apply([None] * 4)
     assert int(optimizer.iterations) == 1
@@ -251,7 +251,7 @@ def test_parameters_replaced_before_the_first_step(rng):
     optimizer.apply(grads, others)
     assert_equal(mine, before, rtol=0, atol=0)
     reference = variables(rng)
-    for a, b in zip(reference, others):
+    for a, b in zip(reference, others, strict=True):
         assert a.shape == b.shape
     assert int(optimizer.iterations) == 1
     optimizer.apply(grads)

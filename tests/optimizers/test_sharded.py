@@ -47,7 +47,7 @@ def test_shards_give_the_whole_ones_numbers(name, base, mesh, rng):
         grads = [torch.as_tensor(rng.normal(size=tuple(p.shape)), dtype=torch.float32) for p in whole]
         mine.apply([shard(g, mesh, kind=lambda t: t) for g in grads], sharded)
         reference.apply(grads, whole)
-    for a, b in zip(sharded, whole):
+    for a, b in zip(sharded, whole, strict=True):
         torch.testing.assert_close(a.full_tensor(), b.detach(), rtol=1e-5, atol=1e-6)
     stores = {}, {}
     mine.save_own_variables(stores[0])
@@ -66,6 +66,6 @@ def test_sharding_after_training_has_begun_keeps_the_state(name, mesh, rng):
     sharded = [shard(p, mesh) for p in whole]
     expected, _ = optimizer.stateless_apply(optimizer.variables, grads, whole)
     optimizer.apply([shard(g, mesh, kind=lambda t: t) for g in grads], sharded)
-    for a, b in zip(sharded, expected):
+    for a, b in zip(sharded, expected, strict=True):
         torch.testing.assert_close(a.full_tensor(), b, rtol=1e-6, atol=1e-7)
     assert all(isinstance(v, DTensor) for v in optimizer.variables[2:] if v.is_floating_point())

@@ -39,10 +39,10 @@ def test_steps_are_torchs(form, cls, rng):
     for _ in range(5):
         grads = gradients(rng, mine)
         optimizer.apply([g.clone() for g in grads], list(mine.parameters()))
-        for parameter, grad in zip(reference.parameters(), grads):
+        for parameter, grad in zip(reference.parameters(), grads, strict=True):
             parameter.grad = grad
         theirs.step()
-    for a, b in zip(mine.parameters(), reference.parameters()):
+    for a, b in zip(mine.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     assert int(optimizer.iterations) == 5
 
@@ -64,7 +64,7 @@ def test_state_goes_through_plain_arrays(cls, rng):
     grads = gradients(rng, mine)
     optimizer.apply([g.clone() for g in grads], list(mine.parameters()))
     again.apply(grads, list(other.parameters()))
-    for a, b in zip(mine.parameters(), other.parameters()):
+    for a, b in zip(mine.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
@@ -145,7 +145,7 @@ def test_configs_make_the_same_optimizer_again(name, steps, rng):
             grads = gradients(rng, mine)
             optimizer.apply([g.clone() for g in grads], list(mine.parameters()))
             again.apply(grads, list(other.parameters()))
-    for a, b in zip(mine.parameters(), other.parameters()):
+    for a, b in zip(mine.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -169,7 +169,7 @@ def test_every_optimizer_of_torchs_goes_on_from_its_state(name, rng):
         grads = gradients(rng, mine)
         optimizer.apply([g.clone() for g in grads], list(mine.parameters()))
         again.apply(grads, list(other.parameters()))
-    for a, b in zip(mine.parameters(), other.parameters()):
+    for a, b in zip(mine.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b)
 
 

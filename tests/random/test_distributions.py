@@ -55,7 +55,7 @@ def test_numbers_without_a_seed_are_keras(name, args, kwargs, seed):
     for package in (torchkeras, keras):
         package.utils.set_random_seed(seed)
         drawn.append([getattr(package.random, name)(*args, **kwargs) for _ in range(3)])
-    for ours, theirs in zip(*drawn):
+    for ours, theirs in zip(*drawn, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 

@@ -80,5 +80,5 @@ def test_damage_leaves_the_live_model_as_it_was(tmp_path, rng):
     before = other.get_weights()
     with pytest.raises(BadFileError, match="checksum"):
         other.load_weights(path)
-    for old, new in zip(before, other.get_weights()):
+    for old, new in zip(before, other.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

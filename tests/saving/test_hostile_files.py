@@ -36,7 +36,7 @@ def verdicts(tmp_path_factory):
     )
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(lines) == len(MAKERS), done.stderr[-3000:]
-    return root, dict(zip(MAKERS, lines)), sizes
+    return root, dict(zip(MAKERS, lines, strict=True)), sizes
 
 
 @pytest.mark.parametrize("name", MAKERS)

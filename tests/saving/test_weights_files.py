@@ -15,7 +15,9 @@ from torchkeras.saving.walk import saveables
 
 def dense(*units: int, names: tuple[str, ...] = ()):
     names = names or tuple(f"dense_{i}" for i in range(len(units)))
-    return models.Sequential([layers.Input((4,)), *(layers.Dense(n, name=name) for n, name in zip(units, names))])
+    return models.Sequential(
+        [layers.Input((4,)), *(layers.Dense(n, name=name) for n, name in zip(units, names, strict=True))]
+    )
 
 
 def assert_equal(mine, theirs):

@@ -237,13 +237,13 @@ def test_compile_notes_what_trains(data):
     before = model.get_weights()
     model.trainable = False
     model.train_on_batch(x, y)
-    assert all(not np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+    assert all(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert not any(p.requires_grad for p in model.parameters())  # as the user left it
     model.compile("sgd", "mse")
     before = model.get_weights()
     model.trainable = True
     model.fit(x, y, verbose=0)
-    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
 def test_compiling_again_starts_anew(data):
@@ -319,7 +319,12 @@ def test_a_torch_optimizer_of_all_parameters_leaves_frozen_ones_alone(data):
     assert model.layers[0].kernel.grad is not None
     before = model.get_weights()
     model.fit(x, y, verbose=0)
-    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights())] == [True, True, False, False]
+    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("first", ["compile", "fit"])
@@ -333,13 +338,23 @@ def test_layers_that_are_built_later_train_as_they_were_at_compile(first, data):
     model.fit(x, y, verbose=0, epochs=1)
     before = model.get_weights()
     model.fit(x, y, verbose=0)
-    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights())] == [False, False, True, True]
+    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
     assert [layer.trainable for layer in model.layers] == [False, True]
     assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
     model.compile("sgd", "mse")
     before = model.get_weights()
     model.fit(x, y, verbose=0)
-    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights())] == [True, True, False, False]
+    assert [np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_another_optimizer_set_later_is_used(data):

@@ -57,9 +57,9 @@ def test_batches_are_those_of_keras(name, rng):
     adapter = oracle_adapters.get_data_adapter(*arrays, batch_size=3, shuffle=False)
     theirs = list(adapter.get_torch_dataloader())
     assert len(ours) == len(theirs) == 3
-    for mine, oracle in zip(ours, theirs):
+    for mine, oracle in zip(ours, theirs, strict=True):
         assert described(mine) == described(oracle)
-        for a, b in zip(tree.flatten(mine), tree.flatten(oracle)):
+        for a, b in zip(tree.flatten(mine), tree.flatten(oracle), strict=True):
             assert a is b is None or torch.equal(a, b.cpu())
 
 

@@ -69,7 +69,7 @@ SOURCES = {
     "arrays": lambda x, y: {"x": x, "y": y, "batch_size": BATCH},
     "tensors": lambda x, y: {"x": torch.as_tensor(x), "y": torch.as_tensor(y), "batch_size": BATCH},
     "loader": lambda x, y: {"x": DataLoader(TensorDataset(torch.as_tensor(x), torch.as_tensor(y)), batch_size=BATCH)},
-    "loader of lists": lambda x, y: {"x": DataLoader(list(zip(x, y)), batch_size=BATCH)},
+    "loader of lists": lambda x, y: {"x": DataLoader(list(zip(x, y, strict=True)), batch_size=BATCH)},
     "generator": lambda x, y: {"x": endless(x, y), "steps_per_epoch": 3},
     "list of batches": lambda x, y: {"x": Batches(x, y)},
     "dataset": lambda x, y: {"x": Sequence(x, y)},

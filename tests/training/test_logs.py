@@ -27,7 +27,7 @@ TOUCHES = {
     "getitem": lambda logs: {name: logs[name] for name in ("acc", "loss", "n", "x")},
     "get": lambda logs: {name: logs.get(name) for name in ("acc", "loss", "n", "x")},
     "items": lambda logs: dict(logs.items()),
-    "values": lambda logs: dict(zip(("acc", "loss", "n", "x"), logs.values())),
+    "values": lambda logs: dict(zip(("acc", "loss", "n", "x"), logs.values(), strict=True)),
     "keys": lambda logs: {name: logs[name] for name in logs.keys()},
     "iter": lambda logs: {name: logs[name] for name in logs},
     "reversed": lambda logs: {name: logs[name] for name in reversed(logs)},
@@ -54,7 +54,12 @@ TOUCHES = {
 
 @pytest.mark.parametrize(
     "make",
-    [lazy, lambda: Logs.of(lambda: dict(zip(["x", "loss", "n", "acc"], [0.25, torch.tensor(2.0), 3, lambda: 0.5])))],
+    [
+        lazy,
+        lambda: Logs.of(
+            lambda: dict(zip(["x", "loss", "n", "acc"], [0.25, torch.tensor(2.0), 3, lambda: 0.5], strict=True))
+        ),
+    ],
     ids=["values", "later"],
 )
 @pytest.mark.parametrize("touch", list(TOUCHES))

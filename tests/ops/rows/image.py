@@ -40,7 +40,7 @@ GRAY = [
 def lanczos(images, size, interpolation, antialias):
     """Resizing as scaling without moving."""
     shape = (len(images), *size, images.shape[-1])
-    scale = np.array([new / old for new, old in zip(size, images.shape[1:3])], "float32")
+    scale = np.array([new / old for new, old in zip(size, images.shape[1:3], strict=True)], "float32")
     return keras.ops.image.scale_and_translate(
         images, shape, scale, np.zeros(2, "float32"), (1, 2), interpolation, antialias
     )
@@ -150,7 +150,7 @@ PATCHES = [
 def blurred(images, kernel_size, sigma=(1.0, 1.0), data_format="channels_last"):
     """The blur by its definition in float64: sizes are across and down, zeros lie around."""
     weights = []
-    for size, width in zip(kernel_size, sigma):
+    for size, width in zip(kernel_size, sigma, strict=True):
         gauss = np.exp(-0.5 * ((np.arange(size) - (size - 1) / 2) / width) ** 2)
         weights.append(gauss / gauss.sum())
     borders = [((size - 1) // 2, size // 2) for size in kernel_size]
