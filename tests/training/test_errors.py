@@ -99,7 +99,6 @@ MISFITS = {
     ),
     "no targets": ({"loss": "mse"}, lambda x, y: (x,), ["pass y"]),
     "no loss": ({"optimizer": "sgd"}, lambda x, y: (x, y), ["loss", "compile"]),
-    "lengths": ({"loss": "mse"}, lambda x, y: (x, y[:5]), ["12", "5", "same number of samples|broadcast"]),
     "narrow inputs": ({"loss": "mse"}, lambda x, y: (x[:, :3], y), ["features|scores", r"\b4\b", r"\(12, 3\)"]),
     "too many inputs": ({"loss": "mse"}, lambda x, y: ([x, x], y), ["features", "1 input", "2"]),
     "no samples": ({"loss": "mse"}, lambda x, y: (x[:0], y[:0]), ["at least one sample"]),
@@ -153,6 +152,20 @@ def test_data_that_do_not_fit(method, case, data):
     assert all(p.requires_grad for p in model.parameters())
 
 
+# A batch may have targets of another length, as the nodes of a graph have: its loss decides.
+@pytest.mark.parametrize(
+    "method, said",
+    [
+        ("fit", r"same number of samples\. 'x' sizes: 12; 'y' sizes: 5"),
+        ("train_on_batch", r"shapes that broadcast; received y_true of shape \(5, 3\) and y_pred of shape \(12, 3\)"),
+    ],
+)
+def test_lengths_that_do_not_fit(method, said, data):
+    x, y = data
+    with pytest.raises(ValueError, match=said):
+        getattr(make(loss="mse"), method)(x, y[:5])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -193,7 +206,7 @@ def test_a_layer_inside_names_itself_and_the_shapes(shape, said):
 
 def test_class_indices_out_of_range(data):
     model = make(optimizer="sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    with pytest.raises((ValueError, IndexError), match="3|out of"):
+    with pytest.raises(ValueError, match="out of"):
         model.fit(data[0], np.full(ROWS, 7), verbose=0)
 
 
