@@ -73,6 +73,11 @@ class BaseDepthwiseConv(WindowLayer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         channels = input_shape[channel_axis(self.data_format)]
+        if channels is None:
+            raise ValueError(
+                f"The channel dimension of the inputs of layer {self.name!r} must be known. "
+                f"Received: input_shape={tuple(input_shape)} with data_format={self.data_format!r}"
+            )
         return self._output_shape(input_shape, self.depth_multiplier * channels)
 
 
