@@ -1,5 +1,8 @@
 """Settings of the library."""
 
+from torchkeras.core.determinism import disable_op_determinism as disable_op_determinism
+from torchkeras.core.determinism import enable_op_determinism as enable_op_determinism
+from torchkeras.core.determinism import is_op_determinism_enabled as is_op_determinism_enabled
 from torchkeras.core.settings import backend as backend
 from torchkeras.core.settings import epsilon as epsilon
 from torchkeras.core.settings import floatx as floatx
