@@ -202,3 +202,60 @@ def test_an_evaluation_leaves_torchmetrics_of_the_epoch_alone(data):
     history = model.fit(*data, batch_size=6, verbose=0, callbacks=[evaluates]).history
     error = np.abs(model.predict(data[0], verbose=0).astype("float64") - data[1]).mean()
     np.testing.assert_allclose(history["meanabsoluteerror"], [error], rtol=1e-5)
+
+
+class Order(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.heard = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.heard.append(("begin", epoch))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.heard.append(("end", epoch))
+
+
+class GivesOncePerEpoch:
+    """An iterable whose third pass is empty."""
+
+    def __init__(self, data):
+        self.data, self.passes = data, 0
+
+    def __iter__(self):
+        self.passes += 1
+        return iter([self.data] if self.passes < 3 else [])
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("kind", ["generator", "generator in steps", "iterable"])
+def test_each_epoch_that_begins_ends(data, kind, tmp_path):
+    source = GivesOncePerEpoch(data) if kind == "iterable" else batches(data, 4 if "steps" in kind else 2)
+    order = Order()
+    saver = [] if kind == "iterable" else [keras.callbacks.ModelCheckpoint(f"{tmp_path}/{{epoch}}-{{loss:.2f}}.keras")]
+    steps = 2 if "steps" in kind else None
+    history = model_of().fit(source, epochs=5, steps_per_epoch=steps, verbose=0, callbacks=[order, *saver]).history
+    begun = [epoch for what, epoch in order.heard if what == "begin"]
+    assert order.heard == [(what, epoch) for epoch in begun for what in ("begin", "end")]
+    assert len(history["loss"]) == (1 if kind == "generator" else 2)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize("use", ["training", "validation", "evaluation"])
+def test_the_warning_about_data_that_ended_says_what_follows(data, use):
+    words = {
+        "training": "interrupting training",
+        "validation": "1 of 2 batches. Training goes on",
+        "evaluation": "result is that of 1 of 2 batches",
+    }
+    model = model_of()
+    with pytest.warns(UserWarning, match=f"ran out of data; .*{words[use]}") as caught:
+        if use == "training":
+            model.fit(batches(data, 1), steps_per_epoch=2, epochs=2, verbose=0)
+        elif use == "validation":
+            given = batches(data, 1)
+            history = model.fit(*data, validation_data=given, validation_steps=2, epochs=2, verbose=0).history
+            assert len(history["loss"]) == 2 and len(history["val_loss"]) == 1
+        else:
+            model.evaluate(batches(data, 1), steps=2, verbose=0)
+    assert use == "training" or not any("interrupting training" in str(w.message) for w in caught)

@@ -67,9 +67,14 @@ class RankSource:
         """Batches per epoch, `None` where that is not known (yet)."""
         return self.source.num_batches
 
+    @property
+    def can_end(self) -> bool:
+        """Whether the data can be had once: an iterator, say a generator, that goes on in the next epoch."""
+        return getattr(self.source, "once", False)
+
     def is_used_up(self, given: int) -> bool:
         """Whether an epoch of so many batches shows that the data ended: they can be had once, and were too few."""
-        return getattr(self.source, "once", False) and self.source.steps is not None and given < self.source.steps
+        return self.can_end and self.source.steps is not None and given < self.source.steps
 
     def peek(self) -> Any:
         """The first global batch.

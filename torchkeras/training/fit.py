@@ -71,15 +71,28 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
 
 
 def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: int) -> dict[str, Any] | None:
-    """Train for one epoch and validate; the logs, `None` if the data had ended before."""
+    """Train for one epoch and validate.
+
+    Returns:
+        The logs. `None` if the data had ended before, which ends the training: an iterator is asked for a batch before
+        the epoch begins; of other data, the callbacks get an epoch without logs, as in Keras.
+    """
     model, results = run.model, run.results
     assert results is not None
     results.begin()
+    skip, run.initial_step = run.initial_step, 0
+    batches: Iterator[RankBatch] | None = None
+    if run.source.can_end and not skip:
+        batches = _batches(run, skip)
+        first = next(batches, None)
+        if first is None:
+            return None
+        batches = itertools.chain((first,), batches)
     callbacks.on_epoch_begin(epoch)
     run.hold_trainable()
-    skip, run.initial_step = run.initial_step, 0
-    done = _train_batches(run, step, callbacks, skip)
+    done = _train_batches(run, _batches(run, skip) if batches is None else batches, step, callbacks, skip)
     if not done and not skip:
+        callbacks.on_epoch_end(epoch, Logs())
         return None
     run.strategy.average_buffers(model)  # type: ignore[arg-type]
     logs = Logs(results.read())
@@ -95,14 +108,19 @@ def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: 
     return logs
 
 
-def _train_batches(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, skip: int) -> int:
-    """All batches of an epoch but the first `skip`; how many there were."""
+def _batches(run: Run, skip: int) -> Iterator[RankBatch]:
+    """All batches of an epoch but the first `skip`."""
+    limit = max_steps_per_epoch()
+    batches = run.source.epoch(skip)
+    return batches if limit is None else itertools.islice(batches, max(limit - skip, 0))
+
+
+def _train_batches(
+    run: Run, batches: Iterator[RankBatch], step: TrainStep | OwnStep, callbacks: CallbackList, skip: int
+) -> int:
+    """Train on the batches of an epoch, which are all but its first `skip`; how many there were."""
     model, results = run.model, run.results
     assert results is not None
-    limit = max_steps_per_epoch()
-    batches: Iterator[RankBatch] = run.source.epoch(skip)
-    if limit is not None:
-        batches = itertools.islice(batches, max(limit - skip, 0))
     train = run.strategy.runner(step, lambda: model.metrics)
     if callbacks.watches_train_batches or run.strategy.is_distributed:
         return _watched_batches(run, batches, train, callbacks, skip)

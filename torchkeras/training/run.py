@@ -115,8 +115,18 @@ def evaluation_source(
     data: Nest[Any],
     batch_size: int | None = None,
     steps: int | None = None,
+    purpose: str = "evaluation",
 ) -> RankSource:
-    """The batches of `(x, y, sample_weight)` or of another kind of data, in order, as this rank has them."""
+    """The batches of `(x, y, sample_weight)` or of another kind of data, in order, as this rank has them.
+
+    Args:
+        model: the model.
+        strategy: how the ranks work together.
+        data: the data.
+        batch_size: rows per batch, of arrays. Default: 32.
+        steps: batches. Default: all.
+        purpose: what the batches are for, for messages: `"evaluation"` or `"validation"`.
+    """
     x, y, sample_weight = (
         unpack_x_y_sample_weight(tuple(data)) if isinstance(data, (list, tuple)) else (data, None, None)
     )
@@ -130,4 +140,5 @@ def evaluation_source(
         device=device_of(model),
         **names_of_parts(model),
     )
+    source.purpose = purpose
     return strategy.source(source)

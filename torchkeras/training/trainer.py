@@ -442,7 +442,7 @@ class Trainer(_Base):
         validation = None
         if validation_data is not None:
             size = validation_batch_size or batch_size
-            validation = evaluation_source(self, strategy, validation_data, size, validation_steps)
+            validation = evaluation_source(self, strategy, validation_data, size, validation_steps, "validation")
         source = strategy.source(source, training=True)
         run = Run(self, strategy, source, epochs, initial_epoch, validation, validation_freq)
         fit(run, callbacks, verbose)

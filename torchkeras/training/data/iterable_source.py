@@ -14,7 +14,7 @@ from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.batches import place as place_on
 from torchkeras.training.data.named_parts import NamedParts
 from torchkeras.training.data.object_state import ObjectState, State
-from torchkeras.training.data.source import Source, warn_out_of_data
+from torchkeras.training.data.source import Source
 
 # Loaders that have been iterated over in this process: their persistent workers exist.
 _opened: weakref.WeakSet[torch.utils.data.DataLoader] = weakref.WeakSet()
@@ -80,7 +80,7 @@ class IterableSource(Source):
             given += 1
             yield data
         if not given:
-            warn_out_of_data()
+            self.warn_out_of_data(given)
         elif self.size is None and not self.once:
             self.size = given
 

@@ -12,6 +12,16 @@ import numpy as np
 from torchkeras.core import random_state
 from torchkeras.training.data.object_state import ObjectState, State
 
+_CONSEQUENCES = {
+    "training": "interrupting training. Make sure that your dataset or generator can generate at least "
+    "`steps_per_epoch * epochs` batches.",
+    "validation": "this validation has {given} batches. Training goes on, and is no longer validated once the "
+    "validation data give no batch. Make sure that your validation data can generate at least `validation_steps` "
+    "batches each time that they are used.",
+    "evaluation": "the result is that of {given} batches. Make sure that your dataset or generator can generate at "
+    "least `steps` batches.",
+}
+
 
 class Source:
     """Batches on a device, an epoch at a time.
@@ -38,6 +48,8 @@ class Source:
     """Whether a pass draws random numbers at its start alone."""
     num_samples: int | None = None
 
+    purpose = "training"
+    """What the batches are for, for messages: `"training"`, `"validation"` or `"evaluation"`."""
     inexact: str | None = None
     """Why a place in the data can't be returned to exactly; `None`: it can."""
 
@@ -155,6 +167,18 @@ class Source:
                 batches.close()
         self._running = self._peeked = None
 
+    def warn_out_of_data(self, given: int) -> None:
+        """Warn that an epoch ended before its number of steps, and say what follows from it.
+
+        Args:
+            given: the batches that the epoch had.
+        """
+        wanted = "" if self.steps is None else f" of {self.steps}"
+        warnings.warn(
+            f"Your input ran out of data; {_CONSEQUENCES[self.purpose].format(given=f'{given}{wanted}')}",
+            stacklevel=4,
+        )
+
     def describe(self) -> str:
         """What the source is made of, for messages."""
         return "data"
@@ -189,15 +213,6 @@ class Source:
             given += 1
             yield data
         if given < steps:
-            warn_out_of_data()
+            self.warn_out_of_data(given)
         if given < left or self._seen == self.size:
             self._running = None
-
-
-def warn_out_of_data() -> None:
-    """Say that an epoch ended before its number of steps."""
-    warnings.warn(
-        "Your input ran out of data; interrupting training. Make sure that your dataset or generator can generate "
-        "at least `steps_per_epoch * epochs` batches.",
-        stacklevel=4,
-    )
