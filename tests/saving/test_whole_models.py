@@ -158,3 +158,40 @@ def test_metadata(tmp_path):
     model_of().save(tmp_path / "m.keras")
     about = json.loads(zipfile.ZipFile(tmp_path / "m.keras").read("metadata.json"))
     assert about["torchkeras_version"] == torchkeras.__version__
+
+
+@pytest.mark.parametrize("name", [{}, [], 3, True, {"class_name": "x"}])
+@pytest.mark.parametrize("place", ["layer", "model", "optimizer"])
+def test_a_name_that_is_no_string_is_refused(name, place):
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    config = saving.serialize_keras_object(model)
+    own = {
+        "layer": config["config"]["layers"][1],
+        "model": config,
+        "optimizer": config["compile_config"]["optimizer"],
+    }[place]["config"]
+    own["name"] = name
+    with pytest.raises(ValueError, match="`name` must be a string"):
+        saving.deserialize_keras_object(config)
+    with pytest.raises(ValueError, match="`name` must be a string"):
+        saving.model_from_json(json.dumps(config))
+
+
+@pytest.mark.parametrize("key", ["units", "class_name"])
+def test_a_key_that_is_there_twice_is_refused(key, tmp_path):
+    model = models.Sequential([layers.Input((3,)), layers.Dense(2)])
+    text = model.to_json()
+    twice = text.replace(f'"{key}": ', f'"{key}": 1, "{key}": ', 1)
+    assert twice != text
+    with pytest.raises(ValueError, match=f"'{key}' is there twice"):
+        saving.model_from_json(twice)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name != "metadata.json"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, twice if name == "config.json" else data)
+    with pytest.raises(ValueError, match=f"'{key}' is there twice"):
+        saving.load_model(path)

@@ -295,6 +295,11 @@ def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, 
         raise TypeError(
             f"Unable to reconstruct an instance of {config['class_name']!r}: {cls!r} is missing a from_config() method."
         )
+    if registry.is_own(cls) and not isinstance(inner.get("name"), (str, type(None))):
+        raise ValueError(
+            f"Argument `name` must be a string; the config of {config['class_name']!r} has name={inner['name']!r} (of "
+            f"type {type(inner['name']).__name__})."
+        )
     with registry.custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
         try:
             instance = cls.from_config(dict(inner))

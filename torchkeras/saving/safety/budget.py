@@ -52,16 +52,31 @@ def parse_json(text: str | bytes, name: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        BadFileError: it is no JSON, or nested too deeply.
+        BadFileError: it is no JSON, nested too deeply, or an object has a key twice.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise BadFileError(f"{name} is nested too deeply to be a model's config.") from None
+    except _DuplicateKeyError as error:
+        raise BadFileError(f"{name} is corrupt: {error}.") from None
     except ValueError as error:  # also UnicodeDecodeError
         raise BadFileError(f"{name} is corrupt: it is no JSON ({error}).") from error
+
+
+class _DuplicateKeyError(ValueError):
+    """An object of a JSON text has a key twice, so that two readers may see two different values."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise _DuplicateKeyError(f"the key {twice!r} is there twice in one object")
+    return found
 
 
 class AllocationLimit(DispatchMode):
