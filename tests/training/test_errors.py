@@ -1,6 +1,7 @@
 """Bad input gets one clear error and changes nothing."""
 
 import re
+import traceback
 import warnings
 
 import numpy as np
@@ -325,3 +326,45 @@ def test_a_loss_that_broadcasts_warns_once_with_both_shapes(loss, units, shape, 
     said = [str(w.message) for w in caught if "broadcasts" in str(w.message)]
     assert len(said) == warns
     assert not warns or (str(shape) in said[0] and str((12, units)) in said[0] and "'scores'" in said[0])
+
+
+class Raises(keras.layers.Layer):
+    def call(self, x):
+        raise RuntimeError("boom")
+
+
+class FaultyModel(keras.Model):
+    def call(self, x):
+        return Raises()(x)
+
+
+METHODS_THAT_RUN_A_MODEL = {
+    "fit": lambda model, x: model.fit(x, x, verbose=0),
+    "evaluate": lambda model, x: model.evaluate(x, x, verbose=0),
+    "predict": lambda model, x: model.predict(x, verbose=0),
+    "train_on_batch": lambda model, x: model.train_on_batch(x, x),
+    "test_on_batch": lambda model, x: model.test_on_batch(x, x),
+    "predict_on_batch": lambda model, x: model.predict_on_batch(x),
+    "compile": lambda model, x: model.compile(optimizer="no such optimizer"),
+}
+
+
+@pytest.mark.parametrize("method", METHODS_THAT_RUN_A_MODEL)
+def test_frames_of_the_package_are_left_out_of_tracebacks(method):
+    def frames():
+        model = FaultyModel()
+        model.compile("sgd", "mse")
+        with pytest.raises((RuntimeError, ValueError), match="boom|no such optimizer") as caught:
+            METHODS_THAT_RUN_A_MODEL[method](model, np.ones((4, 3), "float32"))
+        found = traceback.extract_tb(caught.value.__traceback__)
+        return [f for f in found if "/torchkeras/" in f.filename], [f.name for f in found if f.filename == __file__]
+
+    own, of_user = frames()
+    assert not own
+    assert method == "compile" or of_user[-2:] == ["call", "call"]
+    keras.config.disable_traceback_filtering()
+    try:
+        own, _ = frames()
+    finally:
+        keras.config.enable_traceback_filtering()
+    assert len(own) > 2

@@ -10,6 +10,7 @@ import torch
 
 from torchkeras.callbacks import Callback, CallbackList, History
 from torchkeras.core import tree
+from torchkeras.core.operations.tracebacks import filtered
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.types import ArrayLike, Identifier, Nest
 from torchkeras.distributed.rank_share import RankBatch, current_share
@@ -62,6 +63,7 @@ class Trainer(_Base):
 
     # ------------------------------------------------------------------ compile
 
+    @filtered
     def compile(
         self,
         optimizer: Identifier | Any = "rmsprop",
@@ -358,6 +360,7 @@ class Trainer(_Base):
 
     # ------------------------------------------------------------------ fit, evaluate, predict
 
+    @filtered
     def fit(
         self,
         x: Any = None,
@@ -448,6 +451,7 @@ class Trainer(_Base):
         fit(run, callbacks, verbose)
         return self.history  # type: ignore[return-value]
 
+    @filtered
     def evaluate(
         self,
         x: Any = None,
@@ -495,6 +499,7 @@ class Trainer(_Base):
         logs = evaluate(Run(self, strategy, source), callbacks, verbose)
         return logs if return_dict else as_list(self, logs)
 
+    @filtered
     def predict(
         self,
         x: Any,
@@ -529,6 +534,7 @@ class Trainer(_Base):
 
     # ------------------------------------------------------------------ single batches
 
+    @filtered
     def train_on_batch(
         self,
         x: Nest[ArrayLike],
@@ -562,6 +568,7 @@ class Trainer(_Base):
         logs = on_batch.train_on_batch(self, registry.choose(), x, y, sample_weight, class_weight)
         return logs if return_dict else as_list(self, logs)
 
+    @filtered
     def test_on_batch(
         self,
         x: Nest[ArrayLike],
@@ -587,6 +594,7 @@ class Trainer(_Base):
         logs = on_batch.test_on_batch(self, registry.choose(), x, y, sample_weight)
         return logs if return_dict else as_list(self, logs)
 
+    @filtered
     def predict_on_batch(self, x: Nest[ArrayLike]) -> Any:
         """The outputs for one batch.
 

@@ -90,5 +90,5 @@ class TrainableSnapshot:
             warnings.warn(
                 f"`trainable` of {shown} was changed after compile(). The change has no effect until the model is "
                 "compiled again: call model.compile(...), then fit().",
-                stacklevel=4,
+                stacklevel=5,
             )
