@@ -23,6 +23,7 @@ from torchkeras.layers.base.module import direct_sublayers
 from torchkeras.models import graph_config
 from torchkeras.models import inputs as model_inputs
 from torchkeras.models.graph import Graph
+from torchkeras.models.module_tree import module_tree
 from torchkeras.models.summary import print_summary
 from torchkeras.training.trainer import Trainer
 
@@ -227,6 +228,9 @@ class Model(Trainer, Layer):
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     # ------------------------------------------------------------------ description and files
+
+    def __str__(self) -> str:
+        return module_tree(self)
 
     def get_config(self) -> dict[str, Any]:
         graph = self.__dict__.get("_tk_graph")

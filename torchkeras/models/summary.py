@@ -38,7 +38,7 @@ def print_summary(
     rows = []
     for layer, depth in _layers(model, expand_nested, layer_range):
         inset = f"{'    ' * (depth - 1)}└ " if depth else ""
-        row = [f"{inset}{getattr(layer, 'name', '')} ({type(layer).__name__})", _shape(layer), _count(layer)]
+        row = [f"{inset}{getattr(layer, 'name', '')} ({type(layer).__name__})", output_shape_of(layer), parameter_count_of(layer)]
         row += [_connections(model, layer)] if connected else []
         row += [_trainable(layer)] if show_trainable else []
         rows.append(row)
@@ -97,7 +97,8 @@ def _trainable(layer: Any) -> str:
     return "-" if not getattr(layer, "weights", None) else "Y" if layer.trainable else "N"
 
 
-def _shape(layer: Any) -> str:
+def output_shape_of(layer: Any) -> str:
+    """The output's shape as text, or `"?"` while it is not known."""
     nodes, built = getattr(layer, "_inbound_nodes", None), getattr(layer, "_tk_build_shapes", None)
     if nodes:
         shapes = [str(tensor.shape) for tensor in nodes[-1].output_tensors]
@@ -107,7 +108,7 @@ def _shape(layer: Any) -> str:
         try:
             found = layer.output_shape if hasattr(layer, "output_shape") else layer.compute_output_shape(**built)
             shapes = [str(shape) for shape in _flat_shapes(found)]
-        except Exception:  # a layer that can't tell its shape is no reason for a summary to fail
+        except Exception:  # a layer whose shape is unknown is no reason for a summary to fail
             return "?"
     return shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
 
@@ -118,7 +119,8 @@ def _flat_shapes(found: Any) -> list:
     return shapes
 
 
-def _count(layer: Any) -> str:
+def parameter_count_of(layer: Any) -> str:
+    """The number of values in the weights as text."""
     if not getattr(layer, "built", True):
         return "0 (unbuilt)"
     if hasattr(layer, "count_params"):
@@ -148,8 +150,10 @@ def _widths(header: list, rows: list, total: int, positions: Any) -> list[int]:
     if spare >= 0:
         wanted[0] += spare
         return wanted
-    scale = inner / sum(wanted)
-    return [max(8, int(size * scale)) for size in wanted]
+    for _ in range(-spare):  # the widest column gives way first
+        widest = wanted.index(max(wanted))
+        wanted[widest] = max(1, wanted[widest] - 1)
+    return wanted
 
 
 def _table(header: list, rows: list, widths: list[int]) -> list[str]:
