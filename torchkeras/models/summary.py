@@ -38,7 +38,11 @@ def print_summary(
     rows = []
     for layer, depth in _layers(model, expand_nested, layer_range):
         inset = f"{'    ' * (depth - 1)}└ " if depth else ""
-        row = [f"{inset}{getattr(layer, 'name', '')} ({type(layer).__name__})", output_shape_of(layer), parameter_count_of(layer)]
+        row = [
+            f"{inset}{getattr(layer, 'name', '')} ({type(layer).__name__})",
+            output_shape_of(layer),
+            parameter_count_of(layer),
+        ]
         row += [_connections(model, layer)] if connected else []
         row += [_trainable(layer)] if show_trainable else []
         rows.append(row)
