@@ -159,20 +159,17 @@ class Trainer(_Base):
     @property
     def run_eagerly(self) -> bool:
         """Whether `compile(run_eagerly=True)` was called."""
-        compiled = state_of(self).compiled
-        return compiled.run_eagerly if compiled is not None else False
+        return getattr(state_of(self).compiled, "run_eagerly", False)
 
     @property
     def steps_per_execution(self) -> int:
         """Batches between two calls of the callbacks."""
-        compiled = state_of(self).compiled
-        return compiled.steps_per_execution if compiled is not None else 1
+        return getattr(state_of(self).compiled, "steps_per_execution", 1)
 
     @property
     def jit_compile(self) -> bool:
         """Whether forward pass and loss are compiled."""
-        compiled = state_of(self).compiled
-        return compiled.jit_compile if compiled is not None else False
+        return getattr(state_of(self).compiled, "jit_compile", False)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments of `compile()`, JSON-ready; `None` for a model that is not compiled, or not describable."""
@@ -358,8 +355,6 @@ class Trainer(_Base):
         x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)
 
-    # ------------------------------------------------------------------ fit, evaluate, predict
-
     @filtered
     def fit(
         self,
@@ -531,8 +526,6 @@ class Trainer(_Base):
         strategy = registry.choose()
         run = Run(self, strategy, evaluation_source(self, strategy, (x, None, None), batch_size, steps))
         return predict(run, callbacks, verbose)
-
-    # ------------------------------------------------------------------ single batches
 
     @filtered
     def train_on_batch(
