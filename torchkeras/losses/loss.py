@@ -17,7 +17,7 @@ from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.masks import get_mask
 from torchkeras.dtype_policies import get as get_policy
-from torchkeras.losses.reduction import BATCH_MEANS, check_reduction, reduce_weighted
+from torchkeras.losses.reduction import BATCH_MEANS, check_reduction, reduce_weighted, without_uncounted
 from torchkeras.losses.shapes import match_ranks
 
 
@@ -65,6 +65,8 @@ class Loss(Configurable):
             y_true, y_pred = self._cast(y_true), y_pred.to(self._torch_dtype)
         else:
             y_true, y_pred = self._convert(y_true, y_pred)
+        if (sample_weight is not None or in_mask is not None) and isinstance(y_true, torch.Tensor):
+            y_true = without_uncounted(y_true, sample_weight, in_mask)
         values = self.call(y_true, y_pred)
         out_mask = get_mask(values)
         mask = out_mask if in_mask is None else in_mask if out_mask is None else in_mask & out_mask

@@ -54,6 +54,33 @@ def apply_mask(
     return sample_weight * factor
 
 
+def without_uncounted(values: Any, *weights: Any) -> Any:
+    """Replace NaN and infinity by 0 where a weight or mask is 0; other numbers, and integers, stay as they are.
+
+    A product of NaN and 0 is NaN, in the loss and in each gradient; so what does not count must not be NaN.
+
+    Args:
+        values: targets, or values per sample; anything but a float tensor is returned as it is.
+        weights: sample weights and masks, of the shape of `values` or of its leading axes; or `None`.
+    """
+    if not isinstance(values, torch.Tensor) or not values.is_floating_point():
+        return values
+    for weight in weights:
+        if weight is None:
+            continue
+        if not isinstance(weight, torch.Tensor):
+            weight = convert_to_tensor(weight, None, values.device)
+        while weight.dim() > values.dim() and weight.shape[-1] == 1:
+            weight = weight.squeeze(-1)
+        if weight.dim() > values.dim() or any(w not in (1, v) for w, v in zip(weight.shape, values.shape)):
+            continue  # whoever multiplies them says so
+        counts = weight.to(values.device) != 0
+        if counts.dim() < values.dim():
+            counts = counts.reshape(counts.shape + (1,) * (values.dim() - counts.dim()))
+        values = torch.where(counts, values, values.nan_to_num(0.0, 0.0, 0.0))
+    return values
+
+
 def reduce_values(values: torch.Tensor, sample_weight: torch.Tensor | None, reduction: str | None) -> torch.Tensor:
     """Weighted values to one number, as `reduction` says."""
     if reduction is None or reduction == "none" or values.dim() == 0 or values.shape == (0,):

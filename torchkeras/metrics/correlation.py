@@ -38,6 +38,8 @@ class PearsonCorrelation(FunctionMetric):
         axis: along which the values lie that are compared.
     """
 
+    _targets_are_cleaned = False  # of a constant row the correlation is NaN
+
     _direction = "up"
     config_keys = ("axis",)
 
@@ -52,6 +54,8 @@ class ConcordanceCorrelation(FunctionMetric):
     Args:
         axis: along which the values lie that are compared.
     """
+
+    _targets_are_cleaned = False  # of a constant row the correlation is NaN
 
     _direction = "up"
     config_keys = ("axis",)

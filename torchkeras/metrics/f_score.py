@@ -9,6 +9,7 @@ import torch
 from torchkeras.core import settings
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.variables.variable import Variable
+from torchkeras.losses.reduction import without_uncounted
 from torchkeras.losses.shapes import check_matrices, check_same_shape
 from torchkeras.metrics.metric import Metric, accumulate
 
@@ -93,6 +94,8 @@ class FBetaScore(Metric):
         self._add(y_true, y_pred, sample_weight)
 
     def _add(self, y_true: torch.Tensor, y_pred: torch.Tensor, sample_weight: Any) -> None:
+        if sample_weight is not None:
+            y_true = without_uncounted(y_true, sample_weight)
         both = y_true * y_pred
         if sample_weight is not None:
             weight = convert_to_tensor(sample_weight, self._torch_dtype, y_pred.device).unsqueeze(1)

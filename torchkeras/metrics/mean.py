@@ -13,7 +13,7 @@ from torchkeras.core.fast_paths.batch_means import find_batch_mean
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
 from torchkeras.distributed.rank_share import current_share
-from torchkeras.losses.reduction import apply_mask, divide_no_nan
+from torchkeras.losses.reduction import apply_mask, divide_no_nan, without_uncounted
 from torchkeras.losses.shapes import match_ranks
 from torchkeras.losses.sparse import sparse_categorical_crossentropy
 from torchkeras.metrics.matches import find_matches
@@ -56,6 +56,7 @@ class Sum(Metric):
             return
         if sample_weight is not None:
             weight = convert_to_tensor(sample_weight, self._torch_dtype, values.device)
+            values = without_uncounted(values, weight, mask)
             values, weight = _weigh(values, apply_mask(weight, mask, self._torch_dtype, "sum"), torch.sum)
             values = values * weight
         accumulate(self.total, values.sum())
@@ -66,6 +67,8 @@ class Sum(Metric):
 
 class Mean(Metric):
     """The (weighted) mean of all values: the first axis counts samples, the others are averaged."""
+
+    _targets_are_cleaned = False  # whether what weighs nothing was made finite before the values were computed
 
     def __init__(self, name: str = "mean", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -115,6 +118,8 @@ class Mean(Metric):
     def _add_weighted(self, values: torch.Tensor, sample_weight: Any, mask: torch.Tensor | None) -> None:
         dtype = self._torch_dtype
         weight = convert_to_tensor(sample_weight, dtype, values.device)
+        if not self._targets_are_cleaned:
+            values = without_uncounted(values, weight, mask)
         values, weight = _weigh(values.to(dtype), apply_mask(weight, mask, dtype, "sum"), torch.mean)
         inner = math.prod(values.shape[1:])
         if inner == 0:
@@ -161,6 +166,8 @@ class MeanMetricWrapper(Mean):
             if self._batch_mean is not None and sample_weight is None and mask is None:
                 if isinstance(y_true, torch.Tensor) and self._add_batch_mean(y_true, y_pred):
                     return
+        if sample_weight is not None or mask is not None:
+            y_true = without_uncounted(y_true, sample_weight, mask)
         values = self._raw_fn(y_true, y_pred, **self._fn_kwargs)
         if mask is not None:
             if sample_weight is not None:
@@ -200,6 +207,7 @@ class FunctionMetric(MeanMetricWrapper):
     """Base of the public means, whose classes fix the function: the config holds its arguments only."""
 
     keras_module = None
+    _targets_are_cleaned = True
 
     def get_config(self) -> dict[str, Any]:
         return Metric.get_config(self)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.losses.reduction import without_uncounted
 from torchkeras.losses.shapes import check_matrices, check_same_shape, match_ranks
 from torchkeras.metrics.metric import Metric, accumulate
 
@@ -67,6 +68,8 @@ class R2Score(Metric):
             return
         weight = convert_to_tensor(1 if sample_weight is None else sample_weight, dtype, y_pred.device)
         weight = (weight.unsqueeze(1) if weight.dim() == 1 else weight).broadcast_to(y_true.shape)
+        if sample_weight is not None:
+            y_true = without_uncounted(y_true, weight)
         weighted = y_true * weight
         accumulate(self.sum, weighted.sum(0))
         accumulate(self.squared_sum, (y_true * weighted).sum(0))
