@@ -118,10 +118,25 @@ _scopes = _Scopes()
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
-    """Decorator: let saved files name the class or function as `package>name`.
+    """Register the decorated class or function, so that saved files can name it as `package>name`.
+
+    Args:
+        package: a string, the namespace of the name. Default: `"Custom"`.
+        name: a string. Default: `None`, the name of the class or function.
+
+    Returns:
+        A decorator that returns the class or function as it is.
 
     Raises:
-        ValueError: a class without `get_config`.
+        ValueError: the class has no `get_config`.
+
+    Example:
+        >>> @keras.saving.register_keras_serializable("my_package")
+        ... class Doubled(keras.layers.Layer):
+        ...     def call(self, x):
+        ...         return 2 * x
+        >>> keras.saving.get_registered_name(Doubled)
+        'my_package>Doubled'
     """
 
     def decorate(obj: Any) -> Any:
@@ -138,7 +153,18 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """The live dict of globally registered objects by name; what is put in is found when loading."""
+    """Return the dict of all registered objects; objects that are put into it are found when loading.
+
+    Returns:
+        The dict itself, not a copy: `{"package>name": class or function}`.
+
+    Example:
+        >>> def plus_one(x):
+        ...     return x + 1
+        >>> keras.saving.get_custom_objects()["plus_one"] = plus_one
+        >>> layer = keras.layers.Dense(2, activation="plus_one")
+        >>> del keras.saving.get_custom_objects()["plus_one"]
+    """
     return _custom_by_name
 
 
@@ -156,7 +182,19 @@ def custom_object_scope(*custom_objects: dict[str, Any], **named: Any) -> Iterat
 
 
 class CustomObjectScope:
-    """Context manager: let loading find the given objects by name (Keras's `CustomObjectScope`)."""
+    """Context manager in which loading finds the given objects by name.
+
+    Args:
+        custom_objects: `{"name": class or function}`. Default: `None`, no objects.
+
+    Example:
+        >>> def plus_one(x):
+        ...     return x + 1
+        >>> with keras.saving.CustomObjectScope({"plus_one": plus_one}):
+        ...     layer = keras.layers.Dense(2, activation="plus_one")
+        >>> layer.activation(1)
+        2
+    """
 
     def __init__(self, custom_objects: dict[str, Any] | None = None) -> None:
         self.custom_objects = custom_objects or {}
@@ -170,7 +208,18 @@ class CustomObjectScope:
 
 
 def get_registered_name(obj: Any) -> str:
-    """The name under which `obj` was registered, else its own."""
+    """Return the name under which a class or function was registered.
+
+    Args:
+        obj: the class or function.
+
+    Returns:
+        `"package>name"`; the object's own name if it is not registered.
+
+    Example:
+        >>> keras.saving.get_registered_name(keras.layers.Dense)
+        'Dense'
+    """
     try:
         return _custom_names.get(obj, obj.__name__)
     except TypeError:
@@ -199,6 +248,21 @@ def custom_names() -> list[str]:
 def get_registered_object(
     name: str, custom_objects: dict[str, Any] | None = None, module_objects: dict[str, Any] | None = None
 ) -> Any:
-    """The object registered under `name`, else `None`."""
+    """Return the class or function that loading would find under a name.
+
+    Args:
+        name: a string, the registered name.
+        custom_objects: `{"name": class or function}`, searched first. Default: `None`.
+        module_objects: `{"name": class or function}`, searched last. Default: `None`.
+
+    Returns:
+        The class or function; `None` if there is none of that name.
+
+    Example:
+        >>> keras.saving.get_registered_object("unknown") is None
+        True
+        >>> keras.saving.get_registered_object("Mine", custom_objects={"Mine": keras.layers.Dense}).__name__
+        'Dense'
+    """
     found = find_custom(name, custom_objects)
     return found if found is not None else (module_objects or {}).get(name)

@@ -40,14 +40,23 @@ def _described(value: Any) -> Any:
 
 
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
-    """A model of the architecture that `to_json()` wrote, with fresh weights.
+    """Make a model of the architecture that `model.to_json()` wrote, with fresh weights.
 
     Args:
-        custom_objects: `{"name": class or function}`: yours that the text names.
+        json_string: the JSON text.
+        custom_objects: `{"name": class or function}`: objects of your own that the text names. Default: `None`.
+
+    Returns:
+        The model.
 
     Raises:
         TypeError: the text names a class or function that is neither Keras's nor given.
-        BadFileError: it is no JSON of a model.
+        ValueError: it is no JSON of a model, or an object in it has a key twice.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        >>> keras.models.model_from_json(model.to_json()).count_params()
+        8
     """
     return build(parse_json(json_string, "The JSON text"), custom_objects, None, "The JSON text", None)
 
