@@ -309,3 +309,12 @@ def test_inputs_that_do_not_fit_are_refused_as_by_keras(name, kwargs, shape):
         getattr(keras.layers, name)(**kwargs)(inputs)
     with pytest.raises(ValueError):
         getattr(ours, name)(**kwargs)(inputs)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_whole_numbers_are_enlarged_as_whole_numbers(interpolation, rng):
+    x = rng.integers(0, 100, (2, 3, 4, 2))
+    layer, theirs = (module.UpSampling2D((2, 3), interpolation=interpolation) for module in (ours, keras.layers))
+    result, expected = layer(torch.from_numpy(x)), theirs(torch.from_numpy(x))
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_equal(result, expected)

@@ -220,12 +220,17 @@ def test_recursive_clones_reach_nested_layers():
 def test_sequential_refuses():
     with pytest.raises(ValueError, match="Only instances"):
         keras.Sequential([{}])
-    with pytest.raises(ValueError, match="differ"):
+    with pytest.raises(ValueError, match="should have unique names"):
         keras.Sequential([layers.Dense(1, name="a"), layers.Dense(1, name="a")])
     with pytest.raises(ValueError, match="first"):
         keras.Sequential([keras.Input((2,)), keras.Input((2,))])
     with pytest.raises(ValueError, match="no layers"):
         keras.Sequential().build((None, 2))
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    with pytest.raises(ValueError, match="already been configured"):
+        model.build((None, 3))
+    with pytest.raises(AttributeError, match=r"Use `add\(\)` and `pop\(\)`"):
+        model.layers = []
 
 
 def test_sequential_grows_and_shrinks():

@@ -171,7 +171,7 @@ def test_learning_rate_is_honoured_however_it_is_set():
 
 def test_a_scheduled_rate_can_not_be_set():
     optimizer = optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 2, 0.5))
-    with pytest.raises(TypeError, match="made with a float"):
+    with pytest.raises(TypeError, match="This optimizer was created with a `LearningRateSchedule`"):
         optimizer.learning_rate = 0.1
 
 

@@ -194,6 +194,18 @@ def test_compute_loss(data):
         np.testing.assert_allclose(history[f"{name}loss"], [((outputs - data[1]) ** 2).mean() + penalty] * 2, rtol=1e-5)
 
 
+def test_compute_loss_may_take_no_training_flag(data):
+    class Doubled(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return 2 * super().compute_loss(x, y, y_pred, sample_weight)
+
+    model = functional(Doubled)
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    history = model.fit(*data, batch_size=ROWS, verbose=0, validation_data=data).history
+    expected = 2 * ((model.predict(data[0], verbose=0).astype("float64") - data[1]) ** 2).mean()
+    np.testing.assert_allclose([history["loss"][0], history["val_loss"][0]], [expected] * 2, rtol=1e-5)
+
+
 def test_compute_loss_without_a_loss_in_compile(data):
     class Own(keras.Model):
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -87,7 +87,10 @@ def graph_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | N
         waiting = [(operation, calls) for operation, calls in waiting if calls]
         if waiting and not any(made):
             missing = [operation.name for operation, _ in waiting]
-            raise ValueError(f"The config's layers {missing} need tensors that no layer of it makes.")
+            raise ValueError(
+                f"The config's layers {missing} need tensors that no layer of it makes before them: its calls form a "
+                f"loop, or lack a call."
+            )
     ends = (_tensors_at(config[key], operations) for key in ("input_layers", "output_layers"))
     return tuple(ends)  # type: ignore[return-value]
 
@@ -137,7 +140,7 @@ def _tensor_at(row: list, operations: dict[str, Any]) -> Any:
     name, node_index, tensor_index = row
     operation = operations.get(name)
     if operation is None:
-        raise ValueError(f"The config calls on layer {name!r}, which it does not have; it has {sorted(operations)}.")
+        raise ValueError(f"Missing node: {name}. The config has the layers {sorted(operations)}.")
     nodes = operation._inbound_nodes
     if node_index >= len(nodes):
         raise _NotYetError

@@ -66,7 +66,7 @@ def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:
     if len(values) != len(graph.inputs):
         raise complete(
             ValueError(
-                f"Model {name!r} takes {len(graph.inputs)} input(s) {[_input_name(t) for t in graph.inputs]}; "
+                f"Model {name!r} expects {len(graph.inputs)} input(s) {[_input_name(t) for t in graph.inputs]}; "
                 f"received {len(values)}."
             )
         )

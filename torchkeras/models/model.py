@@ -185,7 +185,9 @@ class Model(Trainer, Layer):
 
     @layers.setter
     def layers(self, value: Any) -> None:
-        raise AttributeError("`Model.layers` is made by the model and can't be set; use another name.")
+        raise AttributeError(
+            "`Model.layers` attribute is reserved: the model makes the list of its layers. Use another name."
+        )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """A layer of the model by name or by its place in `layers`.

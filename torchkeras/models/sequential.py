@@ -58,8 +58,8 @@ class Sequential(Model):
                 row.append(InputLayer(batch_shape=shape, dtype=None if layer.dtype != "int32" else layer.dtype))
         if any(known.name == layer.name for known in row):
             raise ValueError(
-                f"The names of a model's layers must differ; Sequential model {self.name!r} has a "
-                f"{layer.name!r} already."
+                f"All layers of a Sequential model should have unique names; Sequential model {self.name!r} has a "
+                f"{layer.name!r} already. Give another `name`."
             )
         row.append(layer)
         if not isinstance(layer, InputLayer):
@@ -103,8 +103,8 @@ class Sequential(Model):
             if tuple(input_shape)[1:] == graph.inputs[0].shape[1:]:
                 return
             raise ValueError(
-                f"Sequential model {self.name!r} is built for the input shape {graph.inputs[0].shape}; "
-                f"received {input_shape}."
+                f"Sequential model {self.name!r} has already been configured for the input shape "
+                f"{graph.inputs[0].shape}; received {input_shape}."
             )
         if isinstance(row[0], InputLayer):
             x = start = row[0].output
@@ -143,6 +143,13 @@ class Sequential(Model):
     def layers(self) -> list:
         """The layers, without the input layer."""
         return [layer for layer in self._tk_row if not isinstance(layer, InputLayer)]
+
+    @layers.setter
+    def layers(self, value: object) -> None:
+        raise AttributeError(
+            "`Sequential.layers` attribute is reserved: the model makes the list of its layers. Use `add()` and "
+            "`pop()` to change it."
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         for layer in self.layers:

@@ -220,9 +220,11 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         elif isinstance(current, Variable):
             current.assign(learning_rate)
         else:
+            kind = "`LearningRateSchedule`" if isinstance(current, LearningRateSchedule) else "callable"
             raise TypeError(
-                "The learning rate can only be set on an optimizer that was made with a float; "
-                f"{self.name!r} has {current!r}. Received: learning_rate={learning_rate!r}"
+                f"This optimizer was created with a {kind} as its `learning_rate`, hence its learning rate is not "
+                f"settable: {self.name!r} has {current!r}; received "
+                f"learning_rate={learning_rate!r}. Create the optimizer with a float to set its learning rate later."
             )
 
     def _count(self) -> Any:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,13 @@ def library_default(method: Callable) -> Callable:
 def is_overridden(model: TrainableModel, name: str) -> bool:
     """Whether the user has a method of their own in place of the library's, in a subclass or on the model itself."""
     return not hasattr(getattr(model, name), "is_library_default")
+
+
+def training_flag(model: TrainableModel, training: bool) -> dict[str, bool]:
+    """The training flag for `compute_loss`; nothing where the user's own method takes none, as in older code."""
+    parameters = inspect.signature(model.compute_loss).parameters.values()
+    takes = any(one.name == "training" or one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+    return {"training": training} if takes else {}
 
 
 class StepOutputs(NamedTuple):
@@ -63,6 +71,7 @@ class TrainStep:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
         self.jit: Callable | None = torch.compile(_with_code_of_its_own(self._outputs_and_loss)) if jit else None
         self.begin()
+        self._flag = training_flag(model, True)
         self._computes_metrics = is_overridden(model, "compute_metrics")
         self._always_computes_metrics = self._computes_metrics or is_overridden(model, "compute_loss")
 
@@ -105,7 +114,7 @@ class TrainStep:
 
     def _outputs_and_loss(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, torch.Tensor]:
         y_pred = self.trained(x)
-        loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._flag)
         return y_pred, loss
 
     def _jit_for(self, rows: int) -> Callable:
@@ -176,6 +185,7 @@ class EvaluationStep:
 
     def __init__(self, model: TrainableModel) -> None:
         self.model = model
+        self._flag = training_flag(model, False)
         self._computes_metrics = is_overridden(model, "compute_metrics")
 
     def __call__(self, batch: RankBatch) -> None:
@@ -186,7 +196,7 @@ class EvaluationStep:
         """Outputs and loss of one batch. The loss is tracked, the metrics are left alone."""
         x, y, sample_weight = unpack_x_y_sample_weight(batch.data)
         y_pred = self.model(x, training=False)
-        loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._flag)
         state_of(self.model).compiled.track_loss(loss, rows_of(x))  # type: ignore[union-attr]
         return StepOutputs(x, y, y_pred, sample_weight)
 

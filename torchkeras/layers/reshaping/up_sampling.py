@@ -77,7 +77,13 @@ class BaseUpSampling(Layer):
 
     def _resize(self, inputs: Tensor, mode: str) -> Tensor:
         x = self._view.enter(inputs)
+        if mode == "nearest" and not x.is_floating_point():  # torch's interpolation takes no whole numbers
+            for axis, factor in enumerate(self.size, start=2):
+                x = x.repeat_interleave(factor, axis)
+            return self._view.leave(x)
         size = [n * factor for n, factor in zip(x.shape[2:], self.size, strict=True)]
+        if not x.is_floating_point():
+            return self._view.leave(F.interpolate(x.float(), size, mode=mode).round().to(x.dtype))
         return self._view.leave(F.interpolate(x, size, mode=mode))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
