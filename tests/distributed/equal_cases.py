@@ -305,6 +305,18 @@ def torchmetrics():
 
 
 @case
+def a_collection_of_torchmetrics():
+    from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, PearsonCorrCoef
+
+    x, y = data(97)
+    model = mlp()
+    same_state = {"mse": MeanSquaredError(), "root": MeanSquaredError(squared=False)}
+    model.compile("sgd", "mse", metrics=[MetricCollection({**same_state, "r": PearsonCorrCoef()}), MeanAbsoluteError()])
+    target = y[:, None].astype("float32")
+    return trained(model, x, target, batch_size=32, validation_data=(x[:33], target[:33]))
+
+
+@case
 def single_batches():
     x, y = data(33)
     model = mlp()

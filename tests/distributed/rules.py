@@ -297,6 +297,20 @@ def interrupted_trainings_end_as_if_they_had_not_been(where):
     return found
 
 
+@rule
+def targets_of_other_rows_are_refused():
+    x, y = rows(6)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda t: t.repeat(2, 1)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    said = []
+    for call in (model.train_on_batch, model.test_on_batch):
+        try:
+            call(x, np.concatenate([y, y]))
+        except ValueError as error:
+            said.append(str(error))
+    return said
+
+
 def run(where):
     return {
         name: function(where) if inspect.signature(function).parameters else function()

@@ -83,6 +83,12 @@ def test_copies_of_a_trained_model_train_on(run):
             np.testing.assert_allclose(np.array(a), np.array(b), atol=1e-6)
 
 
+def test_targets_of_other_rows_than_the_inputs_are_refused(run):
+    for said in found(run, "targets_of_other_rows_are_refused"):
+        assert len(said) == 2
+        assert all("x of 6 rows and y of shape (12, 1)" in message for message in said)
+
+
 def test_rank_0_alone_prints(run):
     printed = run.printed
     between = printed[printed.index("<<") : printed.index(">>")]

@@ -9,8 +9,9 @@ import torch
 
 from torchkeras.core import tree
 from torchkeras.core.types import ArrayLike, Nest
+from torchkeras.distributed.rank_share import rows_of as data_rows
 from torchkeras.distributed.strategies.base import Strategy
-from torchkeras.training.data import pack_x_y_sample_weight
+from torchkeras.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from torchkeras.training.data.columns import Column, SparseColumn, is_array, is_sparse, rows_of
 from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight, match_sample_weight
 from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating, training
@@ -61,7 +62,8 @@ def train_on_batch(
     """One training step; the batch's loss and metrics by name.
 
     Raises:
-        ValueError: both `sample_weight` and `class_weight` are given.
+        ValueError: both `sample_weight` and `class_weight` are given, or, with several processes, targets have another
+            number of rows than inputs.
     """
     if class_weight is not None and sample_weight is not None:
         raise ValueError("Give sample_weight or class_weight, not both.")
@@ -92,6 +94,8 @@ def _epoch_preserved(model: TrainableModel) -> AbstractContextManager[None]:
 
 
 def _values(model: TrainableModel, strategy: Strategy, step: Any, data: Any) -> dict[str, Any]:
+    if strategy.is_distributed and not step.is_own:
+        _check_rows(data)
     results = PassResults(model, strategy)
     results.begin()
     batch = strategy.cut(data)
@@ -100,6 +104,24 @@ def _values(model: TrainableModel, strategy: Strategy, step: Any, data: Any) -> 
     if logs is not None:
         results.add(logs, batch)
     return results.read()
+
+
+def _check_rows(data: Any) -> None:
+    """Refuse targets that several ranks can't share out with their inputs; a single row belongs to all of them.
+
+    Raises:
+        ValueError: targets or sample weights have another number of rows than the inputs.
+    """
+    x, *others = unpack_x_y_sample_weight(data)
+    rows = data_rows(x)
+    for name, part in zip(("y", "sample_weight"), others):
+        for leaf in tree.flatten(part):
+            if isinstance(leaf, torch.Tensor) and leaf.dim() and leaf.shape[0] not in (1, rows):
+                raise ValueError(
+                    f"With several processes a batch is cut by its rows, so {name} must have as many as x; received x "
+                    f"of {rows} rows and {name} of shape {tuple(leaf.shape)}. Give x, y and sample_weight the same "
+                    "number of rows, or use one process."
+                )
 
 
 def predict_on_batch(model: TrainableModel, x: Nest[ArrayLike]) -> Any:
