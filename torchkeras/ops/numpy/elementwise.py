@@ -10,7 +10,7 @@ from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.promotion import FLOATS, common
 from torchkeras.core.types import ArrayLike
 
-_BOUNDS = frozenset((int, float, type(None)))
+_BOUNDS = (int, float, type(None))  # no set: the guards of dynamo on a set of classes fail
 
 
 @op(elementwise=True)
