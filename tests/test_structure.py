@@ -205,11 +205,7 @@ def test_files_stay_readable(path):
 
 # Files that still look at a caller's frame or at the module of a class, and how often. An entry goes when its file no
 # longer does; none is added: a class attribute or a method says what a class is.
-FRAMES_TO_REMOVE: Counter[str] = Counter(
-    {
-        "layers/base/module.py": 1,
-    }
-)
+FRAMES_TO_REMOVE: Counter[str] = Counter({})
 MODULES_TO_REMOVE: Counter[str] = Counter(
     {
         "core/config/serialization.py": 2,

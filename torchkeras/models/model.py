@@ -19,7 +19,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.distributed import is_main_process, write_once
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.base.module import direct_sublayers
+from torchkeras.layers.base.weight_walk import add_sublayer, sublayers
 from torchkeras.models import graph_config
 from torchkeras.models import inputs as model_inputs
 from torchkeras.models.graph import Graph
@@ -78,7 +78,7 @@ class Model(Trainer, Layer):
                     f"The names of a model's layers must differ; two are called {operation.name!r}. Rename one."
                 )
             if isinstance(operation, torch.nn.Module) and all(operation is not m for m in self._modules.values()):
-                self._modules[operation.name.replace(".", "_")] = operation  # type: ignore[union-attr,operator]
+                add_sublayer(self, operation.name.replace(".", "_"), operation)  # type: ignore[union-attr,operator]
         self.built = True
         # Inputs take the types of their Input layers, not the model's.
         self.__dict__["_tk_input_type"] = None
@@ -179,9 +179,9 @@ class Model(Trainer, Layer):
         """The model's direct layers."""
         graph = self.__dict__.get("_tk_graph")
         if graph is None:
-            return direct_sublayers(self)
+            return sublayers(self)
         own = [operation for operation in graph.operations if isinstance(operation, Layer)]
-        return own + [layer for layer in direct_sublayers(self) if all(layer is not known for known in own)]
+        return own + [layer for layer in sublayers(self) if all(layer is not known for known in own)]
 
     @layers.setter
     def layers(self, value: Any) -> None:

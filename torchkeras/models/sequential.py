@@ -8,8 +8,8 @@ import torch
 
 from torchkeras.core import naming, tree
 from torchkeras.core.config.serialization import deserialize_keras_object
-from torchkeras.layers.base import losses
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.weight_walk import add_sublayer
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
 from torchkeras.models import inputs as model_inputs
@@ -63,8 +63,7 @@ class Sequential(Model):
             )
         row.append(layer)
         if not isinstance(layer, InputLayer):
-            self._modules[layer.name.replace(".", "_")] = layer
-            losses.note_attachment()
+            add_sublayer(self, layer.name.replace(".", "_"), layer)
         if rebuild:
             self._tk_rebuild()
         else:

@@ -7,8 +7,6 @@ import functools
 import types
 from typing import Any
 
-from torchkeras.layers.base.containers import Container
-
 
 def held_by(obj: Any) -> dict[str, Any]:
     """What the object's attributes hold, by name: those of its classes, its own, its sublayers.
@@ -43,9 +41,7 @@ _NOTHING = object()
 def _own(obj: Any) -> dict[str, Any]:
     """What the object itself holds, as the user sees it: lists of layers as lists."""
     own = dict(getattr(obj, "__dict__", {}))
-    for name, child in own.get("_modules", {}).items():
-        own[name] = child.source if isinstance(child, Container) else child
-    own.update(own.get("_tk_held", {}))
+    own.update(own.get("_modules", {}))
     return own
 
 

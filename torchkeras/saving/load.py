@@ -13,7 +13,7 @@ import torch
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.base.module import assign
+from torchkeras.layers.base.values import assign
 from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.saving.formats.base import ModelSource, SavedValues, WeightsSource
 from torchkeras.saving.json import build

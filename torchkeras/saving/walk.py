@@ -12,9 +12,9 @@ from torchkeras.core.config.serialization import registered_class
 from torchkeras.core.naming import snake_case
 from torchkeras.core.operations.operation import Operation
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.base.containers import Container
 from torchkeras.layers.base.hooks import is_default
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.weight_walk import ModuleContainer, own_weights
 from torchkeras.losses.loss import Loss
 from torchkeras.metrics.metric import Metric
 from torchkeras.optimizers.optimizer import Optimizer
@@ -74,7 +74,7 @@ def class_name(obj: Any) -> str:
 def is_saveable(obj: Any) -> bool:
     """Whether the object has state of its own, or may hold some that has."""
     if isinstance(obj, torch.nn.Module):
-        return not isinstance(obj, Container)
+        return not isinstance(obj, ModuleContainer)
     if isinstance(obj, type):
         return False
     return isinstance(obj, (Operation, Optimizer, Loss, Metric, SeedGenerator)) or hasattr(
@@ -124,7 +124,7 @@ def _base_attributes(base: type) -> frozenset[str]:
 def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
     """The names and variables that the object's default hooks save, in files' order; `None` where it has its own."""
     if isinstance(obj, Layer):
-        return _layer_variables(obj) if _has_default_hooks(obj) else None
+        return [(w.name, w.tensor) for w in own_weights(obj)] if _has_default_hooks(obj) else None
     if isinstance(obj, SeedGenerator):
         return None if hasattr(type(obj), "load_own_variables") else [("state", obj.state)]
     return None
@@ -132,32 +132,6 @@ def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
 
 def _has_default_hooks(layer: Layer) -> bool:
     return all(is_default(layer, hook, Layer) for hook in ("save_own_variables", "load_own_variables"))
-
-
-def _layer_variables(layer: Layer) -> list[tuple[str, torch.Tensor]]:
-    """The layer's weights, also those in lists and dicts: trainable ones first, each kind in the order of making."""
-    found = [*layer._tk_own_variables()]
-    for name, child in layer._modules.items():
-        if isinstance(child, Container):
-            found += _container_variables(name, child)
-    ages = {id(info): age for age, info in enumerate(layer._tk_infos.values())}
-    last = len(ages)
-
-    def age(named: tuple[str, torch.Tensor]) -> tuple[bool, int]:
-        info = layer._tk_infos.get(named[0]) or getattr(named[1], "_info", None)
-        return not isinstance(named[1], torch.nn.Parameter), ages.get(id(info), last)
-
-    return sorted(found, key=age)
-
-
-def _container_variables(name: str, container: Container) -> Iterator[tuple[str, torch.Tensor]]:
-    held = {**container._parameters, **container._buffers}
-    for key, tensor in held.items():
-        if tensor is not None:
-            yield f"{name}.{key}", tensor
-    for key, child in container._modules.items():
-        if isinstance(child, Container):
-            yield from _container_variables(f"{name}.{key}", child)
 
 
 def describe(path: str, obj: Any) -> str:

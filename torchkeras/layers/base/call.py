@@ -24,8 +24,8 @@ from torchkeras.layers.base import losses
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.input_spec import check_inputs, input_spec_knows
-from torchkeras.layers.base.module import StatefulModule
 from torchkeras.layers.base.symbolic_masks import MaskWatch
+from torchkeras.layers.base.torch_module import StatefulModule
 
 
 class CallableModule(StatefulModule):

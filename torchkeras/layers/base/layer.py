@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from typing import Any, Self
 
 import torch
@@ -21,7 +22,8 @@ from torchkeras.layers.base import losses, symbolic
 from torchkeras.layers.base.building import as_shapes, legacy_input_shape, recorded
 from torchkeras.layers.base.call import CallableModule, with_signature
 from torchkeras.layers.base.call_spec import CallSpec
-from torchkeras.layers.base.module import assign
+from torchkeras.layers.base.values import assign
+from torchkeras.layers.base.weight_walk import own_weights
 
 
 class Layer(CallableModule, Graphed, Rematerializable, Configurable):
@@ -267,25 +269,43 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
             layer.trainable = False
         return layer
 
-    def save_own_variables(self, store: Any) -> None:
-        """Write the layer's own weights into a dict-like store under `"0"`, `"1"`, ..."""
-        for i, (_, tensor) in enumerate(self._tk_own_variables()):
-            store[str(i)] = tensor
+    def save_own_variables(self, store: dict[str, Any]) -> None:
+        """Write the layer's own weights into a dict-like store under `"0"`, `"1"`, ..., in the order of `weights`.
 
-    def load_own_variables(self, store: Any) -> None:
+        Weights in lists and dicts are among them; those of sublayers are not, for each layer writes its own.
+
+        Args:
+            store: takes a tensor by `store[key] = tensor`.
+        """
+        for i, weight in enumerate(own_weights(self)):
+            store[str(i)] = weight.tensor
+
+    def load_own_variables(self, store: dict[str, Any]) -> None:
         """Read what `save_own_variables` wrote.
+
+        Args:
+            store: gives an array by `store[key]`.
 
         Raises:
             ValueError: the number of weights differs.
         """
-        own = list(self._tk_own_variables())
+        own = own_weights(self)
+        in_attributes = [weight for weight in own if "." not in weight.name]
+        if len(store.keys()) == len(in_attributes) < len(own):  # files had no others once
+            missing = [weight.name for weight in own if "." in weight.name]
+            warnings.warn(
+                f"Layer {self.name!r}: the file has no values for {missing}, which lists and dicts hold; they keep "
+                f"theirs. Save the model again once they are right.",
+                stacklevel=2,
+            )
+            own = in_attributes
         if len(store.keys()) != len(own):
             state_of = "" if self.built else " It is not built: build it, or call it on data, before loading."
             raise ValueError(
                 f"Layer {self.name!r} has {len(own)} weights of its own; the file has {len(store.keys())}.{state_of}"
             )
-        for i, (_, tensor) in enumerate(own):
-            assign(tensor, store[str(i)])
+        for i, weight in enumerate(own):
+            assign(weight.tensor, store[str(i)])
 
     def quantize(self, mode: Any = None, **kwargs: Any) -> None:
         raise NotImplementedError(f"Layer {type(self).__name__!r} has no quantized form.")

@@ -17,11 +17,11 @@ from torchkeras.core import tree
 from torchkeras.core.state import state
 from torchkeras.core.types import Nest
 from torchkeras.core.variables.variable import VariableInfo
+from torchkeras.layers.base.values import read_weight
+from torchkeras.layers.base.weight_walk import Attachments, layer_tree, own_weights
 
 # Layers that hold losses of a call; none of them is kept alive.
 _holders: WeakSet[nn.Module] = WeakSet()
-# How many layers were put into others; this only grows.
-_attachments = 0
 
 
 def add(layer: nn.Module, loss: Nest[torch.Tensor]) -> None:
@@ -43,7 +43,7 @@ def add(layer: nn.Module, loss: Nest[torch.Tensor]) -> None:
 def clear(layer: Any) -> None:
     """Forget the losses of the last call of an outermost layer."""
     layer._tk_has_losses = False
-    for within in layer._tk_layer_tree():
+    for within in layer_tree(layer):
         forget(within)
 
 
@@ -67,12 +67,6 @@ def add_activity(layer: Any, outputs: Nest[torch.Tensor]) -> None:
             layer.add_loss(layer.activity_regularizer(tensor) / max(1, tensor.shape[0] if tensor.dim() else 1))
 
 
-def note_attachment() -> None:
-    """Note that a layer became part of another one, and perhaps brought regularizers along."""
-    global _attachments
-    _attachments += 1
-
-
 def may_exist(model: Any) -> bool:
     """Whether the model can have losses beside that of `compile()`: a quick look before `model.losses` walks it.
 
@@ -80,19 +74,18 @@ def may_exist(model: Any) -> bool:
     """
     if _holders or torch.compiler.is_compiling():
         return True
-    version = (VariableInfo.regularizers_set, _attachments)
+    version = (VariableInfo.regularizers_set, Attachments.count)
     known = model.__dict__.get("_tk_regularized")
     if known is None or known[0] != version:
-        found = any(
-            info.regularizer is not None for layer in model._tk_layer_tree() for info in layer._tk_infos.values()
-        )
+        infos = (weight.info for layer in layer_tree(model) for weight in own_weights(layer))
+        found = any(info is not None and info.regularizer is not None for info in infos)
         known = model.__dict__["_tk_regularized"] = (version, found)
     return known[1]
 
 
 def added(layer: Any) -> list[torch.Tensor]:
     """The losses that the layer and those within added in the last call."""
-    return [loss for within in layer._tk_layer_tree() for loss in within._tk_losses]
+    return [loss for within in layer_tree(layer) for loss in within._tk_losses]
 
 
 def of_regularizers(layer: Any) -> list[torch.Tensor]:
@@ -102,11 +95,10 @@ def of_regularizers(layer: Any) -> list[torch.Tensor]:
 
 def _regularized_weights(layer: Any) -> Iterator[tuple[Any, torch.Tensor]]:
     seen = set()
-    for within in layer._tk_layer_tree():
-        for name, info in within._tk_infos.items():
-            if info.regularizer is None or not info.trainable:
+    for within in layer_tree(layer):
+        for _, weight, info in own_weights(within):
+            if info is None or info.regularizer is None or not info.trainable or not weight.requires_grad:
                 continue
-            weight = within._parameters.get(name)
-            if weight is not None and id(weight) not in seen and weight.requires_grad:
+            if isinstance(weight, nn.Parameter) and id(weight) not in seen:
                 seen.add(id(weight))
-                yield info.regularizer, getattr(within, name)
+                yield info.regularizer, read_weight(weight, info) if state.special else weight

@@ -11,7 +11,8 @@ from torchkeras import initializers
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.base.module import assign
+from torchkeras.layers.base.values import assign
+from torchkeras.layers.base.weight_walk import own_weights
 
 
 class LowRankAdaptable(Layer):
@@ -107,7 +108,7 @@ class LowRankAdaptable(Layer):
         return None
 
     def _saved_variables(self) -> list[tuple[str, Tensor]]:
-        return [(name, tensor) for name, tensor in self._tk_own_variables() if not name.startswith("lora_")]
+        return [(w.name, w.tensor) for w in own_weights(self) if not w.name.startswith("lora_")]
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

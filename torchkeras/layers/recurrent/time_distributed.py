@@ -9,9 +9,9 @@ from torch import Tensor
 
 from torchkeras.core import registry
 from torchkeras.core.types import Shape
-from torchkeras.layers.base.containers import Container
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
+from torchkeras.layers.base.weight_walk import ModuleContainer
 from torchkeras.layers.core.wrapper import Wrapper
 
 
@@ -97,7 +97,7 @@ def is_samplewise(layer: Layer, training: bool | None) -> bool:
     It is known of Keras's layers, except those that set `_tk_mixes_samples`. A user's class may do anything in `call`.
     """
     for module in layer.modules():
-        if isinstance(module, Container):  # only holds layers, which are looked at themselves
+        if isinstance(module, ModuleContainer):  # only holds layers, which are looked at themselves
             continue
         if registry.public_name(type(module)) is None or getattr(module, "_tk_mixes_samples", False):
             return False

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from torchkeras.layers.base.weight_walk import all_weights
+
 
 class TrainableSnapshot:
     """Which weights a model trains, noted at `compile()`; later changes of `trainable` wait for the next one.
@@ -28,7 +30,7 @@ class TrainableSnapshot:
     def weights(self, model: Any) -> list:
         """The weights that train."""
         trained = []
-        for tensor, trainable in model._tk_all_weights():
+        for tensor, trainable in all_weights(model):
             if id(tensor) not in self.known:
                 self.known.add(id(tensor))
                 if trainable:

@@ -1,0 +1,264 @@
+"""A layer's attributes: what is set as one becomes a part of the layer, and how weights are read."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from torchkeras.core.state import state
+from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.core.variables.variable import Variable, VariableInfo, as_variable
+from torchkeras.layers.base.containers import Tracked, holds_state, unwrapped, wrap
+from torchkeras.layers.base.values import read_weight
+from torchkeras.layers.base.weight_walk import (
+    assigned_infos,
+    note_sublayer,
+    note_weight,
+    sublayers,
+    to_another_name,
+    weight_of,
+)
+
+
+class AttributeTracking(nn.Module):
+    """An `nn.Module` that owns the weights, layers, seed generators and metrics set as its attributes, as Keras's do.
+
+    They may also stand in lists, dicts, sets and tuples, however deep.
+    """
+
+    # The metadata of weights held by attributes; second names of weights that have one already; names that add_weight
+    # gave and no assignment has replaced yet; and the ledger of `weight_walk`.
+    _tk_infos: dict[str, VariableInfo]
+    _tk_aliases: dict[str, VariableInfo]
+    _tk_unassigned: set[str]
+    _tk_made: dict[Any, None]
+    _tk_mixed_order: bool
+    _tk_sublayers: list[nn.Module]
+    _tk_seed_generators: list[SeedGenerator]
+    _tk_metrics: list[Any]
+    _tk_losses: list[torch.Tensor]
+    _tk_trainable: bool
+    # A part of a torch module takes that module's mode, see mode.py.
+    _tk_follows_mode = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Prepared here, not in __init__, so that a subclass may set layers before it calls super().__init__().
+        instance = super().__new__(cls, *args, **kwargs)
+        nn.Module.__init__(instance)
+        instance.__dict__.update(
+            training=False,
+            built=False,
+            _tk_input_type=None,
+            _tk_trainable=True,
+            _tk_infos={},
+            _tk_aliases={},
+            _tk_unassigned=set(),
+            _tk_made={},
+            _tk_mixed_order=False,
+            _tk_sublayers=[],
+            _tk_seed_generators=[],
+            _tk_metrics=[],
+            _tk_losses=[],
+            _tk_has_losses=False,
+            _tk_losses_under=0,
+            _inbound_nodes=[],
+        )
+        return instance
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached for parameters, buffers and submodules alone: those are not in the instance's __dict__.
+        own = self.__dict__
+        if "_parameters" in own:
+            if name in own["_parameters"]:
+                value = own["_parameters"][name]
+                if not state.special or value is None:
+                    return value
+                return read_weight(value, own["_tk_infos"].get(name))
+            if name in own["_modules"]:
+                return own["_modules"][name]
+            if name in own["_buffers"]:
+                value = own["_buffers"][name]
+                if type(value) is torch.Tensor and name in own["_tk_infos"]:
+                    value = as_variable(value, False, own["_tk_infos"][name])
+                if not state.special or value is None:
+                    return value
+                return read_weight(value, own["_tk_infos"].get(name))
+        return _absent(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        ready = "_tk_infos" in self.__dict__
+        if isinstance(value, Variable) and ready:
+            _set_variable(self, name, value)
+        elif isinstance(value, Tracked):
+            _set_tracked(self, name, value)
+        elif isinstance(value, nn.Module):
+            _release(self, name, but_module=True)
+            super().__setattr__(name, value)
+            note_sublayer(self, value)
+        elif isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
+        elif type(value) in _CONTAINERS and ready and name not in _UNTRACKED and not name.startswith("_tk_"):
+            _set_tracked(self, name, wrap(value))
+        elif type(value) is tuple and holds_state(value):
+            _set_tracked(self, name, wrap(value))
+        else:
+            _set_plain(self, name, value)
+            if isinstance(value, nn.Parameter):
+                note_weight(self, value)
+
+    def __delattr__(self, name: str) -> None:
+        own = self.__dict__
+        if name in own.get("_tk_aliases", ()):
+            del own["_tk_aliases"][name]
+        elif "_tk_infos" in own and (name in own["_tk_infos"] or isinstance(_held(self, name), Tracked)):
+            _release(self, name)
+        else:
+            super().__delattr__(name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.__dict__.get("_tk_aliases", ())})
+
+
+_CONTAINERS = (list, dict, set, OrderedDict)
+# Lists and dicts that the framework keeps and that hold no state.
+_UNTRACKED = frozenset({"_inbound_nodes", "input_spec"})
+# Set by the constructor of the base class: a layer without them was never initialized.
+_OF_INIT = frozenset({"name", "built", "input_spec", "supports_masking", "activity_regularizer", "_dtype_policy"})
+
+
+def _absent(layer: AttributeTracking, name: str) -> Any:
+    """What `__getattr__` answers for a name that is neither a weight nor a submodule."""
+    own = layer.__dict__
+    if name in own.get("_tk_aliases", ()):
+        return weight_of(layer, own["_tk_aliases"][name], None)
+    if name == "_layers" and "_modules" in own:  # Keras's name; a subclass may set an attribute of that name
+        return sublayers(layer)
+    if name in _OF_INIT and "_tk_infos" in own and "_dtype_policy" not in own:
+        raise RuntimeError(forgotten_init(layer))
+    found = getattr(type(layer), name, None)
+    if isinstance(found, property) and found.fget is not None:
+        return found.fget(layer)  # raises again the error inside the property, which says more
+    raise AttributeError(f"{type(layer).__name__!r} object has no attribute {name!r}")
+
+
+def forgotten_init(layer: nn.Module) -> str:
+    """The message for a layer whose constructor did not call the constructor of its base class."""
+    return (
+        f"In layer {type(layer).__name__!r}, you forgot to call `super().__init__()` as the first statement in the "
+        f"`__init__()` method."
+    )
+
+
+def _held(layer: nn.Module, name: str) -> Any:
+    own = layer.__dict__
+    return own[name] if name in own else own["_modules"].get(name)
+
+
+def _set_tracked(layer: AttributeTracking, name: str, value: Any) -> None:
+    """Hold a list, dict, set or tuple as an attribute; a second attribute for the same one is a second name."""
+    if _held(layer, name) is value:
+        return
+    if value._owner is not None and value._owner is not layer:
+        value = wrap(unwrapped(value))
+    _release(layer, name)
+    layer.__dict__[name] = value
+    if value._owner is None:
+        value.attach(layer, name)
+
+
+def _set_plain(layer: AttributeTracking, name: str, value: Any) -> None:
+    own = layer.__dict__
+    if isinstance(value, SeedGenerator):
+        _note(own.get("_tk_seed_generators"), value)
+    elif hasattr(value, "update_state") and hasattr(value, "reset_state"):
+        _note(own.get("_tk_metrics"), value)
+    if "_tk_infos" in own:
+        if (
+            name in own["_tk_aliases"]
+            or (value is None and name in own["_tk_infos"])
+            or isinstance(_held(layer, name), Tracked)
+        ):
+            _release(layer, name)
+        if value is not None and name in own["_modules"]:
+            del own["_modules"][name]
+    nn.Module.__setattr__(layer, name, value)
+
+
+def _note(known: list | None, value: Any) -> None:
+    if known is not None and all(value is not other for other in known):
+        known.append(value)
+
+
+def _set_variable(layer: AttributeTracking, name: str, variable: Variable) -> None:
+    """Hold a weight as an attribute: under its first name it is registered, any other is a second name for it."""
+    own, info = layer.__dict__, variable.info
+    former = next((key for key, known in own["_tk_infos"].items() if known is info), None)
+    if former is not None and former in own["_tk_unassigned"]:
+        own["_tk_unassigned"].discard(former)
+        if former == name and name not in own["_tk_aliases"]:
+            if name in own and isinstance(held := own.pop(name), Tracked):
+                held.detach()
+            return
+        _rename(layer, former, free := free_name(layer, f"{former}_"))
+        _release(layer, name)
+        _rename(layer, free, name)
+        return
+    if former != name:
+        _release(layer, name)
+    if former is None and info not in assigned_infos(layer) or former == name:
+        own["_parameters" if isinstance(variable, nn.Parameter) else "_buffers"][name] = variable
+        own["_non_persistent_buffers_set"].discard(name)
+        own["_tk_infos"][name] = info
+        note_weight(layer, variable)
+    else:
+        own["_tk_aliases"][name] = info
+
+
+def _rename(layer: nn.Module, former: str, name: str) -> None:
+    own = layer.__dict__
+    for place in (own["_parameters"], own["_buffers"], own["_tk_infos"]):
+        if former in place:
+            items = [(name if key == former else key, value) for key, value in place.items()]
+            place.clear()
+            place.update(items)
+
+
+def _release(layer: nn.Module, name: str, but_module: bool = False) -> None:
+    """Let go of what an attribute holds; a weight's second name takes over, one without a name keeps its place.
+
+    Args:
+        but_module: leave a submodule to `nn.Module`, which puts the next one in its place.
+    """
+    own = layer.__dict__
+    if "_tk_infos" not in own:
+        return
+    if name in own["_tk_unassigned"]:  # made by add_weight and not assigned: it goes on under another name
+        own["_tk_unassigned"].discard(name)
+        other = free_name(layer, name)
+        _rename(layer, name, other)
+        own["_tk_unassigned"].add(other)
+        return
+    held = own.pop(name, None)
+    if held is None:
+        held = own["_modules"].get(name)
+        if not but_module or isinstance(held, Tracked):
+            own["_modules"].pop(name, None)
+    if isinstance(held, Tracked) and held._name == name:
+        held.detach()
+    tensor, info = own["_parameters"].pop(name, None), own["_tk_infos"].pop(name, None)
+    if tensor is None:
+        tensor = own["_buffers"].pop(name, None)
+    own["_tk_aliases"].pop(name, None)
+    if info is not None:
+        to_another_name(layer, info, tensor)
+
+
+def free_name(layer: nn.Module, name: str) -> str:
+    """`name`, or `name_`, ..., that no weight or submodule has."""
+    own = layer.__dict__
+    while name in own["_parameters"] or name in own["_buffers"] or name in own["_modules"]:
+        name += "_"
+    return name

@@ -1,0 +1,70 @@
+"""A layer as a torch module: moved, converted and loaded by torch's own methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import torch
+
+from torchkeras import dtype_policies
+from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.layers.base.values import restore_variables
+from torchkeras.layers.base.weights import WeightOwner
+
+
+class StatefulModule(WeightOwner):
+    """An `nn.Module` whose parameters and buffers are Keras variables."""
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        restore_variables(self, self._tk_infos)
+        _follow_dtype(self, fn)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the training mode of the layer and of all layers within, as for any torch module.
+
+        A mode that was set once stays when the layer becomes part of another module.
+        """
+        self.__dict__["_tk_mode_chosen"] = True
+        return super().train(mode)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Set the weights to those of a `state_dict()`, as `torch.nn.Module` does.
+
+        Args:
+            state_dict: tensors by dotted name.
+            strict: whether the names must be exactly the module's.
+            assign: take the tensors themselves, instead of copying their values.
+
+        Raises:
+            ValueError: the layer is not built, so that it has no weights yet.
+            RuntimeError: names (if `strict`) or shapes differ.
+        """
+        if not getattr(self, "built", True) and not set(state_dict) <= set(self.state_dict()):
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} has no weights yet: build it, or call it on data, before "
+                f"load_state_dict()."
+            )
+        result = super().load_state_dict(state_dict, strict=strict, assign=assign)
+        if assign:
+            self._apply(lambda t: t)
+        return result
+
+
+_FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+
+
+def _follow_dtype(layer: Any, fn: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """`.half()` and `.to(dtype)` change the layer's dtype policy too."""
+    policy = layer.dtype_policy
+    if policy.compute_dtype != policy.variable_dtype or policy.variable_dtype not in _FLOATS:
+        return
+    probe = torch.zeros((), dtype=_FLOATS[policy.variable_dtype])
+    try:
+        moved = fn(probe)
+    except (RuntimeError, NotImplementedError, TypeError):
+        return
+    if moved.dtype != probe.dtype and moved.is_floating_point():
+        layer.dtype_policy = dtype_policies.get(standardize_dtype(moved.dtype))

@@ -1,0 +1,308 @@
+"""A layer's weights: made, listed in Keras's order, read and set as arrays, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from torchkeras import constraints, initializers, regularizers
+from torchkeras.core import naming
+from torchkeras.core.tensors.dtypes import is_float, standardize_dtype
+from torchkeras.core.types import ArrayLike, DTypeLike, Identifier, Shape
+from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.core.variables.variable import Variable
+from torchkeras.layers.base.attributes import AttributeTracking, forgotten_init, free_name
+from torchkeras.layers.base.containers import Tracked, flat_items
+from torchkeras.layers.base.values import assign, copy_of
+from torchkeras.layers.base.weight_walk import all_weights, layer_tree, note_weight, own_weights, sublayers, unique
+
+
+class WeightOwner(AttributeTracking):
+    """The part of a layer that makes, lists, copies and freezes its weights."""
+
+    name: str
+
+    def add_weight(
+        self,
+        shape: Shape | int | None = None,
+        initializer: Identifier | None = None,
+        dtype: DTypeLike | None = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Identifier | None = None,
+        constraint: Identifier | None = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Any:
+        """Make a weight of the layer: a parameter, or with `trainable=False` a buffer.
+
+        Assign it to an attribute, or put it into a list or dict that is one: that gives its name in `state_dict()`.
+
+        Args:
+            shape: sizes, all known. Default: `()`, a scalar.
+            initializer: name, config or callable `(shape, dtype)`. Default: `"glorot_uniform"` for floats, `"zeros"`
+                for other types.
+            dtype: the weight's type. Default: the layer's variable dtype.
+            trainable: whether gradients reach it and training changes it.
+            autocast: whether a mixed-precision layer casts it to the compute dtype where `call` reads it.
+            regularizer: a penalty of the weight, added to the loss. Default: none.
+            constraint: a projection of the weight after each update. Default: none.
+            aggregation: how replicas' values are combined: `"none"`, `"mean"`, `"sum"`, `"only_first_replica"`.
+            overwrite_with_gradient: whether an update sets the weight to its gradient, as float8 scales need.
+            name: without slashes. Default: numbered.
+
+        Returns:
+            The weight, a `Variable` and (if trainable) an `nn.Parameter`.
+
+        Raises:
+            RuntimeError: the constructor of the base class was not called yet.
+            ValueError: a size is `None`, or `shape` is a string.
+
+        Example:
+
+        >>> class Scale(keras.layers.Layer):
+        ...     def build(self, input_shape):
+        ...         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+        ...     def call(self, x):
+        ...         return x * self.scale
+        >>> layer = Scale()
+        >>> tuple(layer(torch.ones(2, 3)).shape)
+        (2, 3)
+        >>> list(layer.state_dict())
+        ['scale']
+        """
+        if "_dtype_policy" not in self.__dict__:
+            raise RuntimeError(f"{forgotten_init(self)} It must be called before weights are made.")
+        if isinstance(shape, str):
+            raise ValueError(f"A weight's name is given as a keyword argument: add_weight(name={shape!r}, ...).")
+        shape = () if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape))
+        if None in shape:
+            raise ValueError(
+                f"A weight's shape must be fully known; layer {self.name!r} asked for {shape} for {name!r}. "
+                f"Give the missing sizes in the input shape."
+            )
+        dtype = standardize_dtype(dtype) if dtype is not None else self.variable_dtype  # type: ignore[attr-defined]
+        if initializer is None:
+            initializer = "glorot_uniform" if is_float(dtype) else "zeros"
+        with naming.name_scope(self.name, caller=self):
+            variable: Any = Variable(
+                initializers.get(initializer),
+                shape=shape,
+                dtype=dtype,
+                trainable=trainable,
+                autocast=autocast,
+                aggregation=aggregation,
+                name=name,
+            )
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        variable.overwrite_with_gradient = overwrite_with_gradient
+        # Registered at once; the attribute that it is assigned to renames it.
+        key = free_name(self, variable.name.replace(".", "_"))
+        (self._parameters if trainable else self._buffers)[key] = variable
+        self._tk_infos[key] = variable.info
+        self._tk_unassigned.add(key)
+        note_weight(self, variable)
+        if not self._tk_trainable and trainable:
+            variable.trainable = False
+        return variable
+
+    add_variable = add_weight
+
+    # ------------------------------------------------------------------ lists
+
+    @property
+    def weights(self) -> list:
+        """All weights of the layer and its sublayers, each once, in Keras's order.
+
+        The layer's own come first, trainable ones before the others; then each sublayer's. The state of seed generators
+        and metrics is not among them. `get_weights()` and `set_weights()` use this order.
+
+        Example:
+
+        >>> layer = keras.layers.BatchNormalization()
+        >>> layer.build((None, 2))
+        >>> [weight.name for weight in layer.weights]
+        ['gamma', 'beta', 'moving_mean', 'moving_variance']
+        """
+        return [tensor for tensor, _ in all_weights(self)]
+
+    @property
+    def trainable_weights(self) -> list:
+        """The weights that training changes: none of a layer (or sublayer) whose `trainable` is `False`."""
+        return [tensor for tensor, trainable in all_weights(self) if trainable]
+
+    @property
+    def non_trainable_weights(self) -> list:
+        """The weights that training does not change: frozen ones, and those made with `trainable=False`."""
+        return [tensor for tensor, trainable in all_weights(self) if not trainable]
+
+    @property
+    def variables(self) -> list:
+        """The weights and the state of seed generators, layer by layer; `metrics_variables` has the metrics' state."""
+        found: list = []
+        _collect_variables(self, found, set())
+        return unique(found)
+
+    @property
+    def torch_params(self) -> dict[str, torch.Tensor]:
+        """All variables by path, as Keras's torch backend offers them."""
+        return {getattr(v, "path", str(i)): v for i, v in enumerate(self.variables)}
+
+    @property
+    def trainable_variables(self) -> list:
+        """Keras's other name for `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list:
+        """The variables that training does not change: `non_trainable_weights` and the state of seed generators."""
+        trainable = {id(v) for v in self.trainable_weights}
+        return [v for v in self.variables if id(v) not in trainable]
+
+    @property
+    def metrics(self) -> list:
+        """The metrics held by the layer and its sublayers."""
+        return unique(metric for layer in layer_tree(self) for metric in _held_metrics(layer))
+
+    @property
+    def metrics_variables(self) -> list:
+        """The state of the metrics."""
+        return [v for metric in self.metrics for v in metric.variables]
+
+    def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> list:
+        found: list = [self] if include_self else []
+        for child in sublayers(self):
+            found.append(child)
+            if recursive and isinstance(child, WeightOwner):
+                found += child._flatten_layers(include_self=False)
+        return found
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer's weights. Setting it reaches all sublayers, and `requires_grad`.
+
+        Example:
+
+        >>> layer = keras.layers.Dense(2)
+        >>> layer.build((None, 3))
+        >>> layer.trainable = False
+        >>> len(layer.trainable_weights), layer.kernel.requires_grad
+        (0, False)
+        """
+        return self._tk_trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        set_trainable(self, bool(value))
+
+    # ------------------------------------------------------------------ values
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the values of `weights`, in their order, as NumPy arrays.
+
+        Example:
+
+        >>> layer = keras.layers.Dense(2, kernel_initializer="ones")
+        >>> layer.build((None, 1))
+        >>> layer.get_weights()
+        [array([[1., 1.]], dtype=float32), array([0., 0.], dtype=float32)]
+        """
+        return [copy_of(tensor) for tensor in self.weights]
+
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Set the values of `weights`; all or nothing.
+
+        Args:
+            weights: one array for each weight, in the order and with the shapes of `get_weights()`.
+
+        Raises:
+            ValueError: the number of values or a shape differs; no weight has changed then.
+
+        Example:
+
+        >>> one, two = keras.layers.Dense(2), keras.layers.Dense(2)
+        >>> one.build((None, 3)); two.build((None, 3))
+        >>> two.set_weights(one.get_weights())
+        >>> torch.equal(one.kernel, two.kernel)
+        True
+        """
+        own = self.weights
+        if len(own) != len(weights):
+            raise ValueError(
+                f"Layer {self.name!r} has {len(own)} weights; set_weights() received {len(weights)} values."
+            )
+        for tensor, value in zip(own, weights, strict=True):
+            if tuple(tensor.shape) != tuple(np.shape(value)):  # type: ignore[arg-type]
+                raise ValueError(
+                    f"Layer {self.name!r}: weight {getattr(tensor, 'path', '')!r} has shape {tuple(tensor.shape)}; "
+                    f"received a value of shape {tuple(np.shape(value))}."  # type: ignore[arg-type]
+                )
+        for tensor, value in zip(own, weights, strict=True):
+            assign(tensor, value)
+
+    def count_params(self) -> int:
+        """The number of scalars in `weights`.
+
+        Raises:
+            ValueError: the layer is not built.
+
+        Example:
+
+        >>> layer = keras.layers.Dense(2)
+        >>> layer.build((None, 3))
+        >>> layer.count_params()
+        8
+        """
+        if not getattr(self, "built", True):
+            raise ValueError(f"Layer {self.name!r} has no weights yet: build it, or call it on data, first.")
+        return sum(tensor.numel() for tensor in self.weights)
+
+
+def set_trainable(module: nn.Module, value: bool) -> None:
+    """Freeze or thaw a module and all within it."""
+    if isinstance(module, WeightOwner):
+        module.__dict__["_tk_trainable"] = value
+    for _, tensor, _ in own_weights(module):
+        if isinstance(tensor, nn.Parameter):
+            if isinstance(tensor, Variable):
+                tensor.trainable = value
+            elif tensor.is_floating_point() or tensor.is_complex():
+                tensor.requires_grad_(value)
+    for layer in sublayers(module):
+        if isinstance(layer, WeightOwner):
+            layer.trainable = value  # a subclass may do more
+        else:
+            set_trainable(layer, value)
+
+
+def _containers_of(layer: nn.Module) -> Iterator[Tracked]:
+    for value in (*layer.__dict__.values(), *layer._modules.values()):
+        if isinstance(value, Tracked):
+            yield value
+
+
+def _held_metrics(layer: WeightOwner) -> list:
+    held = [item for container in _containers_of(layer) for item in flat_items(container)]
+    return layer._tk_metrics + [m for m in held if hasattr(m, "update_state") and hasattr(m, "reset_state")]
+
+
+def _held_seeds(layer: WeightOwner) -> list[SeedGenerator]:
+    held = [item for container in _containers_of(layer) for item in flat_items(container)]
+    return layer._tk_seed_generators + [seed for seed in held if isinstance(seed, SeedGenerator)]
+
+
+def _collect_variables(module: nn.Module, found: list, seen: set[int]) -> None:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    found += [weight.tensor for weight in own_weights(module)]
+    if isinstance(module, WeightOwner):
+        found += [v for seed in _held_seeds(module) for v in seed.variables]
+    for layer in sublayers(module):
+        _collect_variables(layer, found, seen)
