@@ -82,7 +82,7 @@ class TrainableSnapshot:
         """Warn, once, where `trainable` is not what it was at `compile()`."""
         changed = [
             getattr(tensor, "path", "a weight")
-            for tensor, trainable in model._tk_all_weights()
+            for tensor, trainable in all_weights(model)
             if id(tensor) in self.known and trainable != (id(tensor) in self.trainable)
         ]
         changed += [layer.name for layer, noted in self._layers if layer.trainable != noted and not layer.built]
