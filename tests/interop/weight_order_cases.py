@@ -37,6 +37,11 @@ def nests(lib, s, weight, sub):
     s.z = weight("z")
 
 
+def nests_of_all_kinds(lib, s, weight, sub):
+    s.held = [sub("a", ("k", True)), (sub("b", ("k", True)), {"k": sub("c", ("k", True))}), sub("d", ("k", True))]
+    s.named = {"x": variable(lib, "x"), "y": [variable(lib, "y")], "z": variable(lib, "z")}
+
+
 def tuples(lib, s, weight, sub):
     s.held = (weight("t0"), weight("t1", False))
     s.z = weight("z")
@@ -193,7 +198,8 @@ def layers_of_keras(lib, s, weight, sub):
 
 
 ARRANGEMENTS = [
-    attributes, lists, dicts, nests, tuples, appended, made_first_assigned_later, never_assigned, variables_of_ones_own,
+    attributes, lists, dicts, nests, nests_of_all_kinds,
+    tuples, appended, made_first_assigned_later, never_assigned, variables_of_ones_own,
     sublayer_first, sublayers_between, sublayers_in_lists, sublayers_appended, one_layer_twice, layers_within_layers,
     two_names, two_names_by_a_list, two_names_by_a_dict, two_names_from_a_list, popped, deleted, frozen,
     frozen_sublayer, frozen_weight, seed_generators, metrics, moving_statistics_first, layers_of_keras,

@@ -338,8 +338,14 @@ def _attach_items(container: Any, owner: nn.Module) -> None:
         if type(value) is tuple and isinstance(container, (list, dict)) and holds_state(value):
             value = wrap(value)
             _put(container, key, value)
-        if isinstance(value, Tracked) and value._owner is None:
-            value.attach(owner, "", container)
+        # Noted here, item by item, so that what a list within holds comes between its neighbours.
+        if isinstance(value, Tracked):
+            if value._owner is None:
+                value.attach(owner, "", container)
+        elif isinstance(value, nn.Module):
+            weight_walk.note_sublayer(owner, value)
+        elif isinstance(value, (nn.Parameter, Variable)):
+            weight_walk.note_weight(owner, value)
 
 
 def _register(container: Any, owner: nn.Module) -> None:
@@ -356,8 +362,6 @@ def _register(container: Any, owner: nn.Module) -> None:
         if isinstance(value, nn.Module):
             take_mode(container, name, value)
             container._modules[name] = value
-            if not isinstance(value, ModuleContainer):
-                weight_walk.note_sublayer(owner, value)
         elif isinstance(value, Variable) and value.info in known:
             container._aliases[name] = value.info
         elif isinstance(value, (nn.Parameter, Variable)):
@@ -367,7 +371,6 @@ def _register(container: Any, owner: nn.Module) -> None:
                 known.add(value.info)
                 container._infos[name] = value.info
                 weight_walk.hand_over(owner, value)
-            weight_walk.note_weight(owner, value)
     container.__dict__["_has_weights"] = bool(container._parameters or container._buffers or container._aliases)
     for info, tensor in before.items():
         if info not in known:
