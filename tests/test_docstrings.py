@@ -21,6 +21,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "dtype_policies": ("",),
     "initializers": ("",),
     "ops": ("",),
+    "random": ("",),
     "regularizers": ("",),
     "layers": (
         "activation",

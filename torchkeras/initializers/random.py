@@ -11,7 +11,7 @@ from torchkeras.core import registry
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.types import Config, DTypeLike, Shape
 from torchkeras.core.variables import seeds
-from torchkeras.core.variables.seeded_random import drawn, truncated
+from torchkeras.core.variables.seeded_random import random_values, sample_truncated_normal
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.initializers.initializer import Initializer, place
 
@@ -46,14 +46,14 @@ class RandomInitializer(Initializer):
         where = place(dtype)
         shape = tuple(shape)
         # A scalar is drawn as one of one, which gives the generator's first number whatever the shape.
-        values = (high - low) * drawn("uniform", self.seed, shape or (1,), **where) + low
+        values = (high - low) * random_values("uniform", self.seed, shape or (1,), **where) + low
         return values if shape else values[0]
 
     def _normal(self, shape: Shape, mean: float, stddev: float, dtype: DTypeLike | None) -> torch.Tensor:
-        return drawn("normal", self.seed, tuple(shape), **place(dtype), numbers=(mean, stddev))
+        return random_values("normal", self.seed, tuple(shape), **place(dtype), numbers=(mean, stddev))
 
     def _truncated(self, shape: Shape, mean: float, stddev: float, dtype: DTypeLike | None) -> torch.Tensor:
-        return truncated(self.seed, shape, **place(dtype), mean=mean, stddev=stddev)
+        return sample_truncated_normal(self.seed, shape, **place(dtype), mean=mean, stddev=stddev)
 
 
 class RandomUniform(RandomInitializer):

@@ -15,7 +15,7 @@ from torchkeras.core.torch_internals import sample_dirichlet, standard_gamma
 from torchkeras.core.variables.seeds import SeedGenerator, draw_seed, torch_generator
 
 # What each draw calls: (generator, shape, numbers, tensors, type and device) -> tensor.
-_DRAWS: dict[str, Callable[..., Tensor]] = {
+_SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "normal": lambda g, shape, of, _, where: torch.normal(of[0], of[1], shape, generator=g, **where),
     "normals": lambda g, shape, of, _, where: torch.stack(
         [torch.normal(of[0], of[1], shape[1:], generator=g, **where) for _ in range(shape[0])]
@@ -30,11 +30,11 @@ _DRAWS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-OF_TORCH = object()
+TORCH_GENERATOR = object()
 """In the place of a seed: torch's own generator, which compiled code draws from in its own way."""
 
 
-def drawn(
+def random_values(
     kind: str,
     seed: Any,
     shape: Sequence[int],
@@ -43,24 +43,24 @@ def drawn(
     numbers: Sequence[float] = (),
     tensors: Sequence[Tensor] = (),
 ) -> Tensor:
-    """Random values of `shape`, by an integer, a `SeedGenerator`, (for `None`) the global one, or `OF_TORCH`.
+    """Random values of `shape`, by an integer, a `SeedGenerator`, (for `None`) the global one, or `TORCH_GENERATOR`.
 
     Args:
-        kind: of `_DRAWS`; `"normals"` are as many draws, one after the other, as the first axis is long.
+        kind: of `_SAMPLERS`; `"normals"` are as many draws, one after the other, as the first axis is long.
         numbers, tensors: the distribution's parameters.
     """
-    if seed is OF_TORCH or not torch.compiler.is_compiling():
-        generator = None if seed is OF_TORCH else torch_generator(seed, device)
-        return _DRAWS[kind](generator, shape, numbers, tensors, {"dtype": dtype, "device": device})
+    if seed is TORCH_GENERATOR or not torch.compiler.is_compiling():
+        generator = None if seed is TORCH_GENERATOR else torch_generator(seed, device)
+        return _SAMPLERS[kind](generator, shape, numbers, tensors, {"dtype": dtype, "device": device})
     floats = [float(number) for number in numbers]
     return torch.ops.torchkeras.draw(_seed_in_graph(seed), kind, shape, floats, tensors, dtype, device)
 
 
-def truncated(
+def sample_truncated_normal(
     seed: Any, shape: Sequence[int], dtype: torch.dtype, device: torch.device, mean: float, stddev: float
 ) -> Tensor:
     """Of four standard normal draws the first within two deviations (without one, the very first), as in Keras."""
-    values = drawn("normal", seed, (*shape, 4), dtype, device, (0.0, 1.0))
+    values = random_values("normal", seed, (*shape, 4), dtype, device, (0.0, 1.0))
     inside = (values > -2) & (values < 2)
     first = inside.max(-1, keepdim=True)[1]
     return values.gather(-1, first).squeeze(-1).mul_(stddev).add_(mean)
@@ -84,7 +84,7 @@ def _draw(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor:
-    return drawn(kind, sum(seed.tolist()), shape, dtype, device, numbers, tensors)
+    return random_values(kind, sum(seed.tolist()), shape, dtype, device, numbers, tensors)
 
 
 @_draw.register_fake

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from torchkeras.core import naming
-from torchkeras.core.variables import seeds as random
+from torchkeras.core.variables import seeds
 
 
 class _Switches:
@@ -28,7 +28,7 @@ def at_clear(function: Callable[[], None]) -> None:
 def clear_session(free_memory: bool = True) -> None:
     """Count names from zero again; forget the global seed generator and the global dtype policy."""
     naming.reset_names()
-    random._GLOBAL.clear()
+    seeds._GLOBAL.clear()
     for function in _at_clear:
         function()
 

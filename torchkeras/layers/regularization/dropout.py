@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import DTypeLike
-from torchkeras.core.variables.seeded_random import OF_TORCH, drawn
+from torchkeras.core.variables.seeded_random import TORCH_GENERATOR, random_values
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.dtype_policies.policy import DTypePolicy
 from torchkeras.layers.base.input_spec import InputSpec
@@ -54,13 +54,13 @@ def check_noise_shape(noise_shape: Sequence[int | None] | None) -> tuple[int | N
 
 def layer_seed(layer: Layer) -> object:
     """The layer's random source: its `SeedGenerator` if it has a seed, else torch's global generator."""
-    return OF_TORCH if layer.seed is None else layer.seed_generator
+    return TORCH_GENERATOR if layer.seed is None else layer.seed_generator
 
 
 def drawn_mask(layer: Layer, keep: float, shape: Sequence[int], device: torch.device) -> Tensor:
     """Booleans that are True with probability `keep`, drawn from the layer's random source."""
     chances = torch.full(tuple(shape), keep, device=device)
-    return drawn("bernoulli", layer_seed(layer), chances.shape, chances.dtype, device, (), [chances]).bool()
+    return random_values("bernoulli", layer_seed(layer), chances.shape, chances.dtype, device, (), [chances]).bool()
 
 
 class Dropout(Layer):

@@ -9,7 +9,7 @@ from typing import Unpack
 import torch
 from torch import Tensor
 
-from torchkeras.core.variables.seeded_random import drawn
+from torchkeras.core.variables.seeded_random import random_values
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
@@ -33,7 +33,7 @@ class NoiseLayer(Layer):
         self.supports_masking = True
 
     def _normal(self, like: Tensor, mean: float, stddev: float) -> Tensor:
-        return drawn("normal", layer_seed(self), like.shape, like.dtype, like.device, (mean, stddev))
+        return random_values("normal", layer_seed(self), like.shape, like.dtype, like.device, (mean, stddev))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
@@ -181,7 +181,7 @@ class AlphaDropout(NoiseLayer):
             return inputs
         noise_shape = self.noise_shape or (None,) * inputs.ndim
         shape = [size if dim is None else dim for dim, size in zip(noise_shape, inputs.shape, strict=True)]
-        draws = drawn("uniform", layer_seed(self), shape, torch.get_default_dtype(), inputs.device)
+        draws = random_values("uniform", layer_seed(self), shape, torch.get_default_dtype(), inputs.device)
         kept = (draws >= self.rate).to(inputs.dtype)
         floor = -SELU_ALPHA * SELU_SCALE
         scale = ((1 - self.rate) * (1 + self.rate * floor**2)) ** -0.5

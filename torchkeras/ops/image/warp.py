@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
-from torchkeras.core.variables.seeded_random import drawn
+from torchkeras.core.variables.seeded_random import random_values
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.ops.image.filters import gaussian_blurred
 from torchkeras.ops.image.layout import channel_axis, computed
@@ -198,7 +198,7 @@ def elastic_transform(
     require_fill_mode(fill_mode)
     across, down = _grid(images, axis)
     shape = (2, len(images) if images.ndim == 4 else 1, len(down), len(across))
-    draws = drawn("normals", seed, shape, across.dtype, images.device, (0.0, alpha * sigma))
+    draws = random_values("normals", seed, shape, across.dtype, images.device, (0.0, alpha * sigma))
     width = int(6 * sigma) | 1
     moved = gaussian_blurred(draws.flip(0).transpose(0, 1), (width, width), (sigma, sigma)).transpose(0, 1)
     moved[0].add_(down)
