@@ -19,8 +19,9 @@ def standardize_axis(axis: int | Sequence[int]) -> int | list[int]:
         return list(axis)
     if isinstance(axis, int):
         return axis
-    raise TypeError(
-        f"Invalid value for `axis` argument: expected an int or a list/tuple of ints. Received: axis={axis!r}"
+    raise TypeError(  # the words of Keras's UnitNormalization, then those of its LayerNormalization
+        "Invalid value for `axis` argument: expected an int or a list/tuple of ints. "
+        f"Expected an int or a list/tuple of ints for the argument 'axis', but received: {axis!r}"
     )
 
 
