@@ -22,6 +22,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "initializers": ("",),
     "ops": ("",),
     "random": ("",),
+    "models": ("cloning", "function", "sequential"),
     "regularizers": ("",),
     "layers": (
         "activation",
@@ -31,6 +32,8 @@ COMPLETE: dict[str, tuple[str, ...]] = {
         "core.einsum_dense",
         "core.embedding",
         "core.identity",
+        "core.lambda_layer",
+        "core.wrapper",
         "merging",
         "normalization",
         "pooling",

@@ -7,26 +7,47 @@ from typing import Any
 
 from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Nest
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.models.model import Functional, Model
 from torchkeras.models.sequential import Sequential
 
 
 def clone_model(
-    model: Any,
-    input_tensors: Any = None,
+    model: Model,
+    input_tensors: Nest[KerasTensor] | None = None,
     clone_function: Callable[[Any], Any] | None = None,
-    call_function: Callable[..., Any] | None = None,
+    call_function: Callable[..., Nest[KerasTensor]] | None = None,
     recursive: bool = False,
     **kwargs: Any,
-) -> Any:
-    """A model of the same architecture with newly made layers and weights.
+) -> Model:
+    """Make a model of the same architecture, with new layers and newly initialized weights.
+
+    A compiled model's copy is compiled in the same way. A subclassed model is copied by its `get_config()`.
 
     Args:
-        input_tensors: KerasTensors to build upon; default: new inputs.
-        clone_function: makes the copy of a layer; default: from its config. Also for subclassed models when given none.
-        call_function: `(layer, *args, **kwargs)` makes a copied layer's call (functional models).
-        recursive: apply `clone_function` inside nested models too.
+        model: a `Model`.
+        input_tensors: KerasTensors, nested as the model's inputs, to build the copy upon; by default new inputs like
+            the model's. Default: `None`.
+        clone_function: a function that is given a layer and returns its copy; by default
+            `type(layer).from_config(layer.get_config())`. For functional and Sequential models. Default: `None`.
+        call_function: a function `(layer, *args, **kwargs)` that calls a copied layer and returns its output; by
+            default `layer(*args, **kwargs)`. For functional models. Default: `None`.
+        recursive: whether `clone_function` is applied to the layers of nested models too. Default: `False`.
+        **kwargs: none is known.
+
+    Returns:
+        The copy, a model of the same class.
+
+    Raises:
+        ValueError: `model` is no model, or an argument is given that the kind of model does not take.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+        >>> copy = keras.models.clone_model(model)
+        >>> copy.set_weights(model.get_weights())
+        >>> copy(np.ones((1, 3))).tolist()
+        [[3.0, 3.0]]
     """
     if not isinstance(model, Model):
         raise ValueError(f"clone_model() copies models; received {model!r} (of type {type(model).__name__}).")

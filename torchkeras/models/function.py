@@ -10,23 +10,33 @@ from torchkeras.core import tree
 from torchkeras.core.operations.operation import Operation
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike, Nest
 from torchkeras.models.graph import Graph
 
 
 class Function(Operation):
-    """What computes `outputs` from `inputs`: a functional model without layers' state and training.
+    """Compute `outputs` from `inputs`: a graph of operations as one operation, without training or saving.
+
+    Use `keras.Model` for a graph that is trained or saved.
 
     Args:
-        inputs, outputs: KerasTensors, or nests of them.
-        name: default: numbered.
+        inputs: KerasTensors from `keras.Input`, one or a nest (list, tuple, dict) of them.
+        outputs: KerasTensors that were computed from the inputs, one or a nest of them.
+        name: a string; by default numbered after the class. Default: `None`.
 
     Raises:
         ValueError: nothing is given, or an output can't be computed from the inputs.
+
+    Example:
+        >>> x = keras.Input((3,))
+        >>> function = keras.Function(inputs=x, outputs=keras.ops.sum(x, axis=-1))
+        >>> function(np.ones((2, 3))).tolist()
+        [3.0, 3.0]
     """
 
     keras_module = "keras"
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+    def __init__(self, inputs: Nest[KerasTensor], outputs: Nest[KerasTensor], name: str | None = None) -> None:
         super().__init__(name=name)
         self._tk_graph = Graph(inputs, outputs, takes_apart=False)
 
@@ -45,20 +55,27 @@ class Function(Operation):
         """The symbolic outputs, flat."""
         return self._tk_graph.outputs
 
-    def call(self, inputs: Any) -> Any:
-        """The outputs for inputs of the structure and shapes that the function was made with.
+    def call(self, inputs: Nest[ArrayLike]) -> Nest[torch.Tensor]:
+        """Compute the outputs.
+
+        Args:
+            inputs: tensors or arrays, nested as the symbolic inputs are, of shapes that fit them.
+
+        Returns:
+            Tensors, nested as the symbolic outputs are.
 
         Raises:
-            ValueError: they have others.
+            ValueError: the structure or a shape does not fit.
         """
         values = self._checked(inputs)
         return self._tk_graph.run([x if isinstance(x, torch.Tensor) else convert_to_tensor(x) for x in values])
 
-    def compute_output_spec(self, inputs: Any) -> Any:
+    def compute_output_spec(self, inputs: Nest[KerasTensor]) -> Nest[KerasTensor]:
+        """Return the outputs as KerasTensors, for KerasTensors as inputs."""
         return self._tk_graph.specs(self._checked(inputs))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The outputs' shapes for shapes of the inputs."""
+        """Return the shapes of the outputs, for shapes of the inputs."""
         shapes = iter(tree.flatten(tree.map_shape_structure(_Shape, input_shape)))
         inputs = tree.map_structure(lambda t: KerasTensor(next(shapes).sizes, t.dtype), self._tk_graph.inputs_struct)
         return tree.map_structure(lambda t: t.shape, self.compute_output_spec(inputs))
@@ -85,7 +102,8 @@ class Function(Operation):
         return values
 
     def get_config(self) -> dict[str, Any]:
-        raise self._no_config("it is made of symbolic tensors. Make a keras.Model for what is to be saved.")
+        """Raise an error: a function has no config; make a `keras.Model` for a graph that is to be saved."""
+        raise self._no_config("it is made of symbolic tensors. Make a keras.Model of a graph that is to be saved.")
 
 
 class _Shape:

@@ -6,7 +6,7 @@ import inspect
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from torchkeras import saving
 from torchkeras.core import tree
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.types import Nest
 from torchkeras.distributed import is_main_process, write_once
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
@@ -29,14 +30,48 @@ from torchkeras.training.trainer import Trainer
 
 
 class Model(Trainer, Layer):
-    """A layer with `compile`, `fit`, `evaluate`, `predict`, `save`.
+    """A layer of layers that can be trained and saved: it has `compile`, `fit`, `evaluate`, `predict`, `save`.
 
-    Made from symbolic tensors, `Model(inputs, outputs)`, it is a functional model; a subclass with a `call` of its own
-    is an ordinary layer of layers.
+    There are two ways to make one: `Model(inputs, outputs)` from symbolic tensors, a functional model; or a subclass
+    that makes its layers in `__init__` and uses them in `call`. `keras.Sequential` is for a plain stack of layers.
+    Every model is a `torch.nn.Module` too: `parameters()`, `state_dict()`, `to(device)` and hooks work as in torch.
 
     Args:
-        inputs, outputs: KerasTensors, or nests of them.
-        name: default: numbered after the class.
+        inputs: of a functional model: a KerasTensor from `keras.Input`, or a list, tuple or dict of them.
+        outputs: of a functional model: KerasTensors that were computed from the inputs, one or a nest of them.
+        name: a string; by default numbered after the class.
+        trainable: whether training changes the weights; `True` by default.
+        dtype: a type's name or a dtype policy; by default `keras.config.dtype_policy()`.
+
+    Raises:
+        ValueError: an output can't be computed from the inputs, or two layers have one name.
+        TypeError: positional arguments that are no symbolic inputs and outputs.
+
+    Example:
+        A functional model:
+
+        >>> x = keras.Input(shape=(3,))
+        >>> hidden = keras.layers.Dense(4, activation="relu")(x)
+        >>> model = keras.Model(inputs=x, outputs=keras.layers.Dense(2)(hidden))
+        >>> model(np.ones((5, 3))).shape
+        torch.Size([5, 2])
+
+        A subclass:
+
+        >>> class Classifier(keras.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.hidden = keras.layers.Dense(4, activation="relu")
+        ...         self.dropout = keras.layers.Dropout(0.5)
+        ...         self.scores = keras.layers.Dense(2)
+        ...
+        ...     def call(self, inputs, training=None):
+        ...         return self.scores(self.dropout(self.hidden(inputs), training=training))
+        >>> model = Classifier()
+        >>> model.compile(optimizer="adam", loss="mse")
+        >>> history = model.fit(np.ones((8, 3)), np.ones((8, 2)), epochs=2, verbose=0)
+        >>> model.predict(np.ones((8, 3)), verbose=0).shape
+        (8, 2)
     """
 
     keras_module = "keras"
@@ -87,7 +122,21 @@ class Model(Trainer, Layer):
     # ------------------------------------------------------------------ calling
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The outputs for the inputs; models without symbolic inputs and outputs define it themselves."""
+        """Compute the outputs; a subclass without symbolic inputs and outputs defines this method.
+
+        Call the model itself, `model(inputs)`, not this method.
+
+        Args:
+            inputs: tensors or arrays, nested as the model's inputs are.
+            training: whether layers such as dropout behave as in training. Default: `None`, as the enclosing call.
+            mask: masks of the inputs, boolean tensors in the same nest. Default: `None`.
+
+        Returns:
+            Tensors, nested as the model's outputs are.
+
+        Raises:
+            NotImplementedError: the subclass does not define it.
+        """
         graph = self.__dict__.get("_tk_graph")
         if graph is None:
             raise complete(
@@ -102,6 +151,7 @@ class Model(Trainer, Layer):
         return graph.run(values)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs as KerasTensors, for KerasTensors as inputs."""
         graph = self.__dict__.get("_tk_graph")
         if graph is None:
             if type(self).compute_output_shape is Model.compute_output_shape:  # no rule of the subclass's own
@@ -112,6 +162,7 @@ class Model(Trainer, Layer):
         return graph.specs(values)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the shapes of the outputs, for shapes of the inputs nested as the inputs are."""
         graph = self.__dict__.get("_tk_graph")
         if graph is None:
             return super().compute_output_shape(*args, **kwargs)
@@ -149,6 +200,7 @@ class Model(Trainer, Layer):
 
     @property
     def outputs(self) -> list:
+        """The symbolic outputs of a functional model, flat."""
         return self._tk_graph_attribute("outputs").outputs
 
     @property
@@ -158,6 +210,7 @@ class Model(Trainer, Layer):
 
     @property
     def output(self) -> Any:
+        """The symbolic outputs as the model was given them."""
         return self._tk_graph_attribute("output").outputs_struct
 
     @property
@@ -167,6 +220,7 @@ class Model(Trainer, Layer):
 
     @property
     def output_shape(self) -> Any:
+        """The shape of the only output, or the list of the outputs' shapes."""
         return _only([t.shape for t in self._tk_graph_attribute("output_shape").outputs])
 
     @property
@@ -190,10 +244,22 @@ class Model(Trainer, Layer):
         )
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
-        """A layer of the model by name or by its place in `layers`.
+        """Find a layer of the model by its name or by its place in `layers`.
+
+        Args:
+            name: the layer's name. Default: `None`.
+            index: the place in `layers`; a negative one counts from the end. Default: `None`.
+
+        Returns:
+            The layer.
 
         Raises:
             ValueError: there is no such layer, or both or neither are given.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="scores")])
+            >>> model.get_layer("scores") is model.get_layer(index=0)
+            True
         """
         if (name is None) == (index is None):
             raise ValueError(f"get_layer() takes a name or an index; received name={name!r}, index={index!r}.")
@@ -220,13 +286,32 @@ class Model(Trainer, Layer):
     def summary(
         self,
         line_length: int | None = None,
-        positions: Any = None,
-        print_fn: Any = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], object] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
-        """Print a table of the layers, their output shapes and parameter counts."""
+        """Print a table of the layers, their output shapes and numbers of parameters.
+
+        Args:
+            line_length: width of the table in characters. Default: `None`, the terminal's, from 80 to 120.
+            positions: where the columns end, as fractions of the width: `[0.4, 0.7, 1.0]`. Default: `None`.
+            print_fn: a function that is given the whole text. Default: `None`, `print`.
+            expand_nested: whether to show the layers of nested models. Default: `False`.
+            show_trainable: whether to add a column that says which layers train. Default: `False`.
+            layer_range: patterns of the names of the first and the last layer to show. Default: `None`, all.
+
+        Raises:
+            ValueError: `layer_range` is not two patterns, or names no layers.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+            >>> lines = []
+            >>> model.summary(print_fn=lines.append)
+            >>> "Total params: 8" in lines[0]
+            True
+        """
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     # ------------------------------------------------------------------ description and files
@@ -235,6 +320,11 @@ class Model(Trainer, Layer):
         return module_tree(self)
 
     def get_config(self) -> dict[str, Any]:
+        """Return a JSON-ready description, from which `from_config` makes an equal model with fresh weights.
+
+        A functional model describes its layers and their connections; a subclass describes the constructor's
+        arguments, or overrides this method.
+        """
         graph = self.__dict__.get("_tk_graph")
         if graph is None or not _functional_like(type(self)):
             return super().get_config()
@@ -242,7 +332,15 @@ class Model(Trainer, Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
-        """The model that `config` describes, with fresh weights."""
+        """Make a model, with fresh weights, from the result of `get_config()`.
+
+        Args:
+            config: a dict.
+            custom_objects: classes and functions by name. Default: `None`.
+
+        Returns:
+            The model.
+        """
         if not {"layers", "input_layers", "output_layers"} <= set(config):
             return super().from_config(config)
         inputs, outputs = graph_config.graph_from_config(config, custom_objects)
@@ -254,7 +352,14 @@ class Model(Trainer, Layer):
         return super().get_compile_config() or {}
 
     def to_json(self, **kwargs: Any) -> str:
-        """The architecture, without weights, as JSON; `kwargs` go to `json.dumps`."""
+        """Return the architecture, without weights, as JSON; `keras.models.model_from_json` reads it.
+
+        Args:
+            **kwargs: arguments of `json.dumps`, such as `indent`.
+
+        Returns:
+            A string.
+        """
         return json.dumps(graph_config.described(self), **kwargs)
 
     def save(
@@ -265,12 +370,38 @@ class Model(Trainer, Layer):
         include_optimizer: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Write the whole model: architecture, weights, compile configuration, optimizer state."""
+        """Write the whole model: architecture, weights, compile configuration, optimizer state.
+
+        With several processes, rank 0 writes and the others wait.
+
+        Args:
+            filepath: a path that ends in `.keras`, or a binary file object.
+            overwrite: whether to replace an existing file. Default: `True`.
+            zipped: `False` for a folder that holds the parts of the file as files. Default: `None`, one file.
+            include_optimizer: whether to write the optimizer's state. Default: `True`.
+            **kwargs: further arguments of `keras.saving.save_model`.
+
+        Example:
+            >>> import os, tempfile
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = os.path.join(folder, "model.keras")
+            ...     model.save(path)
+            ...     loaded = keras.models.load_model(path)
+            >>> bool((loaded(np.ones((1, 3))) == model(np.ones((1, 3)))).all())
+            True
+        """
         named = {"overwrite": overwrite, "zipped": zipped, "include_optimizer": include_optimizer, **kwargs}
         self._tk_write(filepath, lambda target: saving.save_model(self, target, **named))
 
     def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
-        """Write the weights to a `.weights.h5` file."""
+        """Write the weights alone.
+
+        Args:
+            filepath: a path that ends in `.weights.h5`, or a binary file object.
+            overwrite: whether to replace an existing file. Default: `True`.
+            max_shard_size: the size in GB at which to start another file; not supported yet. Default: `None`.
+        """
         named = {"overwrite": overwrite, "max_shard_size": max_shard_size}
         self._tk_write(filepath, lambda target: saving.save_weights(self, target, **named))
 
@@ -292,17 +423,35 @@ class Model(Trainer, Layer):
                 write(path) if write is not None else saving.save_weights(self, path)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Read weights from a `.weights.h5` or `.keras` file."""
+        """Read weights into the model, which must be built.
+
+        Args:
+            filepath: a `.weights.h5` or `.keras` file.
+            skip_mismatch: whether to skip, with a warning, layers whose weights do not fit. Default: `False`.
+            **kwargs: further arguments of `keras.saving.load_weights`.
+
+        Raises:
+            ValueError: the file's weights do not fit the model.
+        """
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
 
 class Functional(Model):
-    """A model made of symbolic inputs and outputs; `Model(inputs, outputs)` makes one."""
+    """A model made of symbolic inputs and outputs; `keras.Model(inputs, outputs)` makes one.
+
+    Args:
+        inputs: KerasTensors from `keras.Input`, one or a nest of them.
+        outputs: KerasTensors that were computed from the inputs, one or a nest of them.
+        name: a string; by default numbered. Default: `None`.
+        **kwargs: the other arguments of `Model`.
+    """
 
     keras_module = "keras.src.models.functional"
     _tk_counts_from_one = True
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, inputs: Nest[KerasTensor], outputs: Nest[KerasTensor], name: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
 
 from torchkeras.core import naming, tree
 from torchkeras.core.config.serialization import deserialize_keras_object
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import add_sublayer
 from torchkeras.layers.core.input_layer import Input, InputLayer
@@ -19,19 +21,42 @@ from torchkeras.models.model import Model
 
 
 class Sequential(Model):
-    """A model that passes its input through its layers in turn; a plain `nn.Module` is taken as a layer.
+    """Pass an input through layers in turn: a plain stack with one input and one output.
 
     Args:
-        layers: to add. A first `Input` (or `input_shape=` on the first layer) makes the model known at once; without
-            one it is built on its first data.
-        trainable: whether training changes the weights.
-        name: default: numbered.
+        layers: a list of layers; a plain `nn.Module` is taken as a layer too. With a first `keras.Input` (or
+            `input_shape=` on the first layer) the model is built at once, else on its first data. Default: `None`.
+        trainable: whether training changes the weights. Default: `True`.
+        name: a string; by default numbered after the class. Default: `None`.
+
+    Raises:
+        ValueError: an entry is no layer, or two layers have one name.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((16,)), keras.layers.Dense(8, activation="relu")])
+        >>> model.add(keras.layers.Dense(4))
+        >>> model(np.ones((2, 16))).shape
+        torch.Size([2, 4])
+
+        Without an `Input` the weights are made on the first call:
+
+        >>> model = keras.Sequential([keras.layers.Dense(8), keras.layers.Dense(4)])
+        >>> model.built
+        False
+        >>> model.build((None, 16))
+        >>> len(model.weights)
+        4
     """
 
     # Built on its first data, it takes other sizes as far as its layers do.
     _tk_checks_sizes = False
 
-    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[torch.nn.Module | KerasTensor] | torch.nn.Module | KerasTensor | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
         super().__init__(trainable=trainable, name=name)
         self.__dict__["_tk_row"] = []
         if layers is not None:
@@ -39,8 +64,12 @@ class Sequential(Model):
                 self.add(layer, rebuild=False)
             self._tk_rebuild()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Put a layer at the end.
+    def add(self, layer: torch.nn.Module | KerasTensor, rebuild: bool = True) -> None:
+        """Append a layer to the stack.
+
+        Args:
+            layer: a layer, a plain `nn.Module`, or, as the first, the result of `keras.Input`.
+            rebuild: whether to build the model now, if its input shape is known. Default: `True`.
 
         Raises:
             ValueError: it is no layer, its name is taken, or an `Input` comes behind another layer.
@@ -69,8 +98,20 @@ class Sequential(Model):
         else:
             self._tk_forget()
 
-    def pop(self, rebuild: bool = True) -> Any:
-        """Take the last layer off."""
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Remove the last layer.
+
+        Args:
+            rebuild: whether to build the model now, if its input shape is known. Default: `True`.
+
+        Returns:
+            The removed layer.
+
+        Example:
+            >>> model = keras.Sequential([keras.layers.Dense(8), keras.layers.Dense(4, name="last")])
+            >>> model.pop().name, len(model.layers)
+            ('last', 1)
+        """
         layer = self._tk_row.pop()
         self._modules.pop(layer.name.replace(".", "_"), None)
         self._tk_rebuild() if rebuild else self._tk_forget()
@@ -89,7 +130,11 @@ class Sequential(Model):
             self.build(row[0].input_shape)
 
     def build(self, input_shape: Any = None) -> None:
-        """Build all layers for inputs of the shape (batch size first).
+        """Make the weights of all layers.
+
+        Args:
+            input_shape: sizes of the input, the batch size first; `None` for any size. Default: `None`, the shape of
+                the model's `Input`.
 
         Raises:
             ValueError: the model is built for another shape, or a layer does not fit.
@@ -131,6 +176,16 @@ class Sequential(Model):
         self._tk_build_shapes = {"input_shape": graph.inputs[0].shape}
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Pass the inputs through the layers in turn.
+
+        Args:
+            inputs: a tensor or array.
+            training: whether layers such as dropout behave as in training. Default: `None`, as the enclosing call.
+            mask: the mask of the inputs, a boolean tensor. Default: `None`.
+
+        Returns:
+            The output of the last layer.
+        """
         if self.__dict__.get("_tk_graph") is not None:
             return super().call(inputs, training=training, mask=mask)
         x = inputs
@@ -151,11 +206,13 @@ class Sequential(Model):
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the output, for a shape of the input (a tuple, the batch size first)."""
         for layer in self.layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
+        """Return the configs of the layers, from which `from_config` makes an equal model with fresh weights."""
         policy = Layer.get_config(self)["dtype"]
         config = {"name": self.name, "trainable": self.trainable, "dtype": policy}
         config["layers"] = [described(layer) for layer in self._tk_row]
@@ -165,6 +222,15 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """Make a model, with fresh weights, from the result of `get_config()`.
+
+        Args:
+            config: a dict.
+            custom_objects: classes and functions by name. Default: `None`.
+
+        Returns:
+            The model.
+        """
         shape = config.get("build_input_shape")
         model = cls(name=config.get("name"))
         for row in config["layers"]:

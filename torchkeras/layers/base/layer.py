@@ -27,20 +27,45 @@ from torchkeras.layers.base.weight_walk import own_weights
 
 
 class Layer(CallableModule, Graphed, Rematerializable, Configurable):
-    """A computation with weights: Keras's `Layer`, and a `torch.nn.Module`.
+    """Compute outputs from inputs with weights: Keras's `Layer`, and a `torch.nn.Module`.
 
-    Subclasses define `call(inputs, ...)` in torch or in `ops`, and make weights in `build(input_shape)`. Called on a
-    KerasTensor a layer records a node of a functional graph. Called on tensors it runs `nn.Module.__call__`, so hooks,
-    `torch.compile`, DDP and FSDP see it; the first call builds it.
+    Subclasses define `call(inputs, ...)` in torch or in `keras.ops`, and make weights in `build(input_shape)` with
+    `add_weight`. Layers set as attributes become part of the layer. Called on a KerasTensor, a layer records a node
+    of a functional graph. Called on tensors it runs `nn.Module.__call__`, so hooks, `torch.compile`, DDP and FSDP see
+    it; the first call builds it.
 
     `training` is the call's argument, else that of the enclosing call, else the module's flag, which starts `False`.
 
     Args:
-        activity_regularizer: of the output.
-        trainable: whether training changes the weights.
-        dtype: a type's name, or a dtype policy.
-        autocast: whether float inputs are cast to the compute dtype.
-        name: default: numbered after the class.
+        activity_regularizer: penalty on the output, by name or callable. Default: `None`.
+        trainable: whether training changes the weights. Default: `True`.
+        dtype: a type's name, or a dtype policy; by default `keras.config.dtype_policy()`. Default: `None`.
+        autocast: whether float inputs are cast to the compute dtype. Default: `True`.
+        name: a string; by default numbered after the class. Default: `None`.
+        **kwargs: `input_shape` and the other arguments of Keras 2 that say the shape of the input.
+
+    Raises:
+        ValueError: an argument is not known, or `trainable` is no boolean.
+
+    Example:
+        >>> class Linear(keras.layers.Layer):
+        ...     def __init__(self, units, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.units = units
+        ...
+        ...     def build(self, input_shape):
+        ...         self.kernel = self.add_weight((input_shape[-1], self.units), name="kernel")
+        ...         self.bias = self.add_weight((self.units,), initializer="zeros", name="bias")
+        ...
+        ...     def call(self, inputs):
+        ...         return inputs @ self.kernel + self.bias
+        >>> layer = Linear(4, name="linear")
+        >>> layer(np.ones((2, 3))).shape
+        torch.Size([2, 4])
+        >>> [tuple(weight.shape) for weight in layer.weights]
+        [(3, 4), (4,)]
+        >>> layer.get_config()["units"]
+        4
     """
 
     keras_module = "keras.layers"
@@ -132,10 +157,12 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
 
     @property
     def variable_dtype(self) -> str:
+        """The name of the type in which weights are kept."""
         return self._dtype_policy.variable_dtype
 
     @property
     def input_dtype(self) -> str:
+        """The name of the type to which float inputs are cast."""
         return self.compute_dtype
 
     @property
@@ -146,11 +173,20 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     # ------------------------------------------------------------------ building
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights for inputs of the shape (a tuple with `None` for any size); none by default."""
+        """Make the weights; subclasses define it and call `add_weight` in it. By default there are none.
+
+        Args:
+            input_shape: sizes of the inputs, the batch size first, `None` for any size; nested as the inputs are.
+                Default: `None`.
+        """
         self.built = True
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Build as `get_build_config()` says it was done."""
+        """Build the layer for the shapes that `get_build_config()` gave.
+
+        Args:
+            config: a dict.
+        """
         if not config:
             return
         shapes = {name: as_shapes(shape) for name, shape in config.items()}
@@ -171,7 +207,18 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     # ------------------------------------------------------------------ calling
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """What the layer computes; defined by subclasses."""
+        """Compute the outputs; subclasses define this method. Call the layer itself, `layer(inputs)`, not this one.
+
+        Args:
+            *args: the inputs: tensors, or nests of them.
+            **kwargs: `training` and `mask`, where the subclass takes them, and arguments of its own.
+
+        Returns:
+            A tensor, or a nest of them.
+
+        Raises:
+            NotImplementedError: the subclass does not define it.
+        """
         raise complete(
             NotImplementedError(
                 f"Layer {type(self).__name__!r} does not have a `call` method implemented: it must define call()."
@@ -183,11 +230,23 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         return symbolic.call(self, args, kwargs)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
-        """The shape of the outputs for inputs of the given shape(s); by a run without values unless overridden."""
+        """Return the shape of the outputs, found by running `call` without values unless a subclass overrides it.
+
+        Args:
+            *args: shapes of the inputs, tuples with `None` for any size.
+            **kwargs: the same by name: `input_shape`, or `<argument>_shape` for several inputs.
+
+        Returns:
+            A tuple, or a nest of them.
+
+        Example:
+            >>> keras.layers.Dense(4).compute_output_shape((None, 3))
+            (None, 4)
+        """
         return symbolic.output_shape(self, args, kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """The outputs as KerasTensors, for KerasTensors."""
+        """Return the outputs as KerasTensors, for KerasTensors as inputs."""
         return symbolic.output_spec(self, args, kwargs)
 
     def stateless_call(
@@ -198,9 +257,29 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         return_losses: bool = False,
         **kwargs: Any,
     ) -> tuple:
-        """Call with the given values in the place of the layer's, which stay as they are.
+        """Call the layer with the given values in the place of its variables, which stay unchanged.
 
-        Returns `(outputs, non_trainable_variables)`, with `return_losses=True` also the losses.
+        Args:
+            trainable_variables: values for `layer.trainable_variables`, a list of tensors in that order.
+            non_trainable_variables: values for `layer.non_trainable_variables`, a list of tensors in that order.
+            *args: the inputs of the call.
+            return_losses: whether to return the losses too. Default: `False`.
+            **kwargs: further arguments of the call.
+
+        Returns:
+            `(outputs, non_trainable_variables)`, the latter as the call leaves them; with `return_losses=True`
+            `(outputs, non_trainable_variables, losses)`.
+
+        Raises:
+            ValueError: the number of values differs from the number of variables.
+
+        Example:
+            >>> layer = keras.layers.Dense(2, kernel_initializer="zeros")
+            >>> layer.build((None, 3))
+            >>> values = [torch.ones(3, 2), torch.zeros(2)]
+            >>> outputs, _ = layer.stateless_call(values, [], np.ones((1, 3)))
+            >>> outputs.tolist(), layer.kernel.sum().item()
+            ([[3.0, 3.0]], 0.0)
         """
         own = [*self.trainable_variables, *self.non_trainable_variables]
         values = [*trainable_variables, *non_trainable_variables]
@@ -220,13 +299,35 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     # ------------------------------------------------------------------ masks
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        """The mask of the outputs; the inputs' one unless overridden."""
+        """Return the mask of the outputs: that of the inputs, unless a subclass overrides this method.
+
+        Args:
+            inputs: tensors, nested as in the call.
+            previous_mask: the masks of the inputs, boolean tensors or `None`, in the same nest.
+
+        Returns:
+            A boolean tensor (`True` for steps that count), a nest of them, or `None`.
+        """
         return previous_mask
 
     # ------------------------------------------------------------------ losses
 
     def add_loss(self, loss: Nest[torch.Tensor]) -> None:
-        """Add a scalar tensor (or a list of them) to what training minimizes. Calls start afresh."""
+        """Add to the loss that training minimizes; called in `call`. The next call of the model starts without it.
+
+        Args:
+            loss: a scalar tensor, or a list of them.
+
+        Example:
+            >>> class Penalty(keras.layers.Layer):
+            ...     def call(self, inputs):
+            ...         self.add_loss(0.1 * inputs.square().sum())
+            ...         return inputs
+            >>> layer = Penalty()
+            >>> outputs = layer(torch.ones(10))
+            >>> [round(loss.item(), 4) for loss in layer.losses]
+            [1.0]
+        """
         losses.add(self, loss)
 
     @property
@@ -237,7 +338,13 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     # ------------------------------------------------------------------ description and storage
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, from which `from_config` makes an equal layer without its weights."""
+        """Return the constructor's arguments, JSON-ready, from which `from_config` makes an equal layer.
+
+        The weights are not part of it. A subclass whose arguments can't be found in attributes overrides it.
+
+        Returns:
+            A dict.
+        """
         config = configurable.config_of(self)
         own_arguments = {
             name for cls in type(self).__mro__ for name, _ in configurable._parameters(cls) if cls is not Layer
@@ -252,7 +359,19 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer that `config` describes, without its weights."""
+        """Make a layer from the result of `get_config()`, without the weights.
+
+        Args:
+            config: a dict.
+
+        Returns:
+            The layer.
+
+        Example:
+            >>> layer = keras.layers.Dense(4, activation="relu")
+            >>> keras.layers.Dense.from_config(layer.get_config()).units
+            4
+        """
         config = dict(config)
         accepted, is_open = configurable._accepts(cls)
         base = {}
@@ -308,6 +427,15 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
             assign(weight.tensor, store[str(i)])
 
     def quantize(self, mode: Any = None, **kwargs: Any) -> None:
+        """Raise an error: the layer has no quantized form.
+
+        Args:
+            mode: Keras's name of the form, such as `"int8"`. Default: `None`.
+            **kwargs: not used.
+
+        Raises:
+            NotImplementedError: always.
+        """
         raise NotImplementedError(f"Layer {type(self).__name__!r} has no quantized form.")
 
     def __repr__(self) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
+
+import torch
 
 from torchkeras.core import tree
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
-from torchkeras.core.types import Config
+from torchkeras.core.types import Config, Nest, Shape
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
 
@@ -15,10 +18,28 @@ _PARTS = ("function", "output_shape", "mask", "arguments")
 
 
 class Lambda(Layer):
-    """`function(inputs, **arguments)`; `mask` and `training` are handed over where the function takes them.
+    """Run a Python function as a layer: `function(inputs, **arguments)`.
 
-    Files hold a named function by its registered name. A Python lambda has none: it stays with its layer in this
-    process (a clone shares it), and bytecode in a file is never run; subclass `Layer` for what is to be saved.
+    Files hold a named function by its registered name. A Python lambda has no such name: it stays with its layer in
+    this process (a clone shares it), and bytecode in a file is never run. Subclass `Layer` for a model to be saved.
+
+    Args:
+        function: called with the inputs first; with `mask` and `training` too where it has arguments of these names.
+        output_shape: shape of one sample of the output, or a function of the input's shape; by default found by
+            running the function without values. Default: `None`.
+        mask: the mask of the output, or a function `(inputs, mask)` that returns it. Default: `None`.
+        arguments: further named arguments of the function, a dict. Default: `None`.
+        **kwargs: the arguments of `Layer`.
+
+    Call arguments:
+        inputs: a tensor, or a nest of tensors.
+        mask: the mask of the inputs, a boolean tensor or `None`.
+        training: a boolean.
+
+    Example:
+        >>> layer = keras.layers.Lambda(lambda x, power: x**power, arguments={"power": 2})
+        >>> layer(torch.tensor([1.0, 2.0, 3.0])).tolist()
+        [1.0, 4.0, 9.0]
     """
 
     _tk_config_base = True
@@ -26,7 +47,12 @@ class Lambda(Layer):
     runs_user_code = True
 
     def __init__(
-        self, function: Any, output_shape: Any = None, mask: Any = None, arguments: Any = None, **kwargs: Any
+        self,
+        function: Callable,
+        output_shape: Nest[Shape] | Callable | None = None,
+        mask: Nest[torch.Tensor] | Callable | None = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.arguments = arguments or {}
