@@ -68,7 +68,7 @@ def test_users_functions_and_classes(w):
         (lambda: regularizers.OrthogonalRegularizer(mode="diagonal"), "argument `mode`"),
         (lambda: regularizers.OrthogonalRegularizer()(torch.ones(2, 2, 2)), r"\(2, 2, 2\)"),
         (lambda: regularizers.get("l3"), "Known: .*L1L2"),
-        (lambda: regularizers.get(0.01), "received 0.01"),
+        (lambda: regularizers.get(0.01), "Could not interpret regularizer identifier: 0.01"),
     ],
 )
 def test_errors(call, message):

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import numpy as np
 import pandas
@@ -157,8 +158,19 @@ def test_an_empty_generator_is_an_error():
 WORKERS = {"plain": {}, "threads": {"workers": 3}, "processes": {"workers": 2, "use_multiprocessing": True}}
 
 
+def threads_since(before: set[threading.Thread]) -> list[threading.Thread]:
+    """Threads that were started since, and did not end within five seconds."""
+    deadline = time.monotonic() + 5
+    while left := [thread for thread in threading.enumerate() if thread not in before]:
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(0.01)
+    return []
+
+
 @pytest.mark.parametrize("how", list(WORKERS))
 def test_py_dataset_in_order_each_epoch_with_hooks(how):
+    before = set(threading.enumerate())
     dataset = Batches(**WORKERS[how], max_queue_size=2)
     source = make_source(dataset, shuffle=False)
     assert source.num_batches == 4
@@ -166,7 +178,7 @@ def test_py_dataset_in_order_each_epoch_with_hooks(how):
     for _ in range(2):
         assert values(source) == [[i, i] for i in range(4)]
     assert dataset.calls == ["begin", "end"] * 2
-    assert threading.active_count() < 4
+    assert not threads_since(before)
 
 
 @pytest.mark.parametrize("how", list(WORKERS))
@@ -211,11 +223,12 @@ def test_an_error_in_a_worker_comes_out(how):
 
 @pytest.mark.parametrize("how", list(WORKERS))
 def test_stopping_early_stops_the_workers(how):
+    before = set(threading.enumerate())
     dataset = Batches(size=100, **WORKERS[how])
     epoch = make_source(dataset, shuffle=False).epoch()
     next(epoch)
     epoch.close()
-    assert dataset.calls == ["begin", "end"] and threading.active_count() < 4
+    assert dataset.calls == ["begin", "end"] and not threads_since(before)
 
 
 def test_what_py_datasets_return():
