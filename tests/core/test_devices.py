@@ -93,7 +93,7 @@ SOURCES = {
 @pytest.mark.parametrize("name", STAND_INS)
 @pytest.mark.parametrize("kind", list(SOURCES))
 def test_sources_compare_devices_as_tensors_report_them(kind, name, monkeypatch):
-    """What lies on the device already is handed out as it is, not copied."""
+    """Tensors that lie on the device already are handed out without a copy."""
     moves = []
     original = torch.Tensor.to
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Which modules run code of the user's."""
+"""The modules of a model that run a user's code."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is this package's and what is the user's, and under which names files know them."""
+"""The registry tells classes of this package from those of users, and gives the names that files use."""
 
 from __future__ import annotations
 

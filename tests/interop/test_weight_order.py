@@ -41,7 +41,7 @@ def array(value):
 
 
 def written(layer):
-    """What the layer's hook writes, by key."""
+    """The arrays that the hook of a layer writes, by key."""
     store = {}
     layer.save_own_variables(store)
     return {key: array(value.value if hasattr(value, "value") else value) for key, value in store.items()}

@@ -1,4 +1,4 @@
-"""A model that loading will refuse says so when it is saved, and a model that loads says nothing."""
+"""Saving warns about a model that loading will refuse, and about no other model."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ class BackupAndRestore(Callback):
         self._store.write(self.model.save_weights, state)
 
     def _own_part(self, step: int) -> State:
-        """What each process has of its own: random numbers, and within an epoch metrics and statistics."""
+        """Each process has its own random numbers and, within an epoch, its own metrics and statistics."""
         part: State = {"random": random_state.capture()}
         if step and self._run is not None:
             part["gathered"] = self._run.get_state()
