@@ -1,0 +1,336 @@
+"""`compile`, the metrics, and the steps that users may override: how a model is trained."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from torchkeras.callbacks import History
+from torchkeras.core.operations.tracebacks import filtered
+from torchkeras.core.types import Identifier, Nest
+from torchkeras.distributed.rank_share import RankBatch, current_share
+from torchkeras.layers.base.losses import may_exist as losses_may_exist
+from torchkeras.metrics import Metric
+from torchkeras.training.compile.options import Compiled
+from torchkeras.training.compile.snapshot import TrainableSnapshot
+from torchkeras.training.data import ask_for_targets, unpack_x_y_sample_weight
+from torchkeras.training.results import results_by_metric
+from torchkeras.training.state import TrainingState, compiled_of, state_of
+from torchkeras.training.step import EvaluationStep, TrainStep, library_default, own_train_step
+
+if TYPE_CHECKING:
+    from torchkeras.layers.base.layer import Layer as _Base
+else:
+    _Base = object
+
+
+class Compilable(_Base):
+    """Mixed into `Model` by `Trainer`: `compile` and its values, the metrics, and the steps that users may override."""
+
+    # Properties whose values are saved with a model, under these names.
+    _tk_saved_properties = ("optimizer", "loss")
+
+    stop_training: bool
+    """Set to `True` (by a callback, say) to end `fit` after the batch or epoch."""
+    history: History | None
+    """The `History` of the last `fit`."""
+    compiled: bool
+
+    def _tk_init_trainer(self) -> None:
+        self.__dict__.update(_tk_training=TrainingState(), stop_training=False, history=None, compiled=False)
+
+    # ------------------------------------------------------------------ compile
+
+    @filtered
+    def compile(
+        self,
+        optimizer: Identifier | Any = "rmsprop",
+        loss: Nest[Identifier] | Any = None,
+        loss_weights: Nest[float] | None = None,
+        metrics: Nest[Identifier] | Any = None,
+        weighted_metrics: Nest[Identifier] | Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str | None = "auto",
+        auto_scale_loss: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Say how the model is trained, and note which weights train: later changes of `trainable` need a new compile.
+
+        Args:
+            optimizer: a name, an `Optimizer`, a `torch.optim.Optimizer`, or a function of parameters that makes one.
+            loss: a name, a `Loss`, a torch loss, a callable `(y_true, y_pred)`, or a list or dict of them by output.
+            loss_weights: factors of the outputs' losses in the total, in the same form; default: 1 each.
+            metrics: names, `Metric`s, torchmetrics or callables, in lists or dicts by output.
+            weighted_metrics: metrics that take sample weights, in the same form.
+            run_eagerly: `True` switches compilation off, whatever `jit_compile` says.
+            steps_per_execution: batches between two calls of the callbacks.
+            jit_compile: `True` compiles forward pass and loss with `torch.compile`; `"auto"` and `False` do not.
+            auto_scale_loss: scale the loss under the dtype policy `mixed_float16`, so that gradients do not underflow.
+            **kwargs: `experimental_steps_per_execution`, an older name of `steps_per_execution`.
+
+        Raises:
+            ValueError: an argument has a wrong value or an unknown name; the model stays as it was.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+            >>> model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+            >>> model.optimizer.name, model.compiled
+            ('adam', True)
+        """
+        steps = kwargs.pop("experimental_steps_per_execution", None)
+        if kwargs:
+            raise ValueError(f"Unknown arguments of compile(): {sorted(kwargs)}.")
+        compiled = Compiled(
+            optimizer,
+            loss,
+            loss_weights,
+            metrics,
+            weighted_metrics,
+            run_eagerly,
+            steps or steps_per_execution,
+            jit_compile,
+            auto_scale_loss and self.dtype_policy.name == "mixed_float16",
+            self.output_names,
+        )
+        state_of(self).compile(compiled, TrainableSnapshot(self))
+        self.__dict__.update(compiled=True, stop_training=False)
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """The names of the outputs, where the model knows them."""
+        graph = self.__dict__.get("_tk_graph")
+        if graph is None:
+            return None
+        if isinstance(graph.outputs_struct, dict):
+            return sorted(graph.outputs_struct)
+        return [t._keras_history.operation.name for t in graph.outputs]
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer that `compile` was given."""
+        state = state_of(self)
+        if state.optimizer is not None:
+            return state.optimizer
+        return state.compiled.optimizer if state.compiled is not None else None
+
+    @optimizer.setter
+    def optimizer(self, value: Any) -> None:
+        state = state_of(self)
+        if state.compiled is not None:
+            state.compiled.optimizer = value
+        else:
+            state.optimizer = value
+
+    @property
+    def loss(self) -> Any:
+        """The value that `compile(loss=...)` was given, or that was set since."""
+        state = state_of(self)
+        if state.loss is not None:
+            return state.loss
+        return state.compiled.config["loss"] if state.compiled is not None else None
+
+    @loss.setter
+    def loss(self, value: Any) -> None:
+        state_of(self).loss = value
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether `compile(run_eagerly=True)` was called."""
+        return getattr(state_of(self).compiled, "run_eagerly", False)
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Batches between two calls of the callbacks."""
+        return getattr(state_of(self).compiled, "steps_per_execution", 1)
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether forward pass and loss are compiled."""
+        return getattr(state_of(self).compiled, "jit_compile", False)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile()`, JSON-ready; `None` for a model that is not compiled, or not describable."""
+        compiled = state_of(self).compiled
+        if compiled is None or type(self).compile is not Compilable.compile:
+            return None
+        return compiled.get_config()
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as `get_compile_config()` described.
+
+        Args:
+            config: the dict that it returned.
+        """
+        if type(self).compile is not Compilable.compile:
+            warnings.warn(
+                f"{type(self).__name__} overrides compile(), so the saved compile configuration can't be applied; "
+                f"override compile_from_config() too, or call compile() yourself.",
+                stacklevel=2,
+            )
+            return
+        if not config:
+            return
+        self.compile(**Compiled.arguments(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_weights)
+
+    # ------------------------------------------------------------------ metrics
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The loss, the metrics of `compile`, and those set as attributes."""
+        compiled = state_of(self).compiled
+        own = super().metrics
+        if compiled is None:
+            return own
+        tracked = [compiled.loss_tracker, *compiled.part_trackers.values(), *compiled.metrics.metrics]
+        return tracked + [m for m in own if all(m is not known for known in tracked)]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of `metrics`."""
+        return [metric.name for metric in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Set all metrics back to their start."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    @library_default
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The value of each metric by name; a metric may give several."""
+        results: dict[str, Any] = {}
+        for _, named in results_by_metric(self):
+            results.update(named)
+        return results
+
+    # ------------------------------------------------------------------ steps, for users to override
+
+    @library_default
+    def compute_loss(
+        self,
+        x: Nest[torch.Tensor] | None = None,
+        y: Nest[torch.Tensor] | None = None,
+        y_pred: Nest[torch.Tensor] | None = None,
+        sample_weight: Nest[torch.Tensor] | None = None,
+        training: bool = True,
+    ) -> torch.Tensor:
+        """The scalar that training minimizes: the compiled loss plus `self.losses`.
+
+        Args:
+            x: the inputs.
+            y: the targets.
+            y_pred: the model's outputs.
+            sample_weight: the weights of the samples.
+            training: whether the loss is for a training step.
+
+        Returns:
+            A scalar tensor.
+
+        Raises:
+            ValueError: there is nothing to minimize.
+        """
+        compiled = state_of(self).compiled
+        loss = None
+        if compiled is not None and compiled.loss is not None and y is not None:
+            loss = compiled.loss(y, y_pred, sample_weight)
+        for one in self.losses if losses_may_exist(self) else ():
+            loss = one if loss is None else loss + one
+        if loss is None:
+            if compiled is not None and compiled.loss is not None and y is None:
+                raise ValueError(f"The model has a loss, but no targets came with the data: {ask_for_targets(x)}.")
+            raise ValueError(
+                "There is no loss to compute: give compile(loss=...), call add_loss() in a layer, or override "
+                "compute_loss(), train_step() or test_step()."
+            )
+        return loss
+
+    @library_default
+    def compute_metrics(
+        self,
+        x: Nest[torch.Tensor],
+        y: Nest[torch.Tensor] | None,
+        y_pred: Nest[torch.Tensor],
+        sample_weight: Nest[torch.Tensor] | None = None,
+    ) -> dict[str, Any]:
+        """Add a batch to the metrics of `compile`.
+
+        Args:
+            x: the inputs.
+            y: the targets; without targets nothing is added.
+            y_pred: the model's outputs.
+            sample_weight: the weights of the samples, for the weighted metrics.
+
+        Returns:
+            The values of all metrics so far, by name.
+        """
+        if y is not None:
+            with torch.no_grad():
+                compiled_of(self, "compute_metrics").metrics.update_state(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    @library_default
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Train on one batch: forward, loss, backward, apply, metrics. Override it for a step of your own.
+
+        Args:
+            data: the batch as the data source gives it: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            The values to log, by name. Of a metric that the step updates, the epoch's value is logged; a value under
+            the name of a metric that was not updated is averaged over the epoch's rows; others are those of the last
+            batch.
+
+        Example:
+            >>> class Clipped(keras.Model):
+            ...     def train_step(self, data):
+            ...         x, y = data
+            ...         loss = self.compute_loss(x, y, self(x, training=True))
+            ...         self.zero_grad()
+            ...         loss.backward()
+            ...         torch.nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+            ...         self.optimizer.apply([w.grad for w in self.trainable_weights], self.trainable_weights)
+            ...         return {"loss": loss}
+            >>> inputs = keras.Input((3,))
+            >>> model = Clipped(inputs, keras.layers.Dense(1)(inputs))
+            >>> model.compile("sgd", "mse")
+            >>> list(model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0).history)
+            ['loss']
+        """
+        compiled_of(self, "train_step")
+        done = self._tk_library_step().train(RankBatch(data, current_share()))
+        return self.compute_metrics(*done)
+
+    def _tk_library_step(self) -> TrainStep:
+        """The library's step for a `train_step` of the user's: that of the run in progress, or a new one."""
+        state = state_of(self)
+        step = getattr(state.active_step, "library_step", None)
+        if step is None or step.optimizer is not self.optimizer:
+            step = own_train_step(self, state.snapshot.weights(self))  # type: ignore[union-attr]
+        return step
+
+    @library_default
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch. Override it for a step of your own.
+
+        Args:
+            data: the batch as the data source gives it: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            The values to log, by name.
+        """
+        compiled_of(self, "test_step")
+        return self.compute_metrics(*EvaluationStep(self).evaluate(RankBatch(data, current_share())))
+
+    @library_default
+    def predict_step(self, data: Any) -> Nest[torch.Tensor]:
+        """The outputs for one batch. Override it for a step of your own.
+
+        Args:
+            data: the batch as the data source gives it: `x`, `(x, y)` or `(x, y, sample_weight)`.
+        """
+        x, _, _ = unpack_x_y_sample_weight(data)
+        return self(x, training=False)
