@@ -128,6 +128,9 @@ from torchkeras.layers.regularization.noise import GaussianDropout as GaussianDr
 from torchkeras.layers.regularization.noise import GaussianNoise as GaussianNoise
 
 # preprocessing
+from torchkeras.layers.preprocessing.numerical.category_encoding import CategoryEncoding as CategoryEncoding
+from torchkeras.layers.preprocessing.numerical.discretization import Discretization as Discretization
+from torchkeras.layers.preprocessing.numerical.normalization import Normalization as Normalization
 from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
 
 # attention
