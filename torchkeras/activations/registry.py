@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from torchkeras.activations import activations
 from torchkeras.core import registry
-from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.config.identifiers import deserialize_object, get_object
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.types import Config, Identifier
 
-_get = make_get("keras.activations", "activation")
-_deserialize = make_deserialize("keras.activations")
+_MODULE, _KIND = "keras.activations", "activation function"
 
 
 def get(identifier: Identifier | None) -> Callable:
@@ -32,7 +32,7 @@ def get(identifier: Identifier | None) -> Callable:
         >>> keras.activations.get(None) is keras.activations.linear
         True
     """
-    return activations.linear if identifier is None else _get(identifier)
+    return activations.linear if identifier is None else get_object(identifier, _MODULE, _KIND)
 
 
 def serialize(activation: Callable) -> str | Config:
@@ -67,8 +67,11 @@ def deserialize(config: str | Config | None, custom_objects: dict[str, object] |
     Returns:
         A callable that maps a tensor to a tensor.
 
+    Raises:
+        ValueError: no activation has that name.
+
     Example:
         >>> keras.activations.deserialize("relu") is keras.activations.relu
         True
     """
-    return get(None) if config is None else _deserialize(config, custom_objects)
+    return get(None) if config is None else deserialize_object(config, _MODULE, _KIND, custom_objects=custom_objects)

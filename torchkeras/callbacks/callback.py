@@ -7,11 +7,13 @@ from typing import Any, TypeAlias
 
 from torch.nn.parallel import DistributedDataParallel
 
+from torchkeras.core.config.keywords import ChecksKeywords
+
 # The values by metric name that a hook receives. A callback may add to them.
 HookLogs: TypeAlias = dict[str, Any]
 
 
-class Callback:
+class Callback(ChecksKeywords):
     """Base class of callbacks: objects that `fit`, `evaluate` and `predict` call at each stage.
 
     Override the hooks that you need; hooks that are not overridden cost nothing. `logs` is a dict by metric name. Its

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from torchkeras.callbacks.callback import Callback, HookLogs
+from torchkeras.core.nearest_names import did_you_mean
 
 
 class LambdaCallback(Callback):
@@ -49,4 +51,11 @@ class LambdaCallback(Callback):
             "on_train_batch_begin": on_train_batch_begin,
             "on_train_batch_end": on_train_batch_end,
         }
+        known = [name for name in vars(Callback) if name.startswith("on_")]
+        for name in kwargs:
+            if name.startswith("on_") and name not in known:
+                warnings.warn(
+                    f"LambdaCallback: no hook is called {name!r}, so nothing calls it.{did_you_mean(name, known)}",
+                    stacklevel=2,
+                )
         self.__dict__.update({name: hook for name, hook in given.items() if hook is not None}, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from torchkeras.callbacks import learning_rates
 from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
+from torchkeras.core.config.keywords import accepted_keywords
+from torchkeras.core.nearest_names import candidates
 from torchkeras.reporting.progress import announce
 
 
@@ -55,6 +58,9 @@ class ReduceLROnPlateau(MonitorCallback):
         **kwargs: Any,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
+        if kwargs:
+            hint = candidates(kwargs, accepted_keywords(type(self))[0])
+            warnings.warn(f"ReduceLROnPlateau ignores unknown arguments: {sorted(kwargs)}. {hint}", stacklevel=2)
         if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
         self.factor = factor

@@ -8,7 +8,8 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.config.configurable import Configurable
-from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.config.identifiers import deserialize_object, get_object
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike, Config, Identifier
 
@@ -133,9 +134,6 @@ class MinMaxNorm(Constraint):
         return w * (wanted / (settings.epsilon() + norms))
 
 
-_get = make_get("keras.constraints", "constraint", Constraint)
-
-
 def get(identifier: Identifier | None) -> Callable | None:
     """Return the constraint that an identifier stands for.
 
@@ -152,7 +150,7 @@ def get(identifier: Identifier | None) -> Callable | None:
         >>> keras.constraints.get("max_norm").max_value
         2
     """
-    return _get(identifier)
+    return get_object(identifier, "keras.constraints", "constraint", Constraint)
 
 
 def serialize(constraint: Callable) -> Config:
@@ -171,4 +169,23 @@ def serialize(constraint: Callable) -> Config:
     return serialize_keras_object(constraint)
 
 
-deserialize = make_deserialize("keras.constraints")
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable:
+    """Return the constraint that `serialize` described.
+
+    Args:
+        config: result of `serialize`, or a name.
+        custom_objects: classes and functions by name, beside the registered ones. Default: `None`.
+
+    Returns:
+        The constraint.
+
+    Raises:
+        ValueError: no constraint has that name.
+        TypeError: the description names something that is neither Keras's nor registered.
+
+    Example:
+        >>> config = keras.constraints.serialize(keras.constraints.MaxNorm(3.0))
+        >>> keras.constraints.deserialize(config).max_value
+        3.0
+    """
+    return deserialize_object(config, "keras.constraints", "constraint", Constraint, custom_objects)

@@ -98,6 +98,11 @@ def known_names(module: str) -> list[str]:
     return sorted({name for obj in _by_module.get(module, {}).values() for mod, name in [_public_names[obj]]})
 
 
+def spellings(module: str) -> dict[str, Any]:
+    """All names, with aliases, by which `get()` finds the objects on the allow list under Keras's module."""
+    return dict(_by_module.get(module, {}))
+
+
 def is_ours(module: str) -> bool:
     """Whether a file's module name claims something of Keras's or of this package."""
     return module.split(".")[0] in ("keras", "torchkeras", "tf_keras", "keras_core")

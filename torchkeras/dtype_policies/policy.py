@@ -10,9 +10,10 @@ import torch
 from torchkeras.core import registry, settings
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.nearest_names import did_you_mean
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
-from torchkeras.core.tensors.dtypes import is_float, standardize_dtype, torch_dtype
+from torchkeras.core.tensors.dtypes import ALLOWED, is_float, standardize_dtype, torch_dtype
 from torchkeras.core.types import Config, DTypeLike
 from torchkeras.core.variables.session import at_clear
 
@@ -123,7 +124,7 @@ def _parse(name: object) -> tuple[str, str]:
     except ValueError:
         raise ValueError(
             f"A dtype policy is 'mixed_float16', 'mixed_bfloat16', or the name of a type such as 'float32'; "
-            f"received {name!r}."
+            f"received {name!r}.{did_you_mean(name, (*_MIXED, *ALLOWED))}"
         ) from None
     return dtype, dtype
 

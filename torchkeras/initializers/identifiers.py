@@ -8,12 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.config.identifiers import deserialize_object, get_object
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.types import ArrayLike, Config, Identifier
 from torchkeras.initializers.initializer import GivenValues, Initializer
 from torchkeras.initializers.torch_init import TorchInitializer, takes_a_tensor
-
-_get = make_get("keras.initializers", "initializer", Initializer)
 
 
 def get(identifier: Identifier | ArrayLike | None) -> Callable | None:
@@ -42,7 +41,7 @@ def get(identifier: Identifier | ArrayLike | None) -> Callable | None:
         return GivenValues(identifier)
     if callable(identifier) and not inspect.isclass(identifier) and takes_a_tensor(identifier):
         return TorchInitializer(identifier)
-    return _get(identifier)
+    return get_object(identifier, "keras.initializers", "initializer", Initializer)
 
 
 def serialize(initializer: Callable) -> Config:
@@ -61,4 +60,23 @@ def serialize(initializer: Callable) -> Config:
     return serialize_keras_object(initializer)
 
 
-deserialize = make_deserialize("keras.initializers")
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable:
+    """Return the initializer that `serialize` described.
+
+    Args:
+        config: result of `serialize`, or a name.
+        custom_objects: classes and functions by name, beside the registered ones. Default: `None`.
+
+    Returns:
+        The initializer.
+
+    Raises:
+        ValueError: no initializer has that name.
+        TypeError: the description names something that is neither Keras's nor registered.
+
+    Example:
+        >>> config = keras.initializers.serialize(keras.initializers.Constant(3.0))
+        >>> keras.initializers.deserialize(config)((2,)).tolist()
+        [3.0, 3.0]
+    """
+    return deserialize_object(config, "keras.initializers", "initializer", Initializer, custom_objects)

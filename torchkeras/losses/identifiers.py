@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
-from torchkeras.core.config.serialization import make_deserialize, make_get, make_serialize
+import torch
+
+from torchkeras.core.config.identifiers import deserialize_object, get_object
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.registry import register_public
+from torchkeras.core.types import Config, Identifier
 from torchkeras.losses.binary import binary_crossentropy, binary_focal_crossentropy
 from torchkeras.losses.categorical import (
     categorical_crossentropy,
@@ -58,19 +62,63 @@ _FUNCTIONS = {
 for _function, _aliases in _FUNCTIONS.items():
     register_public(_function, "keras.losses", aliases=_aliases)
 
-_get = make_get("keras.losses", kind="loss", base=Loss)
 
+def get(identifier: Identifier | Loss | torch.nn.Module | None) -> Loss | Callable | None:
+    """Return the loss that an identifier stands for.
 
-def get(identifier: Any) -> Any:
-    """The loss of a name, a config, a class, a callable or an instance; `None` stays `None`.
+    Args:
+        identifier: name such as `"mse"` or `"MeanSquaredError"`, config of `serialize`, class, instance, or callable
+            `(y_true, y_pred)`. A loss of torch, module or function, becomes a `Loss` with Keras's order of arguments.
 
-    A torch loss, module or function, becomes a `Loss`.
+    Returns:
+        The loss: for a name such as `"mean_squared_error"` the function, for a class's name an instance; `None` for
+        `None`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no loss has that name.
+
+    Example:
+        >>> keras.losses.get("mse") is keras.losses.mean_squared_error
+        True
+        >>> keras.losses.get(torch.nn.MSELoss())(torch.ones(2), torch.zeros(2)).item()
+        1.0
     """
-    return TorchLoss(identifier) if is_torch_loss(identifier) else _get(identifier)
+    return TorchLoss(identifier) if is_torch_loss(identifier) else get_object(identifier, "keras.losses", "loss", Loss)
 
 
-serialize = make_serialize("loss")
-deserialize = make_deserialize("keras.losses", "name")
+def serialize(loss: Loss | Callable) -> Config:
+    """Return a JSON-ready description of a loss, which `deserialize` reads.
+
+    Args:
+        loss: loss, function of this namespace, or registered callable.
+
+    Returns:
+        A dict with `class_name`, `config` and `module`.
+
+    Example:
+        >>> keras.losses.serialize(keras.losses.Huber(delta=2.0))["config"]["delta"]
+        2.0
+    """
+    return serialize_keras_object(loss)
+
+
+def deserialize(name: str | Config, custom_objects: dict[str, object] | None = None) -> Loss | Callable:
+    """Return the loss that `serialize` described.
+
+    Args:
+        name: result of `serialize`, or a name.
+        custom_objects: classes and functions by name, beside the registered ones. Default: `None`.
+
+    Returns:
+        The loss.
+
+    Raises:
+        ValueError: no loss has that name.
+        TypeError: the description names something that is neither Keras's nor registered.
+
+    Example:
+        >>> config = keras.losses.serialize(keras.losses.Huber(delta=2.0))
+        >>> keras.losses.deserialize(config).get_config()["delta"]
+        2.0
+    """
+    return deserialize_object(name, "keras.losses", "loss", Loss, custom_objects)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
-from torchkeras.core.config.serialization import make_deserialize, make_get, make_serialize
+from torchkeras.core.config.identifiers import deserialize_object, get_object
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.naming import snake_case
 from torchkeras.core.registry import find_custom, known_names, register_public
+from torchkeras.core.types import Config, Identifier, T
 from torchkeras.metrics.correlation import concordance_correlation, pearson_correlation
 from torchkeras.metrics.matches import (
     binary_accuracy,
@@ -35,26 +37,66 @@ for _function in (
 ):
     register_public(_function, "keras.metrics")
 
-_get = make_get("keras.metrics", kind="metric", base=Metric)
-_deserialize = make_deserialize("keras.metrics")
-serialize = make_serialize("metric")
+
+def get(identifier: Identifier | Metric | None) -> Metric | Callable | None:
+    """Return the metric that an identifier stands for.
+
+    Args:
+        identifier: name such as `"mae"` or `"AUC"`, config of `serialize`, class, instance, or callable
+            `(y_true, y_pred)`.
+
+    Returns:
+        The metric: a new instance for a name, the callable as it is; `None` for `None`.
+
+    Raises:
+        ValueError: no metric has that name.
+
+    Example:
+        >>> keras.metrics.get("mae").name
+        'mean_absolute_error'
+    """
+    return get_object(_class_name(identifier), "keras.metrics", "metric", Metric)
 
 
-def _class_name(identifier: Any) -> Any:
+def serialize(metric: Metric | Callable) -> Config:
+    """Return a JSON-ready description of a metric, which `deserialize` reads.
+
+    Args:
+        metric: metric, function of this namespace, or registered callable.
+
+    Returns:
+        A dict with `class_name`, `config` and `module`. The state is not in it.
+
+    Example:
+        >>> keras.metrics.serialize(keras.metrics.TopKCategoricalAccuracy(k=3))["config"]["k"]
+        3
+    """
+    return serialize_keras_object(metric)
+
+
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Metric | Callable:
+    """Return the metric that `serialize` described.
+
+    Args:
+        config: result of `serialize`, or a name.
+        custom_objects: classes and functions by name, beside the registered ones. Default: `None`.
+
+    Returns:
+        The metric.
+
+    Raises:
+        ValueError: no metric has that name.
+        TypeError: the description names something that is neither Keras's nor registered.
+
+    Example:
+        >>> config = keras.metrics.serialize(keras.metrics.TopKCategoricalAccuracy(k=3))
+        >>> keras.metrics.deserialize(config).get_config()["k"]
+        3
+    """
+    return deserialize_object(_class_name(config), "keras.metrics", "metric", Metric, custom_objects)
+
+
+def _class_name(identifier: T) -> T | str:
     if isinstance(identifier, str) and find_custom(identifier) is None:
         return _CLASSES.get(identifier, identifier)
     return identifier
-
-
-def get(identifier: Any) -> Any:
-    """The metric of a name, a config, a class, a callable or an instance; `None` stays `None`.
-
-    Raises:
-        ValueError: it is none of these, or there is none of that name.
-    """
-    return _get(_class_name(identifier))
-
-
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The metric that a description (of `serialize()`) tells of."""
-    return _deserialize(_class_name(config), custom_objects)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
-from torchkeras.core.config.serialization import make_deserialize, make_get, make_serialize
+from torchkeras.core.config.identifiers import deserialize_object, get_object
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.registry import lookup, register_public
+from torchkeras.core.types import Config, Identifier
 from torchkeras.optimizers.adafactor import Adafactor
 from torchkeras.optimizers.adagrad import Adadelta, Adagrad
 from torchkeras.optimizers.adam import Adam, AdamW
@@ -35,20 +36,25 @@ for _cls in _ALL:
     )  # Keras's torch backend writes such private places into files
     register_public(_cls, "keras.optimizers", aliases=(_cls.__name__.lower(),))
 
-_get = make_get("keras.optimizers", kind="optimizer", base=Optimizer)
-serialize = make_serialize("optimizer")
-deserialize = make_deserialize("keras.optimizers")
 
-
-def get(identifier: Any) -> Any:
-    """The optimizer of a name ("adam"), a config, a class or an instance; also of torch's.
+def get(identifier: Identifier | Optimizer | torch.optim.Optimizer | None) -> Optimizer | TorchOptimizer | None:
+    """Return the optimizer that an identifier stands for.
 
     Args:
-        identifier: as above, or a `torch.optim.Optimizer` (instance or class), or a function that makes one of a list
-            of parameters. `None` stays `None`.
+        identifier: name such as `"adam"`, config of `serialize`, class or instance; or an optimizer of torch (instance
+            or class), or a function that makes one from a list of parameters.
+
+    Returns:
+        The optimizer; one of torch inside an object with Keras's methods; `None` for `None`.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: `identifier` is none of these, or no optimizer has that name.
+
+    Example:
+        >>> keras.optimizers.get("adam").name
+        'adam'
+        >>> keras.optimizers.get({"class_name": "SGD", "config": {"momentum": 0.5}}).momentum
+        0.5
     """
     if isinstance(identifier, (Optimizer, TorchOptimizer)):
         return identifier
@@ -57,13 +63,51 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str) and lookup("keras.optimizers", identifier) is None:
         lower = identifier.lower()
         identifier = lower if lookup("keras.optimizers", lower) is not None else identifier
-    found = _get(identifier)
+    found = get_object(identifier, "keras.optimizers", "optimizer", Optimizer)
     if found is None or isinstance(found, (Optimizer, TorchOptimizer)):
         return found
     raise ValueError(f"optimizer must be a name, a config, an Optimizer or a torch optimizer; received {identifier!r}.")
 
 
-def _makes_torch_optimizer(identifier: Any) -> bool:
+def serialize(optimizer: Optimizer) -> Config:
+    """Return a JSON-ready description of an optimizer, which `deserialize` reads.
+
+    Args:
+        optimizer: the optimizer.
+
+    Returns:
+        A dict with `class_name`, `config` and `module`. Momentums and other state are not in it.
+
+    Example:
+        >>> keras.optimizers.serialize(keras.optimizers.SGD(momentum=0.5))["config"]["momentum"]
+        0.5
+    """
+    return serialize_keras_object(optimizer)
+
+
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Optimizer:
+    """Return the optimizer that `serialize` described.
+
+    Args:
+        config: result of `serialize`, or a name.
+        custom_objects: classes and functions by name, beside the registered ones. Default: `None`.
+
+    Returns:
+        The optimizer.
+
+    Raises:
+        ValueError: no optimizer has that name.
+        TypeError: the description names something that is neither Keras's nor registered.
+
+    Example:
+        >>> config = keras.optimizers.serialize(keras.optimizers.SGD(momentum=0.5))
+        >>> keras.optimizers.deserialize(config).momentum
+        0.5
+    """
+    return deserialize_object(config, "keras.optimizers", "optimizer", Optimizer, custom_objects)
+
+
+def _makes_torch_optimizer(identifier: object) -> bool:
     if isinstance(identifier, type):
         return issubclass(identifier, torch.optim.Optimizer)
     return isinstance(identifier, Callable) and not isinstance(identifier, TorchOptimizer)

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.config.keywords import accepted_keywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.nearest_names import candidates
 from torchkeras.core.torch_internals import foreach_div
 from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
@@ -53,9 +55,11 @@ class LossScaleOptimizer(Optimizer):
             raise ValueError(
                 "`dynamic=False` is not supported: set `loss_scale_factor` on the inner optimizer instead."
             )
-        unknown = [f"`{argument}`" for argument in kwargs if argument not in _INNER_ARGUMENTS]
+        unknown = [argument for argument in kwargs if argument not in _INNER_ARGUMENTS]
         if unknown:
-            raise ValueError(f"LossScaleOptimizer does not support arguments: {', '.join(unknown)}.")
+            named = ", ".join(f"`{argument}`" for argument in unknown)
+            hint = candidates(unknown, accepted_keywords(type(self))[0])
+            raise ValueError(f"LossScaleOptimizer does not support arguments: {named}. {hint}")
         for argument, value in kwargs.items():
             if value != _INNER_ARGUMENTS[argument]:
                 raise ValueError(f"LossScaleOptimizer does not support `{argument}`: set it on the `inner_optimizer`.")

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.config.keywords import ChecksKeywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.loss_scale import LossScaleOptimizer
 from torchkeras.optimizers.optimizer import Optimizer
 
 
-class OptimizerMap(MutableMapping):
+class OptimizerMap(ChecksKeywords, MutableMapping):
     """Optimizers by variable path: a path, or a regular expression that matches the whole of it.
 
     Args:

@@ -12,7 +12,9 @@ import torch
 
 from torchkeras.core import naming, settings
 from torchkeras.core.config.configurable import config_of
+from torchkeras.core.config.keywords import accepted_keywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.nearest_names import candidates
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import foreach_div, foreach_mul_, foreach_zero_
 from torchkeras.core.variables.variable import Variable
@@ -76,7 +78,8 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         if kwargs.pop("decay", None) is not None:
             warnings.warn("The argument `decay` has no effect; give a schedule as `learning_rate`.", stacklevel=3)
         if kwargs:
-            raise ValueError(f"Argument(s) not recognized: {kwargs}")
+            hint = candidates(kwargs, accepted_keywords(type(self))[0])
+            raise ValueError(f"Argument(s) not recognized: {kwargs}. {hint}")
         self._variables: list[Any] = []
         self._reset_plans()
         self._trainable_variables: list[Any] = []

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import naming
+from torchkeras.core.config.keywords import ChecksKeywords
 from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.variables.variable import Variable
@@ -18,7 +19,7 @@ from torchkeras.optimizers import torch_config
 from torchkeras.optimizers.slots import assign
 
 
-class TorchOptimizer(ReducesGradients):
+class TorchOptimizer(ReducesGradients, ChecksKeywords):
     """A `torch.optim.Optimizer` where a Keras one is expected.
 
     Args:

@@ -10,7 +10,8 @@ import torch
 
 from torchkeras.core import registry, settings
 from torchkeras.core.config.configurable import Configurable
-from torchkeras.core.config.serialization import make_deserialize, make_get, serialize_keras_object
+from torchkeras.core.config.identifiers import deserialize_object, get_object
+from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.types import Config, Identifier
 from torchkeras.ops.nn.normalization import unit_length
 
@@ -157,9 +158,6 @@ class OrthogonalRegularizer(Regularizer):
         return self.factor * 0.5 * cosines.abs().sum() / pairs
 
 
-_get = make_get("keras.regularizers", "regularizer", Regularizer)
-
-
 def get(identifier: Identifier | None) -> Callable | None:
     """Return the regularizer that an identifier stands for.
 
@@ -176,7 +174,7 @@ def get(identifier: Identifier | None) -> Callable | None:
         >>> keras.regularizers.get("l2").l2
         0.01
     """
-    return _get(identifier)
+    return get_object(identifier, "keras.regularizers", "regularizer", Regularizer)
 
 
 def serialize(regularizer: Callable) -> Config:
@@ -195,7 +193,27 @@ def serialize(regularizer: Callable) -> Config:
     return serialize_keras_object(regularizer)
 
 
-deserialize = make_deserialize("keras.regularizers")
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable:
+    """Return the regularizer that `serialize` described.
+
+    Args:
+        config: result of `serialize`, or a name.
+        custom_objects: classes and functions by name, beside the registered ones. Default: `None`.
+
+    Returns:
+        The regularizer.
+
+    Raises:
+        ValueError: no regularizer has that name.
+        TypeError: the description names something that is neither Keras's nor registered.
+
+    Example:
+        >>> config = keras.regularizers.serialize(keras.regularizers.L2(0.5))
+        >>> keras.regularizers.deserialize(config).l2
+        0.5
+    """
+    return deserialize_object(config, "keras.regularizers", "regularizer", Regularizer, custom_objects)
+
 
 for _cls, _aliases in {L1L2: ("l1_l2",), L1: (), L2: (), OrthogonalRegularizer: ()}.items():
     registry.register_public(_cls, "keras.regularizers", aliases=_aliases)

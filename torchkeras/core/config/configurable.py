@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import registry
+from torchkeras.core.config.keywords import accepted_keywords, check_keywords
 from torchkeras.core.tensors.dtypes import standardize_dtype
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -33,6 +34,8 @@ class Configurable:
                 registry.register_public(cls, module)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if kwargs:
+            check_keywords(cls, kwargs)
         instance = super().__new__(cls)
         object.__setattr__(instance, "_tk_init_args", (args, kwargs))
         # FSDP2 gives the object another class later; files know it by this one.
@@ -70,7 +73,7 @@ def config_of(obj: Any) -> dict[str, Any]:
                 config[name] = config_value(given.get(name, default))
     for cls in mro[start:]:  # what a subclass fixes or takes away is no argument of the object
         if "__init__" in cls.__dict__:
-            accepted, is_open = _accepts(cls)
+            accepted, is_open = accepted_keywords(cls)
             if not is_open:
                 config = {name: value for name, value in config.items() if name in accepted}
                 break
@@ -97,20 +100,6 @@ def _parameters(cls: type) -> tuple[tuple[str, Any], ...]:
         for p in found
         if p.kind not in _VARIADIC and not p.name.startswith("_")
     )
-
-
-@lru_cache(None)
-def _accepts(cls: type) -> tuple[frozenset[str], bool]:
-    """The names that a call of the class may use, and whether it passes any others on."""
-    names: set[str] = set()
-    for base in cls.__mro__:
-        if "__init__" not in base.__dict__ or base is object:
-            continue
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
-        names |= {p.name for p in parameters if p.kind not in _VARIADIC}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return frozenset(names), False
-    return frozenset(names), True
 
 
 def _given_arguments(obj: Any) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from torchkeras.core import registry
 from torchkeras.core.config.keras_names import CLASSES
+from torchkeras.core.nearest_names import did_you_mean
 from torchkeras.core.types import Config
 
 _FUNCTIONS = ("keras.activations", "keras.losses", "keras.metrics", "keras.ops", "keras.initializers")
@@ -86,7 +86,7 @@ def _check_registered_name(config: Config, name: str) -> None:
 
 
 def unknown(name: str, kind: str, module: Any) -> TypeError:
-    """The error for a name that nothing answers to."""
+    """The error for a name in a config that is on no list."""
     home = _home_in_keras(name, module) if kind == "class" else None
     if home is not None:
         return TypeError(
@@ -108,8 +108,14 @@ def _home_in_keras(name: str, module: Any) -> str | None:
     return next((home for home, names in CLASSES.items() if name in names.split()), None)
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`" Did you mean 'adam' or 'adamw'?"`, with the known names that are close; empty if there are none."""
-    spelled = {one.lower(): one for one in known}
-    close = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.7)]
-    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+def unknown_identifier(name: str, kind: str, module: str, base: type | None = None) -> ValueError:
+    """The error for a name that a namespace's `get()` does not know; `base` itself is no candidate."""
+    home = _home_in_keras(name, module)
+    if home is not None:
+        return ValueError(
+            f"Could not interpret {kind} identifier: {name}. Keras has it in {home}, torchkeras does not have it yet."
+        )
+    spellings = {key: obj for key, obj in registry.spellings(module).items() if obj is not base}
+    known = [one for one in registry.known_names(module) if one in spellings]
+    meant = did_you_mean(name, spellings | {custom: custom for custom in registry.custom_names()})
+    return ValueError(f"Could not interpret {kind} identifier: {name}.{meant} Known: {', '.join(known)}.")

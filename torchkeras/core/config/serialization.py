@@ -12,7 +12,7 @@ import torch
 
 from torchkeras.core import registry
 from torchkeras.core.config import configurable
-from torchkeras.core.config.resolve import did_you_mean, resolve_class, resolve_function
+from torchkeras.core.config.resolve import resolve_class, resolve_function
 from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors import dtypes
@@ -317,85 +317,3 @@ def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, 
         if compiled and hasattr(instance, "compile_from_config"):
             instance.compile_from_config(compiled)
     return instance
-
-
-# ---------------------------------------------------------------------------- get, serialize, deserialize
-
-
-def make_get(module: str, kind: str, base: type | None = None) -> Callable[[Any], Any]:
-    """The `get()` of a namespace: identifiers (name, config, class, callable, instance, `None`) to objects."""
-
-    def get(identifier: Any) -> Any:
-        if identifier is None:
-            return None
-        if isinstance(identifier, dict):
-            return deserialize_keras_object(_with_module(identifier, module))
-        if isinstance(identifier, str):
-            return _by_name(identifier, module, kind)
-        if isinstance(identifier, type):
-            return identifier()
-        if callable(identifier) or (base is not None and isinstance(identifier, base)):
-            return identifier
-        raise ValueError(
-            f"Could not interpret {kind} identifier: {identifier!r}. It must be a name, a config, a callable or an "
-            f"instance."
-        )
-
-    get.__doc__ = f"The {kind} of a name, a config, a class, a callable or an instance; `None` stays `None`."
-    return get
-
-
-def _with_module(config: Config, module: str) -> Config:
-    given = {"config": {}, **config} if "class_name" in config else config
-    return given if config.get("module") else {**given, "module": module}
-
-
-def _by_name(name: str, module: str, kind: str) -> Any:
-    found = registry.find_custom(name)
-    if found is None:
-        found = registry.lookup(module, name)
-    if found is None:
-        known = registry.known_names(module)
-        raise ValueError(
-            f"Could not interpret {kind} identifier: unknown {kind} {name!r}.{did_you_mean(name, known)} "
-            f"Known: {', '.join(known)}."
-        )
-    return found() if inspect.isclass(found) else found
-
-
-def make_serialize(argument: str) -> Callable[[Any], Any]:
-    """The `serialize()` of a namespace, whose only parameter is called `argument`."""
-
-    def serialize(obj: Any) -> Any:
-        """A JSON-ready description of the object."""
-        return serialize_keras_object(obj)
-
-    return _renamed(serialize, obj=argument)
-
-
-def _renamed(function: Callable, **names: str) -> Callable:
-    """The function with parameters under other names, also for calls by keyword."""
-
-    def renamed(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **{back.get(name, name): value for name, value in kwargs.items()})
-
-    back = {new: old for old, new in names.items()}
-    signature = inspect.signature(function)
-    parameters = [p.replace(name=names.get(p.name, p.name)) for p in signature.parameters.values()]
-    renamed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    renamed.__name__ = renamed.__qualname__ = function.__name__
-    renamed.__doc__ = function.__doc__
-    return renamed
-
-
-def make_deserialize(module: str, argument: str = "config") -> Callable[..., Any]:
-    """The `deserialize()` of a namespace, whose first parameter is called `argument`."""
-
-    def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-        """The object that a description (of `serialize()`) tells of."""
-        if isinstance(config, str):
-            with registry.custom_object_scope(custom_objects or {}):
-                return _by_name(config, module, "name")
-        return deserialize_keras_object(_with_module(config, module), custom_objects)
-
-    return _renamed(deserialize, config=argument)

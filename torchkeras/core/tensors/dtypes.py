@@ -9,6 +9,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.memo import memoized
+from torchkeras.core.nearest_names import did_you_mean
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "bool": torch.bool,
@@ -62,7 +63,7 @@ def _name_of(dtype: Any) -> str:
         if name.startswith("str"):
             name = "string"
     if name not in ALLOWED:
-        raise ValueError(f"dtype must be one of {sorted(ALLOWED)}; received {dtype!r}.")
+        raise ValueError(f"dtype must be one of {sorted(ALLOWED)}; received {dtype!r}.{did_you_mean(name, ALLOWED)}")
     return name
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.config.keywords import ChecksKeywords
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.tensors.dtypes import standardize_dtype
 
 
-class InputSpec:
+class InputSpec(ChecksKeywords):
     """Rank, type and sizes that an input must have (Keras's name).
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from typing import Any, Self
 
@@ -12,6 +11,8 @@ from torchkeras import dtype_policies, regularizers
 from torchkeras.core import naming
 from torchkeras.core.config import configurable
 from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.config.keywords import accepted_keywords
+from torchkeras.core.nearest_names import candidates
 from torchkeras.core.operations.operation import Graphed
 from torchkeras.core.operations.rematerializable import Rematerializable
 from torchkeras.core.operations.tracebacks import complete
@@ -99,7 +100,9 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     ) -> None:
         shape = legacy_input_shape(kwargs)
         if kwargs:
-            raise ValueError(_unknown_arguments(type(self), kwargs))
+            cls = type(self)
+            hint = candidates(kwargs, accepted_keywords(cls)[0])
+            raise ValueError(f"Unrecognized keyword arguments passed to {cls.__name__}: {kwargs}. {hint}")
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if not isinstance(trainable, (bool, int)):
@@ -373,7 +376,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
             4
         """
         config = dict(config)
-        accepted, is_open = configurable._accepts(cls)
+        accepted, is_open = accepted_keywords(cls)
         base = {}
         if not is_open:
             base = {
@@ -451,11 +454,3 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 Layer.build = recorded(Layer.build)  # type: ignore[method-assign]
 Layer._tk_call_spec = CallSpec(Layer.call)
-
-
-def _unknown_arguments(cls: type, unknown: dict[str, Any]) -> str:
-    known = sorted(configurable._accepts(cls)[0])
-    close = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
-    hints = [f"{found[0]!r} instead of {name!r}" for name, found in close.items() if found]
-    hint = f"Did you mean {' and '.join(hints)}?" if hints else f"It takes {known}."
-    return f"Unrecognized keyword arguments passed to {cls.__name__}: {unknown}. {hint}"

@@ -1,0 +1,76 @@
+"""Objects from identifiers (names, configs, classes, callables): the `get` and `deserialize` of each namespace."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torchkeras.core import registry
+from torchkeras.core.config.resolve import unknown_identifier
+from torchkeras.core.config.serialization import deserialize_keras_object
+from torchkeras.core.types import Config
+
+
+def get_object(identifier: object, module: str, kind: str, base: type | None = None) -> Any:
+    """The object that an identifier stands for.
+
+    Args:
+        identifier: name, config, class, callable, instance of `base`, or `None`.
+        module: Keras's namespace, whose names and classes are meant, such as `"keras.losses"`.
+        kind: the word for such an object in errors, such as `"loss"`.
+        base: the class of objects that need not be callable.
+
+    Returns:
+        The object; `None` for `None`.
+
+    Raises:
+        ValueError: nothing has that name, or the identifier is of another type.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        return deserialize_keras_object(_with_module(identifier, module))
+    if isinstance(identifier, str):
+        return _by_name(identifier, module, kind, base)
+    if isinstance(identifier, type):
+        return identifier()
+    if callable(identifier) or (base is not None and isinstance(identifier, base)):
+        return identifier
+    raise ValueError(
+        f"Could not interpret {kind} identifier: {identifier!r}. It must be a name, a config, a callable or an "
+        f"instance."
+    )
+
+
+def deserialize_object(
+    config: object, module: str, kind: str, base: type | None = None, custom_objects: dict[str, Any] | None = None
+) -> Any:
+    """The object that a description (of `serialize()`) or a name stands for.
+
+    Args:
+        config: the description, or a name.
+        module, kind, base: as for `get_object`.
+        custom_objects: classes and functions by name, beside the registered ones.
+
+    Raises:
+        ValueError: nothing has that name.
+        TypeError: the description names something else, or the class does not take the config.
+    """
+    if isinstance(config, str):
+        with registry.custom_object_scope(custom_objects or {}):
+            return _by_name(config, module, kind, base)
+    return deserialize_keras_object(_with_module(config, module), custom_objects)
+
+
+def _with_module(config: Any, module: str) -> Config:
+    given = {"config": {}, **config} if "class_name" in config else config
+    return given if config.get("module") else {**given, "module": module}
+
+
+def _by_name(name: str, module: str, kind: str, base: type | None) -> Any:
+    found = registry.find_custom(name)
+    if found is None:
+        found = registry.lookup(module, name)
+    if found is None:
+        raise unknown_identifier(name, kind, module, base)
+    return found() if inspect.isclass(found) else found
