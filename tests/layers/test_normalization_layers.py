@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from torchkeras import layers
+from torchkeras import layers, models
 
 
 def test_batch_normalization_moves_by_the_biased_variance(rng):
@@ -86,3 +86,64 @@ def test_an_axis_that_is_not_there_is_refused():
     for make in (layers.LayerNormalization, layers.RMSNormalization, layers.BatchNormalization):
         with pytest.raises(ValueError, match="out of bounds"):
             make(axis=3).compute_output_shape((2, 3))
+
+
+# ---------------------------------------------------------------- moving statistics in the call of a model
+
+
+class ReadsVariance(layers.Layer):
+    """Calls a batch normalization and notes its moving variance within its own call, twice."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.BatchNormalization(momentum=0.5)
+
+    def call(self, x, training=None):
+        y = self.norm(x, training=training)
+        self.first = self.norm.moving_variance.clone()
+        y = self.norm(y * 3, training=training)
+        self.inferred = self.norm(x, training=False)
+        return y
+
+
+def moved(layer, x):
+    """The layer's moving variance after it learned from `x` by itself, and its outputs."""
+    y = layer(x, training=True)
+    return y, layer.moving_variance.clone()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16"])
+def test_a_models_moving_statistics_are_those_of_its_layers(dtype):
+    made = [layers.BatchNormalization(momentum=m, dtype=dtype) for m in (0.5, 0.9, 0.75)]
+    alone = [layers.BatchNormalization(momentum=m, dtype=dtype) for m in (0.5, 0.9, 0.75)]
+    model = models.Sequential(made)
+    for _ in range(3):
+        x = torch.randn(6, 4, 4, 5, dtype=torch.float64) * 2 + 1
+        model(x, training=True).float().square().sum().backward()
+        for one, other in zip(made, alone, strict=True):
+            x, variance = moved(other, x)
+            torch.testing.assert_close(one.moving_variance, variance, check_dtype=True)
+            torch.testing.assert_close(one.moving_mean, other.moving_mean)
+
+
+def test_a_moving_variance_is_up_to_date_wherever_it_is_read():
+    layer, norm = ReadsVariance(), layers.BatchNormalization(momentum=0.5)
+    x = torch.randn(8, 3) * 4
+    y, first = moved(norm, x)
+    layer(x, training=True)
+    torch.testing.assert_close(layer.first, first)
+    _, second = moved(norm, y * 3)
+    torch.testing.assert_close(layer.norm.moving_variance, second)
+    torch.testing.assert_close(layer.inferred, norm(x, training=False))
+
+
+def test_moving_statistics_move_where_the_call_of_a_later_layer_fails():
+    class Fails(layers.Layer):
+        def call(self, x):
+            raise RuntimeError("on purpose")
+
+    norm = layers.BatchNormalization(momentum=0.5)
+    model = models.Sequential([norm, Fails()])
+    with pytest.raises(RuntimeError, match="on purpose"):
+        model(torch.tensor([[0.0], [4.0]]), training=True)
+    assert norm.moving_variance.tolist() == [2.5]  # 0.5 * 1 + 0.5 * 4

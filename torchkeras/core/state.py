@@ -17,6 +17,7 @@ class CallState(threading.local):
         place: the device of weights that are made meanwhile.
         special: whether one of the three above changes what reading a weight gives: one look on the hot path.
         entry: the outermost layer whose call is in progress.
+        deferred: what that call does at its end, once for all layers (`core/variables/deferred.py`); `None` if nothing.
         safe_mode: whether the load in progress refuses what could run code.
     """
 
@@ -29,6 +30,7 @@ class CallState(threading.local):
         self.place: Any = None
         self.special = False
         self.entry: Any = None
+        self.deferred: Any = None
         self.safe_mode: bool | None = None
 
     def set(self, name: str, value: Any) -> Any:

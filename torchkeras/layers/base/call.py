@@ -19,6 +19,7 @@ from torchkeras.core.symbolic.keras_tensor import any_symbolic
 from torchkeras.core.tensors import numpy_method  # noqa: F401  importing it gives tensors the method
 from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import Nest
+from torchkeras.core.variables.deferred import run_deferred
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import losses
 from torchkeras.layers.base.building import build_for
@@ -135,6 +136,8 @@ class CallableModule(StatefulModule):
         finally:
             if entry is None:
                 state.entry = None
+                if state.deferred is not None:
+                    run_deferred()
             if sets_training:
                 state.training = training
             if own_autocast is not autocast:

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import settings
+from torchkeras.core.state import state
+from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_
 from torchkeras.core.types import Identifier
+from torchkeras.core.variables.deferred import defer, deferring, is_deferred, run_deferred
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
@@ -173,20 +176,41 @@ class BatchNormalization(Layer):
         """Run torch's batch normalization, which updates `moving_mean` as well.
 
         Torch would add the unbiased variance to the moving one. The layer passes a tensor of zeros in its place, so
-        that torch leaves `(1 - momentum) * unbiased` there; `(n - 1) / n` of it is the increment that Keras adds.
+        that torch leaves `(1 - momentum) * unbiased` there; `(n - 1) / n` of it is the increment that Keras adds. In
+        the call of a model, the increments of all its layers are added together at the end.
         """
-        x, mean, variance = self._channels_second(inputs), self.moving_mean, self.moving_variance
-        use_cudnn = torch.backends.cudnn.enabled
+        x, mean, use_cudnn = self._channels_second(inputs), self.moving_mean, torch.backends.cudnn.enabled
         if not learning:
-            y = torch.batch_norm(x, self.gamma, self.beta, mean, variance, False, 0.0, self.epsilon, use_cudnn)
+            y = torch.batch_norm(
+                x, self.gamma, self.beta, mean, self.moving_variance, False, 0.0, self.epsilon, use_cudnn
+            )
             return self._channels_back(y, inputs)
-        increment = torch.zeros_like(variance)
+        deferred, variance = deferring(), self._tk_variance()
+        if deferred is not None and is_deferred(_move_variances, id(self)):
+            run_deferred()
+            deferred = deferring()
+        increment = torch.zeros_like(variance) if deferred is None else deferred.zeros(variance.shape[0], variance)
         y = torch.batch_norm(
             x, self.gamma, self.beta, mean, increment, True, 1.0 - self.momentum, self.epsilon, use_cudnn
         )
         n = inputs.numel() // mean.shape[0]
-        variance.mul_(self.momentum).add_(increment, alpha=(n - 1) / n)
+        if deferred is None:
+            variance.mul_(self.momentum).add_(increment, alpha=(n - 1) / n)
+        else:
+            defer(_move_variances, id(self), (variance, increment, self.momentum, (n - 1) / n))
         return self._channels_back(y, inputs)
+
+    @property
+    def moving_variance(self) -> Any:
+        """The moving average of the variances; an update that waits for the end of a model's call is made before."""
+        if "moving_variance" not in self._buffers:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'moving_variance'")
+        if state.deferred is not None:
+            run_deferred()
+        return self._tk_variance()
+
+    def _tk_variance(self) -> Any:
+        return Layer.__getattr__(self, "moving_variance")
 
     def _channels_second(self, x: Tensor) -> Tensor:
         if self._as_rows:
@@ -236,6 +260,17 @@ class BatchNormalization(Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return check_axes(self.axis, input_shape)
+
+
+def _move_variances(moves: list[tuple[Tensor, Tensor, float, float]]) -> None:
+    """`variance = momentum * variance + share * increment` for many layers.
+
+    Args:
+        moves: `(variance, increment, momentum, share)` of each layer.
+    """
+    variances, increments, momentums, shares = (list(part) for part in zip(*moves, strict=True))
+    foreach_mul_(variances, momentums)
+    foreach_add_(variances, foreach_mul(increments, shares))  # torch kept the increments for the backward pass
 
 
 def _all_reduce(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
