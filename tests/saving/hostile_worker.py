@@ -41,7 +41,7 @@ def load(door: str, path: str) -> None:
     if door == "load_model":
         saving.load_model(path)
     elif door == "load_weights":
-        model = models.Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2)])
+        model = models.Sequential([layers.Input((3,)), layers.Dense(4, name="dense"), layers.Dense(2, name="dense_1")])
         model.load_weights(path)
     elif door == "model_from_json":
         with open(path) as file:

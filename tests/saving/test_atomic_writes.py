@@ -17,6 +17,11 @@ from torchkeras.saving.safety import atomic
 FORMATS = {
     "keras": ("m.keras", lambda model, path: model.save(path), lambda path: saving.load_model(path)),
     "weights": ("m.weights.h5", lambda model, path: model.save_weights(path), lambda path: _load_weights(path)),
+    "safetensors": (
+        "m.safetensors",
+        lambda model, path: model.save_weights(path),
+        lambda path: _load_weights(path),
+    ),
 }
 each_format = pytest.mark.parametrize("kind", FORMATS)
 

@@ -57,7 +57,7 @@ def test_the_good_file_still_loads(saved):
 def test_other_files_are_not_models(tmp_path, kind, content):
     path = tmp_path / FORMATS[kind][0]
     path.write_bytes(content)
-    with pytest.raises(BadFileError, match=r"m\.(keras|weights\.h5)"):
+    with pytest.raises(BadFileError, match=r"m\.(keras|weights\.h5|safetensors)"):
         FORMATS[kind][2](path)
 
 

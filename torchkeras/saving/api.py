@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchkeras.saving.formats import registry
 from torchkeras.saving.formats.base import Place, WeightsSource
+from torchkeras.saving.formats.safetensors_shards import index_path
 from torchkeras.saving.load import load_state, load_state_by_name, read_model
 from torchkeras.saving.safety.budget import BadFileError
 from torchkeras.saving.save import save_state, write_model
@@ -201,9 +202,11 @@ def save_weights(
 
     Args:
         model: the model or layer; it must be built.
-        filepath: a path that ends in `.weights.h5`.
+        filepath: a path that ends in `.weights.h5`, or in `.safetensors` for a file that torch programs read: its
+            tensors have the names and layouts of `model.state_dict()`.
         overwrite: whether to replace an existing file without asking. Default `True`.
-        max_shard_size: the size in GB at which to start another file. Not supported yet.
+        max_shard_size: the size in GB at which to start another file. With `.safetensors` the files are called
+            `x-00001-of-00003.safetensors`, beside an index `x.safetensors.index.json`. Default: one file.
         objects_to_skip: layers, or other parts of the model, whose weights are left out.
 
     Raises:
@@ -220,18 +223,22 @@ def save_weights(
     True
     """
     path = os.fspath(filepath)
-    if max_shard_size is not None:
-        raise NotImplementedError("Weights in several files (max_shard_size) are not written yet.")
     row = registry.by_suffix(path)
+    if max_shard_size is not None and (row is None or row.sharded_writer is None):
+        raise NotImplementedError("Weights in several files (max_shard_size) are not written yet.")
     if row is None or row.weights_writer is None:
         raise ValueError(f"The filename must end in {_listed('weights_writer')}. Received: filepath={path!r}")
     if not getattr(model, "built", True):
         raise ValueError(
             f"You are saving a model that has not yet been built. {model.name!r} has no weights: call it on data first."
         )
-    if not (overwrite or _may_replace(path)):
+    if not (overwrite or _may_replace(path if max_shard_size is None else index_path(path))):
         return
-    with row.weights_writer(path) as target:
+    if max_shard_size is None:
+        writer = row.weights_writer(path)
+    else:
+        writer = row.sharded_writer(path, int(max_shard_size * 10**9))  # type: ignore[misc]
+    with writer as target:
         save_state(model, target, skip=objects_to_skip or ())
 
 
@@ -243,11 +250,15 @@ def load_weights(
     objects_to_skip: Iterable[Any] | None = None,
     **kwargs: Any,
 ) -> None:
-    """Load weights from a `.weights.h5` or `.keras` file into a built model: all of them, or on an error none.
+    """Load weights from a `.weights.h5`, `.safetensors` or `.keras` file into a built model: all, or on an error none.
+
+    A `.safetensors` file of another program is read if its tensors have the names of the model's `state_dict()`; see
+    `load_torch_weights` for those of a torch model.
 
     Args:
         model: the model or layer; it must be built.
-        filepath: the file.
+        filepath: the file. Weights in several files are named by their index (`x.safetensors.index.json`), or as the
+            one file would be.
         skip_mismatch: whether to leave out layers whose number or shapes of weights differ, with a warning. Default
             `False`: an error.
         by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order.
@@ -275,6 +286,9 @@ def load_weights(
             f"File format not supported: filepath={path!r}. Weights are read from files that end in "
             f"{_listed('weights_reader')} or {_listed('model_reader')}."
         )
+    index = index_path(path) if path.endswith(".safetensors") else path
+    if index != path and not os.path.exists(path) and os.path.exists(index):
+        path = index
     _check_is_there(path, "weights_reader")
     if not getattr(model, "built", True):
         raise ValueError(

@@ -18,7 +18,7 @@ from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.saving.formats.base import ModelSource, SavedValues, WeightsSource
 from torchkeras.saving.json import build
 from torchkeras.saving.safety.budget import BadFileError
-from torchkeras.saving.walk import describe, own_variables, saveables
+from torchkeras.saving.walk import describe, names_by_object, own_variables, saveables
 
 
 def read_model(
@@ -81,8 +81,8 @@ class _Load:
             self.problems.append((describe(path, obj), problem))
             return
         for i, (_, tensor) in enumerate(variables):
-            value = _Lazy(entry, str(i)) if self.fresh else _Read(entry[str(i)])
-            self.assignments.append(lambda tensor=tensor, value=value: assign(tensor, value.get()))
+            value = None if self.fresh or entry.reads_later else entry[str(i)]
+            self.assignments.append(_Assignment(tensor, entry, str(i), value))
 
     def _count_problem(self, obj: Any, entry: SavedValues, variables: list) -> str | None:
         if len(entry) == len(variables) and all(str(i) in entry for i in range(len(variables))):
@@ -129,9 +129,9 @@ class _Load:
         if problem:
             self.problems.append((describe(path, module), problem))
             return
-        values = {key: entry[key] for key in names}
         for key in names:
-            self.assignments.append(lambda key=key: assign(wanted[key], values[key]))
+            value = None if entry.reads_later else entry[key]
+            self.assignments.append(_Assignment(wanted[key], entry, key, value))
 
     def _shape_problem_by_name(self, entry: SavedValues, wanted: dict) -> str | None:
         for key, tensor in wanted.items():
@@ -178,22 +178,17 @@ class _Load:
         )
 
 
-class _Lazy:
-    """A value read when it is put in place: for a model that nobody has yet, so that none is held twice."""
+class _Assignment:
+    """A value on its way into a tensor. Without a `value` it is read when it is put in place: none is held twice."""
 
-    def __init__(self, entry: SavedValues, key: str) -> None:
-        self._entry, self._key = entry, key
+    def __init__(self, tensor: torch.Tensor, entry: SavedValues, key: str, value: np.ndarray | None) -> None:
+        self._tensor, self._entry, self._key, self._value = tensor, entry, key, value
 
-    def get(self) -> np.ndarray:
-        return self._entry[self._key]
-
-
-class _Read:
-    def __init__(self, value: np.ndarray) -> None:
-        self._value = value
-
-    def get(self) -> np.ndarray:
-        return self._value
+    def __call__(self) -> None:
+        if self._value is not None:
+            assign(self._tensor, self._value)
+        elif not self._entry.read_into(self._key, self._tensor):
+            assign(self._tensor, self._entry[self._key])
 
 
 class _Undo:
@@ -227,6 +222,9 @@ def load_state(
         ValueError: something does not fit; then no weight has been changed.
         BadFileError: the file's data can't be read; likewise.
     """
+    if reader.needs_names:
+        skip = [*skip, *_optimizers(model)]
+        _give_names(model, reader, skip_mismatch, skip)
     load = _Load(reader.name, fresh)
     nested: list[str] = []
     for path, obj in saveables(model, skip):
@@ -244,6 +242,32 @@ def load_state(
     load.finish(skip_mismatch)
 
 
+def _optimizers(model: Any) -> list[Any]:
+    """The optimizer of a compiled model: no `state_dict()` has its state."""
+    optimizer = getattr(model, "optimizer", None)
+    return [] if optimizer is None else [optimizer]
+
+
+def _give_names(model: Any, reader: WeightsSource, skip_mismatch: bool, skip: Iterable[Any]) -> None:
+    """Find the values of each object in a file that has the names of `state_dict()` alone.
+
+    Raises:
+        ValueError: the file has other names, and `skip_mismatch` is off.
+    """
+    names = names_by_object(model, skip)
+    extra = reader.give_names(names)
+    wanted = {name for keys in names.values() for name in keys.values()}
+    lacks = sorted(
+        wanted - {name for path, keys in names.items() for key, name in keys.items() if key in reader.entry(path)}
+    )
+    if (lacks or extra) and not skip_mismatch:
+        raise ValueError(
+            f"{reader.name} has tensors by name, and the names are not those of the model's state_dict(): the file "
+            f"lacks {lacks[:5]} ({len(lacks)} in all) and adds {sorted(extra)[:5]} ({len(extra)}). Nothing was loaded. "
+            f"keras.saving.load_torch_weights() reads the weights of a torch model with names and layouts of its own."
+        )
+
+
 def _container_of(path: str) -> str:
     """The path up to the innermost nested container."""
     parts = path.split("/")
@@ -257,6 +281,8 @@ def load_state_by_name(model: Any, reader: WeightsSource, skip_mismatch: bool = 
     Raises:
         ValueError: a layer of the name has other shapes, and `skip_mismatch` is off.
     """
+    if reader.needs_names:
+        raise ValueError(f"{reader.name} knows tensors, not layers, by name: load it without by_name.")
     paths: dict[str, str] = {}
     for path, name in reader.names():
         if "/" not in path or path.count("/") == 1:  # the direct layers: of a row or graph, or attributes

@@ -14,7 +14,7 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.formats.base import ModelTarget, WeightsTarget
 from torchkeras.saving.json import dumped
 from torchkeras.saving.refusals import warning_for
-from torchkeras.saving.walk import own_variables, saveables
+from torchkeras.saving.walk import named_tensors, own_variables, saveables
 
 
 def write_model(model: Layer, target: ModelTarget) -> None:
@@ -42,6 +42,9 @@ def save_state(model: Any, target: WeightsTarget, skip: Iterable[Any] = ()) -> N
     Args:
         skip: objects to leave out, with what is in them.
     """
+    if target.tensor_names is not None:
+        for name, tensor in named_tensors(model):
+            target.tensor_names.setdefault(id(tensor), name)
     _save_objects(saveables(model, skip), target)
 
 

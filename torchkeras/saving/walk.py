@@ -130,6 +130,29 @@ def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
     return None
 
 
+def named_tensors(model: Any) -> list[tuple[str, torch.Tensor]]:
+    """The tensors of a model's `state_dict()` themselves, with their names."""
+    if not isinstance(model, torch.nn.Module):
+        return []
+    return [(key, t) for key, t in model.state_dict(keep_vars=True).items() if isinstance(t, torch.Tensor)]
+
+
+def names_by_object(model: Any, skip: Any = ()) -> dict[str, dict[str, str]]:
+    """The names in `state_dict()` of what each object saves: `{"layers/dense": {"0": "dense.kernel", ...}, ...}`."""
+    names: dict[int, str] = {}
+    for name, tensor in named_tensors(model):
+        names.setdefault(id(tensor), name)
+    found: dict[str, dict[str, str]] = {}
+    for path, obj in saveables(model, skip):
+        variables = own_variables(obj)
+        if variables is not None:
+            tensors = {str(i): tensor for i, (_, tensor) in enumerate(variables)}
+        else:
+            tensors = dict(named_tensors(obj))
+        found[path] = {key: names[id(tensor)] for key, tensor in tensors.items() if id(tensor) in names}
+    return found
+
+
 def _has_default_hooks(layer: Layer) -> bool:
     return all(is_default(layer, hook, Layer) for hook in ("save_own_variables", "load_own_variables"))
 

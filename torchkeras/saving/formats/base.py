@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
+import torch
 
 # A path, or a binary file that is open.
 Place = str | os.PathLike[str] | IO[bytes]
@@ -26,6 +27,12 @@ class SavedValues(Mapping[str, np.ndarray]):
     """The saved values of one object by key; each is read from the file when it is asked for."""
 
     path: str
+    reads_later: bool = False
+    """Whether reading a value can't fail for what the file holds: then none need be read before the first is used."""
+
+    def read_into(self, key: str, tensor: torch.Tensor) -> bool:
+        """Read a value straight into a tensor; `False`, and nothing done, where the format or the tensor can't."""
+        return False
 
     def shape(self, key: str) -> tuple[int, ...]:
         """The shape of a value, found without reading the value."""
@@ -34,6 +41,9 @@ class SavedValues(Mapping[str, np.ndarray]):
 
 class WeightsTarget(Protocol):
     """A file that takes weights, object by object."""
+
+    tensor_names: dict[int, str] | None
+    """Filled with the names of tensors (by `id`) in `state_dict()`, where the format uses them."""
 
     def entry(self, path: str, name: str | None) -> MutableMapping[str, Any]:
         """The dict to put the values of the object at `path` in; `name` is the object's own."""
@@ -46,6 +56,11 @@ class WeightsSource(Protocol):
     """The file's name, for messages."""
     total_bytes: int
     """The size of all values."""
+    needs_names: bool
+    """Whether the file knows values by names in `state_dict()` alone; see `give_names`."""
+
+    def give_names(self, objects: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Take the names in `state_dict()` of each object's values by path and key; returns names that none has."""
 
     def entry(self, path: str) -> SavedValues:
         """The values of the object at `path`; empty if the file has none."""
@@ -98,6 +113,8 @@ class Format:
         model_reader: opens a file of that name with a whole model.
         weights_writer: opens a place to write weights alone to; `None` if the format is not for weights alone.
         weights_reader: opens a file of that name with weights.
+        sharded_writer: opens a place to write weights to as several files of at most some bytes.
+        recognise: whether a file may start with some bytes, for formats without a signature.
     """
 
     name: str
@@ -107,6 +124,12 @@ class Format:
     model_reader: ModelReader | None = None
     weights_writer: WeightsWriter | None = None
     weights_reader: WeightsReader | None = None
+    sharded_writer: ShardedWriter | None = None
+    recognise: Callable[[bytes], bool] | None = None
+
+    def may_start_with(self, head: bytes) -> bool:
+        """Whether the first bytes of a file are those of this format."""
+        return head.startswith(self.signature) if self.recognise is None else self.recognise(head)
 
 
 class ModelWriter(Protocol):
@@ -125,6 +148,12 @@ class WeightsWriter(Protocol):
     """Opens a place to write to; the place is changed only when the block ends without an error."""
 
     def __call__(self, place: Place) -> AbstractContextManager[WeightsTarget]: ...
+
+
+class ShardedWriter(Protocol):
+    """Opens a place to write several files to, of at most `max_bytes` each."""
+
+    def __call__(self, place: Place, max_bytes: int) -> AbstractContextManager[WeightsTarget]: ...
 
 
 class WeightsReader(Protocol):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
-from torchkeras.saving.formats import folder, keras_zip, weights_h5
+from torchkeras.saving.formats import folder, keras_zip, safetensors, safetensors_shards, weights_h5
 from torchkeras.saving.formats.base import Format as Format
 from torchkeras.saving.formats.base import Place, opened
 
 # One row per format. Where the content fits several rows, a name's ending decides between them, then the order.
-FORMATS: tuple[Format, ...] = (keras_zip.FORMAT, weights_h5.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    keras_zip.FORMAT,
+    weights_h5.FORMAT,
+    replace(safetensors.FORMAT, sharded_writer=safetensors_shards.write_sharded),
+    safetensors_shards.FORMAT,
+)
 FOLDER = folder.FORMAT
 
 
@@ -28,7 +34,7 @@ def by_content(place: Place) -> Format | None:
         file.seek(0)
         head = file.read(16)
         file.seek(0)
-    rows = [row for row in FORMATS if head.startswith(row.signature)]
+    rows = [row for row in FORMATS if row.may_start_with(head)]
     named = by_suffix(path)
     return named if named in rows or not rows else rows[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,8 @@ class H5Target:
         file: empty.
         sealed: put a checksum in.
     """
+
+    tensor_names = None
 
     def __init__(self, file: OutputFile, sealed: bool = False) -> None:
         self._file = file
@@ -126,6 +128,12 @@ class H5Source:
     Raises:
         BadFileError: the file is no HDF5 file, truncated, corrupt or not allowed.
     """
+
+    needs_names = False
+
+    def give_names(self, objects: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Not needed: the file has a group for each object."""
+        return []
 
     def __init__(self, file: Any, name: str, budget: Budget | None = None, verify: bool = True) -> None:
         self.name = name
@@ -263,6 +271,9 @@ class ReadEntry(SavedValues):
         if array.dtype == _OPAQUE_BFLOAT16:  # NumPy has no bfloat16; as float32 the values are the same
             return (array.view("<u2").astype("u4") << 16).view("f4")
         return array
+
+    def __contains__(self, key: object) -> bool:
+        return self._group is not None and key in self._group  # without reading the value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._group or ())

@@ -97,6 +97,20 @@ def sweep(target: Path) -> None:
                 leftover.unlink()
 
 
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keep other writers that ask for the same folder waiting: for what is written as several files."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until what was renamed in a folder is on the disk."""
     with suppress(OSError):  # some file systems can't
