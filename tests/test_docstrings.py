@@ -20,6 +20,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "constraints": ("",),
     "dtype_policies": ("",),
     "initializers": ("",),
+    "losses": ("",),
     "ops": ("",),
     "random": ("",),
     "models": ("cloning", "function", "sequential"),

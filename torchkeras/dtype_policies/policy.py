@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -16,6 +16,9 @@ from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import ALLOWED, is_float, standardize_dtype, torch_dtype
 from torchkeras.core.types import Config, DTypeLike
 from torchkeras.core.variables.session import at_clear
+
+# Whatever `get` takes for a policy.
+PolicyLike: TypeAlias = "DTypeLike | Config | DTypePolicy"
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import torch
 from torch.nn import functional as F
 
 from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_tensors, check_same_shape
 from torchkeras.ops.nn.crossentropy import probabilities
 
 
 def _prepare(
-    y_true: Any, y_pred: Any, label_smoothing: float, axis: Any, name: str
+    y_true: ArrayLike, y_pred: ArrayLike, label_smoothing: float, axis: int, name: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if isinstance(axis, bool):
         raise ValueError(f"axis must be an int; received {axis!r}.")
@@ -37,16 +38,29 @@ def _prepare(
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> torch.Tensor:
-    """`-sum(y_true * log(y_pred))` along the class axis.
+    """Compute `-sum(y_true * log(y_pred))` along the axis of the classes.
 
     Args:
-        from_logits: whether predictions are logits; else they are made to sum to 1 and clipped by epsilon.
-        label_smoothing: how far labels are drawn towards `1 / classes`, from 0 to 1.
+        y_true: one-hot labels (or probabilities), of the shape of `y_pred`.
+        y_pred: probabilities or logits, `(batch, ..., classes)`.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        label_smoothing: labels are moved towards `1 / classes` by this part of the distance, from 0 to 1. Default:
+            `0.0`.
+        axis: axis of the classes. Default: `-1`.
+
+    Returns:
+        A tensor of the shape of `y_pred` without that axis.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: the shapes of `y_true` and `y_pred` differ.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[0.5, 0.5], [0.25, 0.75]])
+        >>> keras.losses.categorical_crossentropy(y_true, y_pred)  # log(2), log(4)
+        tensor([0.6931, 1.3863], dtype=torch.float64)
     """
     y_true, y_pred = _prepare(y_true, y_pred, label_smoothing, axis, "categorical_crossentropy")
     log_prob = F.log_softmax(y_pred, axis) if from_logits else probabilities(y_pred, axis).log()
@@ -54,26 +68,65 @@ def categorical_crossentropy(
 
 
 def categorical_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> torch.Tensor:
-    """`-sum(alpha * (1 - y_pred)**gamma * y_true * log(y_pred))` along the class axis (arXiv:1708.02002)."""
+    """Compute `-sum(alpha * (1 - y_pred)**gamma * y_true * log(y_pred))` along the axis of the classes.
+
+    [Lin et al., 2017](https://arxiv.org/abs/1708.02002)
+
+    Args:
+        y_true: one-hot labels (or probabilities), of the shape of `y_pred`.
+        y_pred: probabilities or logits, `(batch, ..., classes)`.
+        alpha: weight of the loss: one number, or one for each class. Default: `0.25`.
+        gamma: exponent of the focal factor; 0 gives categorical crossentropy times `alpha`. Default: `2.0`.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        label_smoothing: labels are moved towards `1 / classes` by this part of the distance, from 0 to 1. Default:
+            `0.0`.
+        axis: axis of the classes. Default: `-1`.
+
+    Returns:
+        A tensor of the shape of `y_pred` without that axis.
+
+    Raises:
+        ValueError: the shapes of `y_true` and `y_pred` differ.
+
+    Example:
+        >>> y_true, y_pred = np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])
+        >>> keras.losses.categorical_focal_crossentropy(y_true, y_pred)  # log(2) / 16
+        tensor([0.0433], dtype=torch.float64)
+    """
     y_true, y_pred = _prepare(y_true, y_pred, label_smoothing, axis, "categorical_focal_crossentropy")
     p = probabilities(y_pred.softmax(axis) if from_logits else y_pred, axis)
     return -(alpha * (1.0 - p) ** gamma * y_true * p.log()).sum(axis)
 
 
-def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float) -> torch.Tensor:
-    """`(1 - p**q) / q` with `p` the probability of the true class, robust to wrong labels (arXiv:1805.07836).
+def categorical_generalized_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike, q: float) -> torch.Tensor:
+    """Compute `(1 - p**q) / q`, with `p` the probability of the true class.
+
+    The loss is robust to wrong labels. [Zhang & Sabuncu, 2018](https://arxiv.org/abs/1805.07836)
 
     Args:
-        y_true: class numbers.
-        q: between 0 (crossentropy) and 1 (absolute error).
+        y_true: class numbers, of the shape of `y_pred` without its last axis.
+        y_pred: probabilities, `(batch, ..., classes)`.
+        q: number between 0 (crossentropy) and 1 (absolute error).
+
+    Returns:
+        A tensor of the shape of `y_true`.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> y_pred = np.array([[0.75, 0.25], [1.0, 0.0]])
+        >>> keras.losses.categorical_generalized_cross_entropy(np.array([1, 0]), y_pred, q=0.5)
+        tensor([1., 0.], dtype=torch.float64)
     """
     y_pred = convert_to_tensor(y_pred)
     y_true = convert_to_tensor(y_true, torch.int64, y_pred.device)
@@ -99,12 +152,33 @@ def _batch_categorical_crossentropy(
 
 
 class CategoricalCrossentropy(FunctionLoss):
-    """Crossentropy of one-hot labels with probabilities or logits.
+    """Compute the crossentropy of one-hot labels with probabilities or logits.
+
+    `loss = -sum(y_true * log(y_pred))`. For class numbers use `SparseCategoricalCrossentropy`.
 
     Args:
-        from_logits: whether predictions are logits; else they are made to sum to 1 and clipped by epsilon.
-        label_smoothing: how far labels are drawn towards `1 / classes`, from 0 to 1.
-        axis: the class axis.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        label_smoothing: labels are moved towards `1 / classes` by this part of the distance, from 0 to 1. Default:
+            `0.0`.
+        axis: axis of the classes. Default: `-1`.
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        name: name of the loss. Default: `"categorical_crossentropy"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: (in a call) the shapes of `y_true` and `y_pred` differ.
+
+    Example:
+        >>> loss = keras.losses.CategoricalCrossentropy()
+        >>> round(loss(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])).item(), 4)  # log(2)
+        0.6931
+        >>> loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+        >>> round(loss(np.array([[0.0, 1.0]]), np.array([[0.0, 0.0]])).item(), 4)
+        0.6931
     """
 
     config_keys = ("from_logits", "label_smoothing", "axis")
@@ -116,7 +190,7 @@ class CategoricalCrossentropy(FunctionLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         arguments = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(categorical_crossentropy, reduction, name, dtype, **arguments)
@@ -124,10 +198,29 @@ class CategoricalCrossentropy(FunctionLoss):
 
 
 class CategoricalFocalCrossentropy(FunctionLoss):
-    """Categorical crossentropy times `alpha * (1 - p)**gamma`: labels that are predicted well count little.
+    """Compute `alpha * (1 - p)**gamma` times categorical crossentropy: well predicted labels count little.
+
+    `p` is the predicted probability. [Lin et al., 2017](https://arxiv.org/abs/1708.02002)
 
     Args:
-        from_logits, label_smoothing, axis: as in `CategoricalCrossentropy`.
+        alpha: weight of the loss: one number, or one for each class. Default: `0.25`.
+        gamma: exponent of the focal factor; 0 gives categorical crossentropy times `alpha`. Default: `2.0`.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        label_smoothing: labels are moved towards `1 / classes` by this part of the distance, from 0 to 1. Default:
+            `0.0`.
+        axis: axis of the classes. Default: `-1`.
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        name: name of the loss. Default: `"categorical_focal_crossentropy"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Example:
+        >>> loss = keras.losses.CategoricalFocalCrossentropy(alpha=1.0)
+        >>> round(loss(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])).item(), 4)  # log(2) / 4
+        0.1733
     """
 
     config_keys = ("from_logits", "label_smoothing", "axis", "alpha", "gamma")
@@ -141,7 +234,7 @@ class CategoricalFocalCrossentropy(FunctionLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "categorical_focal_crossentropy",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         arguments = {"alpha": alpha, "gamma": gamma}
         arguments |= {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
@@ -150,10 +243,27 @@ class CategoricalFocalCrossentropy(FunctionLoss):
 
 
 class CategoricalGeneralizedCrossEntropy(FunctionLoss):
-    """`(1 - p**q) / q` with `p` the probability of the true class, given by its number.
+    """Compute `(1 - p**q) / q`, with `p` the probability of the true class.
+
+    Labels are class numbers. The loss is robust to wrong labels. [Zhang & Sabuncu,
+    2018](https://arxiv.org/abs/1805.07836)
 
     Args:
-        q: between 0 (crossentropy) and 1 (absolute error).
+        q: number between 0 (crossentropy) and 1 (absolute error). Default: `0.5`.
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        name: name of the loss. Default: `"categorical_generalized_cross_entropy"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: `q` does not lie between 0 and 1.
+
+    Example:
+        >>> loss = keras.losses.CategoricalGeneralizedCrossEntropy(q=0.5)
+        >>> loss(np.array([1, 0]), np.array([[0.75, 0.25], [1.0, 0.0]])).item()
+        0.5
     """
 
     config_keys = ("q",)
@@ -164,7 +274,7 @@ class CategoricalGeneralizedCrossEntropy(FunctionLoss):
         q: float = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str = "categorical_generalized_cross_entropy",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         if not 0 < q < 1:
             raise ValueError(f"q must lie between 0 and 1; received {q!r}.")

@@ -16,20 +16,36 @@ from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.masks import get_mask
+from torchkeras.core.types import ArrayLike, Nest
 from torchkeras.dtype_policies import get as get_policy
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import BATCH_MEANS, check_reduction, reduce_weighted, without_uncounted
 from torchkeras.losses.shapes import match_ranks
 
 
 class Loss(Configurable):
-    """What is minimised: `call(y_true, y_pred)` gives a value per sample, `__call__` weighs and reduces them.
+    """Base class of losses: `call(y_true, y_pred)` gives a value per sample, `__call__` weights and reduces them.
+
+    Subclasses define `call`.
 
     Args:
-        name: default: made of the class's name.
-        reduction: `"sum_over_batch_size"` or `"mean"` (the mean over all values), `"sum"`,
-            `"mean_with_sample_weight"` (the weighted sum over the sum of the weights), `"none"` or `None` (values as
-            they are).
-        dtype: the type to compute in; default: `floatx()`. Of a policy, its compute type.
+        name: name of the loss; `None` derives it from the name of the class. Default: `None`.
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: `reduction` is none of these.
+
+    Example:
+        >>> class RootError(keras.losses.Loss):
+        ...     def call(self, y_true, y_pred):
+        ...         return torch.sqrt(torch.abs(y_true - y_pred)).mean(-1)
+        >>> loss = RootError(reduction="sum")
+        >>> loss(np.array([[0.0], [0.0]]), np.array([[4.0], [9.0]])).item()
+        5.0
     """
 
     keras_module = "keras.losses"
@@ -42,7 +58,7 @@ class Loss(Configurable):
     """Whether integer targets (class numbers) are left as they are instead of cast to the loss's type."""
 
     def __init__(
-        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: PolicyLike | None = None
     ) -> None:
         self.name = name or auto_name(type(self).__name__)
         self.reduction = check_reduction(reduction)
@@ -54,11 +70,24 @@ class Loss(Configurable):
         """The name of the type in which the loss is computed."""
         return self._dtype
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
-        """The loss of a batch, reduced. A mask on `y_pred` takes part.
+    def __call__(
+        self, y_true: Nest[ArrayLike], y_pred: Nest[ArrayLike], sample_weight: ArrayLike | None = None
+    ) -> torch.Tensor:
+        """Compute the loss of a batch, reduced.
+
+        A mask on `y_pred` takes part: masked entries count for nothing.
+
+        Args:
+            y_true: targets: array or tensor, or lists and dicts of them.
+            y_pred: predictions, of the same structure.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts against the values per sample.
+                Default: `None`.
+
+        Returns:
+            A scalar tensor, or with `reduction="none"` a tensor of the values per sample.
 
         Raises:
-            ValueError: the shapes do not go together.
+            ValueError: the shapes do not fit together.
         """
         in_mask = get_mask(y_pred)
         if isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
@@ -72,11 +101,23 @@ class Loss(Configurable):
         mask = out_mask if in_mask is None else in_mask if out_mask is None else in_mask & out_mask
         return reduce_weighted(values, sample_weight, mask, self.reduction, self._torch_dtype)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The values per sample. Subclasses implement it."""
+    def call(self, y_true: Nest[ArrayLike], y_pred: Nest[ArrayLike]) -> Any:
+        """Compute the values per sample. Subclasses define it.
+
+        Args:
+            y_true: targets, as tensors.
+            y_pred: predictions, as tensors.
+
+        Returns:
+            A tensor `(batch, ...)`.
+
+        Raises:
+            NotImplementedError: the class does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement call(y_true, y_pred).")
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values."""
         config = {"name": self.name, "reduction": self.reduction}
         config.update((key, getattr(self, key)) for key in self.config_keys)
         for key, default in self.optional_config_keys:
@@ -89,7 +130,7 @@ class Loss(Configurable):
             return y_true
         return y_true.to(self._torch_dtype)
 
-    def _convert(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def _convert(self, y_true: Nest[ArrayLike], y_pred: Nest[ArrayLike]) -> tuple[Any, Any]:
         """Nested arrays as nested tensors, all where the first prediction lies."""
         y_pred = tree.map_structure(lambda x: convert_to_tensor(x, self._torch_dtype), y_pred)
         leaves = tree.flatten(y_pred)
@@ -98,11 +139,21 @@ class Loss(Configurable):
 
 
 class LossFunctionWrapper(Loss):
-    """The loss of a function.
+    """Make a loss of a function `(y_true, y_pred)`.
 
     Args:
-        fn: takes `y_true`, `y_pred` and the further keyword arguments; returns a value per sample.
-        reduction, name, dtype: as in `Loss`.
+        fn: function of targets, predictions and the further keyword arguments; it returns a value per sample.
+        reduction: as for `Loss`. Default: `"sum_over_batch_size"`.
+        name: name of the loss; `None` derives it from the name of the class. Default: `None`.
+        dtype: as for `Loss`. Default: `None`.
+        **kwargs: further arguments of `fn`.
+
+    Example:
+        >>> def scaled(y_true, y_pred, scale):
+        ...     return scale * torch.abs(y_true - y_pred).mean(-1)
+        >>> loss = keras.losses.LossFunctionWrapper(scaled, scale=3.0)
+        >>> loss(np.array([[0.0]]), np.array([[2.0]])).item()
+        6.0
     """
 
     def __init__(
@@ -110,8 +161,8 @@ class LossFunctionWrapper(Loss):
         fn: Callable,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
-        **kwargs: Any,
+        dtype: PolicyLike | None = None,
+        **kwargs: object,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.fn = fn
@@ -119,7 +170,9 @@ class LossFunctionWrapper(Loss):
         # A subclass with a call of its own does not want the function's short cut.
         self._batch_mean = find_batch_mean(fn) if type(self).call is LossFunctionWrapper.call else None
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
+    def __call__(
+        self, y_true: Nest[ArrayLike], y_pred: Nest[ArrayLike], sample_weight: ArrayLike | None = None
+    ) -> torch.Tensor:
         if (
             sample_weight is None
             and self._batch_mean is not None
@@ -139,7 +192,7 @@ class LossFunctionWrapper(Loss):
                 return loss
         return super().__call__(y_true, y_pred, sample_weight)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Nest[ArrayLike], y_pred: Nest[ArrayLike]) -> Any:
         if isinstance(y_true, torch.Tensor) and isinstance(y_pred, torch.Tensor):
             y_true, y_pred = match_ranks(y_true, y_pred)
         else:
@@ -149,6 +202,7 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values, the function by its registered name."""
         return {
             **super().get_config(),
             "fn": serialize_keras_object(self.fn),
@@ -157,6 +211,7 @@ class LossFunctionWrapper(Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the loss that `config` describes."""
         return cls(**(deserialize_keras_object(config) if "fn" in config else config))
 
     def __repr__(self) -> str:

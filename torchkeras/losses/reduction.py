@@ -8,6 +8,7 @@ import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
+from torchkeras.core.types import ArrayLike, Nest
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
@@ -15,7 +16,7 @@ REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "
 BATCH_MEANS = frozenset(("sum_over_batch_size", "mean"))
 
 
-def check_reduction(reduction: Any) -> Any:
+def check_reduction(reduction: str | None) -> str | None:
     """The reduction itself.
 
     Raises:
@@ -26,7 +27,7 @@ def check_reduction(reduction: Any) -> Any:
     return reduction
 
 
-def divide_no_nan(x: torch.Tensor, y: Any) -> torch.Tensor:
+def divide_no_nan(x: torch.Tensor, y: torch.Tensor | float) -> torch.Tensor:
     """`x / y`, and 0 where `y` is 0."""
     zero = y == 0
     return torch.where(zero, 0.0, x / torch.where(zero, 1.0, y)).to(x.dtype)
@@ -54,7 +55,7 @@ def apply_mask(
     return sample_weight * factor
 
 
-def without_uncounted(values: Any, *weights: Any) -> Any:
+def without_uncounted(values: Nest[ArrayLike], *weights: ArrayLike | None) -> Any:
     """Replace NaN and infinity by 0 where a weight or mask is 0; other numbers, and integers, stay as they are.
 
     A product of NaN and 0 is NaN, in the loss and in each gradient; so what does not count must not be NaN.
@@ -94,9 +95,9 @@ def reduce_values(values: torch.Tensor, sample_weight: torch.Tensor | None, redu
 
 
 def reduce_weighted(
-    values: Any,
-    sample_weight: Any = None,
-    mask: Any = None,
+    values: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
     reduction: str | None = "sum_over_batch_size",
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
@@ -122,7 +123,9 @@ def reduce_weighted(
     return reduce_values(values * weight, weight, reduction)
 
 
-def batch_weight(reduction: str | None, y_pred: Any, sample_weight: Any = None) -> float | torch.Tensor | None:
+def batch_weight(
+    reduction: str | None, y_pred: torch.Tensor, sample_weight: ArrayLike | None = None
+) -> float | torch.Tensor | None:
     """How much a batch counts when the losses of several are put together as that of all their rows.
 
     Returns:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.ops.nn.ctc import sequence_values
 
 
-def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
-    """The CTC loss of each sequence.
+def ctc(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
+    """Compute the connectionist temporal classification (CTC) loss of each sequence.
+
+    [Graves et al., 2006](https://www.cs.toronto.edu/~graves/icml_2006.pdf)
 
     Args:
-        y_true: class numbers, `(batch, max_length)`; 0 is both padding and the blank.
-        y_pred: logits, `(batch, steps, classes)`.
+        y_true: class numbers, `(batch, max_length)`; 0 stands for padding.
+        y_pred: logits, `(batch, steps, classes)`; class 0 is the blank.
+
+    Returns:
+        A tensor `(batch,)`.
 
     Raises:
         ValueError: the shapes are others.
+
+    Example:
+        >>> round(keras.losses.ctc(np.array([[1]]), np.zeros((1, 1, 2))).item(), 4)  # log(2)
+        0.6931
     """
     y_pred = convert_to_tensor(y_pred)
     y_true = convert_to_tensor(y_true, None, y_pred.device)
@@ -35,9 +44,28 @@ def ctc(y_true: Any, y_pred: Any) -> torch.Tensor:
 
 
 class CTC(FunctionLoss):
-    """Connectionist temporal classification: targets are class numbers padded with 0, predictions are logits."""
+    """Compute the connectionist temporal classification (CTC) loss: sequences without an alignment.
+
+    Targets are class numbers `(batch, max_length)`, padded with 0; predictions are logits `(batch, steps, classes)`, of
+    which class 0 is the blank. [Graves et al., 2006](https://www.cs.toronto.edu/~graves/icml_2006.pdf)
+
+    Args:
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        name: name of the loss. Default: `"ctc"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Example:
+        >>> loss = keras.losses.CTC()
+        >>> round(loss(np.array([[1]]), np.zeros((1, 1, 2))).item(), 4)  # log(2)
+        0.6931
+    """
 
     keeps_integers = True
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "ctc", dtype: Any = None) -> None:
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "ctc", dtype: PolicyLike | None = None
+    ) -> None:
         super().__init__(ctc, reduction, name, dtype)

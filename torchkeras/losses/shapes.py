@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import ArrayLike
 
 
 def match_ranks(x1: torch.Tensor, x2: torch.Tensor, expand_rank_1: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +26,7 @@ def match_ranks(x1: torch.Tensor, x2: torch.Tensor, expand_rank_1: bool = True) 
     return x1, x2
 
 
-def as_tensors(y_true: Any, y_pred: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def as_tensors(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[torch.Tensor, torch.Tensor]:
     """Both as float tensors of the predictions' type, on the predictions' device."""
     if not isinstance(y_pred, torch.Tensor):
         y_pred = convert_to_tensor(y_pred)
@@ -39,7 +38,7 @@ def as_tensors(y_true: Any, y_pred: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return y_true, y_pred
 
 
-def as_pair(y_true: Any, y_pred: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def as_pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[torch.Tensor, torch.Tensor]:
     """Both as tensors of one type whose shapes broadcast.
 
     Raises:

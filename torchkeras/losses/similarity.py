@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch.nn import functional as F
 
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import set_mask
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.loss import FunctionLoss
 
 
 def circle(
-    y_true: Any,
-    y_pred: Any,
-    ref_labels: Any = None,
-    ref_embeddings: Any = None,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    ref_labels: ArrayLike | None = None,
+    ref_embeddings: ArrayLike | None = None,
     remove_diagonal: bool = True,
     gamma: float = 80,
     margin: float = 0.4,
 ) -> torch.Tensor:
-    """The circle loss of each embedding (arXiv:2002.10857).
+    """Compute the circle loss of each embedding: near to those of its class, far from all others.
+
+    [Sun et al., 2020](https://arxiv.org/abs/2002.10857)
 
     Args:
         y_true: class numbers, `(batch,)`.
         y_pred: embeddings of length 1, `(batch, size)`.
-        ref_labels, ref_embeddings: what they are compared with; default: themselves.
-        remove_diagonal: leave out the pairs of an embedding with itself.
-        gamma: scale.
-        margin: how much nearer than the others embeddings of one class shall be.
+        ref_labels: class numbers of the embeddings to compare with; `None` means `y_true`. Default: `None`.
+        ref_embeddings: embeddings to compare with; `None` means `y_pred`. Default: `None`.
+        remove_diagonal: whether the pair of an embedding with itself is left out. Default: `True`.
+        gamma: scale of the similarities. Default: `80`.
+        margin: by how much embeddings of one class shall be more similar than others. Default: `0.4`.
+
+    Returns:
+        A tensor `(batch,)`.
 
     Raises:
-        ValueError: labels and embeddings differ in number.
+        ValueError: there are not as many labels as embeddings.
+
+    Example:
+        >>> embeddings = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> keras.losses.circle(np.array([0, 0, 1]), embeddings).shape
+        torch.Size([3])
     """
     y_pred = convert_to_tensor(y_pred)
     labels = convert_to_tensor(y_true, torch.int32, y_pred.device)
@@ -60,12 +71,27 @@ def _logsumexp(x: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
 
 
 class Circle(FunctionLoss):
-    """Circle loss on embeddings of length 1 and class numbers.
+    """Compute the circle loss: embeddings of one class near to each other, of different classes apart.
+
+    Targets are class numbers `(batch,)`, predictions embeddings of length 1, `(batch, size)`. [Sun et al.,
+    2020](https://arxiv.org/abs/2002.10857)
 
     Args:
-        gamma: scale.
-        margin: how much nearer than the others embeddings of one class shall be.
-        remove_diagonal: leave out the pairs of an embedding with itself.
+        gamma: scale of the similarities. Default: `80.0`.
+        margin: by how much embeddings of one class shall be more similar than others. Default: `0.4`.
+        remove_diagonal: whether the pair of an embedding with itself is left out. Default: `True`.
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        name: name of the loss. Default: `"circle"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Example:
+        >>> loss = keras.losses.Circle()
+        >>> embeddings = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> loss(np.array([0, 0, 1]), embeddings).shape
+        torch.Size([])
     """
 
     config_keys = ("gamma", "margin", "remove_diagonal")
@@ -78,7 +104,7 @@ class Circle(FunctionLoss):
         remove_diagonal: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str = "circle",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         arguments = {"gamma": gamma, "margin": margin, "remove_diagonal": remove_diagonal}
         super().__init__(circle, reduction, name, dtype, **arguments)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import set_mask
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.ops.nn.crossentropy import class_values, rows_of_classes
 
@@ -16,18 +16,28 @@ _NAMES = ("y_true", "y_pred")
 
 
 def sparse_categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> torch.Tensor:
-    """`-log(p)` with `p` the probability of the true class.
+    """Compute `-log(p)`, with `p` the probability of the true class.
 
     Args:
-        y_true: class numbers, with or without a last axis of 1.
-        from_logits: whether predictions are logits; else they are made to sum to 1 and clipped by epsilon.
-        ignore_class: entries of this class give 0 and are masked in the result.
-        axis: the class axis of `y_pred`.
+        y_true: class numbers, of the shape of `y_pred` without the axis of the classes, or with 1 in its place.
+        y_pred: probabilities or logits, `(batch, ..., classes)`.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        ignore_class: class whose entries give 0 and are masked in the result, such as -1 for "no label". Default:
+            `None`.
+        axis: axis of the classes. Default: `-1`.
+
+    Returns:
+        A tensor of the shape of `y_pred` without that axis.
 
     Raises:
-        ValueError: the shapes do not go together.
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> keras.losses.sparse_categorical_crossentropy(np.array([1, 0]), np.array([[0.5, 0.5], [0.25, 0.75]]))
+        tensor([0.6931, 1.3863], dtype=torch.float64)
     """
     y_pred = convert_to_tensor(y_pred)
     y_true = convert_to_tensor(y_true, None, y_pred.device)
@@ -57,12 +67,32 @@ def _batch_sparse_categorical_crossentropy(
 
 
 class SparseCategoricalCrossentropy(FunctionLoss):
-    """Crossentropy of class numbers with probabilities or logits.
+    """Compute the crossentropy of class numbers with probabilities or logits.
+
+    `loss = -log(p)`, with `p` the probability of the true class. For one-hot labels use `CategoricalCrossentropy`.
 
     Args:
-        from_logits: whether predictions are logits; else they are made to sum to 1 and clipped by epsilon.
-        ignore_class: entries of this class are left out of the mean.
-        axis: the class axis of the predictions.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        ignore_class: class whose entries count for nothing, such as -1 for "no label". Default: `None`.
+        axis: axis of the classes. Default: `-1`.
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        name: name of the loss. Default: `"sparse_categorical_crossentropy"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: (in a call) the shapes do not fit together.
+
+    Example:
+        >>> loss = keras.losses.SparseCategoricalCrossentropy()
+        >>> round(loss(np.array([1, 1]), np.array([[0.5, 0.5], [0.5, 0.5]])).item(), 4)  # log(2)
+        0.6931
+        >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+        >>> round(loss(np.array([1, -1]), np.array([[0.0, 0.0], [9.0, 9.0]])).item(), 4)
+        0.6931
     """
 
     config_keys = ("from_logits", "ignore_class")
@@ -76,7 +106,7 @@ class SparseCategoricalCrossentropy(FunctionLoss):
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         arguments = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **arguments)

@@ -16,6 +16,7 @@ from torch.nn.modules import loss as torch_losses
 from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
+from torchkeras.core.types import ArrayLike
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.losses.loss import Loss
 from torchkeras.losses.reduction import reduce_weighted
@@ -33,14 +34,15 @@ _OF_PLACES = ("MultiLabelMarginLoss", "multilabel_margin_loss")
 _APART = ("NLLLoss2d", "LinearCrossEntropyLoss", "TripletMarginWithDistanceLoss")  # an alias; weights; a function
 MODULES = tuple(name for name in torch_losses.__all__ if name not in _APART)
 FUNCTIONS = tuple(name for name in (*_OF_VALUES, *_OF_CLASSES, *_OF_PLACES) if name not in MODULES)
+_FUNCTIONS_OF_TORCH = frozenset(id(function) for function in vars(F).values() if inspect.isroutine(function))
 _DEPRECATED = ("size_average", "reduce")
 
 
-def is_torch_loss(identifier: Any) -> bool:
+def is_torch_loss(identifier: object) -> bool:
     """Whether it is a loss of torch's kind: a module, or a function of `torch.nn.functional`, also with arguments."""
     if isinstance(identifier, functools.partial):
         return is_torch_loss(identifier.func)
-    return isinstance(identifier, nn.Module) or getattr(identifier, "__module__", "") == "torch.nn.functional"
+    return isinstance(identifier, nn.Module) or id(identifier) in _FUNCTIONS_OF_TORCH
 
 
 class TorchLoss(Loss):
@@ -64,7 +66,7 @@ class TorchLoss(Loss):
         self._values: Callable | None = None
         self._device: torch.device | None = None
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> torch.Tensor:
+    def __call__(self, y_true: ArrayLike, y_pred: torch.Tensor, sample_weight: ArrayLike | None = None) -> torch.Tensor:
         """The loss of a batch.
 
         Raises:
@@ -90,7 +92,7 @@ class TorchLoss(Loss):
             values = values.flatten(axes).mean(-1)
         return reduce_weighted(values, sample_weight, mask, self.reduction, values.dtype)
 
-    def call(self, y_true: Any, y_pred: Any) -> torch.Tensor:
+    def call(self, y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
         """The values that torch's reduction would reduce, where it can be switched off."""
         y_true, y_pred = self._as_torch_takes(y_true, y_pred)
         return self._unreduced()(y_pred, y_true)
@@ -156,12 +158,12 @@ class TorchLoss(Loss):
 register_public(TorchLoss, "torchkeras.losses")
 
 
-def _kind(function: Any) -> str:
+def _kind(function: Callable) -> str:
     function = function.func if isinstance(function, functools.partial) else function
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _argument(function: Any, name: str) -> Any:
+def _argument(function: Callable, name: str) -> Any:
     return function.keywords.get(name) if isinstance(function, functools.partial) else getattr(function, name, None)
 
 
@@ -183,7 +185,7 @@ def _with_classes(y_true: torch.Tensor, y_pred: torch.Tensor) -> tuple[torch.Ten
     return y_true.long(), y_pred
 
 
-def _plain(value: Any, what: str) -> Any:
+def _plain(value: object, what: str) -> Any:
     if isinstance(value, torch.Tensor):
         return value.tolist()
     if value is None or isinstance(value, (bool, int, float, str)):
