@@ -18,6 +18,7 @@ import torchkeras as keras
 COMPLETE: dict[str, tuple[str, ...]] = {
     "activations": ("",),
     "constraints": ("",),
+    "distribution": ("",),
     "dtype_policies": ("",),
     "initializers": ("",),
     "losses": ("",),
@@ -44,6 +45,8 @@ COMPLETE: dict[str, tuple[str, ...]] = {
         "reshaping",
     ),
 }
+# Namespaces whose classes and functions are defined in another folder.
+HOMES = {"distribution": "distributed"}
 # Openings that keep a sentence from having a subject and a verb.
 FORBIDDEN_OPENINGS = ("What ", "That of ", "Which ", "That which ")
 SECTION = re.compile(r"^(\w[\w ]*):$")
@@ -64,7 +67,8 @@ def public_names(namespace: str) -> dict[str, object]:
 
 def is_complete(value, namespace: str) -> bool:
     """Whether a class or function is defined in a complete room of the namespace."""
-    return value.__module__.startswith(tuple(f"torchkeras.{namespace}.{room}" for room in COMPLETE[namespace]))
+    home = HOMES.get(namespace, namespace)
+    return value.__module__.startswith(tuple(f"torchkeras.{home}.{room}" for room in COMPLETE[namespace]))
 
 
 def complete(kind) -> list:

@@ -6,6 +6,7 @@ from torchkeras import callbacks as callbacks
 from torchkeras import config as config
 from torchkeras import constraints as constraints
 from torchkeras import distributed as distributed
+from torchkeras import distribution as distribution
 from torchkeras import dtype_policies as dtype_policies
 from torchkeras import initializers as initializers
 from torchkeras import layers as layers

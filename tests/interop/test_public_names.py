@@ -29,8 +29,8 @@ PROMISED = {
     "utils": "set_random_seed clear_session register_keras_serializable CustomObjectScope to_categorical",
     "random": "SeedGenerator",
 }
-SHARED = """activations backend callbacks config constraints dtype_policies initializers layers losses metrics
-    mixed_precision models ops optimizers optimizers.schedules random regularizers saving tree utils""".split()
+SHARED = """activations backend callbacks config constraints distribution dtype_policies initializers layers losses
+    metrics mixed_precision models ops optimizers optimizers.schedules random regularizers saving tree utils""".split()
 
 
 def namespace(library, name):

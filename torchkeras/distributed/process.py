@@ -69,6 +69,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
 
 
+def launched_world_size() -> int:
+    """How many processes there will be: before joining, as torchrun's variables say."""
+    return distributed.get_world_size() if is_joined() else int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def is_main_process() -> bool:
     """Whether this process prints and writes files."""
     return rank() == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from torchkeras.distributed import process
+from torchkeras.distributed.distributions import distribution
+from torchkeras.distributed.mesh import check_world_size
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.distributed.strategies.data_parallel import DataParallel
 
@@ -13,8 +15,15 @@ STRATEGIES: dict[str, type[Strategy]] = {
 
 
 def choose() -> Strategy:
-    """Join the processes that `torchrun` started, if it did, and return the strategy for them."""
+    """Join the processes that `torchrun` started, if it did, and return the strategy for them.
+
+    Raises:
+        RuntimeError: the distribution that was set is for another number of processes.
+    """
     process.join()
+    chosen = distribution()
+    if chosen is not None:
+        check_world_size(chosen.device_mesh)
     return current()
 
 
