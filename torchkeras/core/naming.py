@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import defaultdict
+from functools import lru_cache
 
 
 class _Names(threading.local):
@@ -16,11 +17,22 @@ _names = _Names()
 _uses: defaultdict[str, int] = defaultdict(int)
 
 
+@lru_cache(None)
 def snake_case(name: str) -> str:
     """`"LayerNormalization"` to `"layer_normalization"`, as Keras names objects after their classes."""
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+@lru_cache(None)
+def _automatic_names(class_name: str) -> re.Pattern[str]:
+    return re.compile(rf"{re.escape(snake_case(class_name))}(_[0-9]+)?")
+
+
+def is_automatic(name: str, class_name: str) -> bool:
+    """Whether an object of the class could have been given the name by `auto_name`."""
+    return _automatic_names(class_name).fullmatch(name) is not None
 
 
 def unique_name(prefix: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
+from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.models.model import Functional, Model
 from torchkeras.models.sequential import Sequential
@@ -59,7 +60,10 @@ def clone_model(
             return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
         if clone_function is not None and not isinstance(layer, InputLayer):
             return clone_function(layer)
-        return type(layer).from_config(layer.get_config())
+        copy = type(layer).from_config(layer.get_config())
+        if isinstance(copy, Layer):
+            copy.__dict__["_tk_name_given"] = layer.__dict__["_tk_name_given"]
+        return copy
 
     if isinstance(model, Sequential):
         if call_function is not None:

@@ -81,9 +81,12 @@ class Graph:
                 last_use[places[id(tensor)]] = i
         for place in self.output_places:
             last_use.pop(place, None)
+        dropped_after: dict[int, list[int]] = {}
+        for place, last in last_use.items():
+            dropped_after.setdefault(last, []).append(place)
         self.steps = []
         for i, (node, template, targets) in enumerate(produced):
-            drop = tuple(place for place, last in last_use.items() if last == i)
+            drop = tuple(dropped_after.get(i, ()))
             args, kwargs = template
             simple = (
                 len(args) == 1 and isinstance(args[0], Slot) and not kwargs and isinstance(node.outputs, KerasTensor)

@@ -20,9 +20,10 @@ from torchkeras.core.types import Nest
 from torchkeras.distributed import is_main_process, write_once
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.base.weight_walk import add_sublayer, sublayers
+from torchkeras.layers.base.weight_walk import sublayers
 from torchkeras.models import graph_config
 from torchkeras.models import inputs as model_inputs
+from torchkeras.models.child_keys import ChildKeys
 from torchkeras.models.graph import Graph
 from torchkeras.models.module_tree import module_tree
 from torchkeras.models.summary import print_summary
@@ -112,8 +113,10 @@ class Model(Trainer, Layer):
                 raise ValueError(
                     f"The names of a model's layers must differ; two are called {operation.name!r}. Rename one."
                 )
-            if isinstance(operation, torch.nn.Module) and all(operation is not m for m in self._modules.values()):
-                add_sublayer(self, operation.name.replace(".", "_"), operation)  # type: ignore[union-attr,operator]
+        held = {id(module) for module in self._modules.values()}
+        layers = [layer for layer in graph.operations if isinstance(layer, torch.nn.Module) and id(layer) not in held]
+        keys = self.__dict__["_tk_child_keys"] = ChildKeys(self)
+        keys.extend(layers)
         self.built = True
         # Inputs take the types of their Input layers, not the model's.
         self.__dict__["_tk_input_type"] = None
@@ -170,6 +173,19 @@ class Model(Trainer, Layer):
         flat = [shapes] if tree.is_shape_tuple(shapes) else _flat_shapes(shapes)
         tensors = [KerasTensor(shape, known.dtype) for shape, known in zip(flat, graph.inputs)]
         return tree.map_structure(lambda t: t.shape, graph.specs(tensors))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Take a state whose keys are of another kind, see `ChildKeys.translated`."""
+        keys = self.__dict__.get("_tk_child_keys")
+        renamed = None if keys is None else keys.translated(state_dict, prefix)
+        if renamed is not None:
+            items = list(state_dict.items())
+            state_dict.clear()
+            for key, value in items:
+                part, dot, rest = key.removeprefix(prefix).partition(".")
+                known = key.startswith(prefix) and part in renamed
+                state_dict[f"{prefix}{renamed[part]}{dot}{rest}" if known else key] = value
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     # ------------------------------------------------------------------ copies
 

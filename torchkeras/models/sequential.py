@@ -11,10 +11,10 @@ from torchkeras.core import naming, tree
 from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.base.weight_walk import add_sublayer
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
 from torchkeras.models import inputs as model_inputs
+from torchkeras.models.child_keys import ChildKeys
 from torchkeras.models.graph import Graph
 from torchkeras.models.graph_config import described
 from torchkeras.models.model import Model
@@ -58,7 +58,7 @@ class Sequential(Model):
         name: str | None = None,
     ) -> None:
         super().__init__(trainable=trainable, name=name)
-        self.__dict__["_tk_row"] = []
+        self.__dict__.update(_tk_row=[], _tk_names={}, _tk_child_keys=ChildKeys(self))
         if layers is not None:
             for layer in layers if isinstance(layers, (list, tuple)) else [layers]:
                 self.add(layer, rebuild=False)
@@ -85,14 +85,16 @@ class Sequential(Model):
             shape = getattr(layer, "_tk_input_shape_arg", None)
             if shape is not None:
                 row.append(InputLayer(batch_shape=shape, dtype=None if layer.dtype != "int32" else layer.dtype))
-        if any(known.name == layer.name for known in row):
+        known = self._tk_names.get(layer.name)
+        if known is not None and known.name == layer.name:
             raise ValueError(
                 f"All layers of a Sequential model should have unique names; Sequential model {self.name!r} has a "
                 f"{layer.name!r} already. Give another `name`."
             )
         row.append(layer)
+        self._tk_names[layer.name] = layer
         if not isinstance(layer, InputLayer):
-            add_sublayer(self, layer.name.replace(".", "_"), layer)
+            self._tk_child_keys.add(layer)
         if rebuild:
             self._tk_rebuild()
         else:
@@ -113,7 +115,9 @@ class Sequential(Model):
             ('last', 1)
         """
         layer = self._tk_row.pop()
-        self._modules.pop(layer.name.replace(".", "_"), None)
+        self._tk_names.pop(layer.name, None)
+        if not isinstance(layer, InputLayer):
+            self._tk_child_keys.pop()
         self._tk_rebuild() if rebuild else self._tk_forget()
         return layer
 

@@ -54,6 +54,9 @@ class Configurable:
         """The object that `config` describes."""
         return cls(**config)
 
+    def _tk_from_description(self) -> None:
+        """Called on an object that was made from a description in a file."""
+
 
 def config_of(obj: Any) -> dict[str, Any]:
     """The arguments of those constructors that no `get_config` below them speaks for.

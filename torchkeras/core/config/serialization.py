@@ -310,6 +310,8 @@ def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, 
                 f"from_config(), in which layers and other objects are explicitly deserialized.\n"
                 f"config={inner}\n{error}"
             ) from error
+        if isinstance(instance, configurable.Configurable):
+            instance._tk_from_description()
         build = config.get("build_config")
         if build and hasattr(instance, "build_from_config") and not getattr(instance, "built", False):
             instance.build_from_config(deserialize_keras_object(build))

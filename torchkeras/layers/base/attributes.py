@@ -36,7 +36,7 @@ class AttributeTracking(nn.Module):
     _tk_unassigned: set[str]
     _tk_made: dict[Any, None]
     _tk_mixed_order: bool
-    _tk_sublayers: list[nn.Module]
+    _tk_sublayers: dict[nn.Module, None]
     _tk_seed_generators: list[SeedGenerator]
     _tk_metrics: list[Any]
     _tk_losses: list[torch.Tensor]
@@ -58,7 +58,7 @@ class AttributeTracking(nn.Module):
             _tk_unassigned=set(),
             _tk_made={},
             _tk_mixed_order=False,
-            _tk_sublayers=[],
+            _tk_sublayers={},
             _tk_seed_generators=[],
             _tk_metrics=[],
             _tk_losses=[],

@@ -7,6 +7,7 @@ A plain list set as an attribute becomes a `TrackedList`. Once it holds a layer 
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
@@ -296,8 +297,14 @@ def _pairs(container: Any) -> list[tuple[Any, Any]]:
     if isinstance(container, dict):
         return list(_raw(container))
     if isinstance(container, set):  # in an order that another run has, too
-        return list(enumerate(sorted(_raw(container), key=lambda value: str(getattr(value, "name", value)))))
+        return list(enumerate(sorted(_raw(container), key=_place_in_set)))
     return list(enumerate(_raw(container)))
+
+
+def _place_in_set(value: Any) -> list:
+    """Sorts a set's items by name, with numbers by value: `dense_9` precedes `dense_10`."""
+    parts = re.split(r"([0-9]+)", str(getattr(value, "name", value)))
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def _key(container: Any, key: Any) -> str:

@@ -103,6 +103,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
             cls = type(self)
             hint = candidates(kwargs, accepted_keywords(cls)[0])
             raise ValueError(f"Unrecognized keyword arguments passed to {cls.__name__}: {kwargs}. {hint}")
+        self.__dict__["_tk_name_given"] = bool(name)
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if not isinstance(trainable, (bool, int)):
@@ -385,11 +386,16 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
                 if name in config and name not in accepted
             }
         layer = cls(**config)
+        layer._tk_from_description()
         if base.get("name") is not None:
             layer.name = base["name"]
         if base.get("trainable") is False:
             layer.trainable = False
         return layer
+
+    def _tk_from_description(self) -> None:
+        """A config has a name in any case: one that could be automatic counts as automatic."""
+        self.__dict__["_tk_name_given"] = False
 
     def save_own_variables(self, store: dict[str, Any]) -> None:
         """Write the layer's own weights into a dict-like store under `"0"`, `"1"`, ..., in the order of `weights`.

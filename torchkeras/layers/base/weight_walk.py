@@ -91,8 +91,8 @@ def sublayers(module: nn.Module) -> list[nn.Module]:
         return found
     rank = {id(layer): i for i, layer in enumerate(known)}
     found.sort(key=lambda layer: rank.get(id(layer), len(rank)))
-    module.__dict__["_tk_sublayers"] = found  # those that left are forgotten
-    return list(found)
+    module.__dict__["_tk_sublayers"] = dict.fromkeys(found)  # those that left are forgotten
+    return found
 
 
 def _modules_in(module: nn.Module) -> Iterator[nn.Module]:
@@ -164,8 +164,8 @@ def note_sublayer(owner: nn.Module, layer: nn.Module) -> None:
     """Give a sublayer its place in the order, unless it has one."""
     Attachments.count += 1
     known = owner.__dict__.get("_tk_sublayers")
-    if known is not None and not any(layer is other for other in known):
-        known.append(layer)
+    if known is not None:
+        known.setdefault(layer)
 
 
 def add_sublayer(owner: nn.Module, name: str, layer: nn.Module) -> None:

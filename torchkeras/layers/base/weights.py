@@ -103,7 +103,7 @@ class WeightOwner(AttributeTracking):
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
         # Registered at once; the attribute that it is assigned to renames it.
-        key = free_name(self, variable.name.replace(".", "_"))
+        key = free_name(self, name.replace(".", "_")) if name else _free_number(self, "variable")
         (self._parameters if trainable else self._buffers)[key] = variable
         self._tk_infos[key] = variable.info
         self._tk_unassigned.add(key)
@@ -295,6 +295,15 @@ def _held_metrics(layer: WeightOwner) -> list:
 def _held_seeds(layer: WeightOwner) -> list[SeedGenerator]:
     held = [item for container in _containers_of(layer) for item in flat_items(container)]
     return layer._tk_seed_generators + [seed for seed in held if isinstance(seed, SeedGenerator)]
+
+
+def _free_number(layer: Any, prefix: str) -> str:
+    """`prefix`, `prefix_1`, ...: the first that is free in the layer, whatever other layers have."""
+    number, key = 0, prefix
+    while free_name(layer, key) != key:
+        number += 1
+        key = f"{prefix}_{number}"
+    return key
 
 
 def _collect_variables(module: nn.Module, found: list, seen: set[int]) -> None:
