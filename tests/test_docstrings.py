@@ -22,6 +22,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "dtype_policies": ("",),
     "initializers": ("",),
     "losses": ("",),
+    "metrics": ("",),
     "ops": ("",),
     "random": ("",),
     "models": ("cloning", "function", "sequential"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import divide_no_nan
 from torchkeras.metrics.confusion import CountingMetric
 from torchkeras.metrics.confusion_counts import Thresholds
@@ -17,18 +20,39 @@ _SUMMATIONS = ("interpolation", "majoring", "minoring")
 
 
 class AUC(CountingMetric):
-    """The area under the ROC, the precision-recall or the precision-recall-gain curve, by a sum over thresholds.
+    """Compute the area under the ROC, the precision-recall or the precision-recall-gain curve.
+
+    The curve is known at a number of thresholds; the area is the sum over the steps between them. More thresholds make
+    it more exact.
 
     Args:
-        num_thresholds: how many thresholds stand for all.
-        curve: `"ROC"`, `"PR"` or `"PRGAIN"`.
-        summation_method: `"interpolation"` (trapezoids; for `"PR"` the exact interpolation of Davis & Goadrich 2006),
-            `"minoring"` (the lower end of each step) or `"majoring"` (the upper end).
-        thresholds: of one's own, in `[0, 1]`; 0 and 1 are added.
-        multi_label: the mean of one area a label (the last axis) instead of one area of all entries.
-        num_labels: with `multi_label`, so that the state can be made at once.
-        label_weights: of the labels.
-        from_logits: whether predictions are logits.
+        num_thresholds: number of thresholds, evenly from 0 to 1. Default: `200`.
+        curve: `"ROC"` (true positives by false positives), `"PR"` (precision by recall) or `"PRGAIN"` (precision gain
+            by recall gain, [Flach & Kull,
+            2015](https://research-information.bris.ac.uk/ws/portalfiles/portal/72164009/5867_precision_recall_gain_curves_pr_analysis_done_right.pdf)).
+            Default: `"ROC"`.
+        summation_method: `"interpolation"` (trapezoids; for `"PR"` the interpolation of [Davis & Goadrich,
+            2006](https://www.biostat.wisc.edu/~page/rocpr.pdf)), `"minoring"` (the lower end of each step) or
+            `"majoring"` (the upper end). Default: `"interpolation"`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+        thresholds: thresholds in `[0, 1]` in place of even ones; 0 and 1 are added. Default: `None`.
+        multi_label: whether the mean of one area per label (the last axis) is computed instead of one area of all
+            entries. Default: `False`.
+        num_labels: number of labels, for `multi_label`; it lets the state be made before the first batch. Default:
+            `None`.
+        label_weights: weight of each label. Default: `None`.
+        from_logits: whether predictions are logits; if not, they are probabilities. Default: `False`.
+
+    Raises:
+        ValueError: an argument is none of these, or `num_labels` is given without `multi_label`.
+
+    Example:
+        >>> metric = keras.metrics.AUC(num_thresholds=3)
+        >>> metric.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+        >>> round(metric.result().item(), 4)
+        0.75
     """
 
     _direction = "up"
@@ -40,11 +64,11 @@ class AUC(CountingMetric):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
-        dtype: Any = None,
-        thresholds: Any = None,
+        dtype: PolicyLike | None = None,
+        thresholds: Iterable[float] | None = None,
         multi_label: bool = False,
         num_labels: int | None = None,
-        label_weights: Any = None,
+        label_weights: ArrayLike | None = None,
         from_logits: bool = False,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -65,18 +89,23 @@ class AUC(CountingMetric):
 
     @property
     def thresholds(self) -> list[float]:
-        """All thresholds, with the ends a hair outside `[0, 1]`."""
+        """All thresholds; the first is a little below 0, the last a little above 1."""
         return list(self._thresholds.values)
 
     def _build(self, labels: int | None) -> None:
         count = self._thresholds.count
         self._add_counts(self._thresholds, (count, labels) if self.multi_label else (count,))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of labels and scores.
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: labels 0 or 1.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
 
         Raises:
-            ValueError: the shapes do not go together.
+            ValueError: the shapes do not fit together.
         """
         y_pred = self._as_batch(y_pred)
         if not self._variables:
@@ -95,6 +124,7 @@ class AUC(CountingMetric):
         self._count(y_true, y_pred, sample_weight, multi_label=self.multi_label, label_weights=label_weights)
 
     def result(self) -> torch.Tensor:
+        """Return the area so far, a scalar tensor."""
         tp, fp, tn, fn = (getattr(self, name).value for name in self.counted) if self._variables else _nothing()
         if self.curve == "PR" and self.summation_method == "interpolation":
             return self._mean_over_labels(_interpolated_precision_recall(tp, fp, fn))
@@ -132,7 +162,7 @@ class AUC(CountingMetric):
         return config
 
 
-def _one_of(value: Any, known: tuple[str, ...], what: str) -> str:
+def _one_of(value: object, known: tuple[str, ...], what: str) -> str:
     value = getattr(value, "value", value)
     for name in known:
         if value in (name, name.lower(), name.capitalize()):

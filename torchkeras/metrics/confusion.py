@@ -6,13 +6,15 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import divide_no_nan
-from torchkeras.metrics.confusion_counts import NEG_INF, Thresholds, confusion_counts, parse_thresholds
+from torchkeras.metrics.confusion_counts import NEG_INF, Thresholding, Thresholds, confusion_counts, parse_thresholds
 from torchkeras.metrics.metric import Metric, accumulate
 
 
 class CountingMetric(Metric):
-    """Base of metrics made of counts of right and wrong yes-or-no predictions at some thresholds."""
+    """Base of metrics made of counts of true and false positives and negatives at some thresholds."""
 
     keras_module = None
     counted: tuple[str, ...] = ()
@@ -24,7 +26,7 @@ class CountingMetric(Metric):
         for name in self.counted:
             setattr(self, name, self.add_variable(shape or (thresholds.count,), None, name=name))
 
-    def _count(self, y_true: Any, y_pred: Any, sample_weight: Any, **options: Any) -> None:
+    def _count(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None, **options: object) -> None:
         dtype = self._variables[0].dtype
         y_pred = self._as_batch(y_pred, dtype)
         y_true = self._as_batch(y_true)
@@ -41,22 +43,30 @@ class CountingMetric(Metric):
 class _OneCount(CountingMetric):
     config_keys = ("thresholds",)
 
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, thresholds: Thresholding = None, name: str | None = None, dtype: PolicyLike | None = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.init_thresholds = thresholds
         self.thresholds = parse_thresholds(thresholds)
         self._thresholds = Thresholds(self.thresholds)
         self.accumulator = self.add_variable((len(self.thresholds),), None, name="accumulator")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of labels and scores.
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: labels 0 or 1.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
 
         Raises:
-            ValueError: the shapes do not go together.
+            ValueError: the shapes do not fit together.
         """
         self._count(y_true, y_pred, sample_weight)
 
     def result(self) -> torch.Tensor:
+        """Return the number so far; with several thresholds a tensor of numbers."""
         return self._scalar_or_all(self.accumulator.value).clone()
 
     def get_config(self) -> dict[str, Any]:
@@ -64,40 +74,96 @@ class _OneCount(CountingMetric):
 
 
 class TruePositives(_OneCount):
-    """The (weighted) number of entries predicted yes that are.
+    """Compute the (weighted) number of true positives: label 1 and predicted 1.
+
+    With several thresholds there is a number for each.
 
     Args:
-        thresholds: scores above it say yes; one or several in `[0, 1]`. Default: 0.5.
+        thresholds: scores above it mean 1: a number in `[0, 1]`, or a list of them; `None` means 0.5. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: a threshold lies outside `[0, 1]`.
+
+    Example:
+        >>> metric = keras.metrics.TruePositives()
+        >>> metric.update_state([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0])
+        >>> metric.result().item()
+        2.0
     """
 
     counted = ("true_positives",)
 
 
 class FalsePositives(_OneCount):
-    """The (weighted) number of entries predicted yes that are not.
+    """Compute the (weighted) number of false positives: label 0 but predicted 1.
+
+    With several thresholds there is a number for each.
 
     Args:
-        thresholds: scores above it say yes; one or several in `[0, 1]`. Default: 0.5.
+        thresholds: scores above it mean 1: a number in `[0, 1]`, or a list of them; `None` means 0.5. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: a threshold lies outside `[0, 1]`.
+
+    Example:
+        >>> metric = keras.metrics.FalsePositives()
+        >>> metric.update_state([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0])
+        >>> metric.result().item()
+        1.0
     """
 
     counted = ("false_positives",)
 
 
 class TrueNegatives(_OneCount):
-    """The (weighted) number of entries predicted no that are not.
+    """Compute the (weighted) number of true negatives: label 0 and predicted 0.
+
+    With several thresholds there is a number for each.
 
     Args:
-        thresholds: scores above it say yes; one or several in `[0, 1]`. Default: 0.5.
+        thresholds: scores above it mean 1: a number in `[0, 1]`, or a list of them; `None` means 0.5. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: a threshold lies outside `[0, 1]`.
+
+    Example:
+        >>> metric = keras.metrics.TrueNegatives()
+        >>> metric.update_state([0, 1, 0, 0], [1.0, 1.0, 0.0, 0.0])
+        >>> metric.result().item()
+        2.0
     """
 
     counted = ("true_negatives",)
 
 
 class FalseNegatives(_OneCount):
-    """The (weighted) number of entries predicted no that are.
+    """Compute the (weighted) number of false negatives: label 1 but predicted 0.
+
+    With several thresholds there is a number for each.
 
     Args:
-        thresholds: scores above it say yes; one or several in `[0, 1]`. Default: 0.5.
+        thresholds: scores above it mean 1: a number in `[0, 1]`, or a list of them; `None` means 0.5. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: a threshold lies outside `[0, 1]`.
+
+    Example:
+        >>> metric = keras.metrics.FalseNegatives()
+        >>> metric.update_state([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0])
+        >>> metric.result().item()
+        1.0
     """
 
     counted = ("false_negatives",)
@@ -110,11 +176,11 @@ class _Share(CountingMetric):
 
     def __init__(
         self,
-        thresholds: Any = None,
+        thresholds: Thresholding = None,
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.init_thresholds = thresholds
@@ -123,15 +189,21 @@ class _Share(CountingMetric):
         self.thresholds = parse_thresholds(thresholds, 0.5 if top_k is None else NEG_INF)
         self._add_counts(Thresholds(self.thresholds))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of labels and scores.
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: labels 0 or 1.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
 
         Raises:
-            ValueError: the shapes do not go together.
+            ValueError: the shapes do not fit together.
         """
         self._count(y_true, y_pred, sample_weight, top_k=self.top_k, class_id=self.class_id)
 
     def result(self) -> torch.Tensor:
+        """Return the value so far; with several thresholds a tensor of values."""
         right, wrong = (variable.value for variable in self._variables)
         return self._scalar_or_all(divide_no_nan(right, right + wrong))
 
@@ -141,24 +213,54 @@ class _Share(CountingMetric):
 
 
 class Precision(_Share):
-    """The share of the entries predicted yes that are.
+    """Compute the precision: `true positives / (true positives + false positives)`.
 
     Args:
-        thresholds: scores above it say yes; one or several in `[0, 1]`. Default: 0.5, with `top_k` none.
-        top_k: only the highest `k` scores of a row can be yes.
-        class_id: count this class alone.
+        thresholds: scores above it mean 1: a number in `[0, 1]`, or a list of them; `None` means 0.5, and with `top_k`
+            no threshold. Default: `None`.
+        top_k: only the `k` highest scores of a row can mean 1. Default: `None`.
+        class_id: number of the only class that is counted. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: a threshold lies outside `[0, 1]`.
+
+    Example:
+        >>> metric = keras.metrics.Precision()
+        >>> metric.update_state([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0])
+        >>> round(metric.result().item(), 4)
+        0.6667
+        >>> metric = keras.metrics.Precision(top_k=1)
+        >>> metric.update_state([[0, 1], [1, 0]], [[0.1, 0.2], [0.3, 0.4]])
+        >>> metric.result().item()
+        0.5
     """
 
     counted = ("true_positives", "false_positives")
 
 
 class Recall(_Share):
-    """The share of the entries that are yes which are predicted so.
+    """Compute the recall: `true positives / (true positives + false negatives)`.
 
     Args:
-        thresholds: scores above it say yes; one or several in `[0, 1]`. Default: 0.5, with `top_k` none.
-        top_k: only the highest `k` scores of a row can be yes.
-        class_id: count this class alone.
+        thresholds: scores above it mean 1: a number in `[0, 1]`, or a list of them; `None` means 0.5, and with `top_k`
+            no threshold. Default: `None`.
+        top_k: only the `k` highest scores of a row can mean 1. Default: `None`.
+        class_id: number of the only class that is counted. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: a threshold lies outside `[0, 1]`.
+
+    Example:
+        >>> metric = keras.metrics.Recall()
+        >>> metric.update_state([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0])
+        >>> round(metric.result().item(), 4)
+        0.6667
     """
 
     counted = ("true_positives", "false_negatives")

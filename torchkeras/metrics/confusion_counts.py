@@ -1,16 +1,19 @@
-"""Weighed counts of right and wrong yes-or-no predictions at many thresholds at once."""
+"""Weighted counts of right and wrong yes-or-no predictions at many thresholds at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike
 from torchkeras.losses.shapes import check_broadcast, match_ranks
+
+Thresholding: TypeAlias = float | Sequence[float] | np.ndarray | None
 
 NEG_INF = -1e10
 """The score of what is not among the top k."""
@@ -23,7 +26,7 @@ COUNTS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 }
 
 
-def parse_thresholds(thresholds: Any, default: float = 0.5) -> list[float]:
+def parse_thresholds(thresholds: Thresholding, default: float = 0.5) -> list[float]:
     """The thresholds as a list.
 
     Raises:
@@ -31,7 +34,7 @@ def parse_thresholds(thresholds: Any, default: float = 0.5) -> list[float]:
     """
     if thresholds is None:
         return [default]
-    values = list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [thresholds]
+    values = [thresholds] if isinstance(thresholds, (int, float, np.generic)) else list(thresholds)
     wrong = [value for value in values if value is None or value < 0 or value > 1]
     if wrong:
         raise ValueError(f"Threshold values must be in [0, 1]. Received: {wrong}")
@@ -39,7 +42,7 @@ def parse_thresholds(thresholds: Any, default: float = 0.5) -> list[float]:
 
 
 class Thresholds:
-    """Where scores become yes. Knows how to find, for each score, the number of thresholds below it."""
+    """Thresholds for scores; finds, for each score, the number of thresholds below it."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.values = [float(value) for value in values]
@@ -81,7 +84,7 @@ def confusion_counts(
     y_true: torch.Tensor,
     y_pred: torch.Tensor,
     thresholds: Thresholds,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
     top_k: int | None = None,
     class_id: int | None = None,
     multi_label: bool = False,
@@ -91,13 +94,13 @@ def confusion_counts(
 
     Args:
         names: keys of `COUNTS`.
-        y_true: labels; what is not 0 is yes.
+        y_true: labels; any value but 0 counts as 1.
         y_pred: scores, a float tensor.
-        sample_weight: of the samples, or of all entries.
-        top_k: only the highest `k` scores of a row can be yes.
+        sample_weight: weights of the samples, or of all entries.
+        top_k: only the highest `k` scores of a row can mean 1.
         class_id: count this class alone.
         multi_label: keep the counts of the labels (the last axis) apart.
-        label_weights: of the labels, where they are not kept apart.
+        label_weights: weights of the labels, where they are not kept apart.
 
     Raises:
         ValueError: the shapes do not go together.
@@ -138,7 +141,7 @@ def _by_buckets(
     thresholds: Thresholds,
     multi_label: bool,
 ) -> list[torch.Tensor]:
-    """Count how often each number of thresholds lies below a score; sums from the top down say the rest."""
+    """Count the scores between each two thresholds; their sums from the top down are the counts."""
     labels = y_pred.shape[-1] if multi_label else 1
     buckets = thresholds.count + 1
     place = thresholds.below(y_pred).add_(label, alpha=buckets)
@@ -161,7 +164,7 @@ def _by_buckets(
     return [thresholds.restore_order(found[name]) for name in names]
 
 
-def _entry_weights(y_true: torch.Tensor, y_pred: torch.Tensor, sample_weight: Any) -> torch.Tensor | None:
+def _entry_weights(y_true: torch.Tensor, y_pred: torch.Tensor, sample_weight: ArrayLike | None) -> torch.Tensor | None:
     if sample_weight is None:
         return None
     weight = convert_to_tensor(sample_weight, y_pred.dtype, y_pred.device).unsqueeze(-1)

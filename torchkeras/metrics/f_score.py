@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.variable import Variable
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import without_uncounted
 from torchkeras.losses.shapes import check_matrices, check_same_shape
 from torchkeras.metrics.metric import Metric, accumulate
@@ -16,11 +16,11 @@ from torchkeras.metrics.metric import Metric, accumulate
 _AVERAGES = (None, "micro", "macro", "weighted")
 
 
-def _invalid(argument: str, rule: str, value: Any) -> ValueError:
+def _invalid(argument: str, rule: str, value: object) -> ValueError:
     return ValueError(f"Invalid `{argument}` argument value. {rule} Received: {argument}={value}")
 
 
-def _check_float(argument: str, value: Any) -> None:
+def _check_float(argument: str, value: object) -> None:
     if not isinstance(value, float):
         raise ValueError(
             f"Invalid `{argument}` argument value. It should be a Python float. Received: {argument}={value} of type "
@@ -29,13 +29,27 @@ def _check_float(argument: str, value: Any) -> None:
 
 
 class FBetaScore(Metric):
-    """`(1 + beta**2) * precision * recall / (beta**2 * precision + recall)` of each class.
+    """Compute `(1 + beta**2) * precision * recall / (beta**2 * precision + recall)` of each class.
+
+    Labels and scores have the shape `(batch, classes)`; labels are one-hot or multi-hot.
 
     Args:
-        average: `None` (one number a class), `"micro"` (of all entries together), `"macro"` (the mean over the
-            classes), `"weighted"` (the mean weighted by the classes' sizes).
-        beta: how much more recall counts than precision.
-        threshold: scores above it say yes; default: the highest score of a row alone does.
+        average: `None` (one value per class), `"micro"` (over all entries together), `"macro"` (the mean over the
+            classes) or `"weighted"` (the mean weighted by the number of samples of each class). Default: `None`.
+        beta: how many times as important recall is as precision. Default: `1.0`.
+        threshold: scores above it mean 1; with `None` only the highest score of a row does. Default: `None`.
+        name: name of the metric. Default: `"fbeta_score"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: an argument is none of these.
+
+    Example:
+        >>> metric = keras.metrics.FBetaScore(beta=2.0)
+        >>> metric.update_state(np.array([[1, 0], [0, 1], [1, 0]]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]))
+        >>> [round(value, 4) for value in metric.result().tolist()]
+        [0.9091, 0.0]
     """
 
     _direction = "up"
@@ -51,7 +65,7 @@ class FBetaScore(Metric):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str = "fbeta_score",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if average not in _AVERAGES:
@@ -73,11 +87,16 @@ class FBetaScore(Metric):
         for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
             setattr(self, name, self.add_variable(shape, None, self.dtype, name=name))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of multi-hot labels and scores.
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: one-hot or multi-hot labels, `(batch, classes)`.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
 
         Raises:
-            ValueError: the shapes are others.
+            ValueError: the shapes do not fit together.
         """
         y_pred = self._as_batch(y_pred, self._torch_dtype)
         y_true = self._as_batch(y_true, self._torch_dtype)
@@ -93,7 +112,7 @@ class FBetaScore(Metric):
         y_pred = y_pred.to(self._torch_dtype)
         self._add(y_true, y_pred, sample_weight)
 
-    def _add(self, y_true: torch.Tensor, y_pred: torch.Tensor, sample_weight: Any) -> None:
+    def _add(self, y_true: torch.Tensor, y_pred: torch.Tensor, sample_weight: ArrayLike | None) -> None:
         if sample_weight is not None:
             y_true = without_uncounted(y_true, sample_weight)
         both = y_true * y_pred
@@ -108,6 +127,7 @@ class FBetaScore(Metric):
         accumulate(self.intermediate_weights, labels)
 
     def result(self) -> torch.Tensor:
+        """Return the score so far: a value per class for `average=None`, else a scalar tensor."""
         epsilon = settings.epsilon()
         right = self.true_positives.value
         precision = right / (right + self.false_positives.value + epsilon)
@@ -121,12 +141,26 @@ class FBetaScore(Metric):
 
 
 class F1Score(FBetaScore):
-    """`2 * precision * recall / (precision + recall)` of each class.
+    """Compute `2 * precision * recall / (precision + recall)` of each class.
+
+    Labels and scores have the shape `(batch, classes)`; labels are one-hot or multi-hot.
 
     Args:
-        average: `None` (one number a class), `"micro"` (of all entries together), `"macro"` (the mean over the
-            classes), `"weighted"` (the mean weighted by the classes' sizes).
-        threshold: scores above it say yes; default: the highest score of a row alone does.
+        average: `None` (one value per class), `"micro"` (over all entries together), `"macro"` (the mean over the
+            classes) or `"weighted"` (the mean weighted by the number of samples of each class). Default: `None`.
+        threshold: scores above it mean 1; with `None` only the highest score of a row does. Default: `None`.
+        name: name of the metric. Default: `"f1_score"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: an argument is none of these.
+
+    Example:
+        >>> metric = keras.metrics.F1Score()
+        >>> metric.update_state(np.array([[1, 0], [0, 1], [1, 0]]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]]))
+        >>> [round(value, 4) for value in metric.result().tolist()]
+        [0.8, 0.0]
     """
 
     config_keys = ("average", "threshold")
@@ -136,6 +170,6 @@ class F1Score(FBetaScore):
         average: str | None = None,
         threshold: float | None = None,
         name: str = "f1_score",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(average=average, beta=1.0, threshold=threshold, name=name, dtype=dtype)

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.metrics.metric import Metric
 
 
 class IoU(Metric):
-    """The mean over some classes of `true positives / (true positives + false positives + false negatives)`.
+    """Compute the mean intersection over union (IoU) of some classes.
+
+    `iou = true positives / (true positives + false positives + false negatives)`, for each class.
 
     Args:
-        num_classes: how many classes there are; entries of others are left out.
-        target_class_ids: the classes whose mean is taken. Classes that never occur do not count.
-        ignore_class: entries whose label is this class are left out.
-        sparse_y_true, sparse_y_pred: whether they hold class numbers; else a score a class along the axis.
-        axis: the class axis.
-        dtype: default: `"int"`, which counts weights as integers.
+        num_classes: number of classes; entries of other classes are left out.
+        target_class_ids: numbers of the classes whose mean is computed. Classes that never occur do not count.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype in which entries are counted; `None` means `int32`, which cuts sample weights to integers. Default:
+            `None`.
+        ignore_class: label whose entries are left out, such as 255 for "not known". Default: `None`.
+        sparse_y_true: whether labels are class numbers; if not, they are one-hot. Default: `True`.
+        sparse_y_pred: whether predictions are class numbers; if not, they are scores per class. Default: `True`.
+        axis: axis of the classes, where labels or predictions have one. Default: `-1`.
+
+    Raises:
+        ValueError: a number in `target_class_ids` is not below `num_classes`.
+
+    Example:
+        >>> metric = keras.metrics.IoU(num_classes=2, target_class_ids=[0])
+        >>> metric.update_state([0, 0, 1, 1], [0, 1, 0, 1])
+        >>> round(metric.result().item(), 4)
+        0.3333
     """
 
     _direction = "up"
@@ -31,9 +47,9 @@ class IoU(Metric):
     def __init__(
         self,
         num_classes: int,
-        target_class_ids: Any,
+        target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -52,11 +68,16 @@ class IoU(Metric):
         self.axis = axis
         self.total_cm = self.add_variable((num_classes, num_classes), None, self.dtype, name="total_confusion_matrix")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of labels and predictions.
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: labels.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
 
         Raises:
-            ValueError: they differ in number.
+            ValueError: the shapes do not fit together.
         """
         y_pred, y_true = self._as_batch(y_pred), self._as_batch(y_true)
         y_true = (y_true if self.sparse_y_true else y_true.argmax(self.axis)).reshape(-1).to(self._torch_dtype)
@@ -78,7 +99,7 @@ class IoU(Metric):
         counts = counts.index_add_(0, place, weight).view(classes, classes)
         self.total_cm.add_(counts)
 
-    def _entry_weights(self, sample_weight: Any, like: torch.Tensor) -> torch.Tensor:
+    def _entry_weights(self, sample_weight: ArrayLike | None, like: torch.Tensor) -> torch.Tensor:
         if sample_weight is None:
             return torch.ones_like(like)
         if "int" in self.dtype and "float" in standardize_dtype(getattr(sample_weight, "dtype", "int32")):
@@ -90,6 +111,7 @@ class IoU(Metric):
         return convert_to_tensor(sample_weight, self._torch_dtype, like.device).reshape(-1).broadcast_to(like.shape)
 
     def result(self) -> torch.Tensor:
+        """Return the mean IoU of the chosen classes so far, a scalar tensor."""
         matrix = self.total_cm.value
         ids = torch.tensor(self.target_class_ids, device=matrix.device)
         both = matrix.diagonal()
@@ -101,34 +123,71 @@ class IoU(Metric):
 
 
 class BinaryIoU(IoU):
-    """IoU of two classes, told apart by a threshold.
+    """Compute the mean intersection over union (IoU) of the classes 0 and 1, divided by a threshold.
+
+    `iou = true positives / (true positives + false positives + false negatives)`, for each class.
 
     Args:
-        target_class_ids: 0, 1 or both.
-        threshold: scores from it on say 1.
+        target_class_ids: numbers of the classes whose mean is computed. Classes that never occur do not count. Default:
+            `(0, 1)`.
+        threshold: scores of at least this value mean class 1. Default: `0.5`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype in which entries are counted; `None` means `int32`, which cuts sample weights to integers. Default:
+            `None`.
+
+    Example:
+        >>> metric = keras.metrics.BinaryIoU(threshold=0.3)
+        >>> metric.update_state([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7])
+        >>> round(metric.result().item(), 4)
+        0.3333
     """
 
     config_keys = ("target_class_ids", "threshold")
 
     def __init__(
-        self, target_class_ids: Any = (0, 1), threshold: float = 0.5, name: str | None = None, dtype: Any = None
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(num_classes=2, target_class_ids=target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of labels and scores."""
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: labels 0 or 1.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
+
+        Raises:
+            ValueError: the shapes do not fit together.
+        """
         super().update_state(y_true, self._as_batch(y_pred, torch.float32) >= self.threshold, sample_weight)
 
 
 class MeanIoU(IoU):
-    """The mean of the IoU of all classes.
+    """Compute the mean intersection over union (IoU) of all classes.
+
+    `iou = true positives / (true positives + false positives + false negatives)`, for each class.
 
     Args:
-        num_classes: how many classes there are; entries of others are left out.
-        ignore_class: entries whose label is this class are left out.
-        sparse_y_true, sparse_y_pred: whether they hold class numbers; else a score a class along the axis.
-        axis: the class axis.
+        num_classes: number of classes; entries of other classes are left out.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype in which entries are counted; `None` means `int32`, which cuts sample weights to integers. Default:
+            `None`.
+        ignore_class: label whose entries are left out, such as 255 for "not known". Default: `None`.
+        sparse_y_true: whether labels are class numbers; if not, they are one-hot. Default: `True`.
+        sparse_y_pred: whether predictions are class numbers; if not, they are scores per class. Default: `True`.
+        axis: axis of the classes, where labels or predictions have one. Default: `-1`.
+
+    Example:
+        >>> metric = keras.metrics.MeanIoU(num_classes=2)
+        >>> metric.update_state([0, 0, 1, 1], [0, 1, 0, 1])
+        >>> round(metric.result().item(), 4)
+        0.3333
     """
 
     config_keys = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
@@ -137,7 +196,7 @@ class MeanIoU(IoU):
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -149,11 +208,25 @@ class MeanIoU(IoU):
 
 
 class OneHotIoU(IoU):
-    """IoU of some classes, with one-hot labels.
+    """Compute the mean intersection over union (IoU) of some classes; labels are one-hot.
+
+    `iou = true positives / (true positives + false positives + false negatives)`, for each class.
 
     Args:
-        num_classes, target_class_ids, ignore_class, axis: as in `IoU`.
-        sparse_y_pred: whether predictions are class numbers; else a score a class.
+        num_classes: number of classes; entries of other classes are left out.
+        target_class_ids: numbers of the classes whose mean is computed. Classes that never occur do not count.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype in which entries are counted; `None` means `int32`, which cuts sample weights to integers. Default:
+            `None`.
+        ignore_class: label whose entries are left out, such as 255 for "not known". Default: `None`.
+        sparse_y_pred: whether predictions are class numbers; if not, they are scores per class. Default: `False`.
+        axis: axis of the classes, where labels or predictions have one. Default: `-1`.
+
+    Example:
+        >>> metric = keras.metrics.OneHotIoU(num_classes=3, target_class_ids=[0, 2])
+        >>> metric.update_state(np.array([[0, 0, 1], [1, 0, 0]]), np.array([[0.2, 0.1, 0.7], [0.3, 0.6, 0.1]]))
+        >>> round(metric.result().item(), 4)
+        0.5
     """
 
     config_keys = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_pred", "axis")
@@ -161,9 +234,9 @@ class OneHotIoU(IoU):
     def __init__(
         self,
         num_classes: int,
-        target_class_ids: Any,
+        target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
@@ -172,11 +245,24 @@ class OneHotIoU(IoU):
 
 
 class OneHotMeanIoU(MeanIoU):
-    """The mean of the IoU of all classes, with one-hot labels.
+    """Compute the mean intersection over union (IoU) of all classes; labels are one-hot.
+
+    `iou = true positives / (true positives + false positives + false negatives)`, for each class.
 
     Args:
-        num_classes, ignore_class, axis: as in `MeanIoU`.
-        sparse_y_pred: whether predictions are class numbers; else a score a class.
+        num_classes: number of classes; entries of other classes are left out.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype in which entries are counted; `None` means `int32`, which cuts sample weights to integers. Default:
+            `None`.
+        ignore_class: label whose entries are left out, such as 255 for "not known". Default: `None`.
+        sparse_y_pred: whether predictions are class numbers; if not, they are scores per class. Default: `False`.
+        axis: axis of the classes, where labels or predictions have one. Default: `-1`.
+
+    Example:
+        >>> metric = keras.metrics.OneHotMeanIoU(num_classes=3)
+        >>> metric.update_state(np.array([[0, 0, 1], [1, 0, 0]]), np.array([[0.2, 0.1, 0.7], [0.3, 0.6, 0.1]]))
+        >>> round(metric.result().item(), 4)
+        0.3333
     """
 
     config_keys = ("num_classes", "ignore_class", "sparse_y_pred", "axis")
@@ -185,7 +271,7 @@ class OneHotMeanIoU(MeanIoU):
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,

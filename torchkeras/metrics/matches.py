@@ -13,20 +13,21 @@ import torch
 from torchkeras.core import settings
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import ArrayLike
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
 _matches: dict[Any, Callable] = {}
 
 
-def find_matches(fn: Any) -> Callable | None:
-    """The function that gives booleans where `fn` gives floats, if there is one."""
+def find_matches(fn: Callable) -> Callable | None:
+    """The function that returns booleans where `fn` returns floats, if there is one."""
     try:
         return _matches.get(fn)
     except TypeError:  # an unhashable callable of the user's
         return None
 
 
-def _tensors(y_true: Any, y_pred: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[torch.Tensor, torch.Tensor]:
     y_pred = convert_to_tensor(y_pred)
     return convert_to_tensor(y_true, None, y_pred.device), y_pred
 
@@ -50,30 +51,46 @@ def _is_best(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
     return y_true == best
 
 
-def _accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
+def _accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
     y_pred = convert_to_tensor(y_pred)
     y_true, y_pred = match_ranks(convert_to_tensor(y_true, y_pred.dtype, y_pred.device), y_pred)
     check_broadcast("y_true", y_true, "y_pred", y_pred)
     return y_true == y_pred
 
 
-def accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
-    """1 where target and prediction are equal, else 0."""
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
+    """Compute 1 where target and prediction are equal, else 0."""
     return _as_float(_accuracy(y_true, y_pred))
 
 
-def _binary(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.Tensor:
+def _binary(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> torch.Tensor:
     y_true, y_pred = match_ranks(*_tensors(y_true, y_pred))
     check_broadcast("y_true", y_true, "y_pred", y_pred)
     return y_true == (y_pred > threshold)
 
 
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> torch.Tensor:
-    """1 where a prediction above the threshold meets label 1, or another one label 0; else 0."""
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> torch.Tensor:
+    """Compute 1 where a prediction is on the same side of the threshold as its label, else 0.
+
+    Args:
+        y_true: labels 0 or 1.
+        y_pred: predictions, of the same shape.
+        threshold: predictions above it mean label 1. Default: `0.5`.
+
+    Returns:
+        A tensor of 0 and 1, of the shape of `y_pred`.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> keras.metrics.binary_accuracy([[1], [1], [0]], [[0.9], [0.2], [0.3]]).flatten()
+        tensor([1., 0., 1.])
+    """
     return _as_float(_binary(y_true, y_pred, threshold))
 
 
-def _categorical(y_true: Any, y_pred: Any) -> torch.Tensor:
+def _categorical(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
     y_true = y_true.argmax(-1)
     squeezed = y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1
@@ -83,12 +100,28 @@ def _categorical(y_true: Any, y_pred: Any) -> torch.Tensor:
     return matches.unsqueeze(-1) if squeezed else matches
 
 
-def categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
-    """1 where the highest score is that of the class of the one-hot label, else 0."""
+def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
+    """Compute 1 where the highest score is that of the true class, else 0; labels are one-hot.
+
+    Args:
+        y_true: one-hot labels, of the shape of `y_pred`.
+        y_pred: scores, `(batch, ..., classes)`.
+
+    Returns:
+        A tensor of 0 and 1, of the shape of `y_pred` without its last axis.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> y_pred = np.array([[0.1, 0.1, 0.8], [0.5, 0.3, 0.2]])
+        >>> keras.metrics.categorical_accuracy(np.array([[0, 0, 1], [0, 1, 0]]), y_pred)
+        tensor([1., 0.])
+    """
     return _as_float(_categorical(y_true, y_pred))
 
 
-def _sparse(y_true: Any, y_pred: Any) -> torch.Tensor:
+def _sparse(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
     if y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1:
         y_true = y_true.squeeze(-1)
@@ -96,8 +129,23 @@ def _sparse(y_true: Any, y_pred: Any) -> torch.Tensor:
     return matches.squeeze(-1) if matches.dim() > 1 and matches.shape[-1] == 1 else matches
 
 
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> torch.Tensor:
-    """1 where the highest score is that of the class of that number, else 0."""
+def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
+    """Compute 1 where the highest score is that of the true class, else 0; labels are class numbers.
+
+    Args:
+        y_true: class numbers, of the shape of `y_pred` without its last axis, or with a last axis of 1.
+        y_pred: scores, `(batch, ..., classes)`.
+
+    Returns:
+        A tensor of 0 and 1, of the shape of `y_pred` without its last axis.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> keras.metrics.sparse_categorical_accuracy(np.array([2, 1]), np.array([[0.1, 0.1, 0.8], [0.5, 0.3, 0.2]]))
+        tensor([1., 0.])
+    """
     return _as_float(_sparse(y_true, y_pred))
 
 
@@ -108,17 +156,34 @@ def _in_top_k(y_true: torch.Tensor, y_pred: torch.Tensor, k: int) -> torch.Tenso
     return (y_pred > score).sum(-1) < k
 
 
-def _top_k(y_true: Any, y_pred: Any, k: int = 5) -> torch.Tensor:
+def _top_k(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
     return _in_top_k(y_true.argmax(-1), y_pred, k)
 
 
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> torch.Tensor:
-    """1 where the class of the one-hot label is among the `k` with the highest scores, else 0."""
+def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> torch.Tensor:
+    """Compute 1 where the true class is among the `k` highest scores, else 0; labels are one-hot.
+
+    Args:
+        y_true: one-hot labels, of the shape of `y_pred`.
+        y_pred: scores, `(batch, ..., classes)`.
+        k: number of highest scores that are looked at. Default: `5`.
+
+    Returns:
+        A tensor of 0 and 1, of the shape of `y_pred` without its last axis.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> y_pred = np.array([[0.1, 0.1, 0.8], [0.5, 0.3, 0.2]])
+        >>> keras.metrics.top_k_categorical_accuracy(np.array([[0, 0, 1], [0, 1, 0]]), y_pred, k=2)
+        tensor([1., 1.])
+    """
     return _as_float(_top_k(y_true, y_pred, k))
 
 
-def _sparse_top_k(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> torch.Tensor:
+def _sparse_top_k(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5, from_sorted_ids: bool = False) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
     shape = y_true.shape
     if y_true.dim() == y_pred.dim() and shape[-1] == 1:
@@ -130,12 +195,26 @@ def _sparse_top_k(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = 
 
 
 def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+    y_true: ArrayLike, y_pred: ArrayLike, k: int = 5, from_sorted_ids: bool = False
 ) -> torch.Tensor:
-    """1 where the class of that number is among the `k` with the highest scores, else 0.
+    """Compute 1 where the true class is among the `k` highest scores, else 0; labels are class numbers.
 
     Args:
-        from_sorted_ids: `y_pred` holds class numbers, best first, instead of scores.
+        y_true: class numbers, of the shape of `y_pred` without its last axis, or with a last axis of 1.
+        y_pred: scores, `(batch, ..., classes)`.
+        k: number of highest scores that are looked at. Default: `5`.
+        from_sorted_ids: whether `y_pred` holds class numbers, the best first, instead of scores. Default: `False`.
+
+    Returns:
+        A tensor of 0 and 1, of the shape of `y_true`.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> y_pred = np.array([[0.1, 0.1, 0.8], [0.5, 0.3, 0.2]])
+        >>> keras.metrics.sparse_top_k_categorical_accuracy(np.array([2, 1]), y_pred, k=2)
+        tensor([1., 1.])
     """
     return _as_float(_sparse_top_k(y_true, y_pred, k, from_sorted_ids))
 

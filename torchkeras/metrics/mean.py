@@ -10,9 +10,12 @@ import torch
 
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.fast_paths.batch_means import find_batch_mean
+from torchkeras.core.registry import public_name
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask
+from torchkeras.core.types import ArrayLike, DeviceLike
 from torchkeras.distributed.rank_share import current_share
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import apply_mask, divide_no_nan, without_uncounted
 from torchkeras.losses.shapes import match_ranks
 from torchkeras.losses.sparse import sparse_categorical_crossentropy
@@ -42,14 +45,35 @@ def _weigh(
 
 
 class Sum(Metric):
-    """The (weighted) sum of all values."""
+    """Compute the (weighted) sum of all values.
 
-    def __init__(self, name: str = "sum", dtype: Any = None) -> None:
+    Args:
+        name: name of the metric. Default: `"sum"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Example:
+        >>> metric = keras.metrics.Sum()
+        >>> metric.update_state([1.0, 2.0, 4.0])
+        >>> metric.result().item()
+        7.0
+        >>> metric.reset_state()
+        >>> metric.update_state([1.0, 2.0], sample_weight=[0.0, 3.0])
+        >>> metric.result().item()
+        6.0
+    """
+
+    def __init__(self, name: str = "sum", dtype: PolicyLike | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable((), None, self.dtype, name="total")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Add values, each times its weight."""
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add values, each times its weight.
+
+        Args:
+            values: array or tensor.
+            sample_weight: weights, of the shape of the values or of their leading axes. Default: `None`.
+        """
         mask = get_mask(values)
         values = self._as_batch(values, self._torch_dtype)
         if not self._follow(values):
@@ -62,34 +86,56 @@ class Sum(Metric):
         accumulate(self.total, values.sum())
 
     def result(self) -> torch.Tensor:
+        """Return the sum so far."""
         return self.total.value.clone()
 
 
 class Mean(Metric):
-    """The (weighted) mean of all values: the first axis counts samples, the others are averaged."""
+    """Compute the (weighted) mean of all values.
 
-    _targets_are_cleaned = False  # whether what weighs nothing was made finite before the values were computed
+    The first axis counts the samples; the values of a sample are averaged first.
 
-    def __init__(self, name: str = "mean", dtype: Any = None) -> None:
+    Args:
+        name: name of the metric. Default: `"mean"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Example:
+        >>> metric = keras.metrics.Mean()
+        >>> metric.update_state([1.0, 3.0])
+        >>> metric.update_state([5.0])
+        >>> metric.result().item()
+        3.0
+        >>> metric.reset_state()
+        >>> metric.update_state([1.0, 3.0], sample_weight=[1.0, 0.0])
+        >>> metric.result().item()
+        1.0
+    """
+
+    _targets_are_cleaned = False  # whether targets of weight 0 are made finite before the values are computed
+
+    def __init__(self, name: str = "mean", dtype: PolicyLike | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable((), None, self.dtype, name="total")
         self.count = self.add_variable((), None, self.dtype, name="count")
         # Adding n times this tensor is twice as fast as adding the number n.
         self._one = torch.ones((), dtype=self._torch_dtype, device=self.count.device)
 
-    def to(self, device: Any) -> Self:
+    def to(self, device: DeviceLike) -> Self:
+        """Move the state to a device, in place."""
         super().to(device)
         self._one = self._one.to(device)
         return self
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add values.
 
         Args:
-            sample_weight: of the values, or of their leading axes.
+            values: array or tensor.
+            sample_weight: weights, of the shape of the values or of their leading axes. Default: `None`.
 
         Raises:
-            ValueError: values and weights have shapes that do not go together.
+            ValueError: the shapes of values and weights do not fit together.
         """
         mask = None if sample_weight is None else get_mask(values)
         values = self._as_batch(values)
@@ -115,7 +161,7 @@ class Mean(Metric):
         accumulate(self.total, values.sum(dtype=self._torch_dtype), 1 if inner == 1 else 1.0 / inner)
         accumulate(self.count, self._one, values.shape[0])
 
-    def _add_weighted(self, values: torch.Tensor, sample_weight: Any, mask: torch.Tensor | None) -> None:
+    def _add_weighted(self, values: torch.Tensor, sample_weight: ArrayLike | None, mask: torch.Tensor | None) -> None:
         dtype = self._torch_dtype
         weight = convert_to_tensor(sample_weight, dtype, values.device)
         if not self._targets_are_cleaned:
@@ -133,31 +179,51 @@ class Mean(Metric):
         accumulate(self.count, self._one, samples)
 
     def result(self) -> torch.Tensor:
+        """Return the mean so far; 0 if there is none."""
         return divide_no_nan(self.total.value, self.count.value)
 
 
 class MeanMetricWrapper(Mean):
-    """The mean of a function of targets and predictions.
+    """Compute the mean of a function `(y_true, y_pred)` over all samples.
 
     Args:
-        fn: takes `y_true`, `y_pred` and the further keyword arguments; returns a value per sample.
+        fn: function of targets, predictions and the further keyword arguments; it returns a value per sample.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+        **kwargs: further arguments of `fn`.
+
+    Example:
+        >>> def distance(y_true, y_pred, scale):
+        ...     return scale * torch.abs(y_true - y_pred)
+        >>> metric = keras.metrics.MeanMetricWrapper(distance, name="distance", scale=2.0)
+        >>> metric.update_state(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+        >>> metric.result().item()
+        2.0
     """
 
-    def __init__(self, fn: Callable, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, fn: Callable, name: str | None = None, dtype: PolicyLike | None = None, **kwargs: object
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         self._fn = fn
         self._fn_kwargs = kwargs
         self._raw_fn = find_matches(fn) or fn
         self._batch_mean = find_batch_mean(fn) if kwargs.get("axis", -1) == -1 else None
         self._keeps_integers = fn is sparse_categorical_crossentropy
-        if self._direction is None and getattr(fn, "__module__", "").startswith(_LOSSES):
+        if self._direction is None and (public_name(fn) or ("",))[0] == "keras.losses":
             self._direction = "down"
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch. A mask on `y_pred` leaves its entries out.
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch. Entries that a mask on `y_pred` hides are left out.
+
+        Args:
+            y_true: targets.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
 
         Raises:
-            ValueError: the shapes do not go together.
+            ValueError: the shapes do not fit together.
         """
         mask = get_mask(y_pred)
         if isinstance(y_pred, torch.Tensor):
@@ -189,6 +255,7 @@ class MeanMetricWrapper(Mean):
         return True
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values, the function by its registered name."""
         return {
             **super().get_config(),
             "fn": serialize_keras_object(self._fn),
@@ -197,10 +264,8 @@ class MeanMetricWrapper(Mean):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return the metric that `config` describes."""
         return cls(**(deserialize_keras_object(config) if "fn" in config else config))
-
-
-_LOSSES = "torchkeras.losses."
 
 
 class FunctionMetric(MeanMetricWrapper):

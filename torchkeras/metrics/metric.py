@@ -13,21 +13,42 @@ from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.types import ArrayLike, DeviceLike, Identifier, T
 from torchkeras.core.variables.variable import Variable
 from torchkeras.dtype_policies import get as get_policy
+from torchkeras.dtype_policies.policy import PolicyLike
 
 
 class Metric(Configurable):
-    """A number that batches are added to: `update_state` adds one, `result` reads, `reset_state` starts anew.
+    """Base class of metrics: `update_state` adds a batch, `result` computes the value, `reset_state` starts over.
 
-    The state are variables on a device. An update only adds to them there and never waits for the device; `result` is
-    a tensor. Batches on another device draw the state to it. All state of the metrics of this package is made of sums
-    over samples (`aggregation="sum"`): to merge several processes, add copies of their variables and hand them to
-    `stateless_result`.
+    The state consists of variables on a device. An update only adds to them there and never waits for the device;
+    `result` is a tensor. The state follows batches to their device. The state of the metrics of this package consists
+    of sums over samples (`aggregation="sum"`): the sum of the variables of several processes, given to
+    `stateless_result`, is the value over all of them.
+
+    Subclasses make variables with `add_variable` and define `update_state` and `result`.
 
     Args:
-        dtype: the type to compute in; default: `floatx()`. Of a policy, its compute type.
-        name: default: made of the class's name.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+
+    Example:
+        >>> class Positives(keras.metrics.Metric):
+        ...     def __init__(self, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.count = self.add_variable(shape=(), initializer="zeros", name="count")
+        ...
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         self.count.assign_add((y_pred > 0).sum())
+        ...
+        ...     def result(self):
+        ...         return self.count
+        >>> metric = Positives(name="positives")
+        >>> metric.update_state(None, torch.tensor([-1.0, 2.0, 3.0]))
+        >>> float(metric.result())
+        2.0
     """
 
     keras_module = "keras.metrics"
@@ -39,7 +60,7 @@ class Metric(Configurable):
     _direction: str | None = None
     """Whether more is better ("up") or worse ("down"), where that is known."""
 
-    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+    def __init__(self, dtype: PolicyLike | None = None, name: str | None = None) -> None:
         self.name = name or naming.auto_name(type(self).__name__)
         self._dtype = get_policy(dtype or settings.floatx()).compute_dtype
         self._torch_dtype = torch_dtype(self._dtype)
@@ -54,11 +75,26 @@ class Metric(Configurable):
     # -- what a metric does
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
-        """Add a batch. Subclasses implement it."""
+        """Add a batch. Subclasses define it.
+
+        Args:
+            *args: usually `y_true` and `y_pred`, and `sample_weight`.
+            **kwargs: the same by name.
+
+        Raises:
+            NotImplementedError: the class does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement update_state().")
 
     def result(self) -> Any:
-        """The value so far: a scalar tensor, or a dict of them. Subclasses implement it."""
+        """Compute the value of all batches since the last reset. Subclasses define it.
+
+        Returns:
+            A scalar tensor, or a dict of them.
+
+        Raises:
+            NotImplementedError: the class does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement result().")
 
     def reset_state(self) -> None:
@@ -71,7 +107,15 @@ class Metric(Configurable):
                     variable.zero_()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Add a batch and read the value."""
+        """Add a batch and return the value so far.
+
+        Args:
+            *args: positional arguments of `update_state`.
+            **kwargs: arguments of `update_state` by name.
+
+        Returns:
+            The result, with this batch.
+        """
         self._check_initialized()
         self.update_state(*args, **kwargs)
         return self.result()
@@ -81,17 +125,25 @@ class Metric(Configurable):
     def add_variable(
         self,
         shape: tuple | list,
-        initializer: Any,
-        dtype: Any = None,
+        initializer: Identifier | None,
+        dtype: PolicyLike | None = None,
         aggregation: str | None = "sum",
         name: str | None = None,
     ) -> Variable:
-        """A new variable of the state.
+        """Make a variable of the state.
 
         Args:
-            initializer: a name, or a callable `(shape, dtype)`; `None` means zeros.
-            dtype: default: `floatx()`.
-            aggregation: how the values of several processes become one.
+            shape: sizes of the axes.
+            initializer: name, or callable `(shape, dtype)`; `None` means zeros.
+            dtype: dtype of the variable; `None` means `keras.config.floatx()`. Default: `None`.
+            aggregation: how the values of several processes are combined. Default: `"sum"`.
+            name: name of the variable. Default: `None`.
+
+        Returns:
+            The variable.
+
+        Raises:
+            RuntimeError: the constructor of the base class was not called yet.
         """
         self._check_initialized()
         if initializer is None or initializer in ("zeros", "Zeros"):
@@ -103,14 +155,28 @@ class Metric(Configurable):
         return variable
 
     def add_weight(
-        self, shape: tuple | list = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+        self,
+        shape: tuple | list = (),
+        initializer: Identifier | None = None,
+        dtype: PolicyLike | None = None,
+        name: str | None = None,
     ) -> Variable:
-        """A new variable of the state, to be added up over processes."""
+        """Make a variable of the state, whose values are summed over processes.
+
+        Args:
+            shape: sizes of the axes. Default: `()`.
+            initializer: name, or callable `(shape, dtype)`; `None` means zeros. Default: `None`.
+            dtype: dtype of the variable; `None` means `keras.config.floatx()`. Default: `None`.
+            name: name of the variable. Default: `None`.
+
+        Returns:
+            The variable.
+        """
         return self.add_variable(shape=shape, initializer=initializer, dtype=dtype, name=name)
 
     @property
     def variables(self) -> list[Variable]:
-        """The state: that of the metric, then that of metrics it holds; also in lists and dicts."""
+        """The variables of the state: its own, then those of the metrics that it holds."""
         variables, metrics = list(self._variables), list(self._metrics)
         for name, value in self.__dict__.items():
             if isinstance(value, (list, tuple, dict)) and name not in ("_variables", "_metrics", "_tk_init_args"):
@@ -123,11 +189,18 @@ class Metric(Configurable):
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
-        """The state; no gradient reaches it."""
+        """The variables of the state; gradients reach none of them."""
         return self.variables
 
-    def to(self, device: Any) -> Self:
-        """Move the state to a device, in place: the variables stay the same objects."""
+    def to(self, device: DeviceLike) -> Self:
+        """Move the state to a device, in place: the variables stay the same objects.
+
+        Args:
+            device: device or its name, such as `"cuda:0"`.
+
+        Returns:
+            The metric.
+        """
         with torch.inference_mode(False):
             for variable in self.variables:
                 variable.data = variable.data.to(device)
@@ -136,7 +209,15 @@ class Metric(Configurable):
     # -- the same as functions of given values
 
     def stateless_update_state(self, metric_variables: list, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
-        """The values that an update of the given ones gives; the metric's own state stays.
+        """Compute the variables' values after an update; the metric's own state stays.
+
+        Args:
+            metric_variables: values of the variables before the update, in the order of `variables`.
+            *args: positional arguments of `update_state`.
+            **kwargs: arguments of `update_state` by name.
+
+        Returns:
+            The values after the update, as tensors.
 
         Raises:
             ValueError: there are not as many values as variables.
@@ -146,7 +227,13 @@ class Metric(Configurable):
             return self._values()
 
     def stateless_result(self, metric_variables: list) -> Any:
-        """The result of the given values; the metric's own state stays.
+        """Compute the result from given values of the variables; the metric's own state stays.
+
+        Args:
+            metric_variables: values of the variables, in the order of `variables`.
+
+        Returns:
+            The result.
 
         Raises:
             ValueError: there are not as many values as variables.
@@ -157,7 +244,11 @@ class Metric(Configurable):
             return tree.map_structure(lambda x: _unshared(x, own), result)
 
     def stateless_reset_state(self) -> list[torch.Tensor]:
-        """The values that a reset gives; the metric's own state stays."""
+        """Compute the variables' values after a reset; the metric's own state stays.
+
+        Returns:
+            The values, as tensors.
+        """
         with self._holding(self._values()):
             self.reset_state()
             return self._values()
@@ -167,7 +258,7 @@ class Metric(Configurable):
 
     @contextmanager
     def _holding(self, values: list) -> Iterator[None]:
-        """Let the variables have the given values inside, whichever way a subclass reads and writes them."""
+        """Let the variables have the given values inside the block, however a subclass reads and writes them."""
         variables = self.variables
         if len(values) != len(variables):
             raise ValueError(
@@ -188,6 +279,7 @@ class Metric(Configurable):
     # -- configs
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values."""
         config = {"name": self.name, "dtype": self.dtype}
         config.update((key, getattr(self, key)) for key in self.config_keys)
         for key, default in self.optional_config_keys:
@@ -200,8 +292,8 @@ class Metric(Configurable):
 
     # -- parts for subclasses
 
-    def _as_batch(self, x: Any, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """`x` as a tensor without gradient, where the state lies if it is no tensor yet."""
+    def _as_batch(self, x: ArrayLike, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """`x` as a tensor without gradient; an array goes to the device of the state."""
         if not isinstance(x, torch.Tensor):
             return convert_to_tensor(x, dtype, self._variables[0].device if self._variables else None)
         if x.requires_grad:
@@ -209,7 +301,7 @@ class Metric(Configurable):
         return x if dtype is None or x.dtype == dtype else x.to(dtype)
 
     def _follow(self, x: torch.Tensor) -> bool:
-        """Draw the state to the device of `x`. False where `x` has no values, so that there is nothing to add."""
+        """Move the state to the device of `x`. `False` if `x` has no values, so that there is nothing to add."""
         if self._variables and self._variables[0].device == x.device:
             return True
         if x.device.type == "meta":
@@ -217,7 +309,7 @@ class Metric(Configurable):
         self.to(x.device)
         return True
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if isinstance(value, (Variable, Metric)) and "_variables" in self.__dict__:
             held = self._variables if isinstance(value, Variable) else self._metrics
             if all(value is not other for other in held):
@@ -231,12 +323,12 @@ class Metric(Configurable):
             )
 
 
-def zeros(shape: tuple, dtype: Any = None) -> torch.Tensor:
+def zeros(shape: tuple, dtype: PolicyLike | None = None) -> torch.Tensor:
     """The initial value of a sum."""
     return torch.zeros(shape, dtype=torch_dtype(dtype or settings.floatx()))
 
 
-def accumulate(variable: Variable, value: Any, alpha: Any = 1) -> None:
+def accumulate(variable: Variable, value: torch.Tensor | float, alpha: torch.Tensor | float = 1) -> None:
     """Add `alpha * value` to a variable in place: one kernel, no gradient, no waiting."""
     if state.stateless is None:
         variable.add_(value, alpha=alpha)
@@ -244,7 +336,7 @@ def accumulate(variable: Variable, value: Any, alpha: Any = 1) -> None:
         variable.assign_add(value * alpha)
 
 
-def _unshared(value: Any, storages: set[int]) -> Any:
+def _unshared(value: T, storages: set[int]) -> T | torch.Tensor:
     """The value, copied where it is a view of one of the storages."""
     if isinstance(value, torch.Tensor) and value.untyped_storage().data_ptr() in storages:
         return value.detach().clone().as_subclass(torch.Tensor)

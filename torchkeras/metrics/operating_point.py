@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import divide_no_nan
 from torchkeras.metrics.confusion import CountingMetric
 from torchkeras.metrics.confusion_counts import Thresholds, even_thresholds
@@ -19,7 +21,12 @@ class _OperatingPoint(CountingMetric):
     demanded = reached = ""
 
     def __init__(
-        self, value: float, num_thresholds: int = 200, class_id: int | None = None, name: Any = None, dtype: Any = None
+        self,
+        value: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if value < 0 or value > 1:
@@ -31,11 +38,16 @@ class _OperatingPoint(CountingMetric):
         self.thresholds = even_thresholds(num_thresholds)
         self._add_counts(Thresholds(self.thresholds))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of labels and scores.
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: labels 0 or 1.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
 
         Raises:
-            ValueError: the shapes do not go together.
+            ValueError: the shapes do not fit together.
         """
         self._count(y_true, y_pred, sample_weight, class_id=self.class_id)
 
@@ -44,6 +56,7 @@ class _OperatingPoint(CountingMetric):
         return divide_no_nan(right, right + wrong)
 
     def result(self) -> torch.Tensor:
+        """Return the best rate so far, a scalar tensor."""
         reached = self._rate(self.reached)
         return reached.where(self._rate(self.demanded) >= self.value, 0.0).amax().clamp(min=0.0)
 
@@ -62,11 +75,26 @@ _RATES = {
 
 
 class SensitivityAtSpecificity(_OperatingPoint):
-    """The best sensitivity at which the specificity is at least `specificity`.
+    """Compute the best sensitivity among the thresholds at which the specificity is at least `specificity`.
+
+    Sensitivity is `true positives / positives`, specificity `true negatives / negatives`.
 
     Args:
-        num_thresholds: how many thresholds are tried.
-        class_id: count this class alone.
+        specificity: lowest specificity allowed, in `[0, 1]`.
+        num_thresholds: number of thresholds that are tried, evenly from 0 to 1. Default: `200`.
+        class_id: number of the only class that is counted. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: `specificity` lies outside `[0, 1]`, or `num_thresholds` is not positive.
+
+    Example:
+        >>> metric = keras.metrics.SensitivityAtSpecificity(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(metric.result().item(), 4)
+        0.5
     """
 
     demanded, reached = "specificity", "sensitivity"
@@ -77,17 +105,32 @@ class SensitivityAtSpecificity(_OperatingPoint):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
 
 class SpecificityAtSensitivity(_OperatingPoint):
-    """The best specificity at which the sensitivity is at least `sensitivity`.
+    """Compute the best specificity among the thresholds at which the sensitivity is at least `sensitivity`.
+
+    Sensitivity is `true positives / positives`, specificity `true negatives / negatives`.
 
     Args:
-        num_thresholds: how many thresholds are tried.
-        class_id: count this class alone.
+        sensitivity: lowest sensitivity allowed, in `[0, 1]`.
+        num_thresholds: number of thresholds that are tried, evenly from 0 to 1. Default: `200`.
+        class_id: number of the only class that is counted. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: `sensitivity` lies outside `[0, 1]`, or `num_thresholds` is not positive.
+
+    Example:
+        >>> metric = keras.metrics.SpecificityAtSensitivity(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(metric.result().item(), 4)
+        0.6667
     """
 
     demanded, reached = "sensitivity", "specificity"
@@ -98,17 +141,30 @@ class SpecificityAtSensitivity(_OperatingPoint):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
 
 class PrecisionAtRecall(_OperatingPoint):
-    """The best precision at which the recall is at least `recall`.
+    """Compute the best precision among the thresholds at which the recall is at least `recall`.
 
     Args:
-        num_thresholds: how many thresholds are tried.
-        class_id: count this class alone.
+        recall: lowest recall allowed, in `[0, 1]`.
+        num_thresholds: number of thresholds that are tried, evenly from 0 to 1. Default: `200`.
+        class_id: number of the only class that is counted. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: `recall` lies outside `[0, 1]`, or `num_thresholds` is not positive.
+
+    Example:
+        >>> metric = keras.metrics.PrecisionAtRecall(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(metric.result().item(), 4)
+        0.5
     """
 
     demanded, reached = "recall", "precision"
@@ -119,17 +175,30 @@ class PrecisionAtRecall(_OperatingPoint):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(recall, num_thresholds, class_id, name, dtype)
 
 
 class RecallAtPrecision(_OperatingPoint):
-    """The best recall at which the precision is at least `precision`.
+    """Compute the best recall among the thresholds at which the precision is at least `precision`.
 
     Args:
-        num_thresholds: how many thresholds are tried.
-        class_id: count this class alone.
+        precision: lowest precision allowed, in `[0, 1]`.
+        num_thresholds: number of thresholds that are tried, evenly from 0 to 1. Default: `200`.
+        class_id: number of the only class that is counted. Default: `None`.
+        name: name of the metric; `None` derives it from the name of the class. Default: `None`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: `precision` lies outside `[0, 1]`, or `num_thresholds` is not positive.
+
+    Example:
+        >>> metric = keras.metrics.RecallAtPrecision(0.5)
+        >>> metric.update_state([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        >>> round(metric.result().item(), 4)
+        1.0
     """
 
     demanded, reached = "precision", "recall"
@@ -140,6 +209,6 @@ class RecallAtPrecision(_OperatingPoint):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(precision, num_thresholds, class_id, name, dtype)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.binary import binary_crossentropy
 from torchkeras.losses.categorical import categorical_crossentropy
 from torchkeras.losses.divergence import kl_divergence, poisson
@@ -12,25 +11,58 @@ from torchkeras.metrics.mean import FunctionMetric
 
 
 class KLDivergence(FunctionMetric):
-    """The mean Kullback-Leibler divergence."""
+    """Compute the mean Kullback-Leibler divergence `sum(y_true * log(y_true / y_pred))`.
 
-    def __init__(self, name: str = "kl_divergence", dtype: Any = None) -> None:
+    Args:
+        name: name of the metric. Default: `"kl_divergence"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Example:
+        >>> metric = keras.metrics.KLDivergence()
+        >>> metric.update_state(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]]))
+        >>> round(metric.result().item(), 4)
+        0.6931
+    """
+
+    def __init__(self, name: str = "kl_divergence", dtype: PolicyLike | None = None) -> None:
         super().__init__(kl_divergence, name, dtype)
 
 
 class Poisson(FunctionMetric):
-    """The mean of `y_pred - y_true * log(y_pred)`."""
+    """Compute the mean of `y_pred - y_true * log(y_pred)`.
 
-    def __init__(self, name: str = "poisson", dtype: Any = None) -> None:
+    Args:
+        name: name of the metric. Default: `"poisson"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Example:
+        >>> metric = keras.metrics.Poisson()
+        >>> metric.update_state(np.array([[2.0, 3.0]]), np.array([[1.0, 1.0]]))
+        >>> round(metric.result().item(), 4)
+        1.0
+    """
+
+    def __init__(self, name: str = "poisson", dtype: PolicyLike | None = None) -> None:
         super().__init__(poisson, name, dtype)
 
 
 class BinaryCrossentropy(FunctionMetric):
-    """The mean crossentropy of labels 0 and 1.
+    """Compute the mean crossentropy of labels 0 and 1.
 
     Args:
-        from_logits: whether predictions are logits.
-        label_smoothing: how far labels are drawn towards 0.5.
+        name: name of the metric. Default: `"binary_crossentropy"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+        from_logits: whether predictions are logits; if not, they are probabilities. Default: `False`.
+        label_smoothing: labels are moved towards 0.5 by this part of the distance. Default: `0`.
+
+    Example:
+        >>> metric = keras.metrics.BinaryCrossentropy()
+        >>> metric.update_state(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]]))
+        >>> round(metric.result().item(), 4)
+        0.6931
     """
 
     _direction = "down"
@@ -39,7 +71,7 @@ class BinaryCrossentropy(FunctionMetric):
     def __init__(
         self,
         name: str = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0,
     ) -> None:
@@ -49,12 +81,21 @@ class BinaryCrossentropy(FunctionMetric):
 
 
 class CategoricalCrossentropy(FunctionMetric):
-    """The mean crossentropy of one-hot labels.
+    """Compute the mean crossentropy of one-hot labels.
 
     Args:
-        from_logits: whether predictions are logits.
-        label_smoothing: how far labels are drawn towards `1 / classes`.
-        axis: the class axis.
+        name: name of the metric. Default: `"categorical_crossentropy"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+        from_logits: whether predictions are logits; if not, they are probabilities. Default: `False`.
+        label_smoothing: labels are moved towards `1 / classes` by this part of the distance. Default: `0`.
+        axis: axis of the classes. Default: `-1`.
+
+    Example:
+        >>> metric = keras.metrics.CategoricalCrossentropy()
+        >>> metric.update_state(np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]]))
+        >>> round(metric.result().item(), 4)
+        0.6931
     """
 
     _direction = "down"
@@ -63,7 +104,7 @@ class CategoricalCrossentropy(FunctionMetric):
     def __init__(
         self,
         name: str = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
         from_logits: bool = False,
         label_smoothing: float = 0,
         axis: int = -1,
@@ -74,12 +115,21 @@ class CategoricalCrossentropy(FunctionMetric):
 
 
 class SparseCategoricalCrossentropy(FunctionMetric):
-    """The mean crossentropy of class numbers.
+    """Compute the mean crossentropy of class numbers.
 
     Args:
-        from_logits: whether predictions are logits.
-        ignore_class: entries of this class give 0.
-        axis: the class axis of the predictions.
+        name: name of the metric. Default: `"sparse_categorical_crossentropy"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+        from_logits: whether predictions are logits; if not, they are probabilities. Default: `False`.
+        ignore_class: class whose entries give 0. Default: `None`.
+        axis: axis of the classes in the predictions. Default: `-1`.
+
+    Example:
+        >>> metric = keras.metrics.SparseCategoricalCrossentropy()
+        >>> metric.update_state(np.array([1]), np.array([[0.5, 0.5]]))
+        >>> round(metric.result().item(), 4)
+        0.6931
     """
 
     _direction = "down"
@@ -88,7 +138,7 @@ class SparseCategoricalCrossentropy(FunctionMetric):
     def __init__(
         self,
         name: str = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
         from_logits: bool = False,
         ignore_class: int | None = None,
         axis: int = -1,

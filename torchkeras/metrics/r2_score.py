@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import without_uncounted
 from torchkeras.losses.shapes import check_matrices, check_same_shape, match_ranks
 from torchkeras.metrics.metric import Metric, accumulate
@@ -16,11 +17,28 @@ _AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
 
 class R2Score(Metric):
-    """`1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)` of each output.
+    """Compute `1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)` of each output.
+
+    Targets and predictions have the shape `(batch, outputs)`. 1 means exact predictions, 0 the quality of the mean as a
+    prediction.
 
     Args:
-        class_aggregation: `None` (one number an output), `"uniform_average"`, or `"variance_weighted_average"`.
-        num_regressors: for the adjusted score, the number of independent inputs; 0: the plain one.
+        class_aggregation: `None` (one value per output), `"uniform_average"` (their mean) or
+            `"variance_weighted_average"` (their mean weighted by the variance of the targets). Default:
+            `"uniform_average"`.
+        num_regressors: number of independent inputs, for the adjusted score; 0 computes the plain score. Default: `0`.
+        name: name of the metric. Default: `"r2_score"`.
+        dtype: dtype name or policy in which the metric is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: an argument is none of these.
+
+    Example:
+        >>> metric = keras.metrics.R2Score()
+        >>> metric.update_state(np.array([[1.0], [4.0], [3.0]]), np.array([[2.0], [4.0], [4.0]]))
+        >>> round(metric.result().item(), 4)
+        0.5714
     """
 
     _direction = "up"
@@ -31,7 +49,7 @@ class R2Score(Metric):
         class_aggregation: str | None = "uniform_average",
         num_regressors: int = 0,
         name: str = "r2_score",
-        dtype: Any = None,
+        dtype: PolicyLike | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if class_aggregation not in _AGGREGATIONS:
@@ -53,11 +71,16 @@ class R2Score(Metric):
         self.total_mse = self.add_variable(shape, None, name="residual")
         self.count = self.add_variable(shape, None, name="count")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add a batch.
 
+        Args:
+            y_true: targets, `(batch, outputs)`.
+            y_pred: predictions.
+            sample_weight: weight of each sample, `(batch,)` or a shape that broadcasts. Default: `None`.
+
         Raises:
-            ValueError: the shapes are others.
+            ValueError: the shapes do not fit together.
         """
         dtype = self._torch_dtype
         y_true, y_pred = match_ranks(self._as_batch(y_true, dtype), self._as_batch(y_pred, dtype))
@@ -78,6 +101,7 @@ class R2Score(Metric):
         accumulate(self.num_samples, y_true.numel())
 
     def result(self) -> torch.Tensor:
+        """Return the score so far: a value per output for `class_aggregation=None`, else a scalar tensor."""
         total = self.squared_sum.value - self.sum.value * (self.sum.value / self.count.value)
         scores = 1.0 - self.total_mse.value / total
         scores = scores.where(~scores.isinf(), 0.0)
