@@ -18,6 +18,7 @@ class CallState(threading.local):
         special: whether one of the three above changes what reading a weight gives: one look on the hot path.
         entry: the outermost layer whose call is in progress.
         deferred: what that call does at its end, once for all layers (`core/variables/deferred.py`); `None` if nothing.
+        casts: where casts of weights are found that are made for many at once (`core/variables/weight_casts.py`).
         safe_mode: whether the load in progress refuses what could run code.
     """
 
@@ -31,6 +32,7 @@ class CallState(threading.local):
         self.special = False
         self.entry: Any = None
         self.deferred: Any = None
+        self.casts: Any = None
         self.safe_mode: bool | None = None
 
     def set(self, name: str, value: Any) -> Any:

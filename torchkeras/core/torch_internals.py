@@ -104,6 +104,8 @@ mse_loss             = _private("torch._C._nn.mse_loss",             "2.13", rep
 l1_loss              = _private("torch._C._nn.l1_loss",              "2.13", replacements.l1_loss,              _CHECKS)
 binary_cross_entropy = _private("torch._C._nn.binary_cross_entropy", "2.13", replacements.binary_cross_entropy, _CHECKS)
 
+unflatten = _private("torch._C._nn.unflatten_dense_tensors", "2.13", replacements.unflatten, "one call for many views")
+
 # oneDNN's matrix product. The replacement is never called: without the private function the fast path is shut.
 onednn_linear = _private("torch.ops.mkldnn._linear_pointwise", "2.13", None, "twice as fast as MKL on AMD's AVX-512")
 

@@ -41,6 +41,12 @@ _LOOPED: dict[str, Callable[..., Tensor]] = {
 }
 
 
+def unflatten(flat: Tensor, like: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """A vector cut into views of the shapes of other tensors."""
+    parts = flat.split([tensor.numel() for tensor in like])
+    return tuple(part.view(tensor.shape) for part, tensor in zip(parts, like, strict=True))
+
+
 def mse_loss(input: Tensor, target: Tensor, reduction: int = 1) -> Tensor:
     """The squared error; 0, 1 and 2 stand for `"none"`, `"mean"` and `"sum"`."""
     return F.mse_loss(input, target, reduction=_REDUCTIONS[reduction])

@@ -12,6 +12,7 @@ from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.variables.weight_casts import InferenceCasts, casts_weights
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.layer import Layer
@@ -114,8 +115,9 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
 
 @contextmanager
 def evaluating(model: TrainableModel) -> Iterator[None]:
-    """Inside, there are no gradients and torch's modules are in evaluation mode."""
-    with _torch_mode(model, False), torch.no_grad():
+    """Inside, there are no gradients, torch's modules are in evaluation mode, and casts of weights are kept."""
+    casts = InferenceCasts() if casts_weights(model) else nullcontext()  # type: ignore[arg-type]
+    with _torch_mode(model, False), torch.no_grad(), casts:
         yield
 
 

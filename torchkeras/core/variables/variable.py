@@ -256,6 +256,7 @@ class VariableInfo:
         "regularizer",
         "constraint",
         "overwrite_with_gradient",
+        "memory_order",
     )
 
     regularizers_set: ClassVar[int] = 0
@@ -279,11 +280,13 @@ class VariableInfo:
         self.regularizer: Any = None
         self.constraint: Any = None
         self.overwrite_with_gradient = False
+        self.memory_order: tuple[int, ...] | None = None  # the dimensions in the order in which kernels want a cast
 
     def __getstate__(self) -> dict:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def __setstate__(self, values: dict) -> None:
+        self.memory_order = None
         for name, value in values.items():
             setattr(self, name, value)
 

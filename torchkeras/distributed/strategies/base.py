@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
+from torchkeras.core.variables.weight_casts import TrainingCasts, casts_weights
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.rank_source import BatchSource, RankSource
 
@@ -36,10 +37,14 @@ class TrainedModel:
         self.model = model
         self.weights = list(weights)
         self.parameters = [w for w in self.weights if isinstance(w, nn.Parameter)]
+        self._casts = TrainingCasts() if casts_weights(model) else None
 
     def __call__(self, x: Any) -> Any:
         """The outputs in training mode."""
-        return self.model(x, training=True)
+        if self._casts is None or torch.compiler.is_compiling():
+            return self.model(x, training=True)
+        with self._casts:
+            return self.model(x, training=True)
 
     def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
         """Give every parameter that trains the gradient of this loss alone."""

@@ -23,7 +23,9 @@ def read_weight(value: torch.Tensor, info: VariableInfo | None) -> torch.Tensor:
         value = value if replaced is None else replaced
     if state.autocast is not None and value.is_floating_point() and value.dtype != state.autocast:
         if (info is None or info.autocast) and isinstance(value, nn.Parameter):
-            return value.to(state.autocast)
+            if state.casts is None or state.stateless is not None:
+                return value.to(state.autocast)
+            return state.casts.read(value, state.autocast, None if info is None else info.memory_order)
     return value
 
 

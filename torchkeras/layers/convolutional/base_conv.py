@@ -12,6 +12,7 @@ from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, padded_convolution
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import Identifier
+from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import CommonOptions
@@ -82,6 +83,24 @@ class WindowLayer(Layer):
             )
         self.input_spec = InputSpec(min_ndim=self.rank + 2, axes={axis: channels})
         return channels
+
+    def lay_out(self, kernel: Tensor, is_grouped: bool = False) -> None:
+        """Say how a mixed-precision cast of the kernel shall lie in memory: as torch's convolutions read it.
+
+        Args:
+            kernel: a weight of shape `(*window, in, out)`, or `(*window, out, in)` if transposed.
+            is_grouped: whether it is of shape `(*window, in, multiplier)`, for one channel at a time.
+        """
+        rank = self.rank
+        window = tuple(range(rank))
+        if is_grouped:
+            order = (rank, rank + 1, *window)
+        elif self.data_format == "channels_last":
+            order = (rank + 1, *window, rank)
+        else:
+            order = (rank + 1, rank, *window)
+        if isinstance(kernel, Variable):
+            kernel.info.memory_order = order
 
     def add_bias(self, size: int) -> None:
         """Add a bias of `size` values if the layer uses one; else set `bias` to `None`."""
@@ -204,6 +223,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
+        self.lay_out(self.kernel)
         self.add_bias(self.filters)
         self.built = True
         if self.lora_rank:

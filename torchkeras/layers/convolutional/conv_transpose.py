@@ -76,6 +76,7 @@ class BaseConvTranspose(WindowLayer):
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
+        self.lay_out(self.kernel)
         self.add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:

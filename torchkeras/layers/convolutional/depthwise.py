@@ -63,6 +63,7 @@ class BaseDepthwiseConv(WindowLayer):
             regularizer=self.depthwise_regularizer,
             constraint=self.depthwise_constraint,
         )
+        self.lay_out(self.kernel, is_grouped=True)
         self.add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -250,6 +251,8 @@ class BaseSeparableConv(WindowLayer):
             regularizer=self.pointwise_regularizer,
             constraint=self.pointwise_constraint,
         )
+        self.lay_out(self.depthwise_kernel, is_grouped=True)
+        self.lay_out(self.pointwise_kernel)
         self.add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:
