@@ -24,7 +24,7 @@ FLOORS = [
     ["layers/base"],
     ["layers"],
     ["saving", "training/data", "reporting"],
-    ["callbacks"],
+    ["callbacks", "downloads"],
     ["training"],
     ["models"],
     ["export", "applications", "datasets", "preprocessing", "visualization", "wrappers", "distillation", "compat"],

@@ -16,6 +16,8 @@ from torchkeras.core.variables.session import clear_session as clear_session
 from torchkeras.core.variables.session import disable_interactive_logging as disable_interactive_logging
 from torchkeras.core.variables.session import enable_interactive_logging as enable_interactive_logging
 from torchkeras.core.variables.session import is_interactive_logging_enabled as is_interactive_logging_enabled
+from torchkeras.downloads import get_file as get_file
+from torchkeras.reporting.progress import Progbar as Progbar
 from torchkeras.training.data import PyDataset as PyDataset
 from torchkeras.training.data import PyDataset as Sequence
 from torchkeras.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
