@@ -1,0 +1,198 @@
+"""The parts of a model that have weights, in the order in which data meets them, and those of a torch state dict."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from torchkeras.core import tree
+from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention
+from torchkeras.layers.base.weight_walk import own_weights, sublayers
+from torchkeras.saving.plain_torch.layouts import Layout, attention_layouts, layout_of, own_layout
+
+# What a module's parts may be called such that they belong together: "weight", "bias_hh_l0_reverse", "in_proj_bias".
+_OF_ONE_MODULE = re.compile(
+    r"weight|bias|running_mean|running_var|in_proj_(weight|bias)|[qkv]_proj_weight|num_batches_tracked"
+)
+_LAYER = re.compile(r"_l(\d+)(?=$|_reverse$)")  # of a recurrent module with several
+Signature = frozenset[tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one torch module holds of a layer.
+
+    Attributes:
+        name: the path of layer names, and the part of the layer: `"block/conv"`, `"separable/pointwise"`.
+        layer: the layer's place in the model's order.
+        keys: the names that the layout gives to the tensors.
+        signature: the names within the torch module, with the shapes.
+        above: a bit for each unit from which data comes here.
+    """
+
+    name: str
+    layer: int
+    keys: tuple[str, ...]
+    signature: Signature
+    above: int
+
+
+@dataclass
+class Owner:
+    """A layer with weights."""
+
+    name: str
+    layer: nn.Module
+    layout: Layout
+
+
+class ModelUnits:
+    """All units of a model.
+
+    Args:
+        model: built.
+        attention: which layout a `MultiHeadAttention` has, see `attention_layouts`.
+    """
+
+    def __init__(self, model: nn.Module, attention: str = "packed") -> None:
+        self.owners: list[Owner] = []
+        self.units: list[Unit] = []
+        self._attention = attention
+        self._known: dict[int, int] = {}
+        self._enter("", model, 0, root=True)
+
+    def _enter(self, path: str, layer: Any, above: int, root: bool = False) -> int:
+        """Add what is in a layer; returns the bits of all that data has met behind it."""
+        if id(layer) in self._known:
+            return above | self._known[id(layer)]
+        name = path if root else f"{path}/{layer.name}".lstrip("/")
+        before = len(self.units)
+        layout = self._layout(layer)
+        if root and (layout is not None or not hasattr(layer, "layers")):
+            name = layer.name
+        if layout is not None:
+            self._add(Owner(name, layer, layout), above)
+            above = self._behind(above, before)
+        else:
+            graph = getattr(layer, "_tk_graph", None)
+            if any(True for _ in own_weights(layer)):
+                self._add(Owner(name, layer, own_layout(layer)), above)
+                above = self._behind(above, before)
+            if graph is not None:
+                above = self._enter_graph(name, graph, above)
+            else:
+                for inner in _layers_in(layer):
+                    above |= self._enter(name, inner, above)
+        self._known[id(layer)] = sum(1 << i for i in range(before, len(self.units)))
+        return above
+
+    def _layout(self, layer: Any) -> Layout | None:
+        if isinstance(layer, MultiHeadAttention):
+            found = attention_layouts(layer)
+            return found.get(self._attention) or found.get("separate")
+        return layout_of(layer)
+
+    def _enter_graph(self, name: str, graph: Any, above: int) -> int:
+        met = {id(tensor): above for tensor in graph.inputs}
+        for node in graph.nodes:
+            if node.is_input:
+                continue
+            before = above
+            for tensor in node.input_tensors:
+                before |= met.get(id(tensor), 0)
+            behind = self._enter(name, node.operation, before) if isinstance(node.operation, nn.Module) else before
+            met.update((id(tensor), behind) for tensor in node.output_tensors)
+        for tensor in tree.flatten(graph.outputs_struct):
+            above |= met.get(id(tensor), 0)
+        return above
+
+    def _behind(self, above: int, before: int) -> int:
+        return above | sum(1 << i for i in range(before, len(self.units)))
+
+    def _add(self, owner: Owner, above: int) -> None:
+        index = len(self.owners)
+        self.owners.append(owner)
+        shapes = owner.layout.shapes()
+        if owner.layout.kind == "Parameter":
+            for key, shape in shapes.items():
+                name = f"{owner.name}/{key}".lstrip("/")
+                self.units.append(Unit(name, index, (key,), frozenset([(key, shape)]), above))
+            return
+        for prefix, rows in _by_module(shapes).items():
+            name = f"{owner.name}/{prefix.replace('.', '/')}".strip("/")
+            keys = tuple(f"{prefix}.{key}".lstrip(".") for key in rows)
+            self.units.append(Unit(name, index, keys, frozenset(rows.items()), above))
+            above |= 1 << (len(self.units) - 1)
+
+    def comes_before(self, first: int, second: int) -> bool:
+        """Whether data passes one unit on its way to another."""
+        return bool(self.units[second].above >> first & 1)
+
+
+def _layers_in(layer: Any) -> list[Any]:
+    """The layers of a layer without a graph; of a Sequential model that is not built, in its order."""
+    row = layer.__dict__.get("_tk_row")
+    return [one for one in (row or sublayers(layer)) if isinstance(one, nn.Module)]
+
+
+def _by_module(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Tensors grouped by what stands before the last dot of their names."""
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for key, shape in shapes.items():
+        prefix, _, last = key.rpartition(".")
+        found.setdefault(prefix, {})[last] = shape
+    return found
+
+
+# ---------------------------------------------------------------------------- torch's side
+
+
+@dataclass(frozen=True)
+class Group:
+    """The tensors of one torch module, or one parameter that belongs to none of torch's own modules.
+
+    Attributes:
+        name: the module's name, or the parameter's.
+        keys: the full names by the names within the module.
+        signature: the names within the module, with the shapes.
+    """
+
+    name: str
+    keys: Mapping[str, str]
+    signature: Signature
+
+
+def groups_of(shapes: Mapping[str, tuple[int, ...]]) -> list[Group]:
+    """The groups of a state dict, in its order. Counters of batches are left out."""
+    rows: dict[str, dict[str, str]] = {}
+    is_one_module = not any("." in key for key in shapes)
+    for key in shapes:
+        prefix, _, last = key.rpartition(".")
+        if last == "num_batches_tracked":
+            continue
+        layer = _LAYER.search(last)
+        if layer is not None:
+            rows.setdefault(f"{prefix}.l{layer[1]}".lstrip("."), {})[_LAYER.sub("_l0", last)] = key
+        elif _OF_ONE_MODULE.fullmatch(last) and (prefix or is_one_module):
+            rows.setdefault(prefix, {})[last] = key
+        else:
+            rows.setdefault(key, {})[last] = key
+    for name in [name for name in rows if name.endswith(".l0") and f"{name[:-1]}1" not in rows]:
+        rows = {key.removesuffix(".l0") if key == name else key: row for key, row in rows.items()}
+    return [
+        Group(name, keys, frozenset((last, shapes[key]) for last, key in keys.items())) for name, keys in rows.items()
+    ]
+
+
+def described(signature: Signature) -> str:
+    """A signature for people: `weight (64, 3, 7, 7), bias (64,)`."""
+    return ", ".join(f"{name} {shape}" for name, shape in sorted(signature, key=lambda row: (row[0] != "weight", row)))
+
+
+def values_of(state: Mapping[str, Tensor], group: Group) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a group by their names within the module."""
+    return ((last, state[key]) for last, key in group.keys.items())

@@ -1,0 +1,161 @@
+"""Weights between a model and a torch module that is written by hand."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.values import assign
+from torchkeras.saving.plain_torch.matching import Matching
+from torchkeras.saving.plain_torch.state_files import opened_state, shapes_of, write_state
+from torchkeras.saving.plain_torch.units import Group, ModelUnits, groups_of
+
+TorchWeights = str | os.PathLike[str] | Mapping[str, Tensor] | torch.nn.Module
+
+
+def load_torch_weights(
+    model: Layer, source: TorchWeights, mapping: Mapping[str, str | None] | None = None, verbose: bool = True
+) -> dict[str, str]:
+    """Load the weights of a torch module into a model of the same architecture.
+
+    Layers and torch's modules are paired by name, by shape, and by the order in which data meets the layers. Where this
+    leaves a choice the function does not guess: it says which weights fit alike. The layouts are converted: `(out, in)`
+    matrices, `(out, in, height, width)` kernels, the order of a GRU's gates and the two biases of recurrent modules,
+    the packed projections of `nn.MultiheadAttention`.
+
+    Args:
+        model: a built model or layer.
+        source: a `.safetensors` file (or the index of several), a `.pth`, `.pt`, `.bin` or `.ckpt` file, which is read
+            with `weights_only=True`, a state dict, or a module.
+        mapping: `{"layer": "torch.module"}` for pairs that are to be made first. Layers within layers are written
+            `"outer/inner"`. `{"layer": None}` leaves the layer as it is, `{"torch.module": None}` leaves the module
+            out. Default: `None`.
+        verbose: whether to print which module each layer got. Default: `True`.
+
+    Returns:
+        `{"layer": "torch.module"}` for all pairs. As a `mapping` it makes `save_torch_weights` use torch's names.
+
+    Raises:
+        ValueError: some weights fit several layers alike, or none, or a file is damaged. Nothing has been loaded then.
+
+    Example:
+        >>> module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> model = keras.Sequential(
+        ...     [keras.Input((4,)), keras.layers.Dense(8, "relu", name="a"), keras.layers.Dense(2, name="b")]
+        ... )
+        >>> keras.saving.load_torch_weights(model, module.state_dict(), verbose=False)
+        {'a': '0', 'b': '2'}
+        >>> x = torch.ones(1, 4)
+        >>> bool(torch.allclose(model(x), module(x)))
+        True
+    """
+    if not model.built:
+        raise ValueError(f"Model {model.name!r} has no weights yet: call it on data, or build it, before loading.")
+    with opened_state(source) as state:
+        matching = _matched(model, groups_of(shapes_of(state)), mapping or {})
+        by_layer: dict[int, dict[str, str]] = {}
+        for unit_index, group_index in matching.pairs.items():
+            unit, group = matching.units[unit_index], matching.groups[group_index]
+            by_layer.setdefault(unit.layer, {}).update(_names(unit.keys, group))
+        owners = matching.model.owners
+        complete = {i: names for i, names in by_layer.items() if len(names) == len(owners[i].layout.shapes())}
+        for i in by_layer.keys() - complete.keys():
+            raise ValueError(f"Only a part of {owners[i].name!r} has torch weights; give all of it, or none.")
+        for i, names in complete.items():
+            layout = owners[i].layout
+            shapes = layout.shapes()
+            found = {key: state[name].reshape(shapes[key]) for key, name in names.items()}
+            for weight, value in zip(layout.weights, layout.unpack(found)):
+                assign(weight, value)
+    if verbose:
+        print(_report(matching))
+    return {matching.units[unit].name: matching.groups[group].name for unit, group in sorted(matching.pairs.items())}
+
+
+def _names(keys: tuple[str, ...], group: Group) -> dict[str, str]:
+    """The full names of a group's tensors by the names of the layout."""
+    if len(keys) == 1 and len(group.keys) == 1:
+        return {keys[0]: next(iter(group.keys.values()))}
+    return {key: group.keys[key.rpartition(".")[2]] for key in keys}
+
+
+def _matched(model: Layer, groups: list[Group], mapping: Mapping[str, str | None]) -> Matching:
+    """The pairs, for the way in which the torch module keeps the projections of attention."""
+    names = {name for group in groups for name, _ in group.signature}
+    ways = ["packed"] if names & {"in_proj_weight", "q_proj_weight"} else ["qkv", "separate"]
+    attempts = [Matching(ModelUnits(model, way), groups, mapping) for way in ways]
+    best = max(attempts, key=lambda attempt: len(attempt.pairs) / max(1, len(attempt.units)))
+    best.check()
+    return best
+
+
+def _report(matching: Matching) -> str:
+    """A table: layer, torch's module, how they were paired."""
+    rows = [("layer", "torch", "paired by", "shapes in torch")]
+    for unit, group in sorted(matching.pairs.items()):
+        shapes = ", ".join(str(shape) for _, shape in sorted(matching.groups[group].signature))
+        rows.append((matching.units[unit].name, matching.groups[group].name, matching.how[unit], shapes))
+    rows += [(matching.units[i].name, "-", "left as it is", "") for i in matching.kept]
+    rows += [("-", matching.groups[i].name, "left out", "") for i in matching.ignored]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join("  ".join([*(cell.ljust(w) for cell, w in zip(row, widths)), row[3]]).rstrip() for row in rows)
+
+
+def save_torch_weights(
+    model: Layer, filepath: str | os.PathLike[str], mapping: Mapping[str, str | None] | None = None
+) -> None:
+    """Save a model's weights as a torch state dict, in torch's layouts.
+
+    Args:
+        model: a built model or layer.
+        filepath: a path that ends in `.safetensors`, or in `.pth` (`.pt`, `.bin`, `.ckpt`).
+        mapping: `{"layer": "torch.module"}`: the names of modules in the file, as `load_torch_weights` returns them.
+            Layers that are not in it keep their own name; those with `None` are left out. Default: `None`.
+
+    Raises:
+        ValueError: the name has another ending, or two layers get one name.
+        OSError: the file cannot be written; the error names the path.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="first")])
+        >>> keras.saving.save_torch_weights(model, "model.pth", mapping={"first": "fc1"})
+        >>> {key: tuple(value.shape) for key, value in torch.load("model.pth").items()}
+        {'fc1.weight': (8, 4), 'fc1.bias': (8,)}
+    """
+    write_state(torch_state(model, mapping or {}), os.fspath(filepath))
+
+
+def torch_state(model: Layer, mapping: Mapping[str, str | None]) -> dict[str, Tensor]:
+    """The weights in torch's layouts under torch's names (see `save_torch_weights`)."""
+    ways = [way for way in ("packed", "qkv", "separate") if _is_known(ModelUnits(model, way), mapping)] or ["packed"]
+    units = ModelUnits(model, ways[0])
+    found: dict[str, Tensor] = {}
+    for unit in units.units:
+        name = mapping.get(unit.name, unit.name.replace("/", "."))
+        if name is None:
+            continue
+        state = units.owners[unit.layer].layout.state()
+        for key in unit.keys:
+            last = key.rpartition(".")[2]
+            full = _full_name(name, last, units.owners[unit.layer].layout.kind)
+            if full in found:
+                raise ValueError(f"Two layers would be called {full!r} in the file; give other names in `mapping`.")
+            found[full] = state[key]
+    return found
+
+
+def _full_name(name: str, last: str, kind: str) -> str:
+    """The name of a tensor in a state dict: a parameter outside torch's modules has none but that of its owner."""
+    layer = re.fullmatch(r"(.+)\.l(\d+)", name)
+    if layer is not None and "_l0" in last:
+        return f"{layer[1]}.{last.replace('_l0', f'_l{layer[2]}')}"
+    return name if kind == "Parameter" else f"{name}.{last}".lstrip(".")
+
+
+def _is_known(units: ModelUnits, mapping: Mapping[str, str | None]) -> bool:
+    return set(mapping) <= {unit.name for unit in units.units}
