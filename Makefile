@@ -32,7 +32,8 @@ bench: $(VENV)/installed-test  ## speed against torch and against Keras; writes 
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/ops.py
 
-stress: $(VENV)/installed-test  ## the suite again and again, with new random inputs each time
+stress: $(VENV)/installed-test  ## the full counts of random faults, and the suite again and again with new random inputs
+	TORCHKERAS_STRESS=1 $(RUN) tests/saving $(ARGS)
 	for round in 1 2 3 4 5; do $(RUN) $(ARGS) || exit 1; done
 
 peer: $(VENV)/installed-test  ## the tests that compare with the real Keras

@@ -283,7 +283,7 @@ def no_weights(folder):
 @maker("corrupt")
 def member_claims_more_than_there_is(folder):
     path = Path(good_model(folder))
-    data = bytearray(path.read_bytes().replace(b"torchkeras-sha256", b"someother-comment"))
+    data = bytearray(path.read_bytes().replace(b"torchkeras-blocks", b"someother-comment"))
     entry = data.rfind(b"PK\x01\x02")
     struct.pack_into("<II", data, entry + 20, 0xFFFFFFF0, 0xFFFFFFF0)
     path.write_bytes(data)
@@ -300,7 +300,7 @@ def weights(folder: Path, name: str, spoil) -> tuple[str, str]:
     with h5py.File(path, "a") as file:
         del file.attrs["torchkeras_checksum"]
         spoil(file)
-    data = path.read_bytes().replace(b"torchkeras-sha256", b"someother-comment")
+    data = path.read_bytes().replace(b"torchkeras-blocks", b"someother-comment")
     path.write_bytes(data)
     return "load_weights", str(path)
 

@@ -414,9 +414,10 @@ class Model(Trainer, Layer):
         """Write the weights alone.
 
         Args:
-            filepath: a path that ends in `.weights.h5`, or a binary file object.
+            filepath: a path that ends in `.weights.h5`; with `max_shard_size`, in `.weights.json`.
             overwrite: whether to replace an existing file. Default: `True`.
-            max_shard_size: the size in GB at which to start another file; not supported yet. Default: `None`.
+            max_shard_size: a number, the largest size of a file in GB; the weights then go to several files beside an
+                index. Default: `None`, one file.
         """
         named = {"overwrite": overwrite, "max_shard_size": max_shard_size}
         self._tk_write(filepath, lambda target: saving.save_weights(self, target, **named))

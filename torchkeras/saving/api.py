@@ -6,13 +6,16 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchkeras.saving.formats import registry
-from torchkeras.saving.formats.base import Place, WeightsSource
+from torchkeras.saving.formats.base import Place, WeightsSource, WeightsWriter
 from torchkeras.saving.formats.safetensors_shards import index_path
 from torchkeras.saving.load import load_state, load_state_by_name, read_model
 from torchkeras.saving.safety.budget import BadFileError
+from torchkeras.saving.safety.folders import recover
 from torchkeras.saving.save import save_state, write_model
 
 if TYPE_CHECKING:
@@ -101,8 +104,8 @@ def _format_to_save(path: str, zipped: bool) -> registry.Format:
             else "Use model.export(filepath) for files that other programs run."
         )
         raise ValueError(
-            f"Invalid filepath extension for saving: a model is saved to a name that ends in "
-            f"{_listed('model_writer')}; received: filepath={path!r}. {hint}"
+            f"Invalid filepath extension for saving. A model is saved to a name that ends in "
+            f"{_listed('model_writer')}. {hint} Received: filepath={path!r}."
         )
     return row
 
@@ -161,6 +164,7 @@ def load_model(
     name = "The file"
     if not hasattr(filepath, "read"):
         name = filepath = os.fspath(filepath)
+        recover(Path(os.path.realpath(name)))
         _check_is_there(name, "model_reader")
     row = registry.by_content(filepath)
     if row is None:
@@ -177,7 +181,9 @@ def load_model(
 def _check_is_there(path: str, kind: str) -> None:
     if not os.path.exists(path):
         hint = "" if registry.by_suffix(path) or path.endswith(_LEGACY) else f" ({_not_supported(path, kind)})"
-        raise MissingFileError(2, f"File not found: there is no such file{hint}", path)
+        raise MissingFileError(
+            2, f"File not found: there is no such file. Please ensure the file is an accessible one{hint}", path
+        )
 
 
 def _not_supported(path: str, kind: str) -> str:
@@ -203,14 +209,16 @@ def save_weights(
     Args:
         model: the model or layer; it must be built.
         filepath: a path that ends in `.weights.h5`, or in `.safetensors` for a file that torch programs read: its
-            tensors have the names and layouts of `model.state_dict()`.
+            tensors have the names and layouts of `model.state_dict()`. With `max_shard_size`, a path that ends in
+            `.weights.json` or `.safetensors`.
         overwrite: whether to replace an existing file without asking. Default `True`.
-        max_shard_size: the size in GB at which to start another file. With `.safetensors` the files are called
-            `x-00001-of-00003.safetensors`, beside an index `x.safetensors.index.json`. Default: one file.
+        max_shard_size: a number, the largest size of a file in GB (2**30 bytes). The weights go to as many files as
+            they need: `model_00000.weights.h5`, `model_00001.weights.h5`, ... beside an index `model.weights.json`, or
+            `model-00001-of-00003.safetensors`, ... beside `model.safetensors.index.json`. Default: `None`, one file.
         objects_to_skip: layers, or other parts of the model, whose weights are left out.
 
     Raises:
-        ValueError: the name has another ending, or the model is not built.
+        ValueError: the name has another ending, the model is not built, or a weight is larger than `max_shard_size`.
         OSError: the file cannot be written; the error names the path.
 
     Example:
@@ -222,24 +230,37 @@ def save_weights(
     >>> bool(torch.equal(twin.layers[0].kernel, model.layers[0].kernel))
     True
     """
-    path = os.fspath(filepath)
-    row = registry.by_suffix(path)
-    if max_shard_size is not None and (row is None or row.sharded_writer is None):
-        raise NotImplementedError("Weights in several files (max_shard_size) are not written yet.")
-    if row is None or row.weights_writer is None:
-        raise ValueError(f"The filename must end in {_listed('weights_writer')}. Received: filepath={path!r}")
     if not getattr(model, "built", True):
         raise ValueError(
             f"You are saving a model that has not yet been built. {model.name!r} has no weights: call it on data first."
         )
+    opener, path = _weights_opener(os.fspath(filepath), max_shard_size)
     if not (overwrite or _may_replace(path if max_shard_size is None else index_path(path))):
         return
-    if max_shard_size is None:
-        writer = row.weights_writer(path)
-    else:
-        writer = row.sharded_writer(path, int(max_shard_size * 10**9))  # type: ignore[misc]
-    with writer as target:
+    with opener(path) as target:
         save_state(model, target, skip=objects_to_skip or ())
+
+
+def _weights_opener(path: str, max_shard_size: float | None) -> tuple[WeightsWriter, str]:
+    """The function that opens the place to write weights to, and its path."""
+    row = registry.by_suffix(path)
+    if max_shard_size is None:
+        if row is None or row.weights_writer is None:
+            raise ValueError(f"The filename must end in {_listed('weights_writer')}. Received: filepath={path!r}")
+        return row.weights_writer, path
+    if row is not None and row.sharded_writer is None:
+        path = str(Path(path).with_suffix(".json"))
+        row = registry.by_suffix(path)
+        if row is not None and row.sharded_writer is not None:
+            warnings.warn(
+                f"Weights in several files are saved to a name that ends in `.json`: to {path!r}.", stacklevel=3
+            )
+    if row is None or row.sharded_writer is None:
+        raise ValueError(
+            f"The filename must end in {_listed('sharded_writer')} when `max_shard_size` is specified. "
+            f"Received: filepath={path!r}"
+        )
+    return partial(row.sharded_writer, max_bytes=int(float(max_shard_size) * 1024**3)), path
 
 
 def load_weights(
@@ -250,15 +271,16 @@ def load_weights(
     objects_to_skip: Iterable[Any] | None = None,
     **kwargs: Any,
 ) -> None:
-    """Load weights from a `.weights.h5`, `.safetensors` or `.keras` file into a built model: all, or on an error none.
+    """Load weights from a file into a built model. All-or-nothing: on an error no weight changes.
 
     A `.safetensors` file of another program is read if its tensors have the names of the model's `state_dict()`; see
     `load_torch_weights` for those of a torch model.
 
     Args:
         model: the model or layer; it must be built.
-        filepath: the file. Weights in several files are named by their index (`x.safetensors.index.json`), or as the
-            one file would be.
+        filepath: a file of weights (`.weights.h5`, `.safetensors`), the index of several files (`.weights.json`,
+            `.safetensors.index.json`; or the name of the one `.safetensors` file that they would be), or a whole model
+            (`.keras`, or a folder saved with `zipped=False`).
         skip_mismatch: whether to leave out layers whose number or shapes of weights differ, with a warning. Default
             `False`: an error.
         by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order.
@@ -279,12 +301,12 @@ def load_weights(
     True
     """
     if kwargs:
-        raise ValueError(f"Invalid keyword arguments: load_weights() takes no {sorted(kwargs)}.")
+        raise ValueError(f"Invalid keyword arguments: {kwargs}")
     path = os.fspath(filepath)
-    if registry.by_suffix(path) is None and not path.endswith(_LEGACY):
+    if registry.by_suffix(path) is None and not path.endswith(_LEGACY) and not os.path.isdir(path):
         raise ValueError(
             f"File format not supported: filepath={path!r}. Weights are read from files that end in "
-            f"{_listed('weights_reader')} or {_listed('model_reader')}."
+            f"{_listed('weights_reader')} or {_listed('model_reader')}, and from folders saved with zipped=False."
         )
     index = index_path(path) if path.endswith(".safetensors") else path
     if index != path and not os.path.exists(path) and os.path.exists(index):

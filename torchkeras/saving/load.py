@@ -88,8 +88,14 @@ class _Load:
         if len(entry) == len(variables) and all(str(i) in entry for i in range(len(variables))):
             return None
         if len(variables) == 0 and not getattr(obj, "built", True):
-            return f"it is not built, and the file has {len(entry)} weights for it: call it on data before loading"
-        return f"it has {len(variables)} weights; the file has {len(entry)} at {entry.path!r}"
+            return (
+                f"it was never built and expected 0 variables, but received {len(entry)} variables during loading: "
+                f"call it on data before loading"
+            )
+        return (
+            f"it expected {len(variables)} variables, but received {len(entry)} variables during loading (at "
+            f"{entry.path!r} in the file). Expected: {[name for name, _ in variables]}"
+        )
 
     def _shape_problem(self, entry: SavedValues, variables: list) -> str | None:
         for i, (name, tensor) in enumerate(variables):
@@ -173,8 +179,8 @@ class _Load:
         if more:
             shown.append(f"  ... and {more} more.")
         return (
-            f"{len(self.problems)} objects of the model do not fit what {self.file_name} has for them. {outcome}\n"
-            + "\n".join(shown)
+            f"A total of {len(self.problems)} objects could not be loaded: they do not fit what {self.file_name} "
+            f"has for them. {outcome}\n" + "\n".join(shown)
         )
 
 

@@ -113,7 +113,7 @@ class Format:
         model_reader: opens a file of that name with a whole model.
         weights_writer: opens a place to write weights alone to; `None` if the format is not for weights alone.
         weights_reader: opens a file of that name with weights.
-        sharded_writer: opens a place to write weights to as several files of at most some bytes.
+        sharded_writer: opens a place to write weights to in several files; that place is the index of them.
         recognise: whether a file may start with some bytes, for formats without a signature.
     """
 
@@ -151,7 +151,7 @@ class WeightsWriter(Protocol):
 
 
 class ShardedWriter(Protocol):
-    """Opens a place to write several files to, of at most `max_bytes` each."""
+    """Opens a place to write several files to, of at most `max_bytes` each; all are replaced at the end, or none."""
 
     def __call__(self, place: Place, max_bytes: int) -> AbstractContextManager[WeightsTarget]: ...
 

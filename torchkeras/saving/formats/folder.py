@@ -2,83 +2,87 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from torchkeras.saving.formats.base import Format, Place
 from torchkeras.saving.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, metadata
-from torchkeras.saving.formats.weights_h5 import H5Source, H5Target
-from torchkeras.saving.safety.atomic import replacing
+from torchkeras.saving.formats.weights_h5 import CHECKSUM_ATTRIBUTE, H5Source, H5Target
+from torchkeras.saving.safety import checksum
+from torchkeras.saving.safety.atomic import OutputFile, new_file
 from torchkeras.saving.safety.budget import MIB, BadFileError, parse_json
+from torchkeras.saving.safety.folders import refuse_other_content, replacing_folder
+
+_CHECKSUMS = "torchkeras_checksums"
 
 
 @contextmanager
 def write(place: Place) -> Iterator[FolderTarget]:
     """A target for a model: a new folder, which takes the place of the old one when the block ends without an error."""
     path = Path(os.path.realpath(place))  # type: ignore[arg-type]
-    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or (path / CONFIG).exists())):
-        raise FileExistsError(errno.EEXIST, "The place to save to is taken, and not by a saved model", str(path))
+    refuse_other_content(path, CONFIG)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.parent / f".{path.name}.{secrets.token_hex(6)}.saving"
-    try:
-        fresh.mkdir()
-        target = FolderTarget(fresh)
+    with replacing_folder(path) as fresh:
+        target = FolderTarget(fresh, path)
         yield target
         target.finish()
-        _exchange(fresh, path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _exchange(fresh: Path, path: Path) -> None:
-    if not path.exists():
-        fresh.rename(path)
-        return
-    old = fresh.with_suffix(".old")
-    path.rename(old)
-    try:
-        fresh.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 class FolderTarget:
-    """Writes the parts of a model as files of an empty folder."""
+    """Writes the parts of a model as files of an empty folder.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._about = metadata()
+    Args:
+        folder: the folder.
+        place: where it goes in the end, for messages.
+    """
+
+    def __init__(self, folder: Path, place: Path) -> None:
+        self._folder, self._place = folder, place
+        self._checksums: dict[str, str] = {}
 
     def config(self, text: bytes) -> None:
-        self._about["config_sha256"] = hashlib.sha256(text).hexdigest()
-        with replacing(self._folder / CONFIG) as file:
+        with self._file(CONFIG) as file:
             file.write(text)
+        self._checksums[CONFIG] = hashlib.sha256(text).hexdigest()
 
     @contextmanager
     def weights(self) -> Iterator[H5Target]:
-        with replacing(self._folder / WEIGHTS) as file, H5Target(file, sealed=True) as target:
+        with self._file(WEIGHTS) as file, H5Target(file, sealed=True) as target:
             yield target
+        self._checksums[WEIGHTS] = target.checksum
 
     @contextmanager
     def assets(self) -> Iterator[Path]:
         folder = self._folder / ASSETS
         folder.mkdir()
         yield folder
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self._checksums[path.relative_to(self._folder).as_posix()] = _sha256_of(path)
 
     def finish(self) -> None:
-        """Write the metadata, with the config's checksum."""
-        with replacing(self._folder / METADATA) as file:
-            file.write(json.dumps(self._about).encode())
+        """Write the metadata, with the checksums of the other files and its own."""
+        about = {"torchkeras_checksum": checksum.PLACEHOLDER.decode(), **metadata(), _CHECKSUMS: self._checksums}
+        with self._file(METADATA) as file:
+            file.write(json.dumps(about).encode())
+            file.check()
+            checksum.seal(file)
+
+    @contextmanager
+    def _file(self, name: str) -> Iterator[OutputFile]:
+        with new_file(self._folder / name, self._place / name) as file:
+            yield file
+            file.check()
+
+
+def _sha256_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class FolderSource:
@@ -97,16 +101,47 @@ class FolderSource:
         for file in (CONFIG, WEIGHTS):
             if not (path / file).is_file():
                 raise BadFileError(f"{name} is no saved model: the folder has no {file!r}.")
+        self._checksums = self._read_metadata()
+        self._config = _read(path / CONFIG, _LARGEST_CONFIG)
+        self._weights = open(_inside(path, WEIGHTS), "rb")
+
+    def close(self) -> None:
+        """Close the file of the weights."""
+        self._weights.close()
+
+    def _read_metadata(self) -> dict[str, str] | None:
+        """The checksums of the files; `None` in a folder of another program's."""
+        place = _inside(self._path, METADATA)
+        if not place.is_file():
+            return None
+        if place.stat().st_size > _LARGEST_METADATA:
+            raise BadFileError(f"{place} is larger than a model's can be.")
+        with open(place, "rb") as file:
+            sealed = checksum.check(file, str(place))
+            file.seek(0)
+            about = parse_json(file.read(), str(place))
+        found = about.get(_CHECKSUMS) if isinstance(about, dict) else None
+        if not isinstance(about, dict) or (found is not None and (sealed is None or not isinstance(found, dict))):
+            raise BadFileError(f"{place} is corrupt: its checksum is unreadable.")
+        if sealed is None and isinstance(about.get("config_sha256"), str):  # as 0.1 wrote it
+            return {CONFIG: about["config_sha256"]}
+        return found
+
+    def _check(self, name: str, found: str | None) -> None:
+        """Compare a file's checksum with the one in the metadata."""
+        if self._checksums is not None and name in self._checksums and self._checksums[name] != found:
+            raise BadFileError(f"{self._path / name} is corrupt: it does not match its checksum in {METADATA}.")
 
     def config(self) -> Any:
-        text = _read(self._path / CONFIG, 512 * MIB)
-        _check_config(self._path, text)
-        return parse_json(text, str(self._path / CONFIG))
+        self._check(CONFIG, hashlib.sha256(self._config).hexdigest())
+        return parse_json(self._config, str(self._path / CONFIG))
 
     @contextmanager
     def weights(self) -> Iterator[H5Source]:
-        place = _inside(self._path, WEIGHTS)
-        with open(place, "rb") as file, H5Source(file, str(place)) as source:
+        with H5Source(self._weights, str(self._path / WEIGHTS)) as source:
+            if self._checksums is None and CHECKSUM_ATTRIBUTE in source.attributes:
+                raise BadFileError(f"{self.name} is corrupt: the checksums in its {METADATA} are missing.")
+            self._check(WEIGHTS, source.checksum)
             yield source
 
     @contextmanager
@@ -116,17 +151,35 @@ class FolderSource:
             yield None
             return
         for entry in (folder, *folder.rglob("*")):
+            name = entry.relative_to(self._path).as_posix()
             if entry.is_symlink():
-                raise BadFileError(
-                    f"{self.name}: {entry.relative_to(self._path)} is a link; a model's files must lie in its folder."
-                )
+                raise BadFileError(f"{self.name}: {name} is a link; a model's files must lie in its folder.")
+            if entry.is_file():
+                self._check(name, _sha256_of(entry))
         yield folder
 
 
 @contextmanager
 def read(place: Place, name: str) -> Iterator[FolderSource]:
     """The model in the folder at `place`."""
-    yield FolderSource(Path(place), name)  # type: ignore[arg-type]
+    path = Path(place)  # type: ignore[arg-type]
+    source = _opened(path, name)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def _opened(path: Path, name: str) -> FolderSource:
+    """The files of one version of the folder, also while another process replaces it."""
+    for _ in range(_ATTEMPTS):
+        before = path.stat().st_ino
+        with suppress(FileNotFoundError):
+            source = FolderSource(path, name)
+            if path.stat().st_ino == before:
+                return source
+            source.close()
+    return FolderSource(path, name)
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -142,13 +195,7 @@ def _read(path: Path, limit: int) -> bytes:
     return path.read_bytes()
 
 
-def _check_config(path: Path, text: bytes) -> None:
-    if not (path / METADATA).is_file():
-        return
-    about = parse_json(_read(path / METADATA, MIB), str(path / METADATA))
-    wanted = about.get("config_sha256") if isinstance(about, dict) else None
-    if wanted is not None and wanted != hashlib.sha256(text).hexdigest():
-        raise BadFileError(f"{path / CONFIG} is corrupt: it does not match the checksum in {METADATA}.")
-
-
+_LARGEST_METADATA = 16 * MIB
+_LARGEST_CONFIG = 512 * MIB
+_ATTEMPTS = 20
 FORMAT = Format(name="a folder", suffixes=(), signature=b"", model_writer=write, model_reader=read)

@@ -20,6 +20,8 @@ from torchkeras.saving.formats.weights_h5 import H5Source, H5Target
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, replacing
 from torchkeras.saving.safety.budget import MIB, BadFileError, Budget, parse_json
+from torchkeras.saving.safety.folders import temporary_folder
+from torchkeras.saving.safety.positional import Positional
 from torchkeras.version import __version__
 
 KERAS_VERSION = "3.15.1"  # whose format this is
@@ -57,8 +59,7 @@ class ZipTarget:
 
     @contextmanager
     def assets(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="torchkeras-") as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             yield folder
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
@@ -127,7 +128,7 @@ class Archive:
         self.name, self._file = name, file
         self.size = file.seek(0, 2)
         self.budget = Budget(self.size, name)
-        self.sealed = checksum.check(file, name, at_end=True)
+        self.sealed = checksum.check(file, name, at_end=True) is not None
         self._zip = self._open()
         self._members = self._checked_members()
 
@@ -236,13 +237,13 @@ class Archive:
         if not names:
             yield None
             return
-        with tempfile.TemporaryDirectory(prefix="torchkeras-") as folder:
+        with temporary_folder() as folder:
             for name in names:
                 place = Path(folder, *PurePosixPath(name).parts[1:])
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with self._reading(name), self._zip.open(self._members[name]) as member, open(place, "xb") as out:
                     shutil.copyfileobj(member, out, MIB)
-            yield Path(folder)
+            yield folder
 
 
 def _problem_of(info: zipfile.ZipInfo) -> str | None:
@@ -264,6 +265,11 @@ class Window:
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
         self._file, self._start, self._size, self._place = file, start, size, 0
+
+    @property
+    def positional(self) -> Positional:
+        """The same part, to be read at offsets."""
+        return Positional(self._file, self._start)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]

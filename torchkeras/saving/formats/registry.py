@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from torchkeras.saving.formats import folder, keras_zip, safetensors, safetensors_shards, weights_h5
+from torchkeras.saving.formats import folder, keras_zip, safetensors, safetensors_shards, sharded, weights_h5
 from torchkeras.saving.formats.base import Format as Format
 from torchkeras.saving.formats.base import Place, opened
 
@@ -13,6 +13,7 @@ from torchkeras.saving.formats.base import Place, opened
 FORMATS: tuple[Format, ...] = (
     keras_zip.FORMAT,
     weights_h5.FORMAT,
+    sharded.FORMAT,
     replace(safetensors.FORMAT, sharded_writer=safetensors_shards.write_sharded),
     safetensors_shards.FORMAT,
 )

@@ -119,7 +119,7 @@ class SafetensorsTarget:
             if inside:
                 notes.append([path, name, inside])
         return {
-            CHECKSUM: checksum.FAST_PLACEHOLDER.decode(),
+            CHECKSUM: checksum.PLACEHOLDER.decode(),
             "format": "pt",
             "keras_version": KERAS_VERSION,
             "torchkeras_version": __version__,

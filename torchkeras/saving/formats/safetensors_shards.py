@@ -27,7 +27,7 @@ SUFFIX, INDEX = ".safetensors", ".safetensors.index.json"
 
 def index_path(path: str) -> str:
     """The name of the index for a `.safetensors` name."""
-    return path if path.endswith(INDEX) else path.removesuffix(SUFFIX) + INDEX
+    return path.removesuffix(SUFFIX) + INDEX if path.endswith(SUFFIX) else path
 
 
 # ---------------------------------------------------------------------------- writing

@@ -29,16 +29,20 @@ class H5Target:
     Args:
         file: empty.
         sealed: put a checksum in.
+        attributes: texts to put into the file, by name.
     """
 
     tensor_names = None
 
-    def __init__(self, file: OutputFile, sealed: bool = False) -> None:
+    def __init__(self, file: OutputFile, sealed: bool = False, attributes: dict[str, str] | None = None) -> None:
         self._file = file
         self._sealed = sealed
+        self.checksum = ""
         self._h5 = h5py.File(file, "w")
         if sealed:
             self._h5.attrs[CHECKSUM_ATTRIBUTE] = np.bytes_(checksum.PLACEHOLDER)
+        for name, text in (attributes or {}).items():
+            self._h5.attrs[name] = text
 
     def entry(self, path: str, name: str | None) -> WriteEntry:
         """Where the weights of the object at `path` go: a dict of arrays."""
@@ -48,7 +52,11 @@ class H5Target:
         self._h5.close()
         self._file.check()
         if self._sealed:
-            checksum.seal(self._file)
+            self.checksum = checksum.seal(self._file)
+
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._h5.close()
 
     def __enter__(self) -> H5Target:
         return self
@@ -57,10 +65,10 @@ class H5Target:
         if error is None:
             self.close()
         else:
-            self._h5.close()
+            self.abandon()
 
 
-class WriteEntry(MutableMapping):
+class WriteEntry(MutableMapping[str, Any]):
     """One object's weights being written; a group is made when there is something to put in it, or a name."""
 
     def __init__(self, h5: h5py.File, path: str, name: str | None) -> None:
@@ -107,7 +115,13 @@ def to_array(value: Any) -> tuple[np.ndarray, bool]:
     value = value.detach().as_subclass(torch.Tensor).cpu()
     if value.dtype is torch.bfloat16:
         return value.contiguous().view(torch.int16).numpy(), True
+    if value.is_floating_point() and value.element_size() == 1:  # HDF5 has no float8
+        value = value.to(_HOLDS_FLOAT8.get(value.dtype, torch.float32))
     return value.numpy(), False
+
+
+# Types that hold all values of a float8 type exactly.
+_HOLDS_FLOAT8 = {torch.float8_e4m3fn: torch.float16, torch.float8_e5m2: torch.float16}
 
 
 # ---------------------------------------------------------------------------- reading
@@ -140,7 +154,7 @@ class H5Source:
         size = file.seek(0, 2)
         self._budget = budget or Budget(size, name)
         _check_whole(file, size, name)
-        sealed = verify and checksum.check(file, name)
+        self.checksum = checksum.check(file, name) if verify else None
         file.seek(0)
         try:
             self._h5 = h5py.File(file, "r")
@@ -149,7 +163,8 @@ class H5Source:
         self.total_bytes = 0
         try:
             self._look_through(size)
-            if verify and not sealed and CHECKSUM_ATTRIBUTE in self._h5.attrs:
+            self.attributes = frozenset(self._h5.attrs)
+            if verify and not self.checksum and CHECKSUM_ATTRIBUTE in self.attributes:
                 raise BadFileError(f"{name} is corrupt: its checksum is unreadable.")
         except BadFileError:
             self.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
@@ -31,7 +32,7 @@ def replacing(path: Any) -> Iterator[OutputFile]:
         OSError: the folder is missing, the place can't be written, or the disk is full; names the path.
     """
     target = Path(os.path.realpath(path))
-    _check_target(target)
+    check_target(target)
     sweep(target)
     temporary, raw = _create(target)
     try:
@@ -47,7 +48,8 @@ def replacing(path: Any) -> Iterator[OutputFile]:
     sync_folder(target.parent)
 
 
-def _check_target(target: Path) -> None:
+def check_target(target: Path) -> None:
+    """Raise an `OSError` if no file can be written at the target."""
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "The place to save to is a folder", str(target))
     if not target.parent.is_dir():
@@ -98,6 +100,61 @@ def sweep(target: Path) -> None:
 
 
 @contextmanager
+def new_file(path: Path, target: Any) -> Iterator[OutputFile]:
+    """A new file at `path`, open for writing and locked until the end of the block; `target` is for messages."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        raise type(error)(error.errno, f"Can't save here: {error.strerror}", str(target)) from error
+    with os.fdopen(descriptor, "r+b", buffering=0) as raw:
+        if fcntl is not None:
+            fcntl.flock(raw, fcntl.LOCK_EX)
+        yield OutputFile(raw, target)
+
+
+def being_written(path: Path) -> bool:
+    """Whether a living writer has the file (or folder) open; `True` where that cannot be found out."""
+    if fcntl is None:
+        return True
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def hold_lock(path: Path) -> Callable[[], None]:
+    """Show others that a file or folder is in use (see `being_written`), until the returned function is called."""
+    if fcntl is None:
+        return lambda: None
+    descriptor = os.open(path, os.O_RDONLY)
+    with suppress(OSError):  # some file systems have no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return lambda: os.close(descriptor)
+
+
+def link_over(file: Path, place: Path) -> None:
+    """Give a file a second name, also where another file has that name; a copy where the disk has no links."""
+    link = place.parent / f"{_stem(place)}{secrets.token_hex(6)}{_SUFFIX}"
+    try:
+        try:
+            os.link(file, link)
+        except (OSError, NotImplementedError):
+            shutil.copyfile(file, link)
+        os.replace(link, place)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(link)
+        raise
+
+
+@contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Keep other writers that ask for the same folder waiting: for what is written as several files."""
     if fcntl is None:
@@ -105,7 +162,8 @@ def only_writer(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
@@ -158,6 +216,9 @@ class OutputFile:
 
     def tell(self) -> int:
         return self._place
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
