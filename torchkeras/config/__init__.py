@@ -1,5 +1,7 @@
 """Settings of the library."""
 
+from torchkeras.core.cuda_graphs import cuda_graphs as cuda_graphs
+from torchkeras.core.cuda_graphs import set_cuda_graphs as set_cuda_graphs
 from torchkeras.core.determinism import disable_op_determinism as disable_op_determinism
 from torchkeras.core.determinism import enable_op_determinism as enable_op_determinism
 from torchkeras.core.determinism import is_op_determinism_enabled as is_op_determinism_enabled

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import torch
 
 from torchkeras.core.torch_internals import foreach_maximum_, fused_adam_, fused_adamw_
-from torchkeras.optimizers.foreach import descend_by_ratio_, is_number, lerp_, lerp_square_, root, sqrt
+from torchkeras.optimizers.foreach import descend_by_ratio_, is_number, is_scalar_on, lerp_, lerp_square_, root, sqrt
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
@@ -59,7 +59,8 @@ class Adam(Optimizer):
 
     def can_skip(self, group: ParameterGroup, lr: Any) -> bool:
         # A rate that depends on a count on a device is float32 for the kernel.
-        return group.fusible and is_number(lr) and group.parameters[0].dtype == torch.float32
+        first = group.parameters[0]
+        return group.fusible and (is_number(lr) or is_scalar_on(lr, first)) and first.dtype == torch.float32
 
     def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
         momentums, velocities = group.slots["momentum"], group.slots["velocity"]

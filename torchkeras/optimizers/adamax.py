@@ -78,10 +78,16 @@ class Nadam(Optimizer):
         dtype = variables[0].dtype if variables else torch_dtype(settings.floatx())
         self._u_product = Variable(torch.ones((), dtype=dtype, device="cpu"), trainable=False, name="variable")
 
+    def move_numbers(self, device: torch.device) -> None:
+        if self._u_product.device != device:
+            self._u_product.data = self._u_product.data.to(device)
+
     def _momentum_at(self, step: Any) -> Any:
         return self.beta_1 * (1.0 - 0.5 * 0.96**step)
 
     def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
+        if isinstance(step, torch.Tensor):
+            self.move_numbers(step.device)
         self._u_product.mul_(self._momentum_at(step))
         super()._update(plan, grads, lr, step)
 

@@ -14,6 +14,7 @@ from torchkeras.core.torch_internals import (
     foreach_div,
     foreach_div_,
     foreach_lerp_,
+    foreach_mul,
     foreach_mul_,
     foreach_sqrt,
     foreach_sub,
@@ -59,6 +60,20 @@ def descend_by_ratio_(parameters: list, numerators: list, denominators: list, lr
         descend_(parameters, list(foreach_div(numerators, denominators)), lr)
     else:
         foreach_addcdiv_(parameters, numerators, denominators, value=-lr)
+
+
+def shrink_(parameters: list, share: Any) -> None:
+    """`p -= share * p`, with a share that is a number or a tensor without dimensions."""
+    if isinstance(share, torch.Tensor):  # `1 - share` would lose most digits of a small share in float32
+        share = (-share).to(device=parameters[0].device, dtype=parameters[0].dtype)
+        foreach_add_(parameters, foreach_mul(parameters, share))
+    else:
+        foreach_mul_(parameters, 1 - share)
+
+
+def is_scalar_on(value: Any, parameter: torch.Tensor) -> bool:
+    """Whether a rate is a tensor that a fused kernel can read: on the device of the parameter, in running code."""
+    return isinstance(value, torch.Tensor) and value.device == parameter.device and not torch.compiler.is_compiling()
 
 
 def is_number(value: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Unpack
 
+import torch
+
 from torchkeras.core.torch_internals import (
     foreach_add_,
     foreach_addcmul,
@@ -82,7 +84,7 @@ class Ftrl(Optimizer):
         foreach_add_(linears, parameters, alpha=2 * self.l2_shrinkage_regularization_strength)
         foreach_sub_(linears, changes)
         foreach_div_(curvatures, lr)
-        foreach_add_(curvatures, 2 * l2)
+        foreach_add_(curvatures, [2 * l2] * len(curvatures) if isinstance(l2, torch.Tensor) else 2 * l2)
         clipped = foreach_clamp_max(linears, l1)
         foreach_clamp_min_(clipped, -l1)
         foreach_sub_(clipped, linears)

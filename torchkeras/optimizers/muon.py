@@ -11,7 +11,7 @@ import torch
 from torchkeras.core.torch_internals import foreach_add, foreach_add_, foreach_mul_
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.adam import corrected_rate
-from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_, lerp_square_, root
+from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_, lerp_square_, root, shrink_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
@@ -117,7 +117,7 @@ class Muon(Optimizer):
     def shrink(self, group: ParameterGroup, lr: Any) -> None:
         decay = self.adam_weight_decay if group.kind == "adam" else self.weight_decay
         if decay is not None and group.decayed:
-            foreach_mul_(group.decayed, 1 - decay * lr)
+            shrink_(group.decayed, decay * lr)
 
     def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
         if group.kind == "adam":

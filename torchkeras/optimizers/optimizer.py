@@ -16,12 +16,14 @@ from torchkeras.core.config.keywords import accepted_keywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.nearest_names import candidates
 from torchkeras.core.tensors.dtypes import torch_dtype
-from torchkeras.core.torch_internals import foreach_div, foreach_mul_, foreach_zero_
+from torchkeras.core.torch_internals import foreach_div, foreach_zero_
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import accumulation, averages, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
 from torchkeras.optimizers.arguments import check_arguments
+from torchkeras.optimizers.clock import Clock
+from torchkeras.optimizers.foreach import shrink_
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, to_parameter
 from torchkeras.optimizers.reversible import SavedValues
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
@@ -58,6 +60,7 @@ class Optimizer(ReducesGradients, OptimizerVariables):
 
     _tk_config_base = True
     _uses_update_step = False
+    _clock: Clock | None = None  # where the rate and the number of an update are read, while a step is captured
     elementwise = True  # whether each number is updated by itself, so that shards can be updated where they are
 
     def __init__(
@@ -244,6 +247,9 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             if variable.dim() == 0 and variable.device != device:
                 variable.data = variable.data.to(device)
 
+    def move_numbers(self, device: torch.device) -> None:
+        """Bring numbers that updates change, beside the count, to a device, for steps that are replayed there."""
+
     def _state(self) -> list[Any]:
         """The tensors that steps change: all variables but the learning rate."""
         state = [v for v in self._variables if v is not self._learning_rate]
@@ -405,7 +411,12 @@ class Optimizer(ReducesGradients, OptimizerVariables):
     def _step(self, plan: Plan, grads: list, updates: Any) -> None:
         """One update, after so many before."""
         step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
-        self._update(plan, self._clip_gradients(grads, plan), self._rate(updates), step)
+        rate = None
+        if self._clock is not None:
+            rate, step = self._clock.rate, step if self._clock.step is None else self._clock.step
+        if rate is None:
+            rate = self._rate(updates)
+        self._update(plan, self._clip_gradients(grads, plan), rate, step)
         if self.use_ema:
             averages.move(plan, updates, self.ema_momentum, self.ema_overwrite_frequency)
         for variable in plan.constrained:
@@ -437,7 +448,7 @@ class Optimizer(ReducesGradients, OptimizerVariables):
     def shrink(self, group: ParameterGroup, lr: Any) -> None:
         """Weight decay."""
         if self.weight_decay is not None and group.decayed:
-            foreach_mul_(group.decayed, 1 - self.weight_decay * lr)
+            shrink_(group.decayed, self.weight_decay * lr)
 
     def _clip_gradients(self, grads: list, plan: Plan | None = None) -> list:
         if plan is None:

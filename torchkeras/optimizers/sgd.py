@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import torch
 
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_, foreach_sub_, fused_sgd_
-from torchkeras.optimizers.foreach import descend_, is_number
+from torchkeras.optimizers.foreach import descend_, is_number, is_scalar_on
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
@@ -49,7 +49,11 @@ class SGD(Optimizer):
         super().shrink(group, lr * self._wanted if self._wanted is not None and self.can_skip(group, lr) else lr)
 
     def decay_and_update(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
-        if self.momentum or not (group.fusible and group.all_decay and is_number(lr)):
+        first = group.parameters[0]
+        if not self.momentum and is_scalar_on(lr, first) and group.fusible and first.dtype == torch.float32:
+            self.shrink(group, lr)
+            self._fused(group.parameters, grads, [], lr.float())
+        elif self.momentum or not (group.fusible and group.all_decay and is_number(lr)):
             super().decay_and_update(group, grads, lr, step)
         else:  # without momentum, decay and L2 gradient are one and the same
             self._fused(group.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
@@ -62,7 +66,7 @@ class SGD(Optimizer):
         if not self.momentum:
             descend_(parameters, foreach_mul(grads, 1.0) if not is_number(lr) else grads, lr)
             return
-        changes = foreach_mul(grads, lr)
+        changes = foreach_mul(grads, lr.to(grads[0].dtype) if isinstance(lr, torch.Tensor) else lr)
         foreach_mul_(momentums, self.momentum)
         foreach_sub_(momentums, changes)
         if self.nesterov:
@@ -87,7 +91,7 @@ class SGD(Optimizer):
         parameters: list,
         grads: list,
         momentums: list,
-        lr: float,
+        lr: float | torch.Tensor,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,

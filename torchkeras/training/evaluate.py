@@ -9,7 +9,8 @@ from torchkeras.callbacks import CallbackList
 from torchkeras.distributed.rank_source import RankSource
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.reporting.logs import Logs
-from torchkeras.training.ready import agree_on_weights, build, evaluating
+from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating
+from torchkeras.training.replay.choose import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel, state_of
@@ -51,7 +52,8 @@ def evaluate_pass(
     results = PassResults(model, strategy)
     results.begin()
     watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
-    run_step = strategy.runner(make_test_step(model), lambda: model.metrics)
+    step = replaying(model, strategy, make_test_step(model), "test", device_of(model), watched)
+    run_step = strategy.runner(step, lambda: model.metrics)
     with evaluating(model):
         for index, batch in enumerate(source.epoch()):
             if watched:

@@ -12,11 +12,12 @@ from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.reporting.logs import Logs
 from torchkeras.reporting.progress import announce
 from torchkeras.training.evaluate import evaluate_pass
-from torchkeras.training.ready import agree_on_weights, build, training
+from torchkeras.training.ready import agree_on_weights, build, device_of, training
+from torchkeras.training.replay.choose import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import state_of
-from torchkeras.training.step import OwnStep, TrainStep
+from torchkeras.training.step import OwnStep, StepOf, TrainStep
 
 
 def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
@@ -115,12 +116,12 @@ def _batches(run: Run, skip: int) -> Iterator[RankBatch]:
     return batches if limit is None else itertools.islice(batches, max(limit - skip, 0))
 
 
-def _train_batches(
-    run: Run, batches: Iterator[RankBatch], step: TrainStep | OwnStep, callbacks: CallbackList, skip: int
-) -> int:
+def _train_batches(run: Run, batches: Iterator[RankBatch], step: StepOf, callbacks: CallbackList, skip: int) -> int:
     """Train on the batches of an epoch, which are all but its first `skip`; how many there were."""
     model, results = run.model, run.results
     assert results is not None
+    acts = callbacks.acts_on_train_batches
+    step = replaying(model, run.strategy, step, "train", device_of(model), watched=acts)
     train = run.strategy.runner(step, lambda: model.metrics)
     if callbacks.watches_train_batches or run.strategy.is_distributed:
         return _watched_batches(run, batches, train, callbacks, skip)

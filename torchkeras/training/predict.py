@@ -11,10 +11,11 @@ from torchkeras.core import tree
 from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed.rank_share import RankBatch
-from torchkeras.training.ready import agree_on_weights, build, evaluating
+from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating
+from torchkeras.training.replay.choose import replaying
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel
-from torchkeras.training.step import is_overridden
+from torchkeras.training.step import PredictionStep, is_overridden
 
 
 def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any:
@@ -43,11 +44,12 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     batches: list[RankBatch] = []
     # Each of several ranks has a part of the outputs; they are gathered at the end unless somebody looks at once.
     at_once = not source.is_sharded and strategy.decide(watched and not only_bar)
+    step = replaying(model, strategy, PredictionStep(model), "predict", device_of(model), watched and not only_bar)
     with evaluating(model), torch.inference_mode(_keeps_no_tensors(model)):
         for index, batch in enumerate(source.epoch()):
             if watched:
                 listening.on_predict_batch_begin(index)
-            outputs = model.predict_step(batch.data)
+            outputs = step(batch)
             if at_once:
                 (outputs,) = strategy.gather([outputs], [batch])
             parts.append(outputs)

@@ -9,7 +9,7 @@ import inspect
 import itertools
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -35,6 +35,16 @@ def training_flag(model: TrainableModel, training: bool) -> dict[str, bool]:
     parameters = inspect.signature(model.compute_loss).parameters.values()
     takes = any(one.name == "training" or one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
     return {"training": training} if takes else {}
+
+
+class StepOf(Protocol):
+    """A step of a model, as a function of a batch."""
+
+    is_own: bool
+    """Whether the user wrote it."""
+
+    def __call__(self, batch: RankBatch) -> Any:
+        """Do the step for a batch."""
 
 
 class StepOutputs(NamedTuple):
@@ -199,6 +209,23 @@ class EvaluationStep:
         loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._flag)
         state_of(self.model).compiled.track_loss(loss, rows_of(x))  # type: ignore[union-attr]
         return StepOutputs(x, y, y_pred, sample_weight)
+
+
+class PredictionStep:
+    """forward: the model's `predict_step`.
+
+    Args:
+        model: the model.
+    """
+
+    is_own = False
+
+    def __init__(self, model: TrainableModel) -> None:
+        self.model = model
+
+    def __call__(self, batch: RankBatch) -> Any:
+        """The outputs for one batch."""
+        return self.model.predict_step(batch.data)
 
 
 def add_to_metrics(model: TrainableModel, done: StepOutputs, by_compute_metrics: bool) -> None:

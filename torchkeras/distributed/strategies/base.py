@@ -70,6 +70,8 @@ class Strategy:
     """How many."""
     can_compile = True
     """Whether `jit_compile=True` may compile the forward pass."""
+    can_replay = True
+    """Whether steps may be captured and replayed as CUDA graphs."""
     stops_between_batches = True
     """Whether `stop_training` of this process alone may end an epoch."""
 

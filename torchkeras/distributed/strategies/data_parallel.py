@@ -32,6 +32,7 @@ class DataParallel(Strategy):
 
     is_distributed = True
     can_compile = False
+    can_replay = False
     stops_between_batches = False
 
     @classmethod

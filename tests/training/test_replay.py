@@ -1,0 +1,473 @@
+"""Replayed steps equal those in eager mode, in every case in which the host has a part; tested by a stand-in."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+import torchkeras as keras
+from tests.training import recorded_graphs
+from torchkeras.training.replay.graphs import GRAPHS
+from torchkeras.training.state import state_of
+
+L = keras.layers
+ROWS, BATCH = 46, 4  # the last batch is ragged
+
+
+@pytest.fixture(autouse=True)
+def graphs_on_the_cpu(monkeypatch):
+    monkeypatch.setitem(GRAPHS, "cpu", recorded_graphs.RecordedGraphs)
+    recorded_graphs.CAPTURED.clear()
+    before = keras.config.cuda_graphs()
+    keras.config.set_cuda_graphs("auto")
+    yield
+    keras.config.set_cuda_graphs(before)
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(ROWS, 6)).astype("float32"), rng.integers(0, 3, ROWS)
+
+
+def make(*inside):
+    layers = [L.Dense(8, activation="tanh"), *inside, L.Dense(3)]
+    return keras.Sequential([keras.Input((6,)), *layers])
+
+
+def train(model, data, optimizer, jit_compile, epochs=3, compile_options=None, **options):
+    """Train from a fixed seed; the history, the weights and the optimizer's state."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    options_of_compile = {"metrics": ["accuracy"], **(compile_options or {})}
+    model.compile(optimizer, loss, jit_compile=jit_compile, **options_of_compile)
+    torch.manual_seed(3)
+    options = {"batch_size": BATCH, "verbose": 0, **options}
+    history = model.fit(*data, epochs=epochs, **options).history
+    state = [np.array(v.detach()) for v in model.optimizer.variables]
+    return history, model.get_weights(), state
+
+
+def both(make_model, data, make_optimizer, **options):
+    """The same training in eager mode and with replays."""
+    eager, replayed = make_model(), make_model()
+    eager.build((None, 6))
+    replayed.build((None, 6))
+    replayed.set_weights(eager.get_weights())
+    make_options = options.pop("make_options", dict)
+    plain = train(eager, data, make_optimizer(), False, **make_options(), **options)
+    recorded_graphs.CAPTURED.clear()
+    return replayed, plain, train(replayed, data, make_optimizer(), "auto", **make_options(), **options)
+
+
+def same(left, right, tolerance=0.0):
+    (history, *values), (other_history, *other_values) = left, right
+    assert history.keys() == other_history.keys()
+    for name in history:
+        np.testing.assert_allclose(history[name], other_history[name], rtol=tolerance, err_msg=name)
+    for ours, theirs in zip(values, other_values, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def replays(model, purpose="train"):
+    return state_of(model).replayers[purpose].replays
+
+
+class PerStep(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of the user's: Python code."""
+
+    def __call__(self, step):
+        return 0.01 / (1 + int(step))
+
+    def get_config(self):
+        return {}
+
+
+O = keras.optimizers
+EXACT = {
+    "adam": lambda: O.Adam(0.01),
+    "adam amsgrad": lambda: O.Adam(0.01, amsgrad=True),
+    "adam clipped": lambda: O.Adam(0.01, clipnorm=0.1),
+    "adam clipped globally": lambda: O.Adam(0.01, global_clipnorm=0.1),
+    "adam schedule": lambda: O.Adam(O.schedules.ExponentialDecay(0.01, 5, 0.7)),
+    "adam own schedule": lambda: O.Adam(PerStep()),
+    "adam callable": lambda: O.Adam(lambda: 0.02),
+    "adam ema": lambda: O.Adam(0.01, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=5),
+    "adam accumulation": lambda: O.Adam(0.01, gradient_accumulation_steps=3),
+    "adam accumulation, ema": lambda: O.Adam(0.01, gradient_accumulation_steps=2, use_ema=True),
+    "sgd": lambda: O.SGD(0.1),
+    "loss scale factor": lambda: O.Adam(0.01, loss_scale_factor=8.0),
+}
+CLOSE = {
+    "sgd momentum": lambda: O.SGD(0.1, momentum=0.9),
+    "sgd nesterov": lambda: O.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "adamw": lambda: O.AdamW(0.01),
+    "rmsprop": lambda: O.RMSprop(0.01, momentum=0.5, centered=True),
+    "adagrad": lambda: O.Adagrad(0.01),
+    "adadelta": lambda: O.Adadelta(0.5),
+    "adamax": lambda: O.Adamax(0.01),
+    "nadam": lambda: O.Nadam(0.01),
+    "ftrl": lambda: O.Ftrl(0.01, beta=0.1),
+    "lion": lambda: O.Lion(0.001, weight_decay=0.01),
+    "lamb": lambda: O.Lamb(0.01),
+    "adafactor": lambda: O.Adafactor(0.01),
+    "muon": lambda: O.Muon(0.01),
+    "schedule free": lambda: O.ScheduleFreeAdamW(0.01, warmup_steps=5),
+    "multi": lambda: O.MultiOptimizer(O.OptimizerMap(O.Adam(0.01), {".*bias": O.SGD(0.1)})),
+}
+
+
+@pytest.mark.parametrize("name", [*EXACT, *CLOSE])
+def test_optimizers(name, data):
+    model, plain, replayed = both(make, data, {**EXACT, **CLOSE}[name])
+    assert replays(model) > 10
+    same(plain, replayed, 0.0 if name in EXACT else 2e-4)
+
+
+def adam():
+    return O.Adam(0.01)
+
+
+MODELS = {
+    "dropout": lambda: make(L.Dropout(0.5), L.GaussianNoise(0.1)),
+    "batch normalization": lambda: make(L.BatchNormalization()),
+    "regularized": lambda: make(L.Dense(4, kernel_regularizer="l2", activity_regularizer="l1")),
+    "constrained": lambda: make(L.Dense(4, kernel_constraint=keras.constraints.MaxNorm(0.5))),
+    "torch's": lambda: make(torch.nn.LayerNorm(8), torch.nn.GELU()),
+    "recurrent": lambda: make(L.Reshape((4, 2)), L.LSTM(8, activation="sigmoid")),
+    "frozen": lambda: make(L.Dense(4, trainable=False)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models(name, data):
+    model, plain, replayed = both(MODELS[name], data, adam)
+    assert replays(model) > 10
+    same(plain, replayed)
+
+
+def test_an_epoch_of_replays_alone_has_all_its_values(data):
+    data = tuple(array[:40] for array in data)
+    model, plain, replayed = both(make, data, adam, epochs=4)
+    assert replays(model) > 30
+    same(plain, replayed)
+
+
+class Acting(keras.callbacks.Callback):
+    """Changes everything that a callback may change while replays are going on."""
+
+    def __init__(self, act, batch=30):
+        super().__init__()
+        self.act, self.batch, self.count = act, batch, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.count += 1
+        if self.count == self.batch:
+            self.act(self.model)
+
+
+def assign(model):
+    for weight in model.trainable_weights:
+        weight.assign(weight * 0.5)
+
+
+def set_rate(model):
+    model.optimizer.learning_rate = 0.05
+
+
+def stop(model):
+    model.stop_training = True
+
+
+def evaluate(model):
+    x = np.linspace(-1, 1, 24).reshape(4, 6).astype("float32")
+    for _ in range(6):
+        model.evaluate(x, np.zeros(4), batch_size=2, verbose=0)
+        model.predict(x, batch_size=2, verbose=0)
+
+
+def replace(model):
+    kernel = model.layers[0].kernel
+    kernel.data = kernel.data.clone() * 0.5
+
+
+ACTIONS = {
+    "assign": assign,
+    "set rate": set_rate,
+    "stop": stop,
+    "evaluate": evaluate,
+    "replace": replace,
+    "dropout": lambda model: setattr(model.layers[1], "rate", 0.9),
+    "frozen statistics": lambda model: setattr(model.layers[2], "trainable", False),
+    "clipping": lambda model: setattr(model.optimizer, "clipnorm", 1e-3),
+    "set weights": lambda model: model.set_weights([w * 0.9 for w in model.get_weights()]),
+    "new rows in the optimizer": lambda model: model.optimizer.set_weights(
+        [w * 0.9 for w in model.optimizer.variables]
+    ),
+    "another training": lambda model: train(make(), (np.ones((8, 6), "float32"), np.zeros(8)), adam(), "auto"),
+    "a batch": lambda model: model.train_on_batch(np.ones((2, 6), "float32"), np.zeros(2)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*trainable.*")
+@pytest.mark.parametrize("name", ACTIONS)
+def test_actions_of_callbacks(name, data):
+    model, plain, replayed = both(
+        lambda: make(L.Dropout(0.5), L.BatchNormalization()),
+        data,
+        adam,
+        epochs=4,
+        make_options=lambda: {"callbacks": [Acting(ACTIONS[name])]},
+    )
+    assert replays(model) > 10
+    same(plain, replayed)
+
+
+CALLBACKS = {
+    "schedule by epoch": lambda: keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5),
+    "plateau": lambda: keras.callbacks.ReduceLROnPlateau(monitor="loss", patience=0, min_delta=10.0),
+    "early stopping": lambda: keras.callbacks.EarlyStopping("accuracy", patience=1, restore_best_weights=True),
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_callbacks(name, data):
+    model, plain, replayed = both(make, data, adam, epochs=5, make_options=lambda: {"callbacks": [CALLBACKS[name]()]})
+    assert replays(model) > 10
+    same(plain, replayed)
+
+
+def test_averages_swapped_for_validation(data):
+    model, plain, replayed = both(
+        make,
+        data,
+        lambda: O.Adam(0.01, use_ema=True),
+        validation_data=data,
+        make_options=lambda: {"callbacks": [keras.callbacks.SwapEMAWeights()]},
+    )
+    assert replays(model) > 10 and replays(model, "test") > 10
+    same(plain, replayed)
+
+
+@pytest.mark.parametrize("group", [3, 7])
+def test_steps_per_execution(group, data):
+    model, plain, replayed = both(make, data, adam, compile_options={"steps_per_execution": group})
+    assert replays(model) > 10
+    same(plain, replayed)
+
+
+def test_sample_weights_and_class_weights(data, rng):
+    for options in (
+        {"sample_weight": rng.uniform(size=ROWS).astype("float32")},
+        {"class_weight": {0: 1.0, 1: 2.0, 2: 0.0}},
+    ):
+        model, plain, replayed = both(make, data, adam, **options)
+        assert replays(model) > 10
+        same(plain, replayed)
+
+
+def test_mixed_float16(data, monkeypatch):
+    monkeypatch.setattr("torchkeras.optimizers.loss_scale._HOSTS", ())
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        for optimizer in (
+            adam,
+            lambda: O.SGD(O.schedules.CosineDecay(0.1, 20)),
+            lambda: O.Adam(0.01, gradient_accumulation_steps=2),
+        ):
+            model, plain, replayed = both(make, data, optimizer)
+            assert replays(model) > 10
+            same(plain, replayed, 1e-3)
+    finally:
+        keras.dtype_policies.reset_dtype_policy()
+
+
+def test_nested_data_and_outputs(rng):
+    x = {"a": rng.normal(size=(40, 3)).astype("float32"), "b": rng.normal(size=(40, 2)).astype("float32")}
+    y = {"first": rng.normal(size=(40, 1)).astype("float32"), "second": rng.normal(size=(40, 2)).astype("float32")}
+
+    def nested():
+        inputs = {"a": keras.Input((3,), name="a"), "b": keras.Input((2,), name="b")}
+        h = L.Dense(4)(L.Concatenate()([inputs["a"], inputs["b"]]))
+        return keras.Model(inputs, {"first": L.Dense(1, name="first")(h), "second": L.Dense(2, name="second")(h)})
+
+    eager, replayed = nested(), nested()
+    replayed.set_weights(eager.get_weights())
+    found = []
+    for model, jit in ((eager, False), (replayed, "auto")):
+        model.compile("adam", "mse", metrics={"first": ["mae"]}, jit_compile=jit)
+        torch.manual_seed(0)
+        history = model.fit(x, y, batch_size=4, epochs=3, verbose=0).history
+        found.append(
+            (history, model.evaluate(x, y, batch_size=4, verbose=0), model.predict(x, batch_size=4, verbose=0))
+        )
+    assert replays(replayed) > 10 and replays(replayed, "test") > 3 and replays(replayed, "predict") > 3
+    assert found[0][0] == found[1][0] and found[0][1] == found[1][1]
+    for name in y:
+        np.testing.assert_array_equal(found[0][2][name], found[1][2][name])
+
+
+def test_further_calls_replay_at_once(data):
+    model = make()
+    train(model, data, adam(), "auto")
+    captured, first = len(recorded_graphs.CAPTURED), replays(model)
+    model.fit(*data, batch_size=BATCH, epochs=1, verbose=0)
+    assert len(recorded_graphs.CAPTURED) == captured + 1  # the ragged batch came for the fourth time
+    assert replays(model) == first + ROWS // BATCH
+    model.compile("adam", "mse")
+    assert not state_of(model).replayers
+
+
+def test_gradients_are_those_of_the_last_batch(data):
+    found = []
+
+    class Gradients(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            found[-1].append(self.model.layers[0].kernel.grad.clone())
+
+    for jit in (False, "auto"):
+        keras.utils.set_random_seed(1)
+        found.append([])
+        train(make(), data, adam(), jit, epochs=4, callbacks=[Gradients()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_an_exception_leaves_the_training_usable(data):
+    def fail(model):
+        raise KeyError("no")
+
+    results = []
+    for jit in (False, "auto"):
+        keras.utils.set_random_seed(1)
+        model = make()
+        with pytest.raises(KeyError):
+            train(model, data, adam(), jit, callbacks=[Acting(fail, 20)])
+        model.fit(*data, batch_size=BATCH, verbose=0)
+        results.append(model.get_weights())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ---------------------------------------------------------------------------- steps that are not replayed
+
+
+class Own(L.Layer):
+    def call(self, inputs):
+        return inputs * 2.0
+
+
+class Waiting(L.Layer):
+    def call(self, inputs):
+        return inputs * 2.0 if float(inputs.detach().sum()) > 1e9 else inputs * 3.0
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+def with_hook():
+    model = make()
+    model.layers[0].register_forward_hook(lambda *args: None)
+    return model
+
+
+def my_activation(x):
+    return torch.tanh(x)
+
+
+EAGER = {
+    "own layer": ("auto", lambda: make(Own()), "Own is code of yours"),
+    "lambda": ("auto", lambda: make(L.Lambda(lambda x: x * 2)), "Lambda"),
+    "own activation": ("auto", lambda: make(L.Dense(2, activation=my_activation)), "my_activation"),
+    "hooks": ("always", with_hook, "has hooks"),
+    "waiting": ("always", lambda: make(Waiting()), "reads values of the device"),
+    "seeded": ("auto", lambda: make(L.Dropout(0.5, seed=1)), "seed"),
+}
+
+
+@pytest.mark.parametrize("name", EAGER)
+def test_what_stays_in_eager_mode_and_says_so_once(name, data, caplog):
+    mode, make_model, reason = EAGER[name]
+    keras.config.set_cuda_graphs(mode)
+    with caplog.at_level(logging.INFO, logger="torchkeras"):
+        model, plain, replayed = both(make_model, data, adam)
+    lines = [record for record in caplog.records if "train step" in record.getMessage()]
+    assert replays(model) == 0 and not recorded_graphs.CAPTURED
+    assert len(lines) == 1 and reason in lines[0].getMessage()
+    assert (lines[0].levelno == logging.WARNING) == (mode == "always")
+    same(plain, replayed)
+
+
+def test_own_layers_are_replayed_where_the_user_says_so(data):
+    keras.config.set_cuda_graphs("always")
+    model, plain, replayed = both(lambda: make(Own(), L.Lambda(lambda x: torch.tanh(x))), data, adam)
+    assert replays(model) > 10
+    same(plain, replayed)
+
+
+def test_switches(data):
+    for mode, jit, options in (("off", "auto", {}), ("auto", False, {}), ("auto", "auto", {"run_eagerly": True})):
+        keras.config.set_cuda_graphs(mode)
+        model = make()
+        train(model, data, adam(), jit, compile_options=options)
+        assert not recorded_graphs.CAPTURED and not state_of(model).replayers
+    with pytest.raises(ValueError, match="must be one of"):
+        keras.config.set_cuda_graphs("sometimes")
+
+
+def test_a_train_step_of_the_users_runs(data):
+    model = OwnStep([keras.Input((6,)), L.Dense(3)])
+    train(model, data, adam(), "auto")
+    assert "train" not in state_of(model).replayers
+
+
+def test_optimizers_of_torch_and_of_the_user(data, caplog):
+    class Mine(O.SGD):
+        pass
+
+    for optimizer in (torch.optim.SGD, lambda parameters: torch.optim.SGD(parameters, lr=0.1), Mine(0.1)):
+        model = make()
+        train(model, data, optimizer, "auto")
+        assert replays(model) == 0
+
+
+def test_a_capture_that_fails(data, monkeypatch, caplog):
+    """The step is done in eager mode, once, and the optimizer has counted it once."""
+    capture = recorded_graphs.RecordedGraphs.capture
+
+    def failing(self, function):
+        capture(self, function)
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(recorded_graphs.RecordedGraphs, "capture", failing)
+    with caplog.at_level(logging.INFO, logger="torchkeras"):
+        model, plain, replayed = both(
+            lambda: make(L.Dropout(0.5)), data, lambda: O.Adam(0.01, gradient_accumulation_steps=3)
+        )
+    assert len(recorded_graphs.CAPTURED) == 1 and "previous error" in caplog.text
+    same(plain, replayed)
+
+
+def test_shapes_that_never_repeat(rng):
+    def batches():
+        for length in range(1, 90):
+            yield np.ones((2, length, 3), "float32"), np.ones((2, 1), "float32")
+
+    model = keras.Sequential([keras.Input((None, 3)), L.GlobalAveragePooling1D(), L.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(batches(), verbose=0)
+    assert replays(model) == 0 and not recorded_graphs.CAPTURED
+
+
+def test_copies_and_pickles_have_no_graphs(data):
+    import copy
+    import pickle
+
+    model = make()
+    train(model, data, adam(), "auto")
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert not state_of(other).replayers
+        other.fit(*data, batch_size=BATCH, verbose=0)

@@ -1,0 +1,111 @@
+"""Whether the steps of a model are replayed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from torchkeras.core import tree
+from torchkeras.core.cuda_graphs import cuda_graphs
+from torchkeras.core.torch_internals import has_any_global_hook
+from torchkeras.distributed.rank_share import RankBatch
+from torchkeras.distributed.strategies.base import Strategy
+from torchkeras.optimizers.replaying import ReplayedUpdates
+from torchkeras.training.replay.graphs import GRAPHS
+from torchkeras.training.replay.replayer import Parts, Replayer
+from torchkeras.training.replay.settings import Settings
+from torchkeras.training.state import TrainableModel, state_of
+from torchkeras.training.step import StepOf, TrainStep, is_overridden
+
+Step = Callable[[RankBatch], Any]
+
+
+def replaying(
+    model: TrainableModel, strategy: Strategy, step: StepOf, purpose: str, device: torch.device, watched: bool = False
+) -> StepOf:
+    """The step, or a `Replayer` of it where steps of the model may be replayed.
+
+    Args:
+        model: the model.
+        strategy: how the ranks work together.
+        step: the step in eager mode.
+        purpose: `"train"`, `"test"` or `"predict"`.
+        device: the device of the model's weights.
+        watched: whether code of the user's runs between the steps.
+    """
+    mode, make = cuda_graphs(), GRAPHS.get(device.type)
+    state = state_of(model)
+    if mode == "off" or make is None or not strategy.can_replay or step.is_own:
+        return step
+    if state.compiled is not None and not state.compiled.replays:
+        return step
+    replayer = state.replayers.get(purpose)
+    if replayer is None or replayer.key != _key(model, step, purpose, device):
+        parts = _parts(model, step, device)
+        label = f"The {purpose} step of {model.name!r}"
+        level = logging.WARNING if mode == "always" else logging.INFO
+        replayer = KeyedReplayer(step, make(device), parts, label, level)
+        replayer.key = _key(model, step, purpose, device)
+        state.replayers[purpose] = replayer
+        reason = obstacle(model, step, purpose, parts.settings(), mode)
+        if reason is not None:
+            replayer.leave(reason)
+    replayer.begin(watched)
+    return step if replayer.has_left else replayer
+
+
+class KeyedReplayer(Replayer):
+    """A `Replayer` that knows for which step it was made."""
+
+    key: tuple[Any, ...] = ()
+
+
+def _key(model: TrainableModel, step: StepOf, purpose: str, device: torch.device) -> tuple[Any, ...]:
+    """Another training step replaces the one before; steps of evaluation and prediction are all alike."""
+    owner = step if purpose == "train" else state_of(model).compiled
+    return cuda_graphs(), device, owner, model.optimizer
+
+
+def _parts(model: TrainableModel, step: StepOf, device: torch.device) -> Parts:
+    compiled = state_of(model).compiled
+    optimizer = model.optimizer if isinstance(step, TrainStep) else None
+    updates = None
+    if optimizer is not None and ReplayedUpdates.obstacle(optimizer) is None:
+        updates = ReplayedUpdates(optimizer, device)
+
+    def tensors() -> list[torch.Tensor]:
+        found = [*model.parameters(), *model.buffers()]
+        found += [variable for metric in model.metrics for variable in metric.variables]
+        found += optimizer.variables if optimizer is not None else []
+        return list({id(tensor): tensor for tensor in found}.values())
+
+    def settings() -> Settings:
+        roots: list[Any] = [model]
+        if compiled is not None:
+            roots += tree.flatten(compiled.loss._made) if compiled.loss is not None else []
+            roots += model.metrics
+        return Settings([*roots, optimizer] if optimizer is not None else roots)
+
+    return Parts(tensors, step.trained.parameters if isinstance(step, TrainStep) else (), settings, updates)
+
+
+def obstacle(model: TrainableModel, step: StepOf, purpose: str, settings: Settings, mode: str) -> str | None:
+    """Why the steps of a model can't be replayed, as far as that can be known before they run; `None`: they may be."""
+    if settings.hooks is not None or has_any_global_hook():
+        return settings.hooks or "there are hooks on all modules"
+    if isinstance(step, TrainStep):
+        if not step.weights:
+            return "no weight is trained"
+        reason = ReplayedUpdates.obstacle(model.optimizer)
+        if reason is not None:
+            return reason
+        if any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in step.weights):
+            return "a weight has hooks"
+    own = ("predict_step",) if purpose == "predict" else ("compute_loss", "compute_metrics")
+    for name in own:
+        if is_overridden(model, name):
+            return f"{name}() is code of yours"
+    return None if mode == "always" else settings.users_code
