@@ -10,7 +10,7 @@ from torchkeras.distributed.rank_source import RankSource
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.reporting.logs import Logs
 from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating
-from torchkeras.training.replay.choose import replaying
+from torchkeras.training.replayed import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel, state_of

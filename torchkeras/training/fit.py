@@ -13,7 +13,7 @@ from torchkeras.reporting.logs import Logs
 from torchkeras.reporting.progress import announce
 from torchkeras.training.evaluate import evaluate_pass
 from torchkeras.training.ready import agree_on_weights, build, device_of, training
-from torchkeras.training.replay.choose import replaying
+from torchkeras.training.replayed import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import state_of
