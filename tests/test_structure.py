@@ -27,8 +27,9 @@ FLOORS = [
     ["callbacks", "downloads"],
     ["training"],
     ["models"],
-    ["export", "applications", "datasets", "preprocessing", "visualization", "wrappers", "distillation", "compat"],
+    ["export", "applications", "datasets", "visualization", "wrappers", "distillation", "compat"],
     ["utils", "mixed_precision", "distribution"],
+    ["preprocessing"],
     [""],
 ]
 FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}

@@ -17,6 +17,7 @@ from torchkeras import mixed_precision as mixed_precision
 from torchkeras import models as models
 from torchkeras import ops as ops
 from torchkeras import optimizers as optimizers
+from torchkeras import preprocessing as preprocessing
 from torchkeras import random as random
 from torchkeras import regularizers as regularizers
 from torchkeras import saving as saving

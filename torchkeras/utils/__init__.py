@@ -22,5 +22,12 @@ from torchkeras.training.data import PyDataset as PyDataset
 from torchkeras.training.data import PyDataset as Sequence
 from torchkeras.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from torchkeras.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from torchkeras.utils.config import Config as Config
+from torchkeras.utils.images import array_to_img as array_to_img
+from torchkeras.utils.images import img_to_array as img_to_array
+from torchkeras.utils.images import load_img as load_img
+from torchkeras.utils.images import save_img as save_img
 from torchkeras.utils.numerical import normalize as normalize
 from torchkeras.utils.numerical import to_categorical as to_categorical
+from torchkeras.utils.sequences import pad_sequences as pad_sequences
+from torchkeras.utils.splitting import split_dataset as split_dataset

@@ -1,0 +1,3 @@
+"""Sequences of several lengths."""
+
+from torchkeras.utils.sequences import pad_sequences as pad_sequences
