@@ -54,11 +54,17 @@ def own_mean(y_true, y_pred):
 
 # (arguments of compile, what the error names)
 UNKNOWN = {
-    "optimizer": ({"optimizer": "adamm", "loss": "mse"}, ["optimizer 'adamm'", "Adam", "RMSprop", "SGD"]),
-    "loss": ({"loss": "mean_sqared_error"}, ["loss 'mean_sqared_error'", "mean_squared_error", "Huber"]),
-    "metric": ({"loss": "mse", "metrics": ["acuracy"]}, ["metric 'acuracy'", "Accuracy", "AUC"]),
-    "weighted metric": ({"loss": "mse", "weighted_metrics": ["Presision"]}, ["'Presision'", "Precision", "AUC"]),
-    "metric of an output": ({"loss": "mse", "metrics": {"scores": ["mea"]}}, ["metric 'mea'", "MeanAbsoluteError"]),
+    "optimizer": ({"optimizer": "adamm", "loss": "mse"}, ["optimizer identifier: adamm", "Adam", "RMSprop", "SGD"]),
+    "loss": ({"loss": "mean_sqared_error"}, ["loss identifier: mean_sqared_error", "mean_squared_error", "Huber"]),
+    "metric": ({"loss": "mse", "metrics": ["acuracy"]}, ["metric identifier: acuracy", "Accuracy", "AUC"]),
+    "weighted metric": (
+        {"loss": "mse", "weighted_metrics": ["Presision"]},
+        ["metric identifier: Presision", "Precision", "AUC"],
+    ),
+    "metric of an output": (
+        {"loss": "mse", "metrics": {"scores": ["mea"]}},
+        ["metric identifier: mea", "Did you mean 'mean'"],
+    ),
     "optimizer's kind": ({"optimizer": 3, "loss": "mse"}, ["optimizer", "3"]),
     "loss's kind": ({"loss": 3}, ["loss", "3"]),
     "metric's kind": ({"loss": "mse", "metrics": [3]}, ["metric", "3"]),

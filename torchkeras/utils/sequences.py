@@ -30,8 +30,8 @@ def pad_sequences(
         A NumPy array `(len(sequences), maxlen, ...)`.
 
     Raises:
-        ValueError: an element is no sequence, shapes differ, an argument is unknown, or `value` is a string that `dtype`
-            can't hold.
+        ValueError: an element is no sequence, shapes differ, an argument is unknown, or `value` is a string that
+            `dtype` can't hold.
 
     Example:
         >>> keras.utils.pad_sequences([[1], [2, 3], [4, 5, 6]])
