@@ -123,6 +123,26 @@ def test_padding_goes_into_the_convolution(plain, monkeypatch):
     assert padded == model.layers[1:]
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", [keras.layers.Conv2D, keras.layers.DepthwiseConv2D])
+def test_padding_goes_into_convolutions_that_cast_their_inputs(plain, kind, policy):
+    x = torch.randn(2, 6, 6, 2)
+    outputs, padded = [], []
+    for fast in (False, True):
+        use_fast_paths(fast)
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((6, 6, 2))
+        padding = keras.layers.ZeroPadding2D(1, dtype=policy)
+        arguments = {"filters": 3} if kind is keras.layers.Conv2D else {}
+        model = keras.Model(inputs, kind(kernel_size=3, strides=2, dtype=policy, **arguments)(padding(inputs)))
+        call = padding.call
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(padding), "call", lambda self, x, call=call: padded.append(1) or call(x))
+            outputs.append(model(x))
+    torch.testing.assert_close(*outputs)
+    assert padded == [1]
+
+
 @pytest.mark.parametrize(
     "padding, convolution",
     [

@@ -39,7 +39,7 @@ class PaddedConvolution:
         padding, convolution = self.padding, self.convolution
         return (
             isinstance(x, torch.Tensor)
-            and x.dtype is padding.__dict__["_tk_input_type"]
+            and self._is_cast_alike(x)
             and x.ndim == padding.input_spec.ndim
             and get_mask(x) is None
             and padding.activity_regularizer is None
@@ -47,6 +47,13 @@ class PaddedConvolution:
             and _runs_plainly(convolution)
             and not has_any_global_hook()
             and not torch.compiler.is_compiling()
+        )
+
+    def _is_cast_alike(self, x: Tensor) -> bool:
+        """Whether the convolution, given `x`, casts it to the type that the padding would."""
+        dtype = self.padding.__dict__["_tk_input_type"]
+        return x.dtype is dtype or (
+            x.is_floating_point() and dtype is not None and dtype is self.convolution.__dict__["_tk_input_type"]
         )
 
 

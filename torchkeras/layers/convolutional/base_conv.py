@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import torch.nn.functional as F
@@ -137,6 +137,12 @@ class WindowLayer(Layer):
         convolve = F.conv2d if self._view.rank == 2 else F.conv3d
         return convolve(x, kernel, bias, self._steps, border, self._dilation, groups)
 
+    def joined_by_border(self, before: Any, call: Callable) -> PaddedConvolution | None:
+        """Padding and convolution in one, where both compute with the library's own `call`, this layer with `call`."""
+        if type(self).call is not call or getattr(type(before), "call", None) is not BaseZeroPadding.call:
+            return None
+        return padded_convolution(before, self)
+
     def _sides_of(self, lengths: Sequence[int], window: Sequence[int]) -> list[Sides]:
         return [same_sides(*dims) for dims in zip(lengths, window, self._steps, self._dilation, strict=True)]
 
@@ -238,9 +244,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
 
     def joined_behind(self, before: Any) -> PaddedConvolution | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""
-        if type(self).call is not BaseConv.call or getattr(type(before), "call", None) is not BaseZeroPadding.call:
-            return None
-        return padded_convolution(before, self)
+        return self.joined_by_border(before, BaseConv.call)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self._output_shape(input_shape, self.filters)

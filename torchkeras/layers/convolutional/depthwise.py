@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.convolutional.base_conv import WindowLayer
@@ -66,11 +67,15 @@ class BaseDepthwiseConv(WindowLayer):
         self.lay_out(self.kernel, is_grouped=True)
         self.add_bias(channels * self.depth_multiplier)
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
         view, kernel = self._view, self.kernel
         x = view.enter(inputs.to(kernel.dtype))
-        outputs = self._convolve(x, grouped_kernel(view, kernel), self.bias, groups=x.shape[1])
+        outputs = self._convolve(x, grouped_kernel(view, kernel), self.bias, x.shape[1], border)
         return self._activate(view.leave(outputs))
+
+    def joined_behind(self, before: Any) -> PaddedConvolution | None:
+        """One call that computes `before` and this layer, or `None`; a functional model uses it."""
+        return self.joined_by_border(before, BaseDepthwiseConv.call)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         channels = input_shape[channel_axis(self.data_format)]
