@@ -23,6 +23,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "initializers": ("",),
     "losses": ("",),
     "metrics": ("",),
+    "optimizers": ("",),
     "ops": ("",),
     "random": ("",),
     "models": ("cloning", "function", "sequential"),

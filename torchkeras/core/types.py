@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ ArrayLike: TypeAlias = torch.Tensor | np.ndarray | Sequence | float | int | bool
 
 # A value of one kind, or lists, tuples and dicts of them, however deep.
 Nest: TypeAlias = T | Sequence["Nest[T]"] | Mapping[str, "Nest[T]"]
+
+# A number, or a tensor without dimensions where reading its value would wait for a device.
+Number: TypeAlias = float | torch.Tensor
 
 # One axis, or several.
 Axes: TypeAlias = int | Sequence[int]
@@ -36,3 +39,15 @@ Config: TypeAlias = dict[str, object]
 
 # What `regularizers.get`, `activations.get` and the like take: a name, a config, or the thing itself.
 Identifier: TypeAlias = str | Config | Callable
+
+
+class Store(Protocol):
+    """A place of arrays by key, from which and to which an object's own values are read and written."""
+
+    def __getitem__(self, key: str) -> Any: ...
+
+    def __setitem__(self, key: str, value: Any) -> None: ...
+
+    def __contains__(self, key: object) -> bool: ...
+
+    def keys(self) -> Iterable[str]: ...

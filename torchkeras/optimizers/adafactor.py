@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Unpack
 
 import torch
@@ -18,31 +19,44 @@ from torchkeras.core.torch_internals import (
     foreach_norm,
     foreach_sqrt,
 )
+from torchkeras.core.types import Number
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_, lerp_, smaller
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Adafactor(Optimizer):
-    """Adam without momentum whose mean of squares is kept as one mean a row and one a column.
+    """Update weights as Adam without momentum, with mean squares kept per row and per column only (Adafactor).
 
-    [Shazeer & Stern, 2018](https://arxiv.org/abs/1804.04235)
+    The state of a matrix is two vectors, so that little memory is needed. The rate is `min(learning_rate, 1 / sqrt(t))`
+    at step `t`, times the root mean square of the weight. [Shazeer & Stern, 2018](https://arxiv.org/abs/1804.04235)
 
     Args:
-        beta_2_decay: exponent of the decay of the means: `1 - t ** beta_2_decay`.
-        epsilon_1: added to the squared gradients.
-        epsilon_2: least scale of a weight.
-        clip_threshold: limit of the root mean square of a change.
-        relative_step: kept for files only: the rate is `min(learning_rate, 1 / sqrt(t))` in any case, as in Keras.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        beta_2_decay: exponent of the decay of the means, `1 - t**beta_2_decay` at step `t`. Default: `-0.8`.
+        epsilon_1: number that is added to the squared gradients. Default: `1e-30`.
+        epsilon_2: least scale of a weight. Default: `0.001`.
+        clip_threshold: limit of the root mean square of an update. Default: `1.0`.
+        relative_step: kept for files only: as in Keras, it changes nothing. Default: `True`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.Adafactor(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9
     """
 
     elementwise = False
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_2_decay: float = -0.8,
         epsilon_1: float = 1e-30,
         epsilon_2: float = 0.001,
@@ -57,7 +71,7 @@ class Adafactor(Optimizer):
         self.clip_threshold = clip_threshold
         self.relative_step = relative_step
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -75,12 +89,12 @@ class Adafactor(Optimizer):
             velocities.append(None if skipped else self.add_variable_from_reference(v, "velocity"))
         self._slots.update(row=rows, column=columns, velocity=velocities)
 
-    def _unused(self, reference: Any, name: str) -> Variable:
+    def _unused(self, reference: torch.Tensor, name: str) -> Variable:
         number = Variable(torch.zeros((), dtype=torch.int32, device=reference.device), trainable=False, name=name)
         self._track(number)
         return number
 
-    def _mean(self, reference: Any, shape: tuple, name: str) -> Any:
+    def _mean(self, reference: torch.Tensor, shape: tuple, name: str) -> Any:
         mean = reference.new_zeros(tuple(shape), requires_grad=False)
         if not is_sharded(mean):
             with name_scope(self.name):
@@ -88,11 +102,11 @@ class Adafactor(Optimizer):
         self._track(mean)
         return mean
 
-    def kind_of(self, variable: Any) -> bool:
-        """Whether it has rows and columns."""
+    def kind_of(self, variable: torch.Tensor) -> bool:
+        """Whether the variable has rows and columns."""
         return variable.dim() >= 2
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         rate, share = smaller(lr, step**-0.5), step**self.beta_2_decay
         squares = foreach_mul(grads, grads)
         foreach_add_(squares, self.epsilon_1)
@@ -108,8 +122,8 @@ class Adafactor(Optimizer):
         foreach_mul_(changes, scales)
         descend_(group.parameters, changes, rate)
 
-    def _factored(self, group: ParameterGroup, squares: list, share: Any) -> list:
-        """The means of squares made of those of the rows and of the columns, which this moves on."""
+    def _factored(self, group: ParameterGroup, squares: list, share: Number) -> list:
+        """The means of squares from those of the rows and columns, which are updated first."""
         rows, columns = group.slots["row"], group.slots["column"]
         lerp_(rows, [square.mean(dim=-1) for square in squares], share)
         lerp_(columns, [square.mean(dim=-2) for square in squares], share)

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from torchkeras.core.torch_internals import foreach_add, foreach_addcmul_, foreach_div_, foreach_mul_, foreach_sqrt_
+from torchkeras.core.types import Number
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_square_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Adagrad(Optimizer):
-    """The gradient over the root of the sum of all its squares: `a += g**2`; `w -= lr * g / sqrt(a + epsilon)`.
+    """Update weights by the gradient over the root of the sum of its squares so far (Adagrad).
 
-    [Duchi et al., 2011](http://www.jmlr.org/papers/volume12/duchi11a/duchi11a.pdf)
+    `a += g**2`; `w -= lr * g / sqrt(a + epsilon)`. [Duchi et al.,
+    2011](http://www.jmlr.org/papers/volume12/duchi11a/duchi11a.pdf)
 
     Args:
-        initial_accumulator_value: what the sum starts from.
-        epsilon: keeps the denominator off zero.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        initial_accumulator_value: first value of the sum `a`. Default: `0.1`.
+        epsilon: small number that keeps the denominator above zero. Default: `1e-07`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.Adagrad(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9047
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-07,
         **kwargs: Unpack[OptimizerArguments],
@@ -34,7 +47,7 @@ class Adagrad(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulator": self.initial_accumulator_value}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         sums = group.slots["accumulator"]
         foreach_addcmul_(sums, grads, grads)
         scales = foreach_add(sums, self.epsilon)
@@ -43,18 +56,29 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Adagrad with a window: the gradient times the ratio of the root mean squares of past changes and of gradients.
+    """Update weights by the gradient times the ratio of the root mean squares of past changes and gradients.
 
-    [Zeiler, 2012](http://arxiv.org/abs/1212.5701)
+    `v += (1 - rho) * (g**2 - v)`; `d = sqrt(u + epsilon) / sqrt(v + epsilon) * g`; `u += (1 - rho) * (d**2 - u)`; `w -=
+    lr * d`. [Zeiler, 2012](http://arxiv.org/abs/1212.5701), who uses `learning_rate=1.0`.
 
     Args:
-        rho: decay of both means of squares.
-        epsilon: added to the means before their roots are taken.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        rho: decay of both means of squares, per step. Default: `0.95`.
+        epsilon: small number that is added to both means before their roots are taken. Default: `1e-07`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.Adadelta(learning_rate=1.0)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9986
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         rho: float = 0.95,
         epsilon: float = 1e-07,
         **kwargs: Unpack[OptimizerArguments],
@@ -66,7 +90,7 @@ class Adadelta(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         squares, changes = group.slots["accumulated_grad"], group.slots["accumulated_delta_var"]
         lerp_square_(squares, grads, 1 - self.rho)
         directions = self._rms(changes)

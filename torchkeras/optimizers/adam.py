@@ -7,29 +7,42 @@ from typing import Any, Unpack
 import torch
 
 from torchkeras.core.torch_internals import foreach_maximum_, fused_adam_, fused_adamw_
+from torchkeras.core.types import Number
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_by_ratio_, is_number, is_scalar_on, lerp_, lerp_square_, root, sqrt
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Adam(Optimizer):
-    """Adam: the mean of the gradients over the root of the mean of their squares.
+    """Update weights by the mean of the gradients over the root of the mean of their squares (Adam).
 
-    `m += (1 - beta_1) * (g - m)`; `v += (1 - beta_2) * (g**2 - v)`;
-    `w -= lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`
-
-    [Kingma & Ba, 2014](https://arxiv.org/abs/1412.6980)
+    `m += (1 - beta_1) * (g - m)`; `v += (1 - beta_2) * (g**2 - v)`; `w -= lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) *
+    m / (sqrt(v) + epsilon)` at step `t`. [Kingma & Ba, 2014](https://arxiv.org/abs/1412.6980)
 
     Args:
-        beta_1: decay of the mean `m`.
-        beta_2: decay of the mean of squares `v`.
-        epsilon: keeps the denominator off zero ("epsilon hat" of the paper).
-        amsgrad: divide by the greatest `v` so far ([Reddi et al.](https://openreview.net/forum?id=ryQu7f-RZ)).
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        beta_1: decay of the mean `m` of the gradients, per step. Default: `0.9`.
+        beta_2: decay of the mean `v` of their squares, per step. Default: `0.999`.
+        epsilon: small number that keeps the denominator above zero ("epsilon hat" of the paper). Default: `1e-07`.
+        amsgrad: whether to divide by the greatest `v` so far ([Reddi et al.,
+            2018](https://openreview.net/forum?id=ryQu7f-RZ)). Default: `False`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.Adam(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        >>> model.compile(optimizer=keras.optimizers.Adam(1e-4, clipnorm=1.0), loss="mse")
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-07,
@@ -47,7 +60,7 @@ class Adam(Optimizer):
         groups = [{"momentum": 0.0, "velocity": 0.0}]
         return [*groups, {"velocity_hat": 0.0}] if self.amsgrad else groups
 
-    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         fused = self.can_skip(group, lr) if isinstance(step, torch.Tensor) else group.fusible and is_number(lr)
         decay = self.weight_decay if fused and group.all_decay and not isinstance(step, torch.Tensor) else None
         if decay is None:
@@ -57,12 +70,12 @@ class Adam(Optimizer):
         else:
             self.update_many(group, grads, lr, step)
 
-    def can_skip(self, group: ParameterGroup, lr: Any) -> bool:
+    def can_skip(self, group: ParameterGroup, lr: Number) -> bool:
         # A rate that depends on a count on a device is float32 for the kernel.
         first = group.parameters[0]
         return group.fusible and (is_number(lr) or is_scalar_on(lr, first)) and first.dtype == torch.float32
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)
@@ -72,7 +85,7 @@ class Adam(Optimizer):
         rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
         descend_by_ratio_(group.parameters, momentums, root(velocities, self.epsilon), rate)
 
-    def _fused(self, group: ParameterGroup, grads: list, lr: float, step: Any, decay: float) -> None:
+    def _fused(self, group: ParameterGroup, grads: list, lr: float, step: Number, decay: float) -> None:
         """torch's kernel with its own bias correction switched off: it happens in the rate, as in Keras."""
         rate = corrected_rate(lr, self.beta_1, self.beta_2, step)
         kernel = fused_adamw_ if decay else fused_adam_
@@ -102,26 +115,48 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay: each step first takes `weight_decay * lr` times the weight off the weight.
+    """Update weights as Adam does, after shrinking them (AdamW).
 
-    [Loshchilov & Hutter, 2017](https://arxiv.org/abs/1711.05101). The arguments are Adam's.
+    Each step first subtracts `weight_decay * lr` times the weight from the weight. [Loshchilov & Hutter,
+    2017](https://arxiv.org/abs/1711.05101)
+
+    Args:
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        weight_decay: strength of the decay. Default: `0.004`.
+        beta_1: decay of the mean `m` of the gradients, per step. Default: `0.9`.
+        beta_2: decay of the mean `v` of their squares, per step. Default: `0.999`.
+        epsilon: small number that keeps the denominator above zero. Default: `1e-07`.
+        amsgrad: whether to divide by the greatest `v` so far ([Reddi et al.,
+            2018](https://openreview.net/forum?id=ryQu7f-RZ)). Default: `False`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Raises:
+        ValueError: `weight_decay` is `None`.
+
+    Example:
+        >>> optimizer = keras.optimizers.AdamW(learning_rate=0.1, weight_decay=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.89
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-07,
         amsgrad: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[OptimizerArguments],
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
         if weight_decay is None:
             raise ValueError("Argument `weight_decay` must be a float. Received: weight_decay=None")
 
 
-def corrected_rate(lr: Any, beta_1: float, beta_2: float, step: Any) -> Any:
+def corrected_rate(lr: Number, beta_1: float, beta_2: float, step: Number) -> Any:
     """`lr * sqrt(1 - beta_2**step) / (1 - beta_1**step)`."""
     return lr * sqrt(1 - beta_2**step) / (1 - beta_1**step)

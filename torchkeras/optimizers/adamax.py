@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Unpack
 
 import torch
@@ -9,23 +10,39 @@ import torch
 from torchkeras.core import settings
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import foreach_abs, foreach_add, foreach_maximum_, foreach_mul_
+from torchkeras.core.types import Number
 from torchkeras.core.variables.variable import Variable
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan
 
 
 class Adamax(Optimizer):
-    """Adam with the greatest gradient instead of the root mean square.
+    """Update weights as Adam does, with the greatest gradient in place of the root mean square (Adamax).
 
-    `m += (1 - beta_1) * (g - m)`; `u = max(beta_2 * u, |g|)`; `w -= lr / (1 - beta_1**t) * m / (u + epsilon)`
+    `m += (1 - beta_1) * (g - m)`; `u = max(beta_2 * u, |g|)`; `w -= lr / (1 - beta_1**t) * m / (u + epsilon)` at step
+    `t`. [Kingma & Ba, 2014](https://arxiv.org/abs/1412.6980), section 7.1.
 
-    [Kingma & Ba, 2014](https://arxiv.org/abs/1412.6980), section 7.1.
+    Args:
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        beta_1: decay of the mean `m` of the gradients, per step. Default: `0.9`.
+        beta_2: decay of the greatest gradient `u`, per step. Default: `0.999`.
+        epsilon: small number that keeps the denominator above zero. Default: `1e-07`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.Adamax(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-07,
@@ -39,7 +56,7 @@ class Adamax(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0, "norm": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         momentums, norms = group.slots["momentum"], group.slots["norm"]
         lerp_(momentums, grads, 1 - self.beta_1)
         foreach_mul_(norms, self.beta_2)
@@ -49,14 +66,30 @@ class Adamax(Optimizer):
 
 
 class Nadam(Optimizer):
-    """Adam with Nesterov momentum, whose coefficient rises with the steps: `u_t = beta_1 * (1 - 0.5 * 0.96**t)`.
+    """Update weights as Adam does, with Nesterov momentum (Nadam).
 
-    [Dozat, 2015](http://cs229.stanford.edu/proj2015/054_report.pdf)
+    The momentum's coefficient rises with the steps: `beta_1 * (1 - 0.5 * 0.96**t)` at step `t`. [Dozat,
+    2015](http://cs229.stanford.edu/proj2015/054_report.pdf)
+
+    Args:
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        beta_1: decay of the mean `m` of the gradients, per step. Default: `0.9`.
+        beta_2: decay of the mean `v` of their squares, per step. Default: `0.999`.
+        epsilon: small number that keeps the denominator above zero. Default: `1e-07`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.Nadam(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.8937
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-07,
@@ -70,7 +103,7 @@ class Nadam(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0, "velocity": 0.0}]
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -82,16 +115,16 @@ class Nadam(Optimizer):
         if self._u_product.device != device:
             self._u_product.data = self._u_product.data.to(device)
 
-    def _momentum_at(self, step: Any) -> Any:
+    def _momentum_at(self, step: Number) -> Any:
         return self.beta_1 * (1.0 - 0.5 * 0.96**step)
 
-    def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
+    def _update(self, plan: Plan, grads: list, lr: Number, step: Number) -> None:
         if isinstance(step, torch.Tensor):
             self.move_numbers(step.device)
         self._u_product.mul_(self._momentum_at(step))
         super()._update(plan, grads, lr, step)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         # For torch.compile a tensor that is no variable.
         product = self._u_product * 1.0 if isinstance(step, torch.Tensor) else self._u_product.item()
         u, u_next = self._momentum_at(step), self._momentum_at(step + 1)

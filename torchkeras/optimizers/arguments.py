@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypedDict
+
+from torchkeras.core.types import Number
+from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
+
+# Whatever an optimizer takes as `learning_rate`.
+LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Number]
 
 
 class OptimizerArguments(TypedDict, total=False):

@@ -19,9 +19,10 @@ from torchkeras.core.torch_internals import (
     foreach_sqrt,
     foreach_sub,
 )
+from torchkeras.core.types import Number
 
 
-def lerp_(averages: list, values: list, share: Any) -> None:
+def lerp_(averages: list, values: list, share: Number) -> None:
     """Move each average by `share`, a number or a tensor without dimensions, towards its value."""
     if isinstance(share, torch.Tensor):
         steps = foreach_sub(values, averages)
@@ -37,7 +38,7 @@ def lerp_square_(averages: list, values: list, share: float) -> None:
     foreach_addcmul_(averages, values, values, value=share)
 
 
-def root(values: list, epsilon: float, scale: Any = None) -> list:
+def root(values: list, epsilon: float, scale: Number | None = None) -> list:
     """`sqrt(v / scale) + epsilon` of each. The scale is a number or a tensor without dimensions."""
     roots = foreach_sqrt(values)
     if scale is not None:
@@ -46,7 +47,7 @@ def root(values: list, epsilon: float, scale: Any = None) -> list:
     return list(roots)
 
 
-def descend_(parameters: list, directions: list, lr: Any) -> None:
+def descend_(parameters: list, directions: list, lr: Number) -> None:
     """`p -= lr * d`. `lr` is a number or a tensor without dimensions; `directions` may be changed."""
     if isinstance(lr, torch.Tensor):
         foreach_mul_(directions, lr.to(device=parameters[0].device, dtype=parameters[0].dtype))
@@ -54,7 +55,7 @@ def descend_(parameters: list, directions: list, lr: Any) -> None:
     foreach_add_(parameters, directions, alpha=-lr)
 
 
-def descend_by_ratio_(parameters: list, numerators: list, denominators: list, lr: Any) -> None:
+def descend_by_ratio_(parameters: list, numerators: list, denominators: list, lr: Number) -> None:
     """`p -= lr * n / d`. `lr` is a number or a tensor without dimensions."""
     if isinstance(lr, torch.Tensor):
         descend_(parameters, list(foreach_div(numerators, denominators)), lr)
@@ -62,7 +63,7 @@ def descend_by_ratio_(parameters: list, numerators: list, denominators: list, lr
         foreach_addcdiv_(parameters, numerators, denominators, value=-lr)
 
 
-def shrink_(parameters: list, share: Any) -> None:
+def shrink_(parameters: list, share: Number) -> None:
     """`p -= share * p`, with a share that is a number or a tensor without dimensions."""
     if isinstance(share, torch.Tensor):  # `1 - share` would lose most digits of a small share in float32
         share = (-share).to(device=parameters[0].device, dtype=parameters[0].dtype)
@@ -71,27 +72,27 @@ def shrink_(parameters: list, share: Any) -> None:
         foreach_mul_(parameters, 1 - share)
 
 
-def is_scalar_on(value: Any, parameter: torch.Tensor) -> bool:
+def is_scalar_on(value: object, parameter: torch.Tensor) -> bool:
     """Whether a rate is a tensor that a fused kernel can read: on the device of the parameter, in running code."""
     return isinstance(value, torch.Tensor) and value.device == parameter.device and not torch.compiler.is_compiling()
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> bool:
     """Whether a rate is a Python number, which kernels take as an argument."""
     return type(value) is float
 
 
-def sqrt(value: Any) -> Any:
+def sqrt(value: Number) -> Any:
     """The root of a number or of a tensor."""
     return value.sqrt() if isinstance(value, torch.Tensor) else math.sqrt(value)
 
 
-def at_least(value: Any, limit: float) -> Any:
+def at_least(value: Number, limit: float) -> Any:
     """`max(value, limit)`, without reading a tensor."""
     return value.clamp(min=limit) if isinstance(value, torch.Tensor) else max(value, limit)
 
 
-def smaller(a: Any, b: Any) -> Any:
+def smaller(a: Number, b: Number) -> Any:
     """`min(a, b)`, without reading a tensor."""
     if not isinstance(a, torch.Tensor):
         a, b = b, a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
@@ -18,30 +18,43 @@ from torchkeras.core.torch_internals import (
     foreach_sub,
     foreach_sub_,
 )
+from torchkeras.core.types import Number
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Ftrl(Optimizer):
-    """Follow the regularized leader, for sparse linear models.
+    """Follow the regularized leader (FTRL-Proximal), for sparse linear models.
 
     `n = a + g**2`; `z += g - (n**-p - a**-p) / lr * w`; `w = (clip(z, -l1, l1) - z) / (n**-p / lr + 2 * l2)`; `a = n`,
-    with `p = learning_rate_power`.
-
-    [McMahan et al., 2013](https://research.google.com/pubs/archive/41159.pdf)
+    with `p = learning_rate_power`. [McMahan et al., 2013](https://research.google.com/pubs/archive/41159.pdf)
 
     Args:
-        learning_rate_power: zero or negative; zero for a rate that does not fall.
-        initial_accumulator_value: what `a` starts from.
-        l1_regularization_strength: strength of the L1 penalty.
-        l2_regularization_strength: strength of the L2 penalty.
-        l2_shrinkage_regularization_strength: strength of an L2 penalty that acts on the gradient only.
-        beta: as in the paper: adds `beta / (2 * lr)` to the L2 strength.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        learning_rate_power: exponent `p`, zero or negative; with zero the rate does not fall. Default: `-0.5`.
+        initial_accumulator_value: first value of `a`, not negative. Default: `0.1`.
+        l1_regularization_strength: strength of the L1 penalty, not negative. Default: `0.0`.
+        l2_regularization_strength: strength of the L2 penalty, not negative. Default: `0.0`.
+        l2_shrinkage_regularization_strength: strength of an L2 penalty that acts on the gradient only. Default: `0.0`.
+        beta: number of the paper; it adds `beta / (2 * lr)` to the L2 strength. Default: `0.0`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Raises:
+        ValueError: an argument has the wrong sign.
+
+    Example:
+        >>> optimizer = keras.optimizers.Ftrl(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.6031
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         learning_rate_power: float = -0.5,
         initial_accumulator_value: float = 0.1,
         l1_regularization_strength: float = 0.0,
@@ -71,7 +84,7 @@ class Ftrl(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         parameters, squares, linears = group.parameters, group.slots["accumulator"], group.slots["linear"]
         power = -self.learning_rate_power
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength + self.beta / (2.0 * lr)

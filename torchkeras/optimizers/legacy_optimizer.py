@@ -6,7 +6,16 @@ from typing import Any
 
 
 class LegacyOptimizer:
-    """Refuses to be made: the optimizers of the same names in `keras.optimizers` have taken its place."""
+    """Raise an error: Keras 3 has no legacy optimizers; those of the same names in `keras.optimizers` replace them.
+
+    Raises:
+        ImportError: always.
+
+    Example:
+        >>> keras.optimizers.legacy.Adam()
+        Traceback (most recent call last):
+        ImportError: `keras.optimizers.legacy` is not supported in Keras 3: ...
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise ImportError(

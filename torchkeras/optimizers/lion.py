@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_sign_
+from torchkeras.core.types import Number
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_, lerp_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Lion(Optimizer):
-    """The sign of the momentum: `w -= lr * sign(beta_1 * m + (1 - beta_1) * g)`; `m += (1 - beta_2) * (g - m)`.
+    """Update weights by the sign of a momentum (Lion).
 
-    [Chen et al., 2023](http://arxiv.org/abs/2302.06675)
+    `w -= lr * sign(beta_1 * m + (1 - beta_1) * g)`; `m += (1 - beta_2) * (g - m)`. All updates have the same size, so
+    rates are 3 to 10 times smaller than Adam's. [Chen et al., 2023](http://arxiv.org/abs/2302.06675)
 
     Args:
-        beta_1: share of the momentum in the direction, in (0, 1].
-        beta_2: decay of the momentum.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        beta_1: part of the momentum in the direction, in `(0, 1]`. Default: `0.9`.
+        beta_2: decay of the momentum, per step. Default: `0.99`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Raises:
+        ValueError: `beta_1` is not above 0 and at most 1.
+
+    Example:
+        >>> optimizer = keras.optimizers.Lion(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         **kwargs: Unpack[OptimizerArguments],
@@ -39,7 +55,7 @@ class Lion(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         momentums = group.slots["momentum"]
         directions = foreach_mul(momentums, self.beta_1)
         foreach_add_(directions, grads, alpha=1.0 - self.beta_1)

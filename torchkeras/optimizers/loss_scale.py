@@ -11,6 +11,7 @@ from torchkeras.core.config.keywords import accepted_keywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.nearest_names import candidates
 from torchkeras.core.torch_internals import foreach_div
+from torchkeras.core.types import Number
 from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
 
@@ -32,24 +33,38 @@ _HOSTS = ("cpu",)
 
 
 class LossScaleOptimizer(Optimizer):
-    """Multiplies the loss before gradients are taken, so that small ones do not vanish in float16.
+    """Multiply the loss before gradients are computed, so that small gradients do not vanish in float16.
 
-    The scale doubles after `dynamic_growth_steps` steps in a row with finite gradients; when they are not finite the
-    step is skipped and the scale halved.
+    The scale doubles after `dynamic_growth_steps` steps in a row with finite gradients. If gradients are not finite,
+    the step is skipped and the scale is halved.
 
     Args:
-        inner_optimizer: makes the updates.
-        initial_scale: the scale at the start.
-        dynamic_growth_steps: finite steps before the scale grows.
+        inner_optimizer: optimizer that makes the updates.
+        initial_scale: first value of the scale. Default: `32768.0`.
+        dynamic_growth_steps: number of finite steps in a row after which the scale doubles. Default: `2000`.
+        name: name of the optimizer; `None` derives it from the name of the class. Default: `None`.
+        **kwargs: none; weight decay, clipping, EMA and accumulation are arguments of the inner optimizer.
+
+    Raises:
+        ValueError: an argument belongs to the inner optimizer, or is unknown.
+
+    Example:
+        >>> optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=4.0)
+        >>> weight = keras.Variable(1.0)
+        >>> float(optimizer.scale_loss(torch.tensor(0.5)))
+        2.0
+        >>> optimizer.apply([torch.tensor(4.0)], [weight])  # 4 times the gradient
+        >>> round(float(weight), 4)
+        0.9
     """
 
     def __init__(
         self,
-        inner_optimizer: Any,
+        inner_optimizer: Optimizer,
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         if not kwargs.pop("dynamic", True):
             raise ValueError(
@@ -70,7 +85,7 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer.loss_scale_factor = None
         self._overwritten: set[int] = set()
 
-    def build(self, variables: Iterable[Any]) -> None:
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -86,7 +101,7 @@ class LossScaleOptimizer(Optimizer):
         self._overwritten = {id(v) for v in variables if planning.is_overwritten(v)}
 
     def _move(self, device: torch.device) -> None:
-        """Keep scale and counts on the device, which alone knows whether the gradients are finite."""
+        """Keep the scale and the counts on the device, which alone knows whether the gradients are finite."""
         for number in (self.step_counter, self.dynamic_scale):
             number.data = number.data.to(device)
         if isinstance(self.inner_optimizer, Optimizer) and device.type not in _HOSTS:
@@ -101,7 +116,7 @@ class LossScaleOptimizer(Optimizer):
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: Any) -> None:
+    def learning_rate(self, learning_rate: Number) -> None:
         self.inner_optimizer.learning_rate = learning_rate
 
     @property
@@ -123,7 +138,7 @@ class LossScaleOptimizer(Optimizer):
     def apply_accumulated_gradients(self) -> bool:
         return self.inner_optimizer.apply_accumulated_gradients()
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         grads = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)
         if not self.built:
@@ -157,7 +172,7 @@ class LossScaleOptimizer(Optimizer):
 
     def _unscaled(self, grads: list, variables: list) -> list:
         result = list(grads)
-        groups: dict[Any, list[int]] = {}
+        groups: dict[torch.device, list[int]] = {}
         for i, (grad, variable) in enumerate(zip(grads, variables)):
             if grad is not None and not (self._overwritten and id(variable) in self._overwritten):
                 result[i] = _wide(torch.as_tensor(grad))
@@ -169,7 +184,14 @@ class LossScaleOptimizer(Optimizer):
         return result
 
     def check_finite(self, grads: Sequence) -> torch.Tensor:
-        """Whether all numbers of all gradients are finite: a tensor, which nobody waits for here."""
+        """Compute whether all numbers of all gradients are finite, without waiting for the device.
+
+        Args:
+            grads: tensors; `None` entries are left out.
+
+        Returns:
+            A boolean tensor without dimensions.
+        """
         present = [_wide(torch.as_tensor(g)) for g in grads if g is not None]
         # The sum of the absolute values is NaN or infinite if any number is, and takes no square that overflows.
         sums = clipping.norms_of(present, 1) if present else [torch.zeros(())]
@@ -177,7 +199,7 @@ class LossScaleOptimizer(Optimizer):
         finite = [torch.isfinite(torch.stack(part)).all().to(device) for part in _by_device(sums)]
         return finite[0] if len(finite) == 1 else torch.stack(finite).all()
 
-    def scale_loss(self, loss: Any) -> Any:
+    def scale_loss(self, loss: torch.Tensor) -> Any:
         if not self.built:
             return loss * self.initial_scale
         scale = self.dynamic_scale.detach().clone()  # the step changes it in place

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import torch
 
 from torchkeras.core.config.keywords import ChecksKeywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.types import Number
+from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.loss_scale import LossScaleOptimizer
 from torchkeras.optimizers.optimizer import Optimizer
 
 
 class OptimizerMap(ChecksKeywords, MutableMapping):
-    """Optimizers by variable path: a path, or a regular expression that matches the whole of it.
+    """Map variable paths to optimizers: keys are paths, or regular expressions that match whole paths.
 
     Args:
-        default_optimizer: for variables that nothing matches.
-        optimizer_map: dict of optimizers to start with.
+        default_optimizer: optimizer of variables that no key matches.
+        optimizer_map: dict of keys and optimizers to start with. Default: `None`.
+
+    Raises:
+        TypeError: an argument is of another type.
+        ValueError: (when a variable is looked up) several keys match its path.
+
+    Example:
+        >>> optimizers = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1))
+        >>> optimizers[".*embeddings"] = keras.optimizers.Adam(0.001)
+        >>> [type(optimizers[path]).__name__ for path in ("embedding/embeddings", "dense/kernel")]
+        ['Adam', 'SGD']
     """
 
     def __init__(self, default_optimizer: Optimizer, optimizer_map: dict[str, Optimizer] | None = None) -> None:
@@ -33,6 +45,7 @@ class OptimizerMap(ChecksKeywords, MutableMapping):
 
     @property
     def default_optimizer(self) -> Optimizer:
+        """The optimizer of variables that no key matches."""
         return self._default_optimizer
 
     def __getitem__(self, key: str) -> Optimizer:
@@ -60,10 +73,11 @@ class OptimizerMap(ChecksKeywords, MutableMapping):
     def __iter__(self) -> Iterator[str]:
         return iter(self._optimizer_map)
 
-    def __call__(self, variable: Any) -> Optimizer:
+    def __call__(self, variable: Variable) -> Optimizer:
         return self[variable.path]
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values."""
         return {
             "default_optimizer": serialize_keras_object(self._default_optimizer),
             "optimizer_map": serialize_keras_object(self._optimizer_map),
@@ -71,19 +85,46 @@ class OptimizerMap(ChecksKeywords, MutableMapping):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> OptimizerMap:
+        """Make a map from its config.
+
+        Args:
+            config: result of `get_config`.
+            custom_objects: classes by name, beside the registered ones. Default: `None`.
+
+        Returns:
+            The map.
+        """
         default = deserialize_keras_object(config["default_optimizer"], custom_objects=custom_objects)
         return cls(default, deserialize_keras_object(config["optimizer_map"], custom_objects=custom_objects))
 
 
 class MultiOptimizer(Optimizer):
-    """Hands each variable to the optimizer that `optimizer_map` gives for it.
+    """Update each variable by an optimizer of its own.
 
     Args:
         optimizer_map: an `OptimizerMap`, or a function from a variable to its optimizer.
-        loss_scale_factor: as in `Optimizer`; the inner optimizers get it.
+        loss_scale_factor: number that the loss is multiplied by and the gradients are divided by; the inner optimizers
+            get it. Default: `None`.
+        name: name of the optimizer; `None` derives it from the name of the class. Default: `None`.
+
+    Raises:
+        ValueError: (when variables are known) the map gives no `Optimizer`, or one that wraps others.
+
+    Example:
+        >>> optimizers = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {"slow": keras.optimizers.SGD(0.01)})
+        >>> optimizer = keras.optimizers.MultiOptimizer(optimizers)
+        >>> slow, fast = keras.Variable(1.0, name="slow"), keras.Variable(1.0, name="fast")
+        >>> optimizer.apply([torch.tensor(1.0), torch.tensor(1.0)], [slow, fast])
+        >>> round(float(slow), 4), round(float(fast), 4)
+        (0.99, 0.9)
     """
 
-    def __init__(self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        optimizer_map: OptimizerMap | Callable[[Variable], Optimizer],
+        loss_scale_factor: float | None = None,
+        name: str | None = None,
+    ) -> None:
         self._inner_optimizers: list[Optimizer] = []
         super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
         self._optimizer_map = optimizer_map
@@ -104,7 +145,7 @@ class MultiOptimizer(Optimizer):
         self._inner_optimizers.append(optimizer)
         return len(self._inner_optimizers) - 1
 
-    def build(self, variables: Iterable[Any]) -> None:
+    def build(self, variables: Iterable[Variable]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -137,7 +178,7 @@ class MultiOptimizer(Optimizer):
     def variables(self) -> list[Any]:
         return [*self._variables, *(v for optimizer in self._inner_optimizers for v in optimizer.variables)]
 
-    def count_on(self, device: Any) -> None:
+    def count_on(self, device: torch.device) -> None:
         super().count_on(device)
         for optimizer in self._inner_optimizers:
             optimizer.count_on(device)
@@ -150,11 +191,12 @@ class MultiOptimizer(Optimizer):
         raise AttributeError("A MultiOptimizer has no learning rate of its own: see those of its `optimizers`.")
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: Any) -> None:
+    def learning_rate(self, learning_rate: Number) -> None:
         raise AttributeError("A MultiOptimizer has no learning rate of its own: set those of its `optimizers`.")
 
     @property
     def loss_scale_factor(self) -> float | None:
+        """The number that the loss is multiplied by; setting it sets that of the inner optimizers."""
         return self._loss_scale_factor
 
     @loss_scale_factor.setter
@@ -185,7 +227,7 @@ class MultiOptimizer(Optimizer):
         applied = [optimizer.apply_accumulated_gradients() for optimizer in self._inner_optimizers]
         return any(applied)
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         grads = list(grads)
         if not grads:
             return
@@ -218,7 +260,7 @@ class MultiOptimizer(Optimizer):
         return cls(**{**config, "optimizer_map": found})
 
 
-def _check_inner(optimizer: Any, place: str) -> None:
+def _check_inner(optimizer: object, place: str) -> None:
     """Raise a ValueError unless this is an optimizer that wraps no other."""
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{place} the optimizer must be an Optimizer. Received: {optimizer!r}")

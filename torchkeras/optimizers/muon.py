@@ -4,42 +4,74 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, Unpack
 
 import torch
 
 from torchkeras.core.torch_internals import foreach_add, foreach_add_, foreach_mul_
+from torchkeras.core.types import Number
 from torchkeras.optimizers import planning
 from torchkeras.optimizers.adam import corrected_rate
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_, lerp_square_, root, shrink_
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Muon(Optimizer):
-    """Momentum, made orthogonal by a Newton-Schulz iteration, for matrices; AdamW for everything else.
+    """Update matrices by an orthogonalized momentum (Muon), all other weights by AdamW.
 
-    [Jordan, 2024](https://kellerjordan.github.io/posts/muon/),
-    [Liu et al., 2025](https://arxiv.org/abs/2502.16982)
+    `m = momentum * m + g`; `w -= lr * orthogonal(m)`, with a Newton-Schulz iteration for the nearest orthogonal matrix.
+    [Jordan, 2024](https://kellerjordan.github.io/posts/muon/), [Liu et al., 2025](https://arxiv.org/abs/2502.16982)
 
     Args:
-        adam_beta_1, adam_beta_2, epsilon: Adam's arguments, for what is no matrix.
-        adam_weight_decay: AdamW's weight decay, for what is no matrix.
-        exclude_layers: regular expressions; variables in whose paths one is found are AdamW's.
-        exclude_embeddings: leave variables with "embedding" in their path to AdamW.
-        muon_a, muon_b, muon_c: coefficients of the iteration's polynomial `a x + b x**3 + c x**5`.
-        adam_lr_ratio: AdamW's rate over Muon's.
-        momentum: share of the last momentum in this one.
-        ns_steps: number of iterations.
-        nesterov: look one step ahead.
-        rms_rate: size of an update, as that of AdamW's; `None`: not adjusted to the matrix's size.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.001`.
+        adam_beta_1: Adam's `beta_1`, for weights that are no matrices. Default: `0.9`.
+        adam_beta_2: Adam's `beta_2`, for weights that are no matrices. Default: `0.999`.
+        adam_weight_decay: AdamW's weight decay, for weights that are no matrices. Default: `0.004`.
+        epsilon: Adam's `epsilon`, for weights that are no matrices. Default: `1e-07`.
+        weight_decay: strength of the weight decay of matrices. Default: `0.004`.
+        clipnorm: limit of the 2-norm of each gradient. Default: `None`.
+        clipvalue: limit of the size of each element of the gradients. Default: `None`.
+        global_clipnorm: limit of the 2-norm of all gradients together. Default: `None`.
+        use_ema: whether to keep an exponential moving average (EMA) of the weights. Default: `False`.
+        ema_momentum: part of the old average in the new one, from 0 to 1. Default: `0.99`.
+        ema_overwrite_frequency: number of steps after which the averages replace the weights; `None` does so at the end
+            of `fit` only. Default: `None`.
+        loss_scale_factor: number that the loss is multiplied by and the gradients are divided by. Default: `None`.
+        gradient_accumulation_steps: number of calls of `apply` that make one update, by the mean of their gradients
+            weighted by `batch_weight`. Schedules, EMA, constraints and `iterations` count updates, not calls. Default:
+            `None`.
+        name: name of the optimizer; `None` derives it from the name of the class. Default: `None`.
+        exclude_layers: regular expressions; AdamW updates variables in whose paths one is found. `None` means none.
+            Default: `None`.
+        exclude_embeddings: whether AdamW updates variables with "embedding" in their path. Default: `True`.
+        muon_a: coefficient of `x` in the iteration's polynomial. Default: `3.4445`.
+        muon_b: coefficient of `x**3` in the iteration's polynomial. Default: `-4.775`.
+        muon_c: coefficient of `x**5` in the iteration's polynomial. Default: `2.0315`.
+        adam_lr_ratio: AdamW's learning rate divided by Muon's. Default: `1`.
+        momentum: part of the last momentum in this one. Default: `0.95`.
+        ns_steps: number of Newton-Schulz iterations. Default: `5`.
+        nesterov: whether to use Nesterov momentum. Default: `True`.
+        rms_rate: root mean square of an update, about that of AdamW's; `None` does not adjust it to the size of the
+            matrix. Default: `0.2`.
+        **kwargs: other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.Muon(learning_rate=0.1)
+        >>> matrix, bias = keras.Variable(np.ones((3, 3))), keras.Variable(1.0)
+        >>> optimizer.apply([torch.eye(3), torch.tensor(1.0)], [matrix, bias])
+        >>> round(float(bias), 4)  # AdamW: 1 - 0.1 * 0.004 - 0.1
+        0.8996
     """
 
     elementwise = False
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         adam_beta_1: float = 0.9,
         adam_beta_2: float = 0.999,
         adam_weight_decay: float | None = 0.004,
@@ -95,13 +127,13 @@ class Muon(Optimizer):
         self.nesterov = nesterov
         self.rms_rate = rms_rate
 
-    def kind_of(self, variable: Any) -> str:
+    def kind_of(self, variable: torch.Tensor) -> str:
         path = str(getattr(variable, "path", None) or "")
         if variable.dim() != 2 or (self.exclude_embeddings and "embedding" in path.lower()):
             return "adam"
         return "adam" if any(re.search(keyword, path) for keyword in self.exclude_layers) else "muon"
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -114,25 +146,25 @@ class Muon(Optimizer):
             velocities.append(self.add_variable_from_reference(v, "velocity") if with_velocity else None)
         self._slots.update(momentum=momentums, velocity=velocities)
 
-    def shrink(self, group: ParameterGroup, lr: Any) -> None:
+    def shrink(self, group: ParameterGroup, lr: Number) -> None:
         decay = self.adam_weight_decay if group.kind == "adam" else self.weight_decay
         if decay is not None and group.decayed:
             shrink_(group.decayed, decay * lr)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         if group.kind == "adam":
             self._adam(group, grads, lr * self.adam_lr_ratio, step)
         else:
             self._muon(group, grads, lr)
 
-    def _adam(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def _adam(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.adam_beta_1)
         lerp_square_(velocities, grads, 1 - self.adam_beta_2)
         rate = corrected_rate(lr, self.adam_beta_1, self.adam_beta_2, step)
         descend_by_ratio_(group.parameters, momentums, root(velocities, self.epsilon), rate)
 
-    def _muon(self, group: ParameterGroup, grads: list, lr: Any) -> None:
+    def _muon(self, group: ParameterGroup, grads: list, lr: Number) -> None:
         momentums = group.slots["momentum"]
         foreach_mul_(momentums, self.momentum)
         foreach_add_(momentums, grads)
@@ -148,15 +180,40 @@ class Muon(Optimizer):
         descend_(group.parameters, directions, lr)
 
     def lr_adjust(self, x: torch.Tensor) -> torch.Tensor:
-        """The update scaled to the size that AdamW's would have."""
+        """Scale an update to the size that AdamW's would have.
+
+        Args:
+            x: the update, a matrix.
+
+        Returns:
+            The scaled matrix.
+        """
         return x if self.rms_rate is None else x * (math.sqrt(max(x.shape[:2])) * self.rms_rate)
 
     def transpose_last_axis(self, X: torch.Tensor) -> torch.Tensor:
-        """The matrices of the last two axes transposed."""
+        """Transpose the matrices of the last two axes.
+
+        Args:
+            X: tensor of two or more dimensions.
+
+        Returns:
+            The transposed tensor.
+        """
         return X.mT
 
     def zeropower_via_newtonschulz5(self, x: torch.Tensor, steps: int) -> torch.Tensor:
-        """Roughly the nearest matrix with orthonormal rows or columns, by Newton-Schulz iterations."""
+        """Approximate the nearest matrix with orthonormal rows or columns, by Newton-Schulz iterations.
+
+        Args:
+            x: matrix, or batch of matrices.
+            steps: number of iterations.
+
+        Returns:
+            A tensor of the shape of `x`.
+
+        Raises:
+            ValueError: `x` has less than two dimensions.
+        """
         if x.dim() < 2:
             raise ValueError(f"Only matrices can be made orthogonal. Received: shape={tuple(x.shape)}")
         tall = x.shape[-2] > x.shape[-1]

@@ -17,21 +17,22 @@ from torchkeras.core.config.serialization import deserialize_keras_object, seria
 from torchkeras.core.nearest_names import candidates
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import foreach_div, foreach_zero_
+from torchkeras.core.types import Number, Store
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import accumulation, averages, clipping, planning, slots, stateless
+from torchkeras.optimizers.arguments import LearningRate, check_arguments
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
-from torchkeras.optimizers.arguments import check_arguments
 from torchkeras.optimizers.clock import Clock
 from torchkeras.optimizers.foreach import shrink_
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, to_parameter
+from torchkeras.optimizers.rate_and_count import RateAndCount, as_number
 from torchkeras.optimizers.reversible import SavedValues
-from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
-from torchkeras.optimizers.variables import OptimizerVariables
+from torchkeras.optimizers.weight_decay import WeightDecay
 
 
-class Optimizer(ReducesGradients, OptimizerVariables):
-    """Changes variables by their gradients. The base of all optimizers.
+class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
+    """Base class of optimizers: it changes variables by their gradients.
 
     One step is `apply(grads, variables)`:
 
@@ -39,23 +40,39 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         clip them, shrink the weights (weight decay), update all of them
         move the averages (EMA), apply the weights' constraints, count the step
 
-    A new algorithm names its state in `slot_groups` and defines `update_many` for lists of tensors; or, as in Keras,
-    it makes its variables in `build` and defines `update_step` for one variable.
+    A new algorithm names its state in `slot_groups` and defines `update_many` for lists of tensors; or, as in Keras, it
+    makes its variables in `build` and defines `update_step` for one variable.
 
     Args:
-        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments.
-        weight_decay: each step first takes `weight_decay * learning_rate` times the weight off the weight.
-        clipnorm: limit of the 2-norm of each gradient.
-        clipvalue: limit of the size of each element of the gradients.
-        global_clipnorm: limit of the 2-norm of all gradients together.
-        use_ema: keep an exponential moving average of the weights.
-        ema_momentum: share of the old average in the new one.
-        ema_overwrite_frequency: put the averages in the weights' place every so many steps; `None`: when `fit` ends.
-        loss_scale_factor: number that the loss is multiplied by, and the gradients are divided by.
-        gradient_accumulation_steps: update once in so many calls of `apply`, by the mean of their gradients, which
-            `batch_weight` weighs. Everything that goes by updates (schedules, EMA, constraints, `iterations`) counts
-            the updates, not the calls. `apply_accumulated_gradients` applies what is left over.
-        name: default: made of the class's.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+        weight_decay: each step first subtracts `weight_decay * learning_rate` times the weight from the weight.
+            Default: `None`.
+        clipnorm: limit of the 2-norm of each gradient. Default: `None`.
+        clipvalue: limit of the size of each element of the gradients. Default: `None`.
+        global_clipnorm: limit of the 2-norm of all gradients together. Default: `None`.
+        use_ema: whether to keep an exponential moving average (EMA) of the weights. Default: `False`.
+        ema_momentum: part of the old average in the new one, from 0 to 1. Default: `0.99`.
+        ema_overwrite_frequency: number of steps after which the averages replace the weights; `None` does so at the end
+            of `fit` only. Default: `None`.
+        loss_scale_factor: number that the loss is multiplied by and the gradients are divided by. Default: `None`.
+        gradient_accumulation_steps: number of calls of `apply` that make one update, by the mean of their gradients
+            weighted by `batch_weight`. Schedules, EMA, constraints and `iterations` count updates, not calls. Default:
+            `None`.
+        name: name of the optimizer; `None` derives it from the name of the class. Default: `None`.
+        **kwargs: `decay` of older versions, which has no effect.
+
+    Raises:
+        ValueError: an argument is unknown, or its value is not allowed.
+
+    Example:
+        >>> class SignDescent(keras.optimizers.Optimizer):
+        ...     def update_step(self, gradient, variable, learning_rate):
+        ...         self.assign_sub(variable, learning_rate * torch.sign(gradient))
+        >>> optimizer = SignDescent(learning_rate=0.5)
+        >>> weight = keras.Variable(2.0)
+        >>> optimizer.apply([torch.tensor(3.0)], [weight])
+        >>> float(weight), int(optimizer.iterations)
+        (1.5, 1)
     """
 
     _tk_config_base = True
@@ -65,7 +82,7 @@ class Optimizer(ReducesGradients, OptimizerVariables):
 
     def __init__(
         self,
-        learning_rate: Any,
+        learning_rate: LearningRate,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -76,7 +93,7 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         if kwargs.pop("decay", None) is not None:
             warnings.warn("The argument `decay` has no effect; give a schedule as `learning_rate`.", stacklevel=3)
@@ -128,37 +145,61 @@ class Optimizer(ReducesGradients, OptimizerVariables):
     # -- what a subclass defines
 
     def slot_groups(self) -> list[dict[str, float]]:
-        """The names of the state that each variable needs, with the value that it starts from.
+        """Name the state that each variable needs, with its first value.
 
-        A group's slots lie side by side in files: all of the first variable's, then the second's, ...
+        Returns:
+            Dicts from names to first values. In files the slots of a group lie side by side: all of the first
+            variable's, then the second's, and so on.
         """
         return []
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         """Update the parameters of a group in place, by one call of a kernel for all of them if possible.
 
         Args:
-            lr: the rate: a float, or a tensor without dimensions when it comes from a device or is being compiled.
-            step: the number of this update, counted from 1: an int, or such a tensor.
+            group: parameters of one device and dtype, with their slots.
+            grads: their gradients.
+            lr: learning rate: a float, or a tensor without dimensions if it lies on a device or is compiled.
+            step: number of this update, counted from 1: an int, or such a tensor.
+
+        Raises:
+            NotImplementedError: the class defines neither this nor `update_step`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define update_many() or update_step().")
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable (Keras's way of defining an algorithm)."""
+    def update_step(self, gradient: torch.Tensor, variable: torch.Tensor, learning_rate: Number) -> None:
+        """Update one variable: Keras's way of defining an algorithm.
+
+        Args:
+            gradient: its gradient.
+            variable: the variable.
+            learning_rate: rate of this step.
+        """
         group = self._plan_of((self._get_variable_index(variable),)).groups[0]
         with torch.no_grad():
             updates = self._count() // (self.gradient_accumulation_steps or 1)
             step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
-            self.update_many(group, [to_parameter(gradient, variable)], _number(learning_rate), step)
+            self.update_many(group, [to_parameter(gradient, variable)], as_number(learning_rate), step)
 
-    def kind_of(self, variable: Any) -> Any:
-        """The case of a variable, for algorithms that treat some variables in another way."""
+    def kind_of(self, variable: torch.Tensor) -> Any:
+        """Return the case of a variable, for algorithms that treat some variables in another way.
+
+        Args:
+            variable: the variable.
+
+        Returns:
+            A hashable value; variables of one value are updated together.
+        """
         return None
 
     # -- variables
 
-    def build(self, variables: Iterable[Any]) -> None:
-        """Make the optimizer's own variables for the variables that it will change."""
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
+        """Make the optimizer's own variables for the variables that it will change.
+
+        Args:
+            variables: the model's trainable variables.
+        """
         if self.built:
             return
         variables = list(variables)
@@ -181,105 +222,34 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         special = any(getattr(v, "constraint", None) is not None or planning.is_overwritten(v) for v in variables)
         self._skips_alone = can_skip and not special
 
-    def _get_variable_index(self, variable: Any) -> int:
+    def _get_variable_index(self, variable: torch.Tensor) -> int:
         return self._index[id(variable)]
-
-    # -- learning rate and step count
-
-    @property
-    def iterations(self) -> Any:
-        """How many updates were made, a tensor on the CPU."""
-        if self.gradient_accumulation_steps:
-            return torch.div(self._iterations, self.gradient_accumulation_steps, rounding_mode="floor")
-        return self._iterations
-
-    @property
-    def accumulates(self) -> bool:
-        """Whether several calls of `apply` make one update."""
-        return bool(self.gradient_accumulation_steps)
-
-    @property
-    def batch_weight(self) -> float | torch.Tensor | None:
-        """How much the gradients of the next calls of `apply` count among those accumulated; `None`: all alike.
-
-        For a loss that is a mean over the rows of a batch, it is the number of rows.
-        """
-        return self._batch_weight
-
-    @batch_weight.setter
-    def batch_weight(self, weight: float | torch.Tensor | None) -> None:
-        self._batch_weight = weight
-
-    @property
-    def learning_rate(self) -> Any:
-        """The rate at this step. Of an optimizer made with a float it can be set, also by `assign`."""
-        if isinstance(self._learning_rate, LearningRateSchedule):
-            return self._learning_rate(self.iterations)
-        return self._learning_rate() if callable(self._learning_rate) else self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate: Any) -> None:
-        current = self._learning_rate
-        if callable(learning_rate) and not isinstance(learning_rate, torch.Tensor):
-            self._variables = [v for v in self._variables if v is not current]
-            self._learning_rate = learning_rate
-        elif isinstance(current, Variable):
-            current.assign(learning_rate)
-        else:
-            kind = "`LearningRateSchedule`" if isinstance(current, LearningRateSchedule) else "callable"
-            raise TypeError(
-                f"This optimizer was created with a {kind} as its `learning_rate`, hence its learning rate is not "
-                f"settable: {self.name!r} has {current!r}; received "
-                f"learning_rate={learning_rate!r}. Create the optimizer with a float to set its learning rate later."
-            )
-
-    def _count(self) -> Any:
-        """How often `apply` was called: an integer, or a tensor where reading it would mean waiting for a device."""
-        waits = self._counts_on_device or torch.compiler.is_compiling()
-        return self._iterations if waits else self._iterations.item()
-
-    def count_on(self, device: torch.device) -> None:
-        """Count steps on a device, which alone knows whether they happen: `LossScaleOptimizer` takes steps back."""
-        self._counts_on_device = True
-        dtype = accumulation.weight_dtype(self._trainable_variables)
-        self._accumulated_weight = torch.full((), accumulation.UNKNOWN, dtype=dtype, device=device)
-        for variable in self._state():
-            if variable.dim() == 0 and variable.device != device:
-                variable.data = variable.data.to(device)
-
-    def move_numbers(self, device: torch.device) -> None:
-        """Bring numbers that updates change, beside the count, to a device, for steps that are replayed there."""
-
-    def _state(self) -> list[Any]:
-        """The tensors that steps change: all variables but the learning rate."""
-        state = [v for v in self._variables if v is not self._learning_rate]
-        if self._counts_on_device:
-            state.append(self._accumulated_weight)
-        return state
-
-    def _rate(self, count: Any) -> Any:
-        """The rate as a Python number, or as a tensor when reading it would mean waiting for a device."""
-        rate = self._learning_rate
-        if isinstance(rate, Variable):
-            return rate if torch.compiler.is_compiling() else rate.item()
-        if isinstance(rate, LearningRateSchedule):
-            return rate(count) if isinstance(count, torch.Tensor) else rate.at(count)
-        return _number(rate())
 
     # -- the step
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Any:
-        """`apply` for pairs of gradients and variables; returns the step count."""
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Any:
+        """Update variables by pairs of gradients and variables.
+
+        Args:
+            grads_and_vars: pairs `(gradient, variable)`.
+
+        Returns:
+            The number of calls so far.
+
+        Raises:
+            ValueError: as for `apply`.
+        """
         grads, variables = zip(*grads_and_vars)
         self.apply(list(grads), list(variables))
         return self._iterations
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         """Update the variables by their gradients.
 
         Args:
             grads: a tensor for each variable; a variable whose gradient is `None` is left as it is.
-            trainable_variables: default: those that the optimizer was built with. The first call builds it.
+            trainable_variables: the variables; `None` means those that the optimizer was built with. The first call
+                builds it. Default: `None`.
 
         Raises:
             ValueError: every gradient is `None`, or the optimizer was built with other variables.
@@ -297,7 +267,13 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             self._iterations.add_(1 if self._wanted is None else self._wanted)
 
     def apply_if(self, wanted: torch.Tensor, grads: Sequence, variables: list) -> None:
-        """`apply` if a flag, a boolean tensor, is true; it is not waited for. Needs `count_on` its device."""
+        """Call `apply` if a flag on the device is true, without waiting for it.
+
+        Args:
+            wanted: boolean tensor without dimensions, on the device of `count_on`.
+            grads: a tensor for each variable.
+            variables: the variables.
+        """
         if self._skips_alone and not self.use_ema and not self.gradient_accumulation_steps:
             self._wanted = wanted
             try:
@@ -309,8 +285,13 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         self.apply(grads, variables)
         saved.restore_unless(wanted)
 
-    def can_skip(self, group: ParameterGroup, lr: Any) -> bool:
-        """Whether the update heeds `self._wanted` by itself and changes nothing where it is false."""
+    def can_skip(self, group: ParameterGroup, lr: Number) -> bool:
+        """Return whether the update itself leaves everything unchanged where the flag `_wanted` is false.
+
+        Args:
+            group: the parameters.
+            lr: learning rate.
+        """
         return False
 
     def _is_whole(self, variables: list | None) -> bool:
@@ -367,8 +348,8 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         elif due:
             self._step_accumulated(plan, every, count // every)
 
-    def _accumulate(self, plan: Plan, grads: list, done: Any) -> Plan:
-        """Add gradients to those since the last update; the plan of an update of all their variables."""
+    def _accumulate(self, plan: Plan, grads: list, done: int | torch.Tensor) -> Plan:
+        """Add gradients to those since the last update; return the plan of an update of all their variables."""
         weight = accumulation.add_gradients(plan, grads, done, self._batch_weight, self._accumulated_weight)
         if not self._counts_on_device:
             self._accumulated_weight = weight
@@ -383,10 +364,10 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         return self._plan_of(self._pending)
 
     def apply_accumulated_gradients(self) -> bool:
-        """Update the variables by the gradients that wait for more, as at the end of `fit`.
+        """Update the variables by the gradients accumulated since the last update, as at the end of `fit`.
 
-        The update is by the mean of the gradients since the last one, weighted by `batch_weight`, and counts as one
-        in `iterations`. The next call of `apply` begins to accumulate from nothing.
+        The update is by their mean, weighted by `batch_weight`, and counts as one in `iterations`. The next call of
+        `apply` begins to accumulate from nothing.
 
         Returns:
             Whether there were any.
@@ -403,13 +384,13 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             self._iterations.add_(every - done)
         return True
 
-    def _step_accumulated(self, plan: Plan, done: int, updates: Any) -> None:
-        """The update by the mean of the gradients of `done` calls, which are forgotten then."""
+    def _step_accumulated(self, plan: Plan, done: int, updates: int | torch.Tensor) -> None:
+        """Update by the mean of the gradients of `done` calls, then reset them."""
         self._step(plan, list(foreach_div(plan.accumulators, done)), updates)
         foreach_zero_(plan.all_accumulators)
 
-    def _step(self, plan: Plan, grads: list, updates: Any) -> None:
-        """One update, after so many before."""
+    def _step(self, plan: Plan, grads: list, updates: int | torch.Tensor) -> None:
+        """Make one update; `updates` is the number of updates before it."""
         step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
         rate = None
         if self._clock is not None:
@@ -422,7 +403,7 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         for variable in plan.constrained:
             slots.assign(variable, variable.constraint(variable))
 
-    def _update(self, plan: Plan, grads: list, lr: Any, step: Any) -> None:
+    def _update(self, plan: Plan, grads: list, lr: Number, step: Number) -> None:
         for group in plan.groups:
             mine = grads if len(plan.groups) == 1 else [grads[i] for i in group.positions]
             if plan.sharded and not self.elementwise:
@@ -440,13 +421,22 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             if saved is not None:
                 saved.restore_unless(self._wanted)  # type: ignore[arg-type]
 
-    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
-        """Weight decay, then the update; an algorithm whose kernel does both overrides this."""
+    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+        """Apply weight decay, then the update; an algorithm whose kernel does both overrides this.
+
+        Args:
+            group, grads, lr, step: as for `update_many`.
+        """
         self.shrink(group, lr)
         self.update_many(group, grads, lr, step)
 
-    def shrink(self, group: ParameterGroup, lr: Any) -> None:
-        """Weight decay."""
+    def shrink(self, group: ParameterGroup, lr: Number) -> None:
+        """Apply weight decay.
+
+        Args:
+            group: the parameters.
+            lr: learning rate.
+        """
         if self.weight_decay is not None and group.decayed:
             shrink_(group.decayed, self.weight_decay * lr)
 
@@ -465,7 +455,7 @@ class Optimizer(ReducesGradients, OptimizerVariables):
 
     @property
     def _model_variables_moving_average(self) -> list:
-        """The averages of the variables, with `use_ema` (Keras's name: callbacks of users read it)."""
+        """The averages of the variables, with `use_ema` (Keras's name, which callbacks of users read)."""
         return self._slots.get("average", [])
 
     @property
@@ -473,7 +463,10 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         return self._slots.get("gradient_accumulator", [])
 
     def finalize_variable_values(self, var_list: Sequence) -> None:
-        """End training: apply gradients that wait for more; with `use_ema`, make the averages the variables' values.
+        """End training: apply accumulated gradients; with `use_ema`, set the variables to their averages.
+
+        Args:
+            var_list: the variables, in the order in which the optimizer was built with them.
 
         Raises:
             ValueError: these are not as many variables as the optimizer was built with.
@@ -491,32 +484,19 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             if average is not None:
                 slots.assign(variable, average)
 
-    def scale_loss(self, loss: Any) -> Any:
-        """The loss to take the gradients of: times `loss_scale_factor`, if there is one."""
-        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
-
-    def exclude_from_weight_decay(
-        self, var_list: Iterable | None = None, var_names: Iterable[str] | None = None
-    ) -> None:
-        """Leave variables out of weight decay.
+    def scale_loss(self, loss: torch.Tensor) -> Any:
+        """Multiply a loss by `loss_scale_factor`, if there is one.
 
         Args:
-            var_list: the variables themselves.
-            var_names: regular expressions; a variable in whose name one is found is left out.
-        """
-        self._undecayed = {id(v) for v in var_list or ()}
-        self._undecayed_names = re.compile("|".join(set(var_names))) if var_names else None
-        self._reset_plans()
+            loss: the loss, a tensor.
 
-    def uses_weight_decay(self, variable: Any) -> bool:
-        """Whether weight decay shrinks the variable."""
-        if id(variable) in self._undecayed:
-            return False
-        pattern = self._undecayed_names
-        return pattern is None or pattern.search(str(getattr(variable, "name", None) or "")) is None
+        Returns:
+            The loss to compute gradients of.
+        """
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def stateless_apply(self, optimizer_variables: Sequence, grads: Sequence, trainable_variables: Sequence) -> tuple:
-        """The values that `apply` would give, computed on copies.
+        """Compute the values that `apply` would give, on copies.
 
         Args:
             optimizer_variables: values in the place of `self.variables`.
@@ -524,30 +504,21 @@ class Optimizer(ReducesGradients, OptimizerVariables):
             trainable_variables: values in the place of the variables that the optimizer was built with.
 
         Returns:
-            The new values of the trainable variables, and those of the optimizer's.
+            The new values of the trainable variables, and those of the optimizer's variables.
 
         Raises:
-            ValueError: the optimizer isn't built, or the lists have other lengths.
+            ValueError: the optimizer is not built, or the lists have other lengths.
         """
         if not self.built:
             raise ValueError(
                 f"stateless_apply() needs the variables of {self.name!r}; call optimizer.build(variables) first."
             )
-        mine, theirs = self.variables, self._trainable_variables
-        if len(optimizer_variables) != len(mine) or len(trainable_variables) != len(theirs):
-            raise ValueError(
-                f"There must be {len(mine)} values for the optimizer's variables, {len(theirs)} for the others. "
-                f"Received: {len(optimizer_variables)} and {len(trainable_variables)}."
-            )
-        copies = {id(v): stateless.copy_of(v, value) for v, value in zip(mine, optimizer_variables)}
-        copies |= {id(v): stateless.copy_of(v, value) for v, value in zip(theirs, trainable_variables)}
-        twin = stateless.twin(self, copies)
-        twin.apply(grads)
-        return stateless.plain(twin._trainable_variables), stateless.plain(twin.variables)
+        return stateless.apply(self, optimizer_variables, grads, trainable_variables)
 
     # -- files
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values."""
         config = config_of(self)
         rate = self._learning_rate
         config["learning_rate"] = float(rate) if isinstance(rate, Variable) else serialize_keras_object(rate)
@@ -555,6 +526,15 @@ class Optimizer(ReducesGradients, OptimizerVariables):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make an optimizer from its config.
+
+        Args:
+            config: result of `get_config`.
+            custom_objects: classes and functions by name, beside the registered ones. Default: `None`.
+
+        Returns:
+            The optimizer.
+        """
         config = dict(config)
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = deserialize_keras_object(config["learning_rate"], custom_objects=custom_objects)
@@ -564,15 +544,28 @@ class Optimizer(ReducesGradients, OptimizerVariables):
         return {**self.__dict__, "_plan": None, "_plans": {}, "_index": {}}
 
     def set_weights(self, weights: Sequence) -> None:
+        """Set the values of the optimizer's variables.
+
+        Args:
+            weights: arrays or tensors, in the order of `variables`.
+
+        Raises:
+            ValueError: the optimizer is not built.
+        """
         super().set_weights(weights)
         self._forget_accumulated_weight()
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
+        """Read the state from a store of arrays.
+
+        Args:
+            store: mapping from "0", "1", ... to arrays.
+        """
         super().load_own_variables(store)
         self._forget_accumulated_weight()
 
     def _forget_accumulated_weight(self) -> None:
-        """The gradients in the accumulators are others now, which count like the next ones."""
+        """Give the accumulated gradients, which were replaced, the weight of the next ones."""
         if self._counts_on_device:
             self._accumulated_weight.fill_(accumulation.UNKNOWN)  # type: ignore[union-attr]
         else:
@@ -582,10 +575,3 @@ class Optimizer(ReducesGradients, OptimizerVariables):
     def __setstate__(self, values: dict[str, Any]) -> None:
         self.__dict__.update(values)
         self._bind(self._trainable_variables)
-
-
-def _number(rate: Any) -> Any:
-    """A rate as a Python number, unless it lies on a device."""
-    if isinstance(rate, torch.Tensor) and (rate.device.type != "cpu" or torch.compiler.is_compiling()):
-        return rate
-    return float(rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ class ParameterGroup:
         parameters: list,
         slots: dict[str, list],
         decays: list[bool],
-        kind: Any,
+        kind: Hashable,
     ) -> None:
         self.indices = indices
         self.positions = positions
@@ -125,7 +125,7 @@ def _rewrap(shard: torch.Tensor, like: Any) -> Any:
     )
 
 
-def group_by_kernel(variables: Iterable[torch.Tensor], kind: Callable[[int], Any]) -> list[list[int]]:
+def group_by_kernel(variables: Iterable[torch.Tensor], kind: Callable[[int], Hashable]) -> list[list[int]]:
     """The positions of the variables, grouped by device, dtype, sharding and case of the algorithm."""
     groups: dict[Any, list[int]] = {}
     for position, v in enumerate(variables):
@@ -134,7 +134,7 @@ def group_by_kernel(variables: Iterable[torch.Tensor], kind: Callable[[int], Any
     return list(groups.values())
 
 
-def to_parameter(grad: Any, parameter: torch.Tensor) -> torch.Tensor:
+def to_parameter(grad: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
     """A gradient in the type, place and memory order of its parameter: of a sharded one, the local shard.
 
     Raises:

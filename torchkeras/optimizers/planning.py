@@ -1,9 +1,10 @@
-"""From gradients and variables to a plan: who is missing, who is new, what goes into which kernel call."""
+"""From gradients and variables to a plan: missing and new variables, and the variables of each kernel call."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 
@@ -12,8 +13,26 @@ from torchkeras.optimizers import slots
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, group_by_kernel, local, to_parameter
 
 
-def indices_of(optimizer: Any, grads: list, variables: list | None) -> list[int]:
-    """The place of each gradient's variable among those that the optimizer was built with."""
+class Planned(Protocol):
+    """The parts of an optimizer from which plans are made."""
+
+    name: str
+    built: bool
+    elementwise: bool
+    gradient_accumulation_steps: int | None
+    _iterations: Any
+    _trainable_variables: list
+    _variables: list
+    _index: dict[int, int]
+    _slots: dict[str, list]
+    _uses_update_step: bool
+    _bind: Callable[[list], None]
+    kind_of: Callable[[torch.Tensor], Any]
+    uses_weight_decay: Callable[[torch.Tensor], bool]
+
+
+def indices_of(optimizer: Planned, grads: list, variables: list | None) -> list[int]:
+    """The index of each gradient's variable among those that the optimizer was built with."""
     known = optimizer._trainable_variables
     if variables is None:
         if not optimizer.built:
@@ -36,7 +55,7 @@ def indices_of(optimizer: Any, grads: list, variables: list | None) -> list[int]
     return found
 
 
-def rebind(optimizer: Any, variables: list, unknown: Any) -> None:
+def rebind(optimizer: Planned, variables: list, unknown: torch.Tensor) -> None:
     """Take new variables for those that the optimizer was built with: FSDP2 replaces the parameters of a model.
 
     Before the first update any new variables of the same shapes will do. Later only sharded ones: they can be
@@ -58,8 +77,8 @@ def rebind(optimizer: Any, variables: list, unknown: Any) -> None:
     optimizer._bind(list(variables))
 
 
-def move_state(optimizer: Any, variables: list, with_dtype: bool = False) -> None:
-    """Bring the slots to where (and, if asked, to the types in which) the variables are now."""
+def move_state(optimizer: Planned, variables: list, with_dtype: bool = False) -> None:
+    """Move the slots to the variables' devices, and if asked convert them to the variables' dtypes."""
     replaced = {}
     for row in optimizer._slots.values():
         for i, (slot, variable) in enumerate(zip(row, variables)):
@@ -69,7 +88,7 @@ def move_state(optimizer: Any, variables: list, with_dtype: bool = False) -> Non
     optimizer._variables = [replaced.get(id(v), v) for v in optimizer._variables]
 
 
-def select(optimizer: Any, grads: list, indices: list[int]) -> tuple[list, list[int]]:
+def select(optimizer: Planned, grads: list, indices: list[int]) -> tuple[list, list[int]]:
     """The gradients that exist, and their variables' indices.
 
     Raises:
@@ -89,11 +108,11 @@ def select(optimizer: Any, grads: list, indices: list[int]) -> tuple[list, list[
     return [grads[i] for i in present], [indices[i] for i in present]
 
 
-def _name(optimizer: Any, index: int) -> str:
+def _name(optimizer: Planned, index: int) -> str:
     return getattr(optimizer._trainable_variables[index], "path", None) or f"parameter {index}"
 
 
-def overwrite(optimizer: Any, grads: list, indices: list[int]) -> tuple[list, list[int]]:
+def overwrite(optimizer: Planned, grads: list, indices: list[int]) -> tuple[list, list[int]]:
     """Put the gradient itself into variables that ask for it (scales of float8 training); return the others.
 
     Over accumulated steps their value is the greatest of the gradients.
@@ -118,25 +137,25 @@ def overwrite(optimizer: Any, grads: list, indices: list[int]) -> tuple[list, li
     return [grad for grad, _ in rest], [index for _, index in rest]
 
 
-def overwrite_accumulated(optimizer: Any) -> None:
-    """Put the greatest of the gradients since the last update into the variables that `overwrite` is about."""
+def overwrite_accumulated(optimizer: Planned) -> None:
+    """Set the variables that `overwrite` handles to the greatest of their gradients since the last update."""
     for variable, greatest in zip(optimizer._trainable_variables, optimizer._slots["gradient_accumulator"]):
         if is_overwritten(variable):
             slots.assign(variable, greatest)
             greatest.zero_()
 
 
-def updated_indices(optimizer: Any) -> tuple[int, ...]:
-    """The indices of the variables that an update changes: all but those which `overwrite` is about."""
+def updated_indices(optimizer: Planned) -> tuple[int, ...]:
+    """The indices of the variables that an update changes: all but those that `overwrite` handles."""
     return tuple(i for i, v in enumerate(optimizer._trainable_variables) if not is_overwritten(v))
 
 
-def is_overwritten(variable: Any) -> bool:
+def is_overwritten(variable: torch.Tensor) -> bool:
     """Whether the variable takes its gradient as its value."""
     return bool(getattr(variable, "overwrite_with_gradient", False))
 
 
-def make_plan(optimizer: Any, indices: tuple[int, ...]) -> Plan:
+def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
     """The plan of an update of these variables."""
     everything = optimizer._trainable_variables
     variables = [everything[i] for i in indices]

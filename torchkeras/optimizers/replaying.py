@@ -16,7 +16,8 @@ from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers.clock import Clock
 from torchkeras.optimizers.loss_scale import LossScaleOptimizer
 from torchkeras.optimizers.multi import MultiOptimizer
-from torchkeras.optimizers.optimizer import Optimizer, _number
+from torchkeras.optimizers.optimizer import Optimizer
+from torchkeras.optimizers.rate_and_count import as_number
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
 
 Weight = float | torch.Tensor | None
@@ -165,7 +166,7 @@ def _next_counted_on_device(part: Optimizer) -> tuple[Hashable, float | None, No
         return (), float(rate.item()), None
     if isinstance(rate, LearningRateSchedule):
         return ((), None, None) if registry.is_own(type(rate)) else None
-    found = _number(rate())
+    found = as_number(rate())  # type: ignore[operator]
     return None if isinstance(found, torch.Tensor) else ((), float(found), None)
 
 

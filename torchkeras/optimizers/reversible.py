@@ -20,7 +20,7 @@ class SavedValues:
         tensors: the tensors that a step may change, any number of them.
     """
 
-    def __init__(self, tensors: Iterable[Any]) -> None:
+    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
         groups: dict[Any, list[torch.Tensor]] = {}
         for tensor in map(local, tensors):
             groups.setdefault((tensor.device, tensor.dtype), []).append(tensor)

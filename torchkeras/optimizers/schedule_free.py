@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from collections.abc import Iterable
+from typing import Unpack
 
 import torch
 
 from torchkeras.core.torch_internals import foreach_copy_, foreach_div_, foreach_lerp, foreach_mul, foreach_sub
+from torchkeras.core.types import Number
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root, smaller
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class ScheduleFreeAdamW(Optimizer):
-    """AdamW that needs no schedule: the weights are a mixture of a fast sequence `z` and its average `x`.
+    """Update weights as AdamW does, without the need of a learning rate schedule.
 
-    `z -= lr * g / (sqrt(v / (1 - beta_2**t)) + epsilon)`; `x += (z - x) / t`; `w = (1 - beta_1) * z + beta_1 * x`
-
-    [Defazio et al., 2024](https://arxiv.org/abs/2405.15682)
+    The weights are a mixture of a fast sequence `z` and its average `x`: `z -= lr * g / (sqrt(v / (1 - beta_2**t)) +
+    epsilon)`; `x += (z - x) / t`; `w = (1 - beta_1) * z + beta_1 * x` at step `t`. [Defazio et al.,
+    2024](https://arxiv.org/abs/2405.15682)
 
     Args:
-        beta_1: share of the average in the weights.
-        beta_2: decay of the mean of squares `v`.
-        warmup_steps: the rate rises linearly over so many steps.
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.0025`.
+        beta_1: part of the average in the weights. Default: `0.9`.
+        beta_2: decay of the mean `v` of the squared gradients, per step. Default: `0.999`.
+        epsilon: small number that keeps the denominator above zero. Default: `1e-08`.
+        warmup_steps: number of steps over which the rate rises linearly. Default: `0`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Example:
+        >>> optimizer = keras.optimizers.ScheduleFreeAdamW(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.0025,
+        learning_rate: LearningRate = 0.0025,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-08,
@@ -43,7 +57,7 @@ class ScheduleFreeAdamW(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0, "velocity": 0.0}]
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
         if self.built:
             return
         variables = list(variables)
@@ -53,7 +67,7 @@ class ScheduleFreeAdamW(Optimizer):
                 if z is not None:
                     z.copy_(variable)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         parameters, fast, velocities = group.parameters, group.slots["momentum"], group.slots["velocity"]
         if self.warmup_steps > 0:
             lr = lr * smaller(step / self.warmup_steps, 1.0)

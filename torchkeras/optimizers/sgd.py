@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_, foreach_sub_, fused_sgd_
+from torchkeras.core.types import Number
+from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_, is_number, is_scalar_on
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked for: `m = momentum * m - lr * g`; `w += m`.
+    """Update weights by gradient descent, with momentum if asked for.
 
-    With `nesterov`, `w += momentum * m - lr * g`.
+    `w -= lr * g`; with momentum `m = momentum * m - lr * g` and `w += m`; with `nesterov` `w += momentum * m - lr * g`.
 
     Args:
-        momentum: share of the last change in this one, a float in [0, 1].
+        learning_rate: a float, a `LearningRateSchedule`, or a callable without arguments that returns the rate.
+            Default: `0.01`.
+        momentum: part of the last change that is added to this one, a float in `[0, 1]`. Default: `0.0`.
+        nesterov: whether to use Nesterov momentum. Default: `False`.
+        **kwargs: `weight_decay`, `clipnorm`, `use_ema`, `name` and the other arguments of `Optimizer`.
+
+    Raises:
+        ValueError: `momentum` is no float from 0 to 1.
+
+    Example:
+        >>> optimizer = keras.optimizers.SGD(learning_rate=0.1)
+        >>> weight = keras.Variable(1.0)
+        >>> optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)
+        0.9
+        >>> optimizer = keras.optimizers.SGD(learning_rate=0.1, momentum=0.5)
+        >>> for _ in range(2):
+        ...     optimizer.apply([torch.tensor(1.0)], [weight])
+        >>> round(float(weight), 4)  # 0.9 - 0.1 - 0.15
+        0.65
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.01,
+        learning_rate: LearningRate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         **kwargs: Unpack[OptimizerArguments],
@@ -39,26 +60,26 @@ class SGD(Optimizer):
 
     @property
     def momentums(self) -> list:
-        """The momentum of each variable."""
+        """The momentum of each variable; empty without momentum."""
         return self._slots.get("momentum", [])
 
-    def can_skip(self, group: ParameterGroup, lr: Any) -> bool:
+    def can_skip(self, group: ParameterGroup, lr: Number) -> bool:
         return group.fusible and is_number(lr) and group.parameters[0].dtype == torch.float32
 
-    def shrink(self, group: ParameterGroup, lr: Any) -> None:
+    def shrink(self, group: ParameterGroup, lr: Number) -> None:
         super().shrink(group, lr * self._wanted if self._wanted is not None and self.can_skip(group, lr) else lr)
 
-    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         first = group.parameters[0]
         if not self.momentum and is_scalar_on(lr, first) and group.fusible and first.dtype == torch.float32:
             self.shrink(group, lr)
-            self._fused(group.parameters, grads, [], lr.float())
+            self._fused(group.parameters, grads, [], lr.float())  # type: ignore[union-attr]
         elif self.momentum or not (group.fusible and group.all_decay and is_number(lr)):
             super().decay_and_update(group, grads, lr, step)
         else:  # without momentum, decay and L2 gradient are one and the same
             self._fused(group.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Any, step: Any) -> None:
+    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         parameters, momentums = group.parameters, group.slots.get("momentum", [])
         if group.fusible and is_number(lr):
             self._update_fused(parameters, grads, momentums, lr)

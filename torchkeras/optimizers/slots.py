@@ -12,10 +12,11 @@ from torchkeras import initializers
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.core.types import ArrayLike, Store
 from torchkeras.core.variables.variable import Variable, as_variable
 
 
-def make_slot(reference: Any, name: str, initializer: Any = "zeros") -> Any:
+def make_slot(reference: torch.Tensor, name: str, initializer: Any = "zeros") -> Any:
     """A variable of the shape, type and place of `reference`, named after it; of a sharded one, sharded alike.
 
     Args:
@@ -33,7 +34,7 @@ def make_slot(reference: Any, name: str, initializer: Any = "zeros") -> Any:
     return Variable(value.detach().as_subclass(torch.Tensor), trainable=False, name=f"{_flat_name(reference)}_{name}")
 
 
-def _flat_name(reference: Any) -> str:
+def _flat_name(reference: torch.Tensor) -> str:
     path = getattr(reference, "path", None) or getattr(reference, "name", None) or "parameter"
     return str(path).replace("/", "_").replace(":", "_")
 
@@ -60,7 +61,7 @@ def moved(slot: Any, reference: torch.Tensor, dtype: torch.dtype | None = None) 
     return as_variable(value, False, slot.info if isinstance(slot, Variable) else None)
 
 
-def assign(variable: Any, value: Any) -> None:
+def assign(variable: torch.Tensor, value: ArrayLike) -> None:
     """Give a variable, or any other tensor, a value."""
     if isinstance(variable, Variable):
         variable.assign(value)
@@ -76,14 +77,14 @@ def assign(variable: Any, value: Any) -> None:
         variable.copy_(value)
 
 
-def save(variables: list, store: Any) -> None:
+def save(variables: list, store: Store) -> None:
     """Put the values into a dict-like `store` under "0", "1", ..., as Keras's files have them."""
     for i, variable in enumerate(variables):
         whole = variable.full_tensor() if is_sharded(variable) else variable
         store[str(i)] = np.array(convert_to_numpy(whole))  # a copy: the next step writes into the variable
 
 
-def load(variables: list, store: Any, name: str) -> None:
+def load(variables: list, store: Store, name: str) -> None:
     """Take the values back from a `store`. One with another number of values is left alone, with a warning.
 
     Raises:

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.variable import Variable, as_variable
 
 
-def copy_of(variable: Any, value: Any) -> Any:
+def apply(
+    optimizer: Any, optimizer_variables: Sequence, grads: Sequence, trainable_variables: Sequence
+) -> tuple[list, list]:
+    """The values of the trainable variables and of the optimizer's variables after a step from the given ones.
+
+    Raises:
+        ValueError: the lists do not have the lengths of the optimizer's.
+    """
+    mine, theirs = optimizer.variables, optimizer._trainable_variables
+    if len(optimizer_variables) != len(mine) or len(trainable_variables) != len(theirs):
+        raise ValueError(
+            f"There must be {len(mine)} values for the optimizer's variables, {len(theirs)} for the others. "
+            f"Received: {len(optimizer_variables)} and {len(trainable_variables)}."
+        )
+    copies = {id(v): copy_of(v, value) for v, value in zip(mine, optimizer_variables)}
+    copies |= {id(v): copy_of(v, value) for v, value in zip(theirs, trainable_variables)}
+    changed = twin(optimizer, copies)
+    changed.apply(grads)
+    return plain(changed._trainable_variables), plain(changed.variables)
+
+
+def copy_of(variable: torch.Tensor, value: ArrayLike) -> Any:
     """A variable that has what is known of `variable`, and a copy of `value`."""
     value = convert_to_tensor(value, dtype=variable.dtype).detach().clone()
     if value.shape != variable.shape:

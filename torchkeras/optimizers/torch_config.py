@@ -11,6 +11,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from torchkeras.core import registry
+from torchkeras.core.types import ArrayLike
 
 
 class DescribedOptimizer:
@@ -104,7 +105,7 @@ def make_scheduler(config: dict[str, Any], optimizer: torch.optim.Optimizer) -> 
     return scheduler
 
 
-def _plain(value: Any, name: str) -> Any:
+def _plain(value: ArrayLike, name: str) -> Any:
     """A value that JSON can hold."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -119,5 +120,5 @@ def _plain(value: Any, name: str) -> Any:
     raise ValueError(f"{name} is {value!r}, which is no plain value")
 
 
-def _restored(key: str, value: Any) -> Any:
+def _restored(key: str, value: ArrayLike) -> Any:
     return Counter(value) if key == "milestones" else value

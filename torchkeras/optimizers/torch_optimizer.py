@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.lr_scheduler import LRScheduler
 
 from torchkeras.core import naming
 from torchkeras.core.config.keywords import ChecksKeywords
 from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_numpy
+from torchkeras.core.types import Number, Store
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import torch_config
@@ -20,18 +22,25 @@ from torchkeras.optimizers.slots import assign
 
 
 class TorchOptimizer(ReducesGradients, ChecksKeywords):
-    """A `torch.optim.Optimizer` where a Keras one is expected.
+    """Use a `torch.optim.Optimizer` in the place of one of Keras's.
 
     Args:
         optimizer: an instance, a class, or a function from a list of parameters to an instance. The parameters of a
-            model have a `path` (`"dense/kernel"`), by which the function may put them into groups.
-        scheduler: an object with `step()`, or a function from the torch optimizer to one.
-        interval: when the scheduler steps: after each `"batch"`, or after each `"epoch"` of `fit`.
-        monitor: the metric that is handed to a scheduler that takes one (`ReduceLROnPlateau`) after an epoch.
-        name: default: made of the class's name.
+            model have a `path` such as `"dense/kernel"`, by which the function may put them into groups.
+        scheduler: object with `step()`, or function from the torch optimizer to one. Default: `None`.
+        interval: when the scheduler steps: after each `"batch"`, or after each `"epoch"` of `fit`. Default: `"batch"`.
+        monitor: name of the metric that a scheduler such as `ReduceLROnPlateau` gets after an epoch. Default:
+            `"val_loss"`.
+        name: name of the optimizer; `None` derives it from the name of the class. Default: `None`.
 
     Raises:
         ValueError: an argument is none of these.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        >>> model.compile(torch.optim.Adam(model.parameters(), lr=0.1), loss="mse")
+        >>> model.optimizer.learning_rate
+        0.1
     """
 
     built = False
@@ -43,8 +52,8 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
 
     def __init__(
         self,
-        optimizer: Any,
-        scheduler: Any = None,
+        optimizer: torch.optim.Optimizer | Callable[[list], torch.optim.Optimizer],
+        scheduler: LRScheduler | Callable[[torch.optim.Optimizer], LRScheduler] | None = None,
         interval: str = "batch",
         monitor: str = "val_loss",
         name: str | None = None,
@@ -55,7 +64,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         self.monitor = monitor
         self.optimizer: torch.optim.Optimizer | None = None
         self._make: Callable[[list], torch.optim.Optimizer] | None = None
-        self.scheduler = scheduler
+        self.scheduler: Any = scheduler
         kind = optimizer
         if isinstance(optimizer, torch.optim.Optimizer):
             self.optimizer, kind = optimizer, type(optimizer)
@@ -74,8 +83,11 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
 
     # -- variables
 
-    def build(self, variables: Iterable[Any]) -> None:
-        """Make the torch optimizer, if a function for it was given, and check that it knows the variables.
+    def build(self, variables: Iterable[torch.Tensor]) -> None:
+        """Make the torch optimizer, if a function for it was given, and check that it holds the variables.
+
+        Args:
+            variables: the model's trainable variables.
 
         Raises:
             ValueError: it was made with other parameters.
@@ -122,6 +134,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
 
     @property
     def iterations(self) -> Any:
+        """The number of updates so far."""
         return self._iterations
 
     @property
@@ -130,7 +143,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         return self.optimizer.param_groups[0]["lr"] if self.optimizer is not None else self._wanted_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate: Any) -> None:
+    def learning_rate(self, learning_rate: Number) -> None:
         self._wanted_rate = float(learning_rate)
         for group in self.optimizer.param_groups if self.optimizer is not None else []:
             if isinstance(group["lr"], torch.Tensor):
@@ -141,13 +154,24 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
     # -- the step
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Any]]) -> Any:
-        """`apply` for pairs of gradients and variables; returns the step count."""
+        """Update variables by pairs of gradients and variables.
+
+        Args:
+            grads_and_vars: pairs `(gradient, variable)`.
+
+        Returns:
+            The number of updates so far.
+        """
         grads, variables = zip(*grads_and_vars)
         self.apply(list(grads), list(variables))
         return self._iterations
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[Any] | None = None) -> None:
+    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         """Let torch update the parameters by these gradients, then step the scheduler.
+
+        Args:
+            grads: a tensor for each variable, or `None`.
+            trainable_variables: the variables; `None` means those that the optimizer was built with. Default: `None`.
 
         Raises:
             ValueError: every gradient is `None`, or their number is wrong.
@@ -198,8 +222,11 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
     def end_epoch(self, logs: dict[str, Any]) -> None:
         """Step a scheduler that goes by epochs; `fit` calls this with the epoch's metrics.
 
+        Args:
+            logs: the values of the epoch by name.
+
         Raises:
-            ValueError: the scheduler needs a metric that the logs do not have.
+            ValueError: the scheduler needs a metric that is not in `logs`.
         """
         if self.scheduler is None or self.interval != "epoch":
             return
@@ -238,15 +265,16 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         self.optimizer, self.built = None, False
         self.build(variables)
 
-    def scale_loss(self, loss: Any) -> Any:
+    def scale_loss(self, loss: torch.Tensor) -> Any:
+        """Return the loss as it is."""
         return loss
 
     def finalize_variable_values(self, var_list: Sequence) -> None:
-        """Nothing is left to do when training ends."""
+        """Do nothing: at the end of training a torch optimizer needs no last step."""
 
     # -- files
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Put the step count, the rates, and torch's state tensors into `store` as plain arrays.
 
         They lie under "iteration", "learning_rate", and "state/<index of the parameter>/<name in torch>".
@@ -259,7 +287,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         for name, value in self._state():
             store[f"state/{name}".replace("/", ".")] = np.array(convert_to_numpy(value))
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Take the state back from `store`.
 
         Raises:
@@ -290,7 +318,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
             group["lr"] = float(rate)
         assign(self._iterations, store["iteration"][()])
 
-    def _placed(self, value: Any, parameter: torch.Tensor, shape: tuple) -> torch.Tensor:
+    def _placed(self, value: np.ndarray, parameter: torch.Tensor, shape: tuple) -> torch.Tensor:
         """A state tensor beside its parameter; a step count where torch keeps it."""
         tensor = torch.tensor(value[()])
         if shape == () and parameter.dim() > 0:
@@ -326,6 +354,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TorchOptimizer:
+        """Return the optimizer that `config` describes."""
         config = dict(config)
         name, defaults, groups = (config.pop(key) for key in ("torch_class", "defaults", "groups"))
         scheduler = config.pop("scheduler")
@@ -367,5 +396,5 @@ def _fits(shape: tuple, whole: tuple) -> bool:
     return shape == () or (len(shape) == len(whole) and all(a in (1, b) for a, b in zip(shape, whole)))
 
 
-def _describe(tensor: Any) -> str:
+def _describe(tensor: torch.Tensor) -> str:
     return f"{getattr(tensor, 'path', None) or 'one'} of shape {tuple(tensor.shape)}"

@@ -10,6 +10,7 @@ import torch
 from torchkeras import initializers
 from torchkeras.core import naming, settings
 from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.types import ArrayLike, DTypeLike, Identifier, Number, Store
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning, slots
 
@@ -23,19 +24,31 @@ class OptimizerVariables(Configurable):
 
     @property
     def variables(self) -> list[Any]:
-        """The optimizer's own variables, in the order that files have them in."""
+        """The optimizer's own variables, in the order of files."""
         return self._variables[:]
 
     def add_variable(
         self,
         shape: tuple,
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: Identifier = "zeros",
+        dtype: DTypeLike | None = None,
         aggregation: str = "none",
-        layout: Any = None,
+        layout: object = None,
         name: str | None = None,
     ) -> Variable:
-        """Make a variable that belongs to the optimizer's state."""
+        """Make a variable of the optimizer's state.
+
+        Args:
+            shape: sizes of the axes.
+            initializer: name, or callable `(shape, dtype)`. Default: `"zeros"`.
+            dtype: dtype of the variable; `None` means `keras.config.floatx()`. Default: `None`.
+            aggregation: how the values of several processes are combined. Default: `"none"`.
+            layout: kept for Keras's signature. Default: `None`.
+            name: name of the variable. Default: `None`.
+
+        Returns:
+            The variable.
+        """
         with naming.name_scope(self.name):
             variable = Variable(
                 initializers.get(initializer),
@@ -49,12 +62,17 @@ class OptimizerVariables(Configurable):
         return variable
 
     def add_variable_from_reference(
-        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
+        self, reference_variable: torch.Tensor, name: str | None = None, initializer: Identifier | float = "zeros"
     ) -> Any:
-        """Make a variable of the shape and type, and at the place, of a given one.
+        """Make a variable of the state with the shape, dtype and device of a given one.
 
         Args:
-            initializer: a name, a callable `(shape, dtype)`, or the number to fill it with.
+            reference_variable: the given variable.
+            name: name of the new variable. Default: `None`.
+            initializer: name, callable `(shape, dtype)`, or number to fill it with. Default: `"zeros"`.
+
+        Returns:
+            The variable.
         """
         with naming.name_scope(self.name):
             variable = slots.make_slot(reference_variable, name or "var", initializer)
@@ -62,9 +80,19 @@ class OptimizerVariables(Configurable):
         return variable
 
     def add_optimizer_variables(self, trainable_variables: Sequence, name: Any, initializer: Any = "zeros") -> Any:
-        """Make one variable for each of the given ones: a list; or for several names a tuple of lists.
+        """Make a variable of the state for each of the given variables.
 
-        Variables that are overwritten with their gradient get `None`.
+        Args:
+            trainable_variables: the given variables.
+            name: name of the new variables; with several names one list is made for each.
+            initializer: as for `add_variable_from_reference`, or one for each name. Default: `"zeros"`.
+
+        Returns:
+            A list of variables, or a tuple of lists for several names. A variable that is overwritten with its gradient
+            gets `None`.
+
+        Raises:
+            ValueError: there are not as many initializers as names.
         """
         names = [name] if isinstance(name, str) else list(name)
         initializers = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
@@ -90,29 +118,51 @@ class OptimizerVariables(Configurable):
         self._track(number)
         return number
 
-    def _track(self, variable: Any) -> None:
+    def _track(self, variable: torch.Tensor) -> None:
         if not any(variable is known for known in self._variables):
             self._variables.append(variable)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: ArrayLike) -> None:
         if isinstance(value, Variable) and not isinstance(value, torch.nn.Parameter):
             self._track(value)
         super().__setattr__(name, value)
 
-    def assign(self, variable: Any, value: Any) -> None:
-        """Give a variable (the model's or the optimizer's) a value."""
+    def assign(self, variable: torch.Tensor, value: ArrayLike) -> None:
+        """Set a variable, of the model or of the optimizer, to a value.
+
+        Args:
+            variable: the variable.
+            value: array or tensor.
+        """
         slots.assign(variable, value)
 
-    def assign_add(self, variable: Any, value: Any) -> None:
-        """Add to a variable."""
+    def assign_add(self, variable: torch.Tensor, value: Number) -> None:
+        """Add a value to a variable.
+
+        Args:
+            variable: the variable.
+            value: array or tensor.
+        """
         slots.assign(variable, variable + value)
 
-    def assign_sub(self, variable: Any, value: Any) -> None:
-        """Subtract from a variable."""
+    def assign_sub(self, variable: torch.Tensor, value: Number) -> None:
+        """Subtract a value from a variable.
+
+        Args:
+            variable: the variable.
+            value: array or tensor.
+        """
         slots.assign(variable, variable - value)
 
     def set_weights(self, weights: Sequence) -> None:
-        """Give the optimizer's variables values, in the order of `variables`."""
+        """Set the values of the optimizer's variables.
+
+        Args:
+            weights: arrays or tensors, in the order of `variables`.
+
+        Raises:
+            ValueError: the optimizer is not built.
+        """
         if not self.built:
             raise ValueError(
                 f"You are calling set_weights() on {self.name!r}, which is not built: call build(variables) first."
@@ -120,10 +170,18 @@ class OptimizerVariables(Configurable):
         for variable, weight in zip(self.variables, weights):
             slots.assign(variable, weight)
 
-    def save_own_variables(self, store: Any) -> None:
-        """Put the state into `store` as arrays under "0", "1", ..."""
+    def save_own_variables(self, store: Store) -> None:
+        """Write the state into a store as arrays.
+
+        Args:
+            store: mapping that takes the arrays under "0", "1", ...
+        """
         slots.save(self.variables, store)
 
-    def load_own_variables(self, store: Any) -> None:
-        """Take the state back from `store`."""
+    def load_own_variables(self, store: Store) -> None:
+        """Read the state from a store of arrays.
+
+        Args:
+            store: mapping from "0", "1", ... to arrays.
+        """
         slots.load(self.variables, store, self.name)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras import initializers
-from torchkeras.core.types import Identifier
+from torchkeras.core.types import Identifier, Store
 from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
@@ -84,7 +84,7 @@ class LowRankAdaptable(Layer):
         return weight + (self.lora_alpha / self.lora_rank * torch.matmul(a, b)).to(weight.dtype)
 
     @default_unless("lora_enabled")
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: Store) -> None:
         if not self.lora_enabled:
             return super().save_own_variables(store)
         for i, (name, tensor) in enumerate(self._saved_variables()):
@@ -92,7 +92,7 @@ class LowRankAdaptable(Layer):
         return None
 
     @default_unless("lora_enabled")
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         if not self.lora_enabled:
             return super().load_own_variables(store)
         saved = self._saved_variables()

@@ -9,14 +9,29 @@ from typing import Any
 import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import Number
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule, _Formula, check_steps
 
 
 class ExponentialDecay(_Formula):
-    """`initial_learning_rate * decay_rate ** (step / decay_steps)`.
+    """Multiply the rate by `decay_rate` every `decay_steps` steps.
+
+    `initial_learning_rate * decay_rate ** (step / decay_steps)`
 
     Args:
-        staircase: decay in jumps, at whole multiples of `decay_steps`.
+        initial_learning_rate: rate at step 0, a float.
+        decay_steps: number of steps after which the rate is multiplied, positive.
+        decay_rate: number that the rate is multiplied by.
+        staircase: whether the rate falls in jumps, at multiples of `decay_steps`. Default: `False`.
+        name: name of the schedule. Default: `"ExponentialDecay"`.
+
+    Raises:
+        ValueError: the number of steps is not positive.
+
+    Example:
+        >>> schedule = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
+        >>> [round(float(schedule(step)), 4) for step in (0, 10, 20)]
+        [0.1, 0.05, 0.025]
     """
 
     def __init__(
@@ -34,7 +49,7 @@ class ExponentialDecay(_Formula):
         self.staircase = staircase
         self.name = name
 
-    def formula(self, step: Any, m: SimpleNamespace) -> Any:
+    def formula(self, step: Number, m: SimpleNamespace) -> Any:
         p = step / self.decay_steps
         if self.staircase:
             p = m.floor(p)
@@ -42,10 +57,24 @@ class ExponentialDecay(_Formula):
 
 
 class InverseTimeDecay(_Formula):
-    """`initial_learning_rate / (1 + decay_rate * step / decay_steps)`.
+    """Divide the rate by a number that grows linearly with the step.
+
+    `initial_learning_rate / (1 + decay_rate * step / decay_steps)`
 
     Args:
-        staircase: decay in jumps, at whole multiples of `decay_steps`.
+        initial_learning_rate: rate at step 0, a float.
+        decay_steps: number of steps by which the step is divided, positive.
+        decay_rate: number that is added to the divisor every `decay_steps` steps.
+        staircase: whether the rate falls in jumps, at multiples of `decay_steps`. Default: `False`.
+        name: name of the schedule. Default: `"InverseTimeDecay"`.
+
+    Raises:
+        ValueError: the number of steps is not positive.
+
+    Example:
+        >>> schedule = keras.optimizers.schedules.InverseTimeDecay(0.1, decay_steps=10, decay_rate=1.0)
+        >>> [round(float(schedule(step)), 4) for step in (0, 10, 30)]
+        [0.1, 0.05, 0.025]
     """
 
     def __init__(
@@ -63,7 +92,7 @@ class InverseTimeDecay(_Formula):
         self.staircase = staircase
         self.name = name
 
-    def formula(self, step: Any, m: SimpleNamespace) -> Any:
+    def formula(self, step: Number, m: SimpleNamespace) -> Any:
         p = step / self.decay_steps
         if self.staircase:
             p = m.floor(p)
@@ -71,10 +100,27 @@ class InverseTimeDecay(_Formula):
 
 
 class PolynomialDecay(_Formula):
-    """`(initial - end) * (1 - step / decay_steps) ** power + end`.
+    """Let the rate fall to `end_learning_rate` along a polynomial.
+
+    `(initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power + end_learning_rate`, and
+    `end_learning_rate` after `decay_steps`.
 
     Args:
-        cycle: start over with a longer `decay_steps` each time its end is reached, instead of staying at the end.
+        initial_learning_rate: rate at step 0, a float.
+        decay_steps: number of steps of the decay, positive.
+        end_learning_rate: rate at the end. Default: `0.0001`.
+        power: exponent; 1 gives a line. Default: `1.0`.
+        cycle: whether the decay starts over with a multiple of `decay_steps` each time its end is reached. Default:
+            `False`.
+        name: name of the schedule. Default: `"PolynomialDecay"`.
+
+    Raises:
+        ValueError: the number of steps is not positive.
+
+    Example:
+        >>> schedule = keras.optimizers.schedules.PolynomialDecay(0.1, decay_steps=10, end_learning_rate=0.0)
+        >>> [round(float(schedule(step)), 4) for step in (0, 5, 20)]
+        [0.1, 0.05, 0.0]
     """
 
     def __init__(
@@ -94,7 +140,7 @@ class PolynomialDecay(_Formula):
         self.cycle = cycle
         self.name = name
 
-    def formula(self, step: Any, m: SimpleNamespace) -> Any:
+    def formula(self, step: Number, m: SimpleNamespace) -> Any:
         steps = self.decay_steps
         if self.cycle:
             steps = steps * m.where(step == 0, 1.0, m.ceil(step / self.decay_steps))
@@ -105,14 +151,26 @@ class PolynomialDecay(_Formula):
 
 
 class CosineDecay(_Formula):
-    """Half a cosine from the initial rate down to `alpha` times it, after a linear warmup if there is one.
+    """Let the rate fall along half a cosine to `alpha` times its start, after a linear warmup if there is one.
 
-    [Loshchilov & Hutter, 2016](https://arxiv.org/abs/1608.03983)
+    `start * ((1 - alpha) * 0.5 * (1 + cos(pi * step / decay_steps)) + alpha)`. [Loshchilov & Hutter,
+    2016](https://arxiv.org/abs/1608.03983)
 
     Args:
-        alpha: the final rate as a fraction of the one that decay starts from.
-        warmup_target: the rate that the warmup ends at and the decay starts from; `None`: no warmup.
-        warmup_steps: steps of the warmup, before those of the decay.
+        initial_learning_rate: rate at step 0, a float.
+        decay_steps: number of steps of the decay, positive.
+        alpha: last rate as a fraction of the rate at which the decay starts. Default: `0.0`.
+        name: name of the schedule. Default: `"CosineDecay"`.
+        warmup_target: rate at which the warmup ends and the decay starts; `None` for no warmup. Default: `None`.
+        warmup_steps: number of steps of the warmup, before those of the decay. Default: `0`.
+
+    Raises:
+        ValueError: the number of steps is not positive.
+
+    Example:
+        >>> schedule = keras.optimizers.schedules.CosineDecay(0.1, decay_steps=10)
+        >>> [round(float(schedule(step)), 4) for step in (0, 5, 10)]
+        [0.1, 0.05, 0.0]
     """
 
     def __init__(
@@ -132,7 +190,7 @@ class CosineDecay(_Formula):
         self.warmup_target = warmup_target
         self.warmup_steps = warmup_steps
 
-    def formula(self, step: Any, m: SimpleNamespace) -> Any:
+    def formula(self, step: Number, m: SimpleNamespace) -> Any:
         if self.warmup_target is None:
             return self._decay(m.minimum(step, self.decay_steps), self.initial_learning_rate, m)
         step = m.minimum(step, self.decay_steps + self.warmup_steps)
@@ -142,15 +200,31 @@ class CosineDecay(_Formula):
         rise = (self.warmup_target - self.initial_learning_rate) * (step / self.warmup_steps)
         return m.where(step < self.warmup_steps, rise + self.initial_learning_rate, decayed)
 
-    def _decay(self, step: Any, start: float, m: SimpleNamespace) -> Any:
+    def _decay(self, step: Number, start: float, m: SimpleNamespace) -> Any:
         cosine = 0.5 * (1.0 + m.cos(math.pi * (step / self.decay_steps)))
         return start * ((1 - self.alpha) * cosine + self.alpha)
 
 
 class CosineDecayRestarts(_Formula):
-    """Cosine decays in a row, each `t_mul` times as long as the one before and starting `m_mul` times as high.
+    """Repeat cosine decays, each `t_mul` times as long as the last and starting `m_mul` times as high.
 
-    [Loshchilov & Hutter, 2016](https://arxiv.org/abs/1608.03983)
+    [Loshchilov & Hutter, 2016](https://arxiv.org/abs/1608.03983) (SGDR)
+
+    Args:
+        initial_learning_rate: rate at step 0, a float.
+        first_decay_steps: number of steps of the first decay, positive.
+        t_mul: length of a decay divided by that of the last. Default: `2.0`.
+        m_mul: start of a decay divided by that of the last. Default: `1.0`.
+        alpha: last rate of each decay as a fraction of `initial_learning_rate`. Default: `0.0`.
+        name: name of the schedule. Default: `"SGDRDecay"`.
+
+    Raises:
+        ValueError: the number of steps is not positive.
+
+    Example:
+        >>> schedule = keras.optimizers.schedules.CosineDecayRestarts(0.1, first_decay_steps=10)
+        >>> [round(float(schedule(step)), 4) for step in (0, 5, 10, 20)]
+        [0.1, 0.05, 0.1, 0.05]
     """
 
     exact_on_host = False  # the step of a restart depends on the rounding of a logarithm
@@ -172,8 +246,8 @@ class CosineDecayRestarts(_Formula):
         self.alpha = alpha
         self.name = name
 
-    def formula(self, step: Any, m: SimpleNamespace) -> Any:
-        fraction = step / self.first_decay_steps
+    def formula(self, step: Number, m: SimpleNamespace) -> Any:
+        fraction: Any = step / self.first_decay_steps
         if self.t_mul == 1.0:
             restart = m.floor(fraction)
             fraction = fraction - restart
@@ -186,11 +260,22 @@ class CosineDecayRestarts(_Formula):
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """`values[0]` up to and including step `boundaries[0]`, then `values[1]` up to `boundaries[1]`, and so on.
+    """Use one rate after the other, each up to a given step.
+
+    `values[0]` up to and including step `boundaries[0]`, then `values[1]` up to `boundaries[1]`, and so on.
 
     Args:
-        boundaries: steps, rising.
-        values: one rate more than there are boundaries.
+        boundaries: steps, in rising order.
+        values: rates, one more than there are boundaries.
+        name: name of the schedule. Default: `"PiecewiseConstant"`.
+
+    Raises:
+        ValueError: there are not one more values than boundaries.
+
+    Example:
+        >>> schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries=[10, 20], values=[0.1, 0.05, 0.01])
+        >>> [round(float(schedule(step)), 4) for step in (0, 10, 11, 21)]
+        [0.1, 0.1, 0.05, 0.01]
     """
 
     _tk_config_base = True
@@ -205,7 +290,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.values = values
         self.name = name
 
-    def __call__(self, step: Any) -> torch.Tensor:
+    def __call__(self, step: Number) -> torch.Tensor:
+        """Return the rate at a step as a tensor."""
         step = convert_to_tensor(step, device=None if isinstance(step, torch.Tensor) else "cpu")
         values = torch.stack([convert_to_tensor(value, device="cpu") for value in self.values]).to(step.device)
         boundaries = [convert_to_tensor(boundary, dtype=step.dtype, device=step.device) for boundary in self.boundaries]
@@ -213,9 +299,11 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         return values[index]
 
     def at(self, step: int) -> float | torch.Tensor:
+        """Return the rate at a step as a Python number."""
         if type(self).__call__ is not PiecewiseConstantDecay.__call__:
             return super().at(step)
         return float(self.values[sum(step > int(boundary) for boundary in self.boundaries)])
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values."""
         return super(LearningRateSchedule, self).get_config()

@@ -11,6 +11,7 @@ import torch
 
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.types import Number
 
 # The functions that a schedule's formula may use, for Python numbers; for tensors it gets `TENSOR`.
 HOST = SimpleNamespace(
@@ -32,19 +33,47 @@ TENSOR = SimpleNamespace(
 
 
 class LearningRateSchedule(Configurable):
-    """A learning rate that depends on the step. Subclasses define `__call__(step)` and `get_config()`."""
+    """Base class of schedules: learning rates that depend on the step.
+
+    Subclasses define `__call__(step)` and `get_config()`. An optimizer takes a schedule as its `learning_rate`.
+
+    Example:
+        >>> class Halving(keras.optimizers.schedules.LearningRateSchedule):
+        ...     def __call__(self, step):
+        ...         return 0.5**step
+        >>> optimizer = keras.optimizers.SGD(learning_rate=Halving())
+        >>> float(optimizer.learning_rate)
+        1.0
+    """
 
     keras_module = "keras.optimizers.schedules"
     _tk_config_base = True
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Number) -> Any:
+        """Return the rate at a step. Subclasses define it.
+
+        Args:
+            step: number of updates so far, an int or a tensor.
+
+        Raises:
+            NotImplementedError: the class does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must override __call__(self, step).")
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values. Subclasses define it.
+
+        Raises:
+            NotImplementedError: the class does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must override get_config() to be saved.")
 
     def at(self, step: int) -> float | torch.Tensor:
-        """The rate at a step: a Python number where that needs no wait for a device."""
+        """Return the rate at a step as a Python number, or as a tensor if reading it would wait for a device.
+
+        Args:
+            step: number of updates so far.
+        """
         rate = self(torch.tensor(step, dtype=torch.int32, device="cpu"))
         if isinstance(rate, torch.Tensor) and rate.device.type != "cpu":
             return rate
@@ -60,14 +89,21 @@ class _Formula(LearningRateSchedule):
     _tk_config_base = True
     exact_on_host = True  # whether rounding to float32 can't move a jump of the curve to another step
 
-    def formula(self, step: Any, m: SimpleNamespace) -> Any:
+    def formula(self, step: Number, m: SimpleNamespace) -> Any:
+        """Compute the rate at a step.
+
+        Args:
+            step: number of updates so far, a number or a tensor.
+            m: functions for numbers or for tensors: `cos`, `floor`, `ceil`, `log`, `minimum` and `where`.
+        """
         raise NotImplementedError
 
     def _dtype(self) -> torch.dtype:
         dtype = convert_to_tensor(self.initial_learning_rate, device="cpu").dtype  # type: ignore[attr-defined]
         return dtype if dtype.is_floating_point else torch.get_default_dtype()
 
-    def __call__(self, step: Any) -> torch.Tensor:
+    def __call__(self, step: Number) -> torch.Tensor:
+        """Return the rate at a step as a tensor, in the float type of the initial rate."""
         if not isinstance(step, torch.Tensor):
             step = torch.as_tensor(np.asarray(step), device="cpu")
         return self.formula(step.to(self._dtype()), TENSOR)
@@ -78,6 +114,7 @@ class _Formula(LearningRateSchedule):
         return super().at(step)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as JSON-ready values."""
         return super(LearningRateSchedule, self).get_config()
 
 

@@ -20,7 +20,7 @@ class CategoryEncoding(DataLayer):
     The number of classes must be known; `IntegerLookup` and `StringLookup` find it from data.
 
     Args:
-        num_tokens: number of classes; the inputs are in `[0, num_tokens)`.
+        num_tokens: number of classes; the inputs are in `[0, num_tokens)`; it must be given. Default: `None`.
         output_mode: form of the outputs. Default: `"multi_hot"`.
             `"one_hot"`: each number becomes a vector with a single 1; a last axis of size 1 is replaced.
             `"multi_hot"`: each sample becomes one vector, with a 1 for each number that it holds.

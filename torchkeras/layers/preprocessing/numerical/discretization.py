@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
-from torchkeras.core.types import DTypeLike
+from torchkeras.core.types import DTypeLike, Store
 from torchkeras.layers.preprocessing.data_layer import DataLayer, batches, to_float64
 from torchkeras.layers.preprocessing.encoding import MODES, check_mode, encode, refuse_sparse
 
@@ -161,7 +161,7 @@ class Discretization(DataLayer):
     def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
         return KerasTensor(self.compute_output_shape(inputs.shape), self.output_dtype)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Take the summary that older files hold; the boundaries are in the config."""
         if len(store) == 1:
             self.summary = np.asarray(store["0"])
