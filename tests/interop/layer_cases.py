@@ -16,6 +16,12 @@ CORE: list[Case] = [
     ),
     ("Embedding", {"input_dim": 7, "output_dim": 3}, ("int", 7, (2, 4))),
     ("Embedding", {"input_dim": 7, "output_dim": 3, "mask_zero": True}, ("int", 7, (4,))),
+    ("ReversibleEmbedding", {"input_dim": 7, "output_dim": 3}, ("int", 7, (2, 4))),
+    (
+        "ReversibleEmbedding",
+        {"input_dim": 7, "output_dim": 3, "tie_weights": False, "mask_zero": True, "logit_soft_cap": 2.0},
+        ("int", 7, (2, 4)),
+    ),
     ("Identity", {}, (2, 3)),
     ("Masking", {"mask_value": 0.0}, (2, 4, 3)),
     ("Activation", {"activation": "tanh"}, (2, 3)),
@@ -160,7 +166,45 @@ REGULARIZATION: list[Case] = [
     ("AlphaDropout", {"rate": 0.3, "seed": 5}, (6, 5)),
 ]
 
-ALL = [*CORE, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *MERGING, *RESHAPING, *REGULARIZATION]
+AUDIO: list[Case] = [
+    ("MelSpectrogram", {"fft_length": 64, "sequence_stride": 16, "num_mel_bins": 8}, (2, 200)),
+    (
+        "MelSpectrogram",
+        {
+            "fft_length": 64,
+            "sequence_length": 40,
+            "sequence_stride": 20,
+            "num_mel_bins": 5,
+            "sampling_rate": 8000,
+            "max_freq": 3000.0,
+            "power_to_db": False,
+            "mag_exp": 1.0,
+            "window": "hamming",
+        },
+        (2, 128),
+    ),
+    (
+        "MelSpectrogram",
+        {"fft_length": 64, "num_mel_bins": 4, "top_db": 10.0, "ref_power": 2.0, "window": None},
+        (3, 90),
+    ),
+    *(
+        ("STFTSpectrogram", {"mode": mode, "frame_length": 16, "frame_step": 5, **more}, (2, 50, 3))
+        for mode in ("log", "magnitude", "psd", "real", "imag", "stft")
+        for more in ({}, {"expand_dims": True, "padding": "same"})
+    ),
+    *(
+        (
+            "STFTSpectrogram",
+            {"frame_length": 12, "data_format": "channels_first", "scaling": scaling, **more},
+            (2, 3, 40),
+        )
+        for scaling in ("spectrum", None)
+        for more in ({"window": None}, {"expand_dims": True, "fft_length": 32, "periodic": True})
+    ),
+]
+
+ALL = [*CORE, *AUDIO, *CONVOLUTIONAL, *POOLING, *NORMALIZATION, *MERGING, *RESHAPING, *REGULARIZATION]
 
 
 def case_id(case: Case) -> str:

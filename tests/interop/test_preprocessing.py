@@ -231,3 +231,96 @@ def test_layers_take_lists_and_compile(name, rng):
     assert torch.equal(by_list, by_array)
     compiled = torch.compile(layer, backend="eager", fullgraph=True)
     assert torch.equal(compiled(torch.tensor(values)), by_array)
+
+
+# ---------------------------------------------------------------------------- beside the table of layers
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+@pytest.mark.parametrize("kwargs", [{}, {"logit_soft_cap": 1.5}, {"reverse_dtype": "bfloat16"}], ids=str)
+def test_reversible_embedding_scores(tie_weights, kwargs, rng):
+    mine, theirs = both("ReversibleEmbedding", input_dim=6, output_dim=4, tie_weights=tie_weights, **kwargs)
+    mine.build()
+    theirs.build()
+    theirs.set_weights(mine.get_weights())
+    assert_same_scores(mine, theirs, rng.standard_normal((2, 3, 4)).astype("float32"))
+    symbolic = mine(ours.KerasTensor((None, 3, 4)), reverse=True)
+    assert (symbolic.shape, symbolic.dtype) == ((None, 3, 6), "float32")
+
+
+def assert_same_scores(mine: Any, theirs: Any, vectors: np.ndarray) -> None:
+    got, wanted = mine(vectors, reverse=True), theirs(vectors, reverse=True)
+    assert got.dtype == wanted.dtype
+    np.testing.assert_allclose(array(got.float()), array(wanted.float()), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+@pytest.mark.parametrize("inner", ["Dense", "Conv2D", "Embedding"])
+def test_spectral_normalization(inner, iterations, rng):
+    kwargs = {
+        "Dense": {"units": 3},
+        "Conv2D": {"filters": 3, "kernel_size": 2},
+        "Embedding": {"input_dim": 5, "output_dim": 3},
+    }[inner]
+    shape = {"Dense": (4, 6), "Conv2D": (2, 5, 5, 3), "Embedding": (4, 5)}[inner]
+    inputs = rng.integers(0, 5, shape) if inner == "Embedding" else rng.standard_normal(shape).astype("float32")
+    layers = []
+    for library in (ours, keras):
+        wrapped = getattr(library.layers, inner)(**kwargs, name="inner")
+        layers.append(library.layers.SpectralNormalization(wrapped, power_iterations=iterations, name="outer"))
+        layers[-1].build(shape)
+    mine, theirs = layers
+    assert [w.path for w in mine.weights] == [w.path for w in theirs.weights]
+    theirs.set_weights(mine.get_weights())
+    config, wanted = plain(mine.get_config()), plain(theirs.get_config())
+    assert config.keys() == wanted.keys()
+    for training in (True, False, True):
+        got, expected = mine(inputs, training=training), theirs(inputs, training=training)
+        np.testing.assert_allclose(array(got), array(expected), rtol=1e-5, atol=1e-5)
+    for got, expected in zip(mine.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(array(got), array(expected.value), rtol=1e-5, atol=1e-6)
+
+
+def test_spectral_normalization_of_zeros_and_of_nothing():
+    layer = ours.layers.SpectralNormalization(ours.layers.Dense(2, kernel_initializer="zeros"))
+    assert not layer(np.ones((2, 3), "float32"), training=True).any()
+    with pytest.raises(ValueError, match="no attribute 'kernel' nor 'embeddings'"):
+        ours.layers.SpectralNormalization(ours.layers.Dropout(0.5))(np.ones((2, 3)))
+    with pytest.raises(ValueError, match="greater than zero"):
+        ours.layers.SpectralNormalization(ours.layers.Dense(2), power_iterations=0)
+
+
+def test_pipeline(tmp_path):
+    def make(library):
+        parts = [library.layers.Rescaling(2.0, name="a"), library.layers.Dropout(0.5, name="b")]
+        return library.layers.Pipeline(parts, name="p")
+
+    mine, theirs = make(ours), make(keras)
+    assert [part["class_name"] for part in mine.get_config()["layers"]] == ["Rescaling", "Dropout"]
+    x = np.ones((50, 4), "float32")
+    assert (array(mine(x)) == 0).any()  # training is the default
+    assert (array(mine(x, training=False)) == array(theirs(x, training=False))).all()
+    again = ours.layers.Pipeline.from_config(plain(mine.get_config()))
+    assert [layer.name for layer in again.layers] == ["a", "b"]
+    with pytest.raises(ValueError, match="must contain a `layers` key"):
+        ours.layers.Pipeline.from_config({"name": "x"})
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"frame_step": 300}, "`frame_step` should be a positive integer"),
+        ({"fft_length": 100}, "`fft_length` should be not less"),
+        ({"mode": "loud"}, "Output mode is invalid"),
+        ({"scaling": "none"}, "Scaling is invalid"),
+        ({"padding": "causal"}, "Padding is invalid"),
+    ],
+)
+def test_spectrograms_refuse(kwargs, words):
+    for library in (ours, keras):
+        with pytest.raises(ValueError, match=words):
+            library.layers.STFTSpectrogram(**kwargs)
+        with pytest.raises(ValueError, match="`fft_length` must be greater"):
+            library.layers.MelSpectrogram(fft_length=4, sequence_length=8)
+    with pytest.raises(TypeError, match="Invalid input type"):
+        ours.layers.STFTSpectrogram(frame_length=4)(np.ones((1, 9, 1), "int32"))

@@ -12,6 +12,7 @@ from torchkeras.layers.core.identity import Identity as Identity
 from torchkeras.layers.core.input_layer import Input as Input
 from torchkeras.layers.core.input_layer import InputLayer as InputLayer
 from torchkeras.layers.core.lambda_layer import Lambda as Lambda
+from torchkeras.layers.core.reversible_embedding import ReversibleEmbedding as ReversibleEmbedding
 from torchkeras.layers.core.masking import Masking as Masking
 from torchkeras.layers.core.wrapper import Wrapper as Wrapper
 from torchkeras.layers.core.torch_module import TorchModuleWrapper as TorchModuleWrapper
@@ -83,6 +84,7 @@ from torchkeras.layers.normalization.group_normalization import GroupNormalizati
 from torchkeras.layers.normalization.layer_normalization import LayerNormalization as LayerNormalization
 from torchkeras.layers.normalization.layer_normalization import RMSNormalization as RMSNormalization
 from torchkeras.layers.normalization.layer_normalization import UnitNormalization as UnitNormalization
+from torchkeras.layers.normalization.spectral_normalization import SpectralNormalization as SpectralNormalization
 
 # merging
 from torchkeras.layers.merging.concatenate import Concatenate as Concatenate
@@ -131,6 +133,9 @@ from torchkeras.layers.regularization.noise import GaussianNoise as GaussianNois
 from torchkeras.layers.preprocessing.numerical.category_encoding import CategoryEncoding as CategoryEncoding
 from torchkeras.layers.preprocessing.numerical.discretization import Discretization as Discretization
 from torchkeras.layers.preprocessing.numerical.normalization import Normalization as Normalization
+from torchkeras.layers.preprocessing.audio.mel_spectrogram import MelSpectrogram as MelSpectrogram
+from torchkeras.layers.preprocessing.audio.stft_spectrogram import STFTSpectrogram as STFTSpectrogram
+from torchkeras.layers.preprocessing.pipeline import Pipeline as Pipeline
 from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
 
 # attention
