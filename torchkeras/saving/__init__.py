@@ -15,3 +15,4 @@ from torchkeras.saving.api import save_weights as save_weights
 from torchkeras.saving.json import model_from_json as model_from_json
 from torchkeras.saving.plain_torch.weights import load_torch_weights as load_torch_weights
 from torchkeras.saving.plain_torch.weights import save_torch_weights as save_torch_weights
+from torchkeras.saving.plain_torch.to_torch import to_torch as to_torch
