@@ -123,7 +123,7 @@ class CompileLoss:
                 part = function(truths[index], preds[index], sample_weights[index])
             except Exception as error:
                 raise_with_names(error, "loss", function, names[index], truths[index], preds[index])
-            self.last_parts.append((name, part))
+            self.last_parts.append((name, part.detach()))  # a value to log, which must not keep the graph
             part = part * factor if factor != 1.0 else part
             total = part if total is None else total + part
         if len(self.last_parts) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -106,6 +107,8 @@ class CudaGraphs:
         context = torch.cuda.graph(
             graph, pool=self._pools[self.device], stream=stream, capture_error_mode="thread_local"
         )
+        collects = gc.isenabled()
+        gc.disable()  # what it frees may not be freed while a stream is captured
         try:
             with torch.cuda.device(self.device), context:
                 result = function()
@@ -116,6 +119,9 @@ class CudaGraphs:
             self._pools[self.device] = torch.cuda.graph_pool_handle()
             CudaGraphs._failures += 1
             raise
+        finally:
+            if collects:
+                gc.enable()
         return graph, result
 
 

@@ -157,9 +157,9 @@ class Replayer:
         case: Hashable = () if updates is None else updates.case(kind.weight)
         captured = kind.captured.get(case) if case is not None else None
         if captured is not None:
-            if captured.place == self.graphs.place() and self._addresses_now() == self._addresses:
+            if captured.place == self.graphs.place():
                 return self._replay(kind, captured, batch)
-            self._restart("weights or other tensors were replaced")
+            self._restart("the stream of the device was changed")
             return self._eager(batch)
         return self._prepare(kind, case, batch)
 
@@ -213,7 +213,7 @@ class Replayer:
         except Exception as error:
             for parameter in self.parts.parameters:
                 parameter.grad = None
-            self.leave(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            self.leave(f"the capture failed with {type(error).__name__}: {' '.join(str(error).split())[:300]}")
             return self.step(batch)
         changed = [tensor for tensor, before in zip(self._tensors, versions) if version_of(tensor) != before]
         # Each graph has its own gradients. Those of further graphs are kept only where somebody may look at them.
@@ -259,9 +259,14 @@ class Replayer:
     # -- changes
 
     def _look_for_changes(self, key: Hashable, kind: Kind) -> Kind:
-        """Compare the settings with those of the first capture; after a change begin again, with a new kind."""
+        """Compare settings and tensors with those of the first capture; after a change begin again, with a new kind."""
         self._look = self._always_look
-        if self._settings is not None and not self._settings.are_unchanged():
+        if self._settings is None:
+            return kind
+        if self._addresses_now() != self._addresses:
+            self._restart("weights or other tensors were replaced")
+            kind = self._kinds[key] = Kind()
+        elif not self._settings.are_unchanged():
             settings = self.parts.settings()
             if settings == self._settings:
                 self._settings = settings
