@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from torchkeras.core import naming
+from torchkeras.layers.base.unbuilt import lacks_weights
 from torchkeras.layers.base.weight_walk import add_sublayer
 
 
@@ -74,7 +75,11 @@ class ChildKeys:
         Returns:
             `{first part: the model's key}`, or `None` if the keys are the model's or of no known kind.
         """
-        pairs = [(key, layer) for key, layer in zip(self._keys, self._layers, strict=True) if layer.state_dict()]
+        pairs = [
+            (key, layer)
+            for key, layer in zip(self._keys, self._layers, strict=True)
+            if not lacks_weights(layer) and layer.state_dict()
+        ]
         own = [key for key, _ in pairs]
         stateful = {id(layer) for _, layer in pairs}
         names = [as_key(layer.name) for _, layer in pairs]  # type: ignore[arg-type]

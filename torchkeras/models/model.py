@@ -76,6 +76,7 @@ class Model(Trainer, Layer):
     """
 
     keras_module = "keras"
+    _tk_config_base = True
     _tk_saved_properties = ("layers",)  # Keras's files have the sublayers under this name too
     _tk_graph: Graph | None = None
     _tk_checks_sizes = True
@@ -106,7 +107,8 @@ class Model(Trainer, Layer):
     def _tk_set_graph(self, graph: Graph) -> None:
         graph.entry = model_inputs.entry_of(graph.inputs)
         self.__dict__["_tk_graph"] = graph
-        self.__dict__["_tk_init_args"] = ((), {})
+        if _functional_like(type(self)):
+            self.__dict__["_tk_init_args"] = ((), {})  # the graph says more
         names: dict[str, Any] = {}
         for operation in graph.operations:
             if names.setdefault(operation.name, operation) is not operation:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 import torch
@@ -48,8 +50,11 @@ class Sequential(Model):
         4
     """
 
+    _tk_config_base = True
     # Built on its first data, it takes other sizes as far as its layers do.
     _tk_checks_sizes = False
+    # Its layers do.
+    _tk_builds_weights = False
 
     def __init__(
         self,
@@ -216,8 +221,15 @@ class Sequential(Model):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Return the configs of the layers, from which `from_config` makes an equal model with fresh weights."""
-        policy = Layer.get_config(self)["dtype"]
+        """Return the configs of the layers, from which `from_config` makes an equal model with fresh weights.
+
+        A subclass whose constructor takes other arguments, and makes the layers itself, has those in the config.
+        """
+        config = Layer.get_config(self)
+        config.pop("layers", None)
+        if not _takes_layers(type(self)):
+            return config
+        policy = config["dtype"]
         config = {"name": self.name, "trainable": self.trainable, "dtype": policy}
         config["layers"] = [described(layer) for layer in self._tk_row]
         if self.built and self._tk_build_shapes:
@@ -235,6 +247,8 @@ class Sequential(Model):
         Returns:
             The model.
         """
+        if "layers" not in config:
+            return super().from_config(config, custom_objects)
         shape = config.get("build_input_shape")
         model = cls(name=config.get("name"))
         for row in config["layers"]:
@@ -245,6 +259,15 @@ class Sequential(Model):
         if config.get("trainable") is False:
             model.trainable = False
         return model
+
+
+@lru_cache(None)
+def _takes_layers(cls: type) -> bool:
+    """Whether the class's constructor takes no arguments but those of `Sequential`'s, or passes any on."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    kinds = {p.kind for p in parameters}
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    return named <= {"layers", "trainable", "name", "dtype"} or inspect.Parameter.VAR_POSITIONAL in kinds
 
 
 def _as_layer(layer: Any) -> Any:

@@ -85,6 +85,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         if "build" in cls.__dict__:
             cls.build = recorded(cls.build)  # type: ignore[method-assign]
             cls._tk_nothing_to_build = False
+            cls._tk_builds_weights = cls.__dict__.get("_tk_builds_weights", True)
         cls._tk_own_mask_rule = cls.compute_mask is not Layer.compute_mask
         cls._tk_own_shape_rule = cls.compute_output_shape is not Layer.compute_output_shape
 

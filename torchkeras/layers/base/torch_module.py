@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import torch
+from torch import nn
 
 from torchkeras import dtype_policies
 from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.layers.base import unbuilt
 from torchkeras.layers.base.values import restore_variables
 from torchkeras.layers.base.weights import WeightOwner
 
 
 class StatefulModule(WeightOwner):
     """An `nn.Module` whose parameters and buffers are Keras variables."""
+
+    # Whether the class has a build() of its own, which makes weights.
+    _tk_builds_weights = False
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
@@ -30,6 +35,42 @@ class StatefulModule(WeightOwner):
         self.__dict__["_tk_mode_chosen"] = True
         return super().train(mode)
 
+    def named_modules(
+        self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
+        """Walk over the layer and all modules within, as for any torch module.
+
+        `parameters()` of a torch module around the layer walks so too: a layer without weights yet warns.
+        """
+        if memo is None:
+            memo = unbuilt.WalkOfLayer()
+        elif self.__dict__["built"] is False and type(memo) is not unbuilt.WalkOfLayer:
+            unbuilt.warn_in_walk(self, memo)
+        return super().named_modules(memo, prefix, remove_duplicate)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        if self.__dict__["built"] is False:
+            unbuilt.warn_of_state(self, prefix)
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        error = unbuilt.error_of_state(self, prefix, state_dict) if self.__dict__["built"] is False else None
+        if error is not None:
+            error_msgs.append(error)
+            return
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Set the weights to those of a `state_dict()`, as `torch.nn.Module` does.
 
@@ -42,7 +83,7 @@ class StatefulModule(WeightOwner):
             ValueError: the layer is not built, so that it has no weights yet.
             RuntimeError: names (if `strict`) or shapes differ.
         """
-        if not getattr(self, "built", True) and not set(state_dict) <= set(self.state_dict()):
+        if not getattr(self, "built", True) and not set(state_dict) <= _names_of_state(self):
             raise ValueError(
                 f"{type(self).__name__} {self.name!r} has no weights yet: build it, or call it on data, before "
                 f"load_state_dict()."
@@ -51,6 +92,11 @@ class StatefulModule(WeightOwner):
         if assign:
             self._apply(lambda t: t)
         return result
+
+
+def _names_of_state(layer: nn.Module) -> set[str]:
+    """The keys of `layer.state_dict()` and of the buffers that it leaves out."""
+    return {name for name, _ in (*layer.named_parameters(), *layer.named_buffers())}
 
 
 _FLOATS = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}

@@ -59,6 +59,8 @@ def check_masks(inputs: object, mask: object) -> None:
 class Merge(Layer):
     """Base of layers that merge a list of inputs; lower ranks get axes of size 1 behind the batch axis."""
 
+    _tk_builds_weights = False  # build() checks shapes
+
     keras_module = None
 
     def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:

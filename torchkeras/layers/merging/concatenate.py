@@ -38,6 +38,8 @@ class Concatenate(Merge):
         torch.Size([4, 5, 8])
     """
 
+    _tk_builds_weights = False  # build() checks shapes
+
     def __init__(self, axis: int = -1, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.axis = axis

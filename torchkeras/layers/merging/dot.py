@@ -56,6 +56,8 @@ class Dot(Merge):
         torch.Size([8, 3, 5])
     """
 
+    _tk_builds_weights = False  # build() checks shapes
+
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         if not isinstance(axes, int):

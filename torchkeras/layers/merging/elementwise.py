@@ -69,6 +69,8 @@ class Subtract(Merge):
         [[9.0, 18.0]]
     """
 
+    _tk_builds_weights = False  # build() checks shapes
+
     def build(self, input_shape: Sequence[Shape]) -> None:
         super().build(input_shape)
         if len(input_shape) != 2:
