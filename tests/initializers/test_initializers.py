@@ -13,6 +13,7 @@ import torch
 
 from torchkeras import initializers
 from torchkeras.core.tensors.devices import device
+from torchkeras.core.variables import seeded_random
 from torchkeras.core.variables.seeds import set_random_seed
 from torchkeras.initializers.random import compute_fans
 from torchkeras.initializers.windows import WINDOWS, get_window
@@ -228,3 +229,34 @@ def test_windows_are_scipys(name, periodic):
         np.testing.assert_allclose(
             get_window(name, size, periodic), signal.get_window(name, size, periodic), atol=1e-12
         )
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_values_for_another_device_are_drawn_on_the_cpu(name, monkeypatch):
+    drawn, placed = [], []
+    module = initializers.random
+    draw = module.random_values
+
+    def noted(kind, seed, shape, dtype, device, *args, **kwargs):
+        drawn.append(device)
+        return draw(kind, seed, shape, dtype, device, *args, **kwargs)
+
+    monkeypatch.setattr(module, "random_values", noted)
+    monkeypatch.setattr(seeded_random, "random_values", noted)
+    expected = getattr(initializers, name)(seed=3)((4, 6))
+    monkeypatch.setattr(module, "_placed", lambda values: placed.append(values.device) or values)
+    with device("cuda:0"):
+        found = getattr(initializers, name)(seed=3)((4, 6))
+    assert {*drawn, *placed} == {torch.device("cpu")}
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_seed_gives_the_same_values_on_cuda(name):
+    with device("cpu"):
+        expected = getattr(initializers, name)(seed=3)((40, 60))
+    with device("cuda"):
+        found = getattr(initializers, name)(seed=3)((40, 60))
+    assert found.is_cuda
+    assert torch.equal(found.cpu(), expected)

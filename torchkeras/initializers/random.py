@@ -1,4 +1,7 @@
-"""Random initializers. The same seed gives the numbers of Keras's torch backend, and the same ones on every call."""
+"""Random initializers. The same seed gives the numbers of Keras's torch backend, and the same ones on every call.
+
+They are drawn on the CPU, wherever the weight goes: generators of other devices give other numbers for a seed.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ import torch
 
 from torchkeras.core import registry
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.types import Config, DTypeLike, Shape
 from torchkeras.core.variables import seeds
 from torchkeras.core.variables.seeded_random import random_values, sample_truncated_normal
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.initializers.initializer import Initializer, place
+from torchkeras.initializers.initializer import Initializer, Place, place
 
 
 class RandomInitializer(Initializer):
@@ -43,17 +47,32 @@ class RandomInitializer(Initializer):
         return config
 
     def _uniform(self, shape: Shape, low: float, high: float, dtype: DTypeLike | None) -> torch.Tensor:
-        where = place(dtype)
         shape = tuple(shape)
         # A scalar is drawn as one of one, which gives the generator's first number whatever the shape.
-        values = (high - low) * random_values("uniform", self.seed, shape or (1,), **where) + low
-        return values if shape else values[0]
+        values = (high - low) * random_values("uniform", self.seed, shape or (1,), **_drawing_place(dtype)) + low
+        return _placed(values if shape else values[0])
 
     def _normal(self, shape: Shape, mean: float, stddev: float, dtype: DTypeLike | None) -> torch.Tensor:
-        return random_values("normal", self.seed, tuple(shape), **place(dtype), numbers=(mean, stddev))
+        where = _drawing_place(dtype)
+        return _placed(random_values("normal", self.seed, tuple(shape), **where, numbers=(mean, stddev)))
 
     def _truncated(self, shape: Shape, mean: float, stddev: float, dtype: DTypeLike | None) -> torch.Tensor:
-        return sample_truncated_normal(self.seed, shape, **place(dtype), mean=mean, stddev=stddev)
+        return _placed(sample_truncated_normal(self.seed, shape, **_drawing_place(dtype), mean=mean, stddev=stddev))
+
+
+_CPU = torch.device("cpu")
+
+
+def _drawing_place(dtype: DTypeLike | None) -> Place:
+    """The dtype of a new value and where it is drawn: on the CPU, or without values where those are not wanted."""
+    where = place(dtype)
+    return where if where["device"].type == "meta" else {"dtype": where["dtype"], "device": _CPU}
+
+
+def _placed(values: torch.Tensor) -> torch.Tensor:
+    """The drawn values on the device where new weights go."""
+    device = current_device()
+    return values if values.device == device else values.to(device)
 
 
 class RandomUniform(RandomInitializer):
@@ -399,11 +418,18 @@ class Orthogonal(RandomInitializer):
         where = place(dtype)
         # Half types have no QR.
         drawn_in = where["dtype"] if where["dtype"] in (torch.float32, torch.float64) else torch.float32
-        q, r = torch.linalg.qr(self._normal((max(rows, columns), min(rows, columns)), 0.0, 1.0, drawn_in))
+        drawn = random_values(
+            "normal",
+            self.seed,
+            (max(rows, columns), min(rows, columns)),
+            **_drawing_place(drawn_in),
+            numbers=(0.0, 1.0),
+        )
+        q, r = torch.linalg.qr(drawn)
         q = q * torch.sign(torch.diagonal(r))
         if rows < columns:
             q = q.t()
-        return (self.gain * q.reshape(shape)).to(where["dtype"]).contiguous()
+        return _placed((self.gain * q.reshape(shape)).to(where["dtype"]).contiguous())
 
 
 OrthogonalInitializer = Orthogonal
