@@ -14,20 +14,26 @@ import pytest
 
 import torchkeras as keras
 
-# A public namespace, and the modules below `torchkeras.<namespace>` that are complete; "" stands for all of them.
+EVERYTHING = ("*",)
+# A public namespace, and what of it is complete: everything, wherever it is defined, or the modules below
+# `torchkeras.<namespace>`. The root namespace is "".
 COMPLETE: dict[str, tuple[str, ...]] = {
-    "activations": ("",),
-    "constraints": ("",),
-    "distribution": ("",),
-    "dtype_policies": ("",),
-    "initializers": ("",),
-    "losses": ("",),
-    "metrics": ("",),
-    "optimizers": ("",),
+    "activations": EVERYTHING,
+    "callbacks": EVERYTHING,
+    "callbacks.experimental": EVERYTHING,
+    "constraints": EVERYTHING,
+    "distribution": EVERYTHING,
+    "dtype_policies": EVERYTHING,
+    "initializers": EVERYTHING,
+    "losses": EVERYTHING,
+    "metrics": EVERYTHING,
+    "optimizers": EVERYTHING,
+    "optimizers.legacy": EVERYTHING,
+    "optimizers.schedules": EVERYTHING,
     "ops": ("",),
     "random": ("",),
     "models": ("cloning", "function", "sequential"),
-    "regularizers": ("",),
+    "regularizers": EVERYTHING,
     "layers": (
         "activation",
         "attention",
@@ -47,8 +53,6 @@ COMPLETE: dict[str, tuple[str, ...]] = {
         "reshaping",
     ),
 }
-# Namespaces whose classes and functions are defined in another folder.
-HOMES = {"distribution": "distributed"}
 # Openings that keep a sentence from having a subject and a verb.
 FORBIDDEN_OPENINGS = ("What ", "That of ", "Which ", "That which ")
 SECTION = re.compile(r"^(\w[\w ]*):$")
@@ -57,7 +61,9 @@ ENTRY = re.compile(r"^    (\*{0,2}\w+(?:, \*{0,2}\w+)*): (.*)$")
 
 def public_names(namespace: str) -> dict[str, object]:
     """The public classes and functions of a namespace, each once, by the first of its names."""
-    module, found, seen = getattr(keras, namespace), {}, set()
+    module, found, seen = keras, {}, set()
+    for part in filter(None, namespace.split(".")):
+        module = getattr(module, part)
     for name in sorted(vars(module)):
         value = getattr(module, name)
         if name.startswith("_") or id(value) in seen or not (inspect.isclass(value) or inspect.isfunction(value)):
@@ -68,9 +74,10 @@ def public_names(namespace: str) -> dict[str, object]:
 
 
 def is_complete(value, namespace: str) -> bool:
-    """Whether a class or function is defined in a complete room of the namespace."""
-    home = HOMES.get(namespace, namespace)
-    return value.__module__.startswith(tuple(f"torchkeras.{home}.{room}" for room in COMPLETE[namespace]))
+    """Whether a class or function belongs to the complete part of the namespace."""
+    if COMPLETE[namespace] == EVERYTHING:
+        return any(value is public for public in public_names(namespace).values())
+    return value.__module__.startswith(tuple(f"torchkeras.{namespace}.{room}" for room in COMPLETE[namespace]))
 
 
 def complete(kind) -> list:

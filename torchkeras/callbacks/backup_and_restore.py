@@ -42,7 +42,7 @@ class BackupAndRestore(Callback):
     Args:
         backup_dir: a folder for this training alone. It is made where it is missing.
         save_freq: `"epoch"`, or an integer: a backup after so many batches, counted over epochs. Default: `"epoch"`.
-        double_checkpoint: accepted for Keras's sake; two backups are always kept.
+        double_checkpoint: kept for Keras's signature: two backups are always kept. Default: `False`.
         delete_checkpoint: whether to remove the backups when `fit` has come to its end. Default: `True`.
 
     Raises:

@@ -22,7 +22,7 @@ class CallbackList(Callback):
     """A list of callbacks that is itself a callback: each of its hooks calls those of its members.
 
     Args:
-        callbacks: a callback, or a (nested) list of them. Default: none.
+        callbacks: a callback, or a (nested) list of them. Default: `None`.
         add_history: whether to add a `History` if there is none in the list. Default: `False`.
         add_progbar: whether to add a `ProgbarLogger` if there is none in the list. Default: `False`.
         model: the model that the callbacks get. Default: `None`.

@@ -18,15 +18,15 @@ class EarlyStopping(MonitorCallback):
 
     Args:
         monitor: name of the value in the logs. Default: `"val_loss"`.
-        min_delta: a change of less than this is no improvement. Default: 0.
-        patience: epochs without an improvement after which training stops. Default: 0.
-        verbose: 1: print when it stops and when it restores weights; 0: do not. Default: 0.
+        min_delta: a change of less than this is no improvement. Default: `0`.
+        patience: epochs without an improvement after which training stops. Default: `0`.
+        verbose: 1: print when it stops and when it restores weights; 0: do not. Default: `0`.
         mode: `"min"`: the value should become less; `"max"`: more; `"auto"`: as the metric of that name says. Default:
             `"auto"`.
         baseline: epochs also count as without an improvement until the value is better than this. Default: `None`.
         restore_best_weights: whether the model ends with the weights of its best epoch, even if the training was not
             stopped early. Default: `False`.
-        start_from_epoch: number of epochs at the beginning that are not looked at. Default: 0.
+        start_from_epoch: number of epochs at the beginning that are not looked at. Default: `0`.
 
     Raises:
         ValueError: (in `fit`) in the mode `"auto"`, it is not known whether the metric should become less or more.

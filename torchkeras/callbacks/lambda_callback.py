@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.core.nearest_names import did_you_mean
@@ -14,12 +13,12 @@ class LambdaCallback(Callback):
     """A callback made of functions.
 
     Args:
-        on_epoch_begin: called with `epoch, logs` when an epoch begins.
-        on_epoch_end: called with `epoch, logs` when an epoch ends.
-        on_train_begin: called with `logs` when `fit` begins.
-        on_train_end: called with `logs` when `fit` ends.
-        on_train_batch_begin: called with `batch, logs` before each batch.
-        on_train_batch_end: called with `batch, logs` after each batch.
+        on_epoch_begin: called with `epoch, logs` when an epoch begins. Default: `None`.
+        on_epoch_end: called with `epoch, logs` when an epoch ends. Default: `None`.
+        on_train_begin: called with `logs` when `fit` begins. Default: `None`.
+        on_train_end: called with `logs` when `fit` ends. Default: `None`.
+        on_train_batch_begin: called with `batch, logs` before each batch. Default: `None`.
+        on_train_batch_end: called with `batch, logs` after each batch. Default: `None`.
         **kwargs: other hooks of `Callback` by name, and other attributes of the callback.
 
     Example:
@@ -40,7 +39,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable[[HookLogs], object] | None = None,
         on_train_batch_begin: Callable[[int, HookLogs], object] | None = None,
         on_train_batch_end: Callable[[int, HookLogs], object] | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__()
         given = {

@@ -19,7 +19,7 @@ class LearningRateScheduler(Callback):
     Args:
         schedule: function of the epoch (an integer, counted from 0) and the present rate, or of the epoch alone; it
             returns the new rate as a float.
-        verbose: 1: print each rate; 0: do not. Default: 0.
+        verbose: 1: print each rate; 0: do not. Default: `0`.
 
     Raises:
         ValueError: (in `fit`) the function returns something else than a float, or the optimizer has no learning rate.

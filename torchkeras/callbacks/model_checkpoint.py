@@ -24,7 +24,7 @@ class ModelCheckpoint(MonitorCallback):
             may have fields in braces, such as `"{epoch:02d}-{val_loss:.2f}.keras"`: `epoch` and `batch` (counted from
             1; the latter with a number as `save_freq`) and the names in the logs. Missing folders are made.
         monitor: name of the value in the logs that says which model is best. Default: `"val_loss"`.
-        verbose: 1: print each save; 0: do not. Default: 0.
+        verbose: 1: print each save; 0: do not. Default: `0`.
         save_best_only: whether to save only when the value is better than at the last save. NaN is never better. While
             the logs lack the value, nothing is saved once there is a best model, and a warning says so once. Default:
             `False`.

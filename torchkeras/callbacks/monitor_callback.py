@@ -32,7 +32,7 @@ class MonitorCallback(Callback):
         mode: `"min"`: the value should become less; `"max"`: more; `"auto"`: as the metric of that name says. Default:
             `"auto"`.
         baseline: the best value to begin with. Default: `None`.
-        min_delta: a change of less than this is no improvement. Default: 0.
+        min_delta: a change of less than this is no improvement. Default: `0`.
     """
 
     def __init__(

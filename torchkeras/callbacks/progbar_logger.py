@@ -20,8 +20,12 @@ class ProgbarLogger(Callback):
         ValueError: (in `fit`, `evaluate` and `predict`) `verbose` is neither `"auto"` nor 0, 1 or 2.
 
     Example:
-        >>> keras.callbacks.ProgbarLogger().seen
-        0
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> bar = keras.callbacks.ProgbarLogger()
+        >>> _ = model.fit(np.ones((4, 2)), np.ones((4, 1)), batch_size=2, callbacks=[bar], verbose=0)
+        >>> bar.seen  # batches
+        2
     """
 
     def __init__(self) -> None:

@@ -23,14 +23,15 @@ class ReduceLROnPlateau(MonitorCallback):
 
     Args:
         monitor: name of the value in the logs. Default: `"val_loss"`.
-        factor: the new learning rate is the old one times `factor`, which is below 1. Default: 0.1.
-        patience: epochs without an improvement after which the rate is reduced. Default: 10.
-        verbose: 1: print each reduction; 0: do not. Default: 0.
+        factor: the new learning rate is the old one times `factor`, which is below 1. Default: `0.1`.
+        patience: epochs without an improvement after which the rate is reduced. Default: `10`.
+        verbose: 1: print each reduction; 0: do not. Default: `0`.
         mode: `"min"`: the value should become less; `"max"`: more; `"auto"`: as the metric of that name says. Default:
             `"auto"`.
-        min_delta: a change of less than this is no improvement. Default: 1e-4.
-        cooldown: number of epochs after a reduction that are not counted. Default: 0.
-        min_lr: the learning rate is never reduced below this. Default: 0.
+        min_delta: a change of less than this is no improvement. Default: `1e-4`.
+        cooldown: number of epochs after a reduction that are not counted. Default: `0`.
+        min_lr: the learning rate is never reduced below this. Default: `0.0`.
+        **kwargs: other arguments, as Keras takes them: they are ignored, with a warning.
 
     Raises:
         ValueError: `factor` is 1 or more; or (in `fit`) in the mode `"auto"`, it is not known whether the metric should
@@ -55,7 +56,7 @@ class ReduceLROnPlateau(MonitorCallback):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
         if kwargs:

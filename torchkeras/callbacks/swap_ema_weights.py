@@ -89,7 +89,13 @@ class SwapEMAWeights(Callback):
             )
 
     def get_state(self) -> dict[str, Any]:
+        """Return the state that `BackupAndRestore` keeps: whether the model holds the averages."""
         return {"averages_in_model": self._averages_in_model}
 
     def set_state(self, state: dict[str, Any]) -> None:
+        """Set the state that `get_state` returned.
+
+        Args:
+            state: the dict.
+        """
         self._averages_in_model = state["averages_in_model"]

@@ -71,9 +71,9 @@ class Progbar:
 
     Args:
         target: number of steps in all; `None`: not known.
-        width: width of the bar in characters. Default: 20.
-        verbose: 0: nothing; 1: a bar; 2: one line at the end. Default: 1.
-        interval: seconds between two drawings at least. Default: 0.05.
+        width: width of the bar in characters. Default: `20`.
+        verbose: 0: nothing; 1: a bar; 2: one line at the end. Default: `1`.
+        interval: seconds between two drawings at least. Default: `0.05`.
         stateful_metrics: names of values that are shown as they are; the others are averaged over the steps. Default:
             none.
         stateless_metrics: names of values that are averaged over the steps; the others are shown as they are. At most
