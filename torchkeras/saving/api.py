@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from torchkeras.saving.formats import registry
 from torchkeras.saving.formats.base import Place, WeightsSource, WeightsWriter
+from torchkeras.saving.formats.legacy_h5 import LegacyTarget
 from torchkeras.saving.formats.safetensors_shards import index_path
-from torchkeras.saving.load import load_state, load_state_by_name, read_model
+from torchkeras.saving.load import load_into, read_model
 from torchkeras.saving.safety.budget import BadFileError
 from torchkeras.saving.safety.folders import recover
 from torchkeras.saving.save import save_state, write_model
+from torchkeras.saving.save_legacy import write_legacy
 
 if TYPE_CHECKING:
     from torchkeras.layers.base.layer import Layer
@@ -59,7 +61,7 @@ def save_model(
     >>> bool(torch.equal(loaded(torch.ones(1, 3)), model(torch.ones(1, 3))))
     True
     """
-    kwargs.pop("include_optimizer", None)
+    include_optimizer = kwargs.pop("include_optimizer", True)
     save_format = kwargs.pop("save_format", None)
     if kwargs:
         raise ValueError(f"The following argument(s) are not supported by save_model(): {sorted(kwargs)}.")
@@ -77,8 +79,17 @@ def save_model(
         row = _format_to_save(filepath, True if zipped is None else zipped)
         if not (overwrite or _may_replace(filepath)):
             return
+    if row is registry.LEGACY:
+        warnings.warn(
+            f"You are saving your model as an HDF5 file: filepath={filepath!r}. This file format is considered legacy. "
+            f"We recommend using instead the native Keras format, e.g. `model.save('my_model.keras')`.",
+            stacklevel=3,
+        )
     with row.model_writer(filepath) as target:  # type: ignore[union-attr,misc]
-        write_model(model, target)
+        if isinstance(target, LegacyTarget):
+            write_legacy(model, target, include_optimizer)
+        else:
+            write_model(model, target)
 
 
 def _refuse_save_format(save_format: Any, filepath: Place) -> None:
@@ -97,12 +108,10 @@ def _format_to_save(path: str, zipped: bool) -> registry.Format:
             raise ValueError(f"With zipped=False, filepath is a folder and should not end in `.keras`; got {path!r}.")
         return registry.FOLDER
     row = registry.by_suffix(path)
+    if row is not None and row.model_writer is None and path.endswith(_LEGACY):
+        row = registry.LEGACY  # Keras, too, writes a whole model to `x.weights.h5`
     if row is None or row.model_writer is None:
-        hint = (
-            "Whole models in the legacy HDF5 format are not written."
-            if path.endswith(_LEGACY)
-            else "Use model.export(filepath) for files that other programs run."
-        )
+        hint = "Use model.export(filepath) for files that other programs run."
         raise ValueError(
             f"Invalid filepath extension for saving. A model is saved to a name that ends in "
             f"{_listed('model_writer')}. {hint} Received: filepath={path!r}."
@@ -170,8 +179,6 @@ def load_model(
     if row is None:
         _refuse_format(name, "model_reader")
     elif row.model_reader is None:
-        if name.endswith(_LEGACY) and not name.endswith(".weights.h5"):
-            raise BadFileError(f"{name}: whole models in the legacy HDF5 format are not read.")
         raise BadFileError(f"{name} holds weights only: make the model in code, then model.load_weights({name!r}).")
     else:
         with row.model_reader(filepath, name) as source:
@@ -318,10 +325,7 @@ def load_weights(
             f"on data first."
         )
     with _weights_in(path) as source:
-        if by_name:
-            load_state_by_name(model, source, skip_mismatch)
-        else:
-            load_state(model, source, skip_mismatch, skip=objects_to_skip or ())
+        load_into(model, source, skip_mismatch, bool(by_name), objects_to_skip or ())
 
 
 @contextmanager
@@ -329,9 +333,6 @@ def _weights_in(path: str) -> Iterator[WeightsSource]:
     row = registry.by_content(path)
     if row is not None and row.weights_reader is not None:
         with row.weights_reader(path, path) as source:
-            if path.endswith(_LEGACY) and not (source.has("vars") or source.has("layers")):
-                if not path.endswith(".weights.h5"):
-                    raise BadFileError(f"{path}: weights in the legacy HDF5 format are not read.")
             yield source
     elif row is not None and row.model_reader is not None:
         with row.model_reader(path, path) as model, model.weights() as source:

@@ -20,6 +20,7 @@ from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Config
 from torchkeras.layers.base.layer import Layer
+from torchkeras.saving.legacy.upgrade import upgraded
 from torchkeras.saving.safety.budget import AllocationLimit, BadFileError, parse_json
 
 
@@ -61,18 +62,26 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
     return build(parse_json(json_string, "The JSON text"), custom_objects, None, "The JSON text", None)
 
 
-def build(config: Any, custom_objects: Any, safe_mode: bool | None, name: str, weight_bytes: int | None) -> Any:
-    """The object that a config describes; errors tell of which text.
+def build(
+    config: Any,
+    custom_objects: Any,
+    safe_mode: bool | None,
+    name: str,
+    weight_bytes: int | None,
+    keras_version: str | None = None,
+) -> Any:
+    """The object that a config describes, in the spelling of any Keras; errors say of which text.
 
     Args:
         weight_bytes: what the file has of values, for which alone memory is granted; `None`: no limit.
+        keras_version: the version of Keras that the file states.
     """
     if not isinstance(config, dict) or not isinstance(config.get("class_name"), str) or "config" not in config:
         raise BadFileError(f"{name} describes no model: it must be an object with 'class_name' and 'config'.")
     limit = nullcontext() if weight_bytes is None else AllocationLimit(weight_bytes, name)
     try:
         with limit, custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
-            return _made(config, custom_objects, safe_mode)
+            return _made(upgraded(config, keras_version), custom_objects, safe_mode)
     except BadFileError:
         raise
     except (TypeError, ValueError) as error:

@@ -16,7 +16,10 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
 from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.saving.formats.base import ModelSource, SavedValues, WeightsSource
+from torchkeras.saving.formats.legacy_h5 import LegacySource
 from torchkeras.saving.json import build
+from torchkeras.saving.legacy.optimizer_state import load_optimizer
+from torchkeras.saving.legacy.weights import load_layers
 from torchkeras.saving.safety.budget import BadFileError
 from torchkeras.saving.walk import describe, names_by_object, own_variables, saveables
 
@@ -29,8 +32,9 @@ def read_model(
     if not compile and isinstance(config, dict):
         config["compile_config"] = config["torch_compile_config"] = None
     with source.weights() as weights, source.assets() as assets:
-        model = build(config, custom_objects, safe_mode, f"{source.name}: config.json", weights.total_bytes)
-        load_state(model, weights, fresh=True)
+        name, version = f"{source.name}: {source.config_name}", source.keras_version()
+        model = build(config, custom_objects, safe_mode, name, weights.total_bytes, version)
+        load_into(model, weights, fresh=True)
         if assets is not None:
             _load_assets(model, assets)
     return model
@@ -208,6 +212,36 @@ class _Undo:
         with torch.no_grad():
             for variable, value in self._held:
                 (variable.detach() if not isinstance(variable, Variable) else variable).copy_(value)
+
+
+def load_into(
+    model: Any,
+    source: WeightsSource | LegacySource,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    skip: Iterable[Any] = (),
+    fresh: bool = False,
+) -> None:
+    """Give the model the values of a file of any format.
+
+    Args:
+        source: the file's weights.
+        skip_mismatch: leave out, with a warning, what does not fit.
+        by_name: give the direct layers of the model the values of the layers with their names.
+        skip: objects to leave out.
+        fresh: nobody has the model yet, so a load that fails half-way harms nothing.
+
+    Raises:
+        ValueError: something does not fit; then no weight has been changed.
+    """
+    if isinstance(source, LegacySource):
+        load_layers(model, source, skip_mismatch, by_name, list(skip), fresh)
+        if fresh and getattr(model, "optimizer", None) is not None:
+            load_optimizer(model.optimizer, source)
+    elif by_name:
+        load_state_by_name(model, source, skip_mismatch)
+    else:
+        load_state(model, source, skip_mismatch, skip, fresh)
 
 
 def load_state(

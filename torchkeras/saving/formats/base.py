@@ -91,8 +91,14 @@ class ModelSource(Protocol):
     name: str
     """The file's name, for messages."""
 
+    config_name: str
+    """What the file calls the architecture, for messages."""
+
     def config(self) -> Any:
         """The architecture: the parsed JSON."""
+
+    def keras_version(self) -> str | None:
+        """The version of the Keras that wrote the file, such as `"3.15.1"`; `None` if the file does not say."""
 
     def weights(self) -> AbstractContextManager[WeightsSource]:
         """The weights."""
@@ -115,6 +121,8 @@ class Format:
         weights_reader: opens a file of that name with weights.
         sharded_writer: opens a place to write weights to in several files; that place is the index of them.
         recognise: whether a file may start with some bytes, for formats without a signature.
+        inspect: looks further into a file that starts as one of this format: whether it is one; `None` if that can't
+            be said.
     """
 
     name: str
@@ -126,6 +134,7 @@ class Format:
     weights_reader: WeightsReader | None = None
     sharded_writer: ShardedWriter | None = None
     recognise: Callable[[bytes], bool] | None = None
+    inspect: Callable[[Place], bool | None] | None = None
 
     def may_start_with(self, head: bytes) -> bool:
         """Whether the first bytes of a file are those of this format."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from torchkeras.saving.formats.base import Format, Place
-from torchkeras.saving.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, metadata
+from torchkeras.saving.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, metadata, version_in
 from torchkeras.saving.formats.weights_h5 import CHECKSUM_ATTRIBUTE, H5Source, H5Target
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, new_file
@@ -101,9 +101,16 @@ class FolderSource:
         for file in (CONFIG, WEIGHTS):
             if not (path / file).is_file():
                 raise BadFileError(f"{name} is no saved model: the folder has no {file!r}.")
+        self._version: str | None = None
         self._checksums = self._read_metadata()
         self._config = _read(path / CONFIG, _LARGEST_CONFIG)
         self._weights = open(_inside(path, WEIGHTS), "rb")
+
+    config_name = CONFIG
+
+    def keras_version(self) -> str | None:
+        """The version of Keras in the metadata, if there is one."""
+        return self._version
 
     def close(self) -> None:
         """Close the file of the weights."""
@@ -123,6 +130,7 @@ class FolderSource:
         found = about.get(_CHECKSUMS) if isinstance(about, dict) else None
         if not isinstance(about, dict) or (found is not None and (sealed is None or not isinstance(found, dict))):
             raise BadFileError(f"{place} is corrupt: its checksum is unreadable.")
+        self._version = version_in(about)
         if sealed is None and isinstance(about.get("config_sha256"), str):  # as 0.1 wrote it
             return {CONFIG: about["config_sha256"]}
         return found

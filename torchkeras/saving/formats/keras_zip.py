@@ -83,6 +83,12 @@ def metadata() -> dict[str, str]:
     return {"keras_version": KERAS_VERSION, "date_saved": now, "torchkeras_version": __version__}
 
 
+def version_in(about: Any) -> str | None:
+    """The version of Keras that a model's metadata state."""
+    version = about.get("keras_version") if isinstance(about, dict) else None
+    return version if isinstance(version, str) else None
+
+
 @contextmanager
 def write(place: Place) -> Iterator[ZipTarget]:
     """A target for a model; the file at `place` is replaced when the block ends without an error."""
@@ -192,6 +198,14 @@ class Archive:
             raise BadFileError(
                 f"{self.name} is corrupt or truncated: member {name!r} can't be read ({error})."
             ) from error
+
+    config_name = CONFIG
+
+    def keras_version(self) -> str | None:
+        """The version of Keras in the metadata, if there is one."""
+        if METADATA not in self._members:
+            return None
+        return version_in(parse_json(self.read(METADATA, MIB), f"{self.name}: {METADATA}"))
 
     def config(self) -> Any:
         """The model's description."""

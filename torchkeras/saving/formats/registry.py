@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from torchkeras.saving.formats import folder, keras_zip, safetensors, safetensors_shards, sharded, weights_h5
+from torchkeras.saving.formats import (
+    folder,
+    keras_zip,
+    legacy_h5,
+    safetensors,
+    safetensors_shards,
+    sharded,
+    weights_h5,
+)
 from torchkeras.saving.formats.base import Format as Format
 from torchkeras.saving.formats.base import Place, opened
 
@@ -14,10 +22,12 @@ FORMATS: tuple[Format, ...] = (
     keras_zip.FORMAT,
     weights_h5.FORMAT,
     sharded.FORMAT,
+    legacy_h5.FORMAT,
     replace(safetensors.FORMAT, sharded_writer=safetensors_shards.write_sharded),
     safetensors_shards.FORMAT,
 )
 FOLDER = folder.FORMAT
+LEGACY = legacy_h5.FORMAT
 
 
 def by_suffix(path: str) -> Format | None:
@@ -36,6 +46,10 @@ def by_content(place: Place) -> Format | None:
         head = file.read(16)
         file.seek(0)
     rows = [row for row in FORMATS if row.may_start_with(head)]
+    verdicts = {row.name: row.inspect(place) for row in rows if row.inspect is not None}
+    rows = [row for row in rows if verdicts.get(row.name)] or [
+        row for row in rows if verdicts.get(row.name) is not False
+    ]
     named = by_suffix(path)
     return named if named in rows or not rows else rows[0]
 

@@ -19,7 +19,7 @@ from torchkeras.saving.safety.atomic import OutputFile, replacing
 from torchkeras.saving.safety.budget import BadFileError, Budget, readable
 
 CHECKSUM_ATTRIBUTE = "torchkeras_checksum"
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OPAQUE_BFLOAT16 = np.dtype("V2")
 
 
@@ -301,8 +301,8 @@ def _check_whole(file: Any, size: int, name: str) -> None:
     """Refuse what is no HDF5 file, and one that is shorter than its own header says."""
     file.seek(0)
     head = file.read(64)
-    if not head.startswith(_SIGNATURE):
-        if size < len(_SIGNATURE) and _SIGNATURE.startswith(head):
+    if not head.startswith(SIGNATURE):
+        if size < len(SIGNATURE) and SIGNATURE.startswith(head):
             raise BadFileError(f"{name} is truncated: only {size} bytes of it are left.")
         raise BadFileError(f"{name} is no HDF5 file: it starts with {head[:8]!r}.")
     if len(head) < 64:
@@ -377,7 +377,7 @@ def read(place: Place, name: str) -> Iterator[H5Source]:
 FORMAT = Format(
     name="weights in HDF5",
     suffixes=(".weights.h5",),
-    signature=_SIGNATURE,
+    signature=SIGNATURE,
     weights_writer=write,
     weights_reader=read,
 )
