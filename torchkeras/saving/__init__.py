@@ -12,6 +12,7 @@ from torchkeras.saving.api import load_model as load_model
 from torchkeras.saving.api import load_weights as load_weights
 from torchkeras.saving.api import save_model as save_model
 from torchkeras.saving.api import save_weights as save_weights
+from torchkeras.saving.file_editor import KerasFileEditor as KerasFileEditor
 from torchkeras.saving.json import model_from_json as model_from_json
 from torchkeras.saving.plain_torch.weights import load_torch_weights as load_torch_weights
 from torchkeras.saving.plain_torch.weights import save_torch_weights as save_torch_weights

@@ -88,7 +88,7 @@ def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
     hidden = _base_attributes(_base_of(obj))
     held = attributes.held_by(obj)
     for name in sorted(held, key=lambda name: f"~{name}" if name.startswith("_") else name):
-        if not (name.startswith("__") or name in hidden or name in _OWN_STRUCTURE):
+        if not (name.startswith(("__", "_tk_")) or name in hidden or name in _OWN_STRUCTURE):
             yield name, held[name]
 
 
@@ -99,7 +99,7 @@ def is_graph_or_row(obj: Any) -> bool:
 
 
 # What our models keep beside `layers`, where Keras has `operations` and `_functional`.
-_OWN_STRUCTURE = frozenset({"operations", "_operations", "_tk_graph", "_tk_row"})
+_OWN_STRUCTURE = frozenset({"operations", "_operations"})
 
 
 def _base_of(obj: Any) -> type:

@@ -213,12 +213,17 @@ class Archive:
         limit = 8 * MIB + self.size
         return parse_json(self.read(CONFIG, limit), f"{self.name}: {CONFIG}")
 
+    def metadata(self) -> dict[str, Any]:
+        """The versions and the date; empty if the archive has none."""
+        if METADATA not in self._members:
+            return {}
+        found = parse_json(self.read(METADATA, MIB), f"{self.name}: {METADATA}")
+        return found if isinstance(found, dict) else {}
+
     def check_metadata(self) -> None:
         """Refuse an archive of ours whose checksum got lost."""
-        if METADATA in self._members and not self.sealed:
-            found = parse_json(self.read(METADATA, MIB), f"{self.name}: {METADATA}")
-            if isinstance(found, dict) and "checksum" in found:
-                raise BadFileError(f"{self.name} is truncated or corrupt: the checksum at its end is unreadable.")
+        if not self.sealed and "checksum" in self.metadata():
+            raise BadFileError(f"{self.name} is truncated or corrupt: the checksum at its end is unreadable.")
 
     @contextmanager
     def weights(self) -> Iterator[H5Source]:

@@ -363,6 +363,9 @@ class _Joined(SavedValues):
     def shape(self, key: str) -> tuple[int, ...]:
         return self._by_key[key].shape(key)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._by_key
+
     def __getitem__(self, key: str) -> np.ndarray:
         return self._by_key[key][key]
 

@@ -248,6 +248,13 @@ class H5Source:
                 name = self._h5[path].attrs["name"]
                 yield path.removesuffix("/vars"), name.decode() if isinstance(name, bytes) else str(name)
 
+    def objects(self) -> list[str]:
+        """The paths of all objects that have a group of values."""
+        found: list[str] = []
+        self._h5.visit(found.append)
+        groups = [path for path in found if path.split("/")[-1] == "vars" and isinstance(self._h5[path], h5py.Group)]
+        return [path.removesuffix("vars").removesuffix("/") for path in groups]
+
     def close(self) -> None:
         self._h5.close()
 
@@ -273,6 +280,11 @@ class ReadEntry(SavedValues):
     def shape(self, key: str) -> tuple[int, ...]:
         """The shape of a value; nothing is read."""
         return tuple(self._dataset(key).shape)
+
+    def dtype(self, key: str) -> str:
+        """The name of a value's type; nothing is read."""
+        found = self._dataset(key).dtype
+        return "bfloat16" if found == _OPAQUE_BFLOAT16 else found.name
 
     def __getitem__(self, key: str) -> np.ndarray:
         dataset = self._dataset(key)
