@@ -246,11 +246,25 @@ class Sequential(Model):
 
         Returns:
             The model.
+
+        Raises:
+            ValueError: the dict lacks the model's name or its layers, or an entry describes no layer.
         """
-        if "layers" not in config:
+        if cls is not Sequential and isinstance(config, dict) and "layers" not in config:
             return super().from_config(config, custom_objects)
+        if not isinstance(config, dict) or not {"name", "layers"} <= set(config):
+            raise ValueError(
+                f"A Sequential model configuration must be a dictionary containing the 'name' and 'layers' keys. "
+                f"Received: config={config}"
+            )
+        for row in config["layers"]:
+            if not isinstance(row, dict) or "config" not in row:
+                raise ValueError(
+                    f"The provided configuration is not a valid Keras configuration. Expected a dictionary containing "
+                    f"a 'config' key. Received: config={row}"
+                )
         shape = config.get("build_input_shape")
-        model = cls(name=config.get("name"))
+        model = cls(name=config["name"])
         for row in config["layers"]:
             model.add(deserialize_keras_object(row, custom_objects), rebuild=False)
         model._tk_rebuild()

@@ -21,7 +21,7 @@ from torchkeras.saving.json import build
 from torchkeras.saving.legacy.optimizer_state import load_optimizer
 from torchkeras.saving.legacy.weights import load_layers
 from torchkeras.saving.safety.budget import BadFileError
-from torchkeras.saving.walk import describe, names_by_object, own_variables, saveables
+from torchkeras.saving.walk import describe, names_by_object, other_paths, own_variables, saveables
 
 
 def read_model(
@@ -267,11 +267,15 @@ def load_state(
         _give_names(model, reader, skip_mismatch, skip)
     load = _Load(reader.name, fresh)
     nested: list[str] = []
+    aliases: dict[int, list[str]] | None = None
     for path, obj in saveables(model, skip):
         entry = reader.entry(path)
         if "/container" in f"/{path}" and not len(entry) and not reader.has(_container_of(path)):
             nested += [describe(path, obj)] if own_variables(obj) else []
             continue
+        if not len(entry) and own_variables(obj):
+            aliases = other_paths(model) if aliases is None else aliases
+            entry = next((reader.entry(other) for other in aliases.get(id(obj), ()) if reader.has(other)), entry)
         load.add(path, obj, entry)
     if nested:
         warnings.warn(

@@ -34,8 +34,18 @@ def saveables(root: Any, skip: Any = ()) -> Iterator[tuple[str, Any]]:
     yield from _walk("", root, seen)
 
 
-def _walk(path: str, obj: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def other_paths(root: Any) -> dict[int, list[str]]:
+    """Further paths of objects that have several, by the object's `id`: other attributes that hold the same object."""
+    found: dict[int, list[str]] = {}
+    for _ in _walk("", root, set(), found):
+        pass
+    return found
+
+
+def _walk(path: str, obj: Any, seen: set[int], again: dict[int, list[str]] | None = None) -> Iterator[tuple[str, Any]]:
     if id(obj) in seen:
+        if again is not None:
+            again.setdefault(id(obj), []).append(path)
         return
     seen.add(id(obj))
     yield path, obj
@@ -44,21 +54,23 @@ def _walk(path: str, obj: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
     for name, value in _attributes(obj):
         inner = f"{path}/{name}" if path else name
         if is_saveable(value):
-            yield from _walk(inner, value, seen)
+            yield from _walk(inner, value, seen, again)
         elif isinstance(value, (list, tuple, dict)):
-            yield from _walk_container(inner, value, seen, set())
+            yield from _walk_container(inner, value, seen, set(), again)
 
 
-def _walk_container(path: str, container: Any, seen: set[int], above: set[int]) -> Iterator[tuple[str, Any]]:
+def _walk_container(
+    path: str, container: Any, seen: set[int], above: set[int], again: dict[int, list[str]] | None
+) -> Iterator[tuple[str, Any]]:
     if id(container) in above:
         return
     above = above | {id(container)}
     used: dict[str, int] = {}
     for value in list(container.values()) if isinstance(container, dict) else list(container):
         if is_saveable(value):
-            yield from _walk(f"{path}/{_numbered(class_name(value), used)}", value, seen)
+            yield from _walk(f"{path}/{_numbered(class_name(value), used)}", value, seen, again)
         elif isinstance(value, (list, tuple, dict)):
-            yield from _walk_container(f"{path}/{_numbered('container', used)}", value, seen, above)
+            yield from _walk_container(f"{path}/{_numbered('container', used)}", value, seen, above, again)
 
 
 def _numbered(name: str, used: dict[str, int]) -> str:

@@ -154,7 +154,7 @@ class Compilable(_Base):
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments of `compile()`, JSON-ready; `None` for a model that is not compiled, or not describable."""
         compiled = state_of(self).compiled
-        if compiled is None or type(self).compile is not Compilable.compile:
+        if compiled is None:
             return None
         return compiled.get_config()
 
@@ -166,8 +166,10 @@ class Compilable(_Base):
         """
         if type(self).compile is not Compilable.compile:
             warnings.warn(
-                f"{type(self).__name__} overrides compile(), so the saved compile configuration can't be applied; "
-                f"override compile_from_config() too, or call compile() yourself.",
+                f"`compile()` was not called as part of model loading because the model's `compile()` method is "
+                f"custom. All subclassed Models that have `compile()` overridden should also override "
+                f"`get_compile_config()` and `compile_from_config(config)`; {type(self).__name__} does not. "
+                f"Or call `compile()` after loading.",
                 stacklevel=2,
             )
             return

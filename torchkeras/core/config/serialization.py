@@ -231,6 +231,10 @@ def deserialize_keras_object(
             "The config holds a Python lambda as bytecode, which carries a risk of arbitrary code execution: it is not "
             "loaded, with safe_mode=False neither. Register a named function in its place."
         )
+    if name == "__typespec__" and not isinstance(inner, (list, tuple, type(None))):
+        raise TypeError(
+            f"Expected 'config' to be a list or a tuple for a __typespec__; received {inner!r} in {config}."
+        )
     if name == "__typespec__":
         raise ValueError("A config may not hold a '__typespec__': it names a type of another framework.")
     return _instance(resolve_class(config, custom_objects), config, custom_objects, safe_mode)

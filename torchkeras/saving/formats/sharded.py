@@ -35,7 +35,7 @@ _SHARD = ".weights.h5"
 _LARGEST_INDEX = 64 * MIB
 _MOST_SHARDS = 500  # each of them is open while weights are read
 _SHARD_ATTRIBUTE = "torchkeras_shard_of"
-_ATTEMPTS = 20
+_ATTEMPTS = 3
 
 
 # ---------------------------------------------------------------------------- writing
@@ -322,15 +322,13 @@ class ShardedSource:
         try:
             file = files.enter_context(open(path, "rb"))
         except FileNotFoundError:
-            raise _MissingShardError(
-                f"{self.name} is not complete: {name!r}, which it names, is missing from its folder."
-            ) from None
+            text = f"{self.name} is not complete: {name!r}, which it names, is missing from its folder."
+            raise _MissingShardError(text, self.index.text) from None
         shard = files.enter_context(H5Source(file, str(path)))
         wanted = self.index.checksums.get(name)
         if wanted is not None and wanted != shard.checksum:
-            raise _MissingShardError(
-                f"{path} is corrupt or of another save: it is not the file that {self.name} means."
-            )
+            text = f"{path} is corrupt or of another save: it is not the file that {self.name} means."
+            raise _MissingShardError(text, self.index.text)
         if self.index.sealed is False and _SHARD_ATTRIBUTE in shard.attributes:
             raise BadFileError(f"{self.name} is corrupt: its checksum is unreadable.")
         return shard
@@ -350,7 +348,16 @@ class ShardedSource:
 
 
 class _MissingShardError(BadFileError):
-    """A shard is not there, or is another one: perhaps a writer is replacing them."""
+    """A shard is not there, or is another one: perhaps a writer is replacing them.
+
+    Args:
+        text: the message.
+        index: the bytes of the index that names the shard.
+    """
+
+    def __init__(self, text: str, index: bytes) -> None:
+        super().__init__(text)
+        self.index = index
 
 
 class _Joined(SavedValues):
@@ -381,19 +388,32 @@ def read(place: Place, name: str) -> Iterator[ShardedSource]:
     """The weights of the index at `place`."""
     path = Path(place)  # type: ignore[arg-type]
     with ExitStack() as files:
-        for attempt in range(_ATTEMPTS):
-            before = path.read_bytes()
-            opened = files.enter_context(ExitStack())
-            try:
-                source = ShardedSource(path, name, opened)
-            except _MissingShardError:
-                # A writer may have replaced the shards since the index was read.
-                if path.read_bytes() == before or attempt == _ATTEMPTS - 1:
-                    raise
-                opened.close()
-                continue
-            break
+        for _ in range(_ATTEMPTS):
+            source = _opened(path, name, files)
+            if source is not None:
+                break
+        else:
+            with only_writer(path.parent):
+                source = _opened(path, name, files, patient=False)
+        assert source is not None
         yield source
+
+
+def _opened(path: Path, name: str, files: ExitStack, patient: bool = True) -> ShardedSource | None:
+    """The index with all its shards; `None` if a writer replaced them meanwhile, and one may be `patient`."""
+    opened = ExitStack()
+    try:
+        source = ShardedSource(path, name, opened)
+    except _MissingShardError as error:
+        opened.close()
+        if patient and path.read_bytes() != error.index:
+            return None
+        raise
+    except BaseException:
+        opened.close()
+        raise
+    files.push(opened)
+    return source
 
 
 FORMAT = Format(

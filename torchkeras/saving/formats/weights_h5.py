@@ -194,7 +194,7 @@ class H5Source:
         self._h5.id.links.visit(lambda name, info: links.append((name.decode(), info.type)), info=True)
         for path, kind in links:
             if kind != h5py.h5l.TYPE_HARD:
-                what = "an external link" if kind == h5py.h5l.TYPE_EXTERNAL else "a soft link"
+                what = "an external link (ExternalLink)" if kind == h5py.h5l.TYPE_EXTERNAL else "a soft link (SoftLink)"
                 raise BadFileError(f"{self.name}: {path!r} is {what}; weights must lie in the file itself.")
         for path, _ in links:
             found = self._h5[path]

@@ -102,14 +102,23 @@ def sweep(target: Path) -> None:
 @contextmanager
 def new_file(path: Path, target: Any) -> Iterator[OutputFile]:
     """A new file at `path`, open for writing and locked until the end of the block; `target` is for messages."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    except OSError as error:
-        raise type(error)(error.errno, f"Can't save here: {error.strerror}", str(target)) from error
-    with os.fdopen(descriptor, "r+b", buffering=0) as raw:
-        if fcntl is not None:
-            fcntl.flock(raw, fcntl.LOCK_EX)
+    with _locked_new(path, target) as raw:
         yield OutputFile(raw, target)
+
+
+def _locked_new(path: Path, target: Any) -> RawIOBase:
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        except OSError as error:
+            raise type(error)(error.errno, f"Can't save here: {error.strerror}", str(target)) from error
+        raw = os.fdopen(descriptor, "r+b", buffering=0)
+        if fcntl is None:
+            return raw
+        fcntl.flock(raw, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:  # no other writer's sweep came between
+            return raw
+        raw.close()
 
 
 def being_written(path: Path) -> bool:
