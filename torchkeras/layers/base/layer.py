@@ -19,7 +19,7 @@ from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import Nest
 from torchkeras.core.variables.stateless import CallScope
-from torchkeras.layers.base import losses, symbolic
+from torchkeras.layers.base import copies, losses, symbolic
 from torchkeras.layers.base.building import as_shapes, legacy_input_shape, recorded
 from torchkeras.layers.base.call import CallableModule, with_signature
 from torchkeras.layers.base.call_spec import CallSpec
@@ -393,6 +393,12 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         if base.get("trainable") is False:
             layer.trainable = False
         return layer
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copies.deep_copy(self, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return copies.reduced(self, protocol)
 
     def _tk_from_description(self) -> None:
         """A config has a name in any case: one that could be automatic counts as automatic."""
