@@ -139,3 +139,31 @@ def test_devices_are_named_in_one_place():
             if not named and id(node) not in scopes | types:
                 wrong.append(f"{path}:{node.lineno}: {ast.unparse(node)}; use devices.parse_device")
     assert not wrong, "\n".join(wrong)
+
+
+class Moved(torch.nn.Linear):
+    """A module that notes where it was sent."""
+
+    places: tuple = ()
+
+    def to(self, device):
+        self.places = (*self.places, torch.device(device))
+        return self
+
+
+@pytest.mark.parametrize(
+    "hold", [keras.layers.TorchModuleWrapper, lambda module: setattr(keras.layers.Layer(), "m", module)]
+)
+def test_a_torch_module_joins_the_device_of_new_weights(hold, monkeypatch):
+    monkeypatch.setattr(devices, "current_device", lambda: torch.device("cuda:1"))
+    module = Moved(2, 3)
+    hold(module)
+    assert module.places == (torch.device("cuda:1"),)
+
+
+@pytest.mark.parametrize("place", ["cpu", "meta"])
+def test_a_torch_module_stays_where_it_is(place, monkeypatch):
+    monkeypatch.setattr(devices, "current_device", lambda: torch.device("cuda:1" if place == "meta" else "cpu"))
+    module = Moved(2, 3, device=place)
+    keras.layers.TorchModuleWrapper(module)
+    assert module.places == ()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from torchkeras.core.state import state
 from torchkeras.core.torch_internals import constant_result, count_function_modes
@@ -84,6 +85,19 @@ def current_device() -> torch.device:
     if _has_cuda is None:
         _has_cuda = torch.cuda.is_available()
     return torch.device("cuda", torch.cuda.current_device()) if _has_cuda else _CPU
+
+
+def join_current_device(module: nn.Module) -> None:
+    """Move a torch module that lies on the CPU, torch's default, to where weights of layers are made now.
+
+    Its parameters stay the same objects, as with `module.to(device)`. A module that lies elsewhere stays there.
+    """
+    device = current_device()
+    if device.type in ("cpu", "meta"):
+        return
+    tensors = [*module.parameters(), *module.buffers()]
+    if tensors and all(tensor.device.type == "cpu" for tensor in tensors):
+        module.to(device)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from torchkeras.core.state import state
+from torchkeras.core.tensors.devices import join_current_device
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.variable import Variable, VariableInfo, as_variable
 from torchkeras.layers.base.containers import Tracked, holds_state, unwrapped, wrap
@@ -95,6 +96,8 @@ class AttributeTracking(nn.Module):
         elif isinstance(value, Tracked):
             _set_tracked(self, name, value)
         elif isinstance(value, nn.Module):
+            if not isinstance(value, AttributeTracking):
+                join_current_device(value)
             _release(self, name, but_module=True)
             super().__setattr__(name, value)
             note_sublayer(self, value)

@@ -20,7 +20,8 @@ from torchkeras.layers.base.layer import Layer
 class TorchModuleWrapper(Layer):
     """Any `nn.Module` as a layer of a functional or Sequential model; its parameters are the layer's weights.
 
-    In training the module is in `train()` mode, else in `eval()` mode.
+    In training the module is in `train()` mode, else in `eval()` mode. A module on the CPU moves to the device on which
+    layers make their weights, such as the GPU; one that was moved elsewhere before stays there.
 
     Under a mixed dtype policy the module keeps its weights and runs under `torch.autocast` of the policy's compute
     type, as in a torch training loop; its float outputs are in the compute type. Under any other policy its weights
