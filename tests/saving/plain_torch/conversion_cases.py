@@ -54,10 +54,17 @@ REFUSED_ROWS = {
     ("LayerNormalization", "(1, 3)"): r"axes \[1, 3\]",
 }
 
-# Abstract, made by another row, no layer of a model's graph, or tested below by networks.
-ELSEWHERE = {
-    "Layer", "Wrapper", "InputLayer", "InputSpec", "Lambda", "RNN", "LSTMCell", "GRUCell", "SimpleRNNCell",
-    "StackedRNNCells", "Bidirectional", "TimeDistributed", "TorchModuleWrapper", "Normalization",
+# Classes of which each row must convert, unless it is in REFUSED_ROWS. Others may be refused, by name.
+CONVERTED = {
+    "Dense", "Embedding", "Identity", "Masking", "Activation", "ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax",
+    "Rescaling", "ActivityRegularization", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum",
+    "Concatenate", "Dot", "Flatten", "Reshape", "Permute", "RepeatVector", "Dropout", "AlphaDropout", "LSTM", "GRU",
+    "SimpleRNN", "BatchNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization",
+    "UnitNormalization", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    *(f"Conv{n}D{kind}" for n in (1, 2, 3) for kind in ("", "Transpose")),
+    *(f"{kind}{n}D" for n in (1, 2, 3) for kind in (
+        "MaxPooling", "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling", "AdaptiveMaxPooling",
+        "AdaptiveAveragePooling", "Cropping", "ZeroPadding", "UpSampling", "SpatialDropout")),
 }  # fmt: skip
 
 ROWS: list[Case] = [*ALL, *RECURRENT]

@@ -105,7 +105,7 @@ class ModelProgram(Program):
             raise NoCounterpartError("it takes a mask, and consists of layers")
         known = self._nested.get(id(layer))
         if known is None:
-            source = ClassSource(self.class_name(layer.name), self)
+            source = ClassSource(self.class_name(layer.name), self, layer)
             names = [source.argument(name) for name in argument_names(graph)]
             inside = [replace(v, code=name, shape=tuple(t.shape)) for v, name, t in zip(values, names, graph.inputs)]
             outputs = self.write_graph(graph, source, inside)

@@ -102,10 +102,11 @@ def identifier(name: str) -> str:
 
 @dataclass
 class ClassSource:
-    """One module class that is being written."""
+    """One module class that is being written; its `owner` is the model or layer whose class it is."""
 
     name: str
     program: Program
+    owner: Any = None
     made: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
@@ -127,7 +128,8 @@ class ClassSource:
         known = self._attributes.get((id(layer), part))
         if known is not None:
             return f"self.{known}"
-        wanted = identifier(f"{layer.name}_{part}" if part else layer.name)
+        key = self._key_of(layer)
+        wanted = identifier(f"{key}_{part}" if part else key)
         name, number = wanted, 1
         while name in self._used:
             name, number = f"{wanted}_{number}", number + 1
@@ -136,6 +138,11 @@ class ClassSource:
         self.made.append(f"self.{name} = {constructor}")
         self.state.update((f"{name}.{key}", value) for key, value in (state or {}).items())
         return f"self.{name}"
+
+    def _key_of(self, layer: Any) -> str:
+        """The layer's name in the `state_dict()` of the model that is being written; else its own."""
+        held = getattr(self.owner, "_modules", {})
+        return next((key for key, module in held.items() if module is layer), layer.name)
 
     def tensor(self, tensor: Tensor) -> str:
         """`self.name` of a parameter or buffer that an op takes."""

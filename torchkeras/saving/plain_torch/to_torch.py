@@ -149,7 +149,7 @@ class Conversion:
     def __init__(self, model: Layer, graph: Any, data_format: str) -> None:
         self.graph = graph
         self.program = ModelProgram()
-        self.main = ClassSource(self.program.class_name(_wanted_name(model.name)), self.program)
+        self.main = ClassSource(self.program.class_name(_wanted_name(model.name)), self.program, model)
         own = _format_of(model)
         # Whether images are turned where they enter and leave the module, and which way.
         self._turned = own is not None and own != data_format
