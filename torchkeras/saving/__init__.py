@@ -17,3 +17,4 @@ from torchkeras.saving.json import model_from_json as model_from_json
 from torchkeras.saving.plain_torch.weights import load_torch_weights as load_torch_weights
 from torchkeras.saving.plain_torch.weights import save_torch_weights as save_torch_weights
 from torchkeras.saving.plain_torch.to_torch import to_torch as to_torch
+from torchkeras.saving.plain_torch.from_torch import from_torch as from_torch

@@ -165,6 +165,15 @@ class ClassSource:
             self.state[known] = plain
         return f"self.{known}"
 
+    def buffer(self, wanted: str, code: str) -> str:
+        """`self.name` of a buffer that is no part of the `state_dict()`."""
+        name, number = identifier(wanted), 1
+        while name in self._used:
+            name, number = f"{identifier(wanted)}_{number}", number + 1
+        self._used.add(name)
+        self.made.append(f'self.register_buffer("{name}", {code}, persistent=False)')
+        return f"self.{name}"
+
     def snippet(self, name: str) -> str:
         """A function or class that the source brings along."""
         self.program.snippets.setdefault(name)

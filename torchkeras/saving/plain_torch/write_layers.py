@@ -13,7 +13,7 @@ from torchkeras.layers.activation.activation import ShapeKeeping
 from torchkeras.layers.convolutional.base_conv import BaseConv, WindowLayer
 from torchkeras.layers.convolutional.conv_transpose import BaseConvTranspose
 from torchkeras.layers.convolutional.depthwise import BaseDepthwiseConv, BaseSeparableConv
-from torchkeras.layers.core.einsum_dense import parse
+from torchkeras.layers.core.einsum_dense import Terms, parse
 from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.pooling.adaptive import AdaptiveAveragePooling, BaseAdaptivePooling
 from torchkeras.layers.pooling.pooling import BasePooling, MaxPooling
@@ -71,10 +71,21 @@ def _einsum_dense(layer: layers.EinsumDense, w: ClassSource, x: Value) -> Value:
     state = state_of(layer)
     x = in_keras_order(x)
     terms = parse(layer.equation, x.rank)
+    if _is_linear(terms, state):
+        state = {**state, "weight": state["weight"].t()}
+        outside, inside = state["weight"].shape
+        name = w.module(layer, f"nn.Linear({inside}, {outside}{_without(layer.bias)})", state)
+        return activated(layer.activation, x.of(f"{name}({x.code})"))
     equation = f"{terms.inputs},{terms.kernel}->{terms.output}"
     shapes = [tuple(state["weight"].shape), *([tuple(state["bias"].shape)] if "bias" in state else [])]
     name = w.module(layer, f"{w.snippet('Einsum')}({arguments(equation, *shapes)})", state)
     return activated(layer.activation, x.of(f"{name}({x.code})"))
+
+
+def _is_linear(terms: Terms, state: State) -> bool:
+    """Whether an equation is one matrix product over the last axis, with a bias for each output."""
+    same = terms.inputs[:-1] == terms.output[:-1] and terms.kernel == terms.inputs[-1] + terms.output[-1]
+    return same and ("bias" not in state or state["bias"].ndim == 1)
 
 
 @writes(layers.Embedding)
@@ -178,14 +189,10 @@ def _rescaling(layer: layers.Rescaling, w: ClassSource, x: Value) -> Value:
         return x.of(scaled if layer.offset == 0 else f"{scaled} + {literal(float(layer.offset))}")
     x = in_keras_order(x)
     codes = [
-        literal(float(value)) if isinstance(value, (int, float)) else f"{x.code}.new_tensor({literal(_listed(value))})"
+        literal(float(value)) if isinstance(value, (int, float)) else w.tensor(torch.as_tensor(value).float())
         for value in factors
     ]
     return x.of(f"{x.code} * {codes[0]} + {codes[1]}")
-
-
-def _listed(value: Any) -> Any:
-    return torch.as_tensor(value).tolist()
 
 
 @writes(layers.Normalization)
@@ -309,11 +316,30 @@ def _pooling(layer: BasePooling, w: ClassSource, x: Value) -> Value:
     window = arguments(sized(size), *([] if steps == size else [sized(steps)]))
     if layer.padding == "valid":
         return x.of(f"{w.module(layer, f'{kind}({window})')}({x.code})")
+    lengths = _lengths(layer, x)
+    if None not in lengths:
+        return _pooled_within(
+            layer, w, x, f"{kind}({window}", largest, [same_sides(n, *d) for n, *d in zip(lengths, size, steps)]
+        )
     if not largest:
         return x.of(f"{w.snippet('average_same')}({x.code}, {arguments(tuple(size), tuple(steps))})")
     ones = (1,) * rank
     code = f"{w.snippet('pad_same')}({x.code}, {arguments(tuple(size), tuple(steps), ones)}, value=float('-inf'))"
     return x.of(f"{w.module(layer, f'{kind}({window})')}({code})")
+
+
+def _pooled_within(layer: Any, w: ClassSource, x: Value, made: str, largest: bool, sides: list[Any]) -> Value:
+    """Pooling with a border that is known: the module adds one that is even and no more than half a window."""
+    even = all(before == after for before, after in sides)
+    if not any(map(any, sides)):
+        return x.of(f"{w.module(layer, f'{made})')}({x.code})")
+    if even and all(2 * before <= size for (before, _), size in zip(sides, layer.pool_size)):
+        border = arguments(padding=sized([before for before, _ in sides]))
+        more = "" if largest else ", count_include_pad=False"
+        return x.of(f"{w.module(layer, f'{made}, {border}{more})')}({x.code})")
+    how = ', value=float("-inf")' if largest else ', "replicate"'
+    code = f"F.pad({x.code}, {literal(pad_argument(sides))}{how})"
+    return x.of(f"{w.module(layer, f'{made})')}({code})")
 
 
 @writes(BaseAdaptivePooling)

@@ -159,8 +159,7 @@ def _multi_head(
         name = w.module(layer, made, state)
         causal = ""
         if use_causal_mask:
-            sizes_code = f"{q}.shape[1], {k}.shape[1], dtype=torch.bool, device={q}.device"
-            mask = w.assign(f"torch.ones({sizes_code}).triu(1)", "future")
+            mask = _future(layer, w, inputs)
             causal = f", attn_mask={mask}"
         return Value(f"{name}({q}, {k}, {v}, need_weights=False{causal})[0]")
     state = found["separate"].state()
@@ -169,6 +168,16 @@ def _multi_head(
     bias = {} if "query.bias" in state else {"bias": False}
     name = w.module(layer, f"{w.snippet('Attention')}({arguments(*positional, **bias)})", state)
     return Value(f"{name}({q}, {k}, {v}{', is_causal=True' if use_causal_mask else ''})")
+
+
+def _future(layer: Any, w: ClassSource, inputs: Sequence[Value]) -> str:
+    """The mask of what lies behind each step: kept by the module where the lengths are known."""
+    query, key = inputs[0], inputs[1]
+    steps, sources = query.shape[1], key.shape[1]
+    if steps is not None and sources is not None:
+        return w.buffer(f"{layer.name}_future", f"torch.ones({steps}, {sources}, dtype=torch.bool).triu(1)")
+    sizes = f"{query.code}.shape[1], {key.code}.shape[1], dtype=torch.bool, device={query.code}.device"
+    return w.assign(f"torch.ones({sizes}).triu(1)", "future")
 
 
 def _check_attention(layer: Any, inputs: Sequence[Value], mask: Any, scores: Any) -> None:
