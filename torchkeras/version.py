@@ -4,5 +4,10 @@ __version__ = "0.1.0"
 
 
 def version() -> str:
-    """The version of this package."""
+    """Return the version of this package.
+
+    Example:
+        >>> keras.version() == keras.__version__
+        True
+    """
     return __version__

@@ -48,7 +48,19 @@ def auto_name(class_name: str) -> str:
 
 
 def get_uid(prefix: str = "") -> int:
-    """The next number for `prefix`, counted from 1."""
+    """Return the next number for a prefix, counted from 1.
+
+    Args:
+        prefix: any string. Default: `""`.
+
+    Returns:
+        An int that was not returned for this prefix before.
+
+    Example:
+        >>> first = keras.backend.get_uid("my_layer")
+        >>> keras.backend.get_uid("my_layer") - first
+        1
+    """
     _uses[prefix] += 1
     return _uses[prefix]
 
@@ -73,15 +85,22 @@ def check_name(name: object) -> str:
 
 
 class name_scope:
-    """Put `name` before the paths of the variables made inside.
+    """Put a name before the paths of the variables that are made inside the scope.
 
     Args:
-        caller: a scope opened again by the caller that opened the innermost one adds nothing.
-        deduplicate: whether that is so.
-        override_parent: a path that takes the place of the open scopes.
+        name: a string without slashes.
+        caller: object that opens the scope. Default: `None`.
+        deduplicate: whether a scope adds nothing if the innermost open one has the same `caller`. Default: `True`.
+        override_parent: path that replaces those of the open scopes. Default: `None`.
 
     Raises:
-        ValueError: a name that is no string, or holds a slash.
+        ValueError: the name is no string, or holds a slash.
+
+    Example:
+        >>> with keras.name_scope("encoder"):
+        ...     weight = keras.Variable(1.0, name="scale")
+        >>> weight.path
+        'encoder/scale'
     """
 
     def __init__(

@@ -21,7 +21,7 @@ def register_nest(cls: type) -> type:
 
 
 class _MapToNone:
-    """What a function given to `traverse` returns to put `None` into the result."""
+    """Returned by a function given to `traverse` to put `None` into the result."""
 
     def __repr__(self) -> str:
         return "MAP_TO_NONE"
@@ -31,7 +31,15 @@ MAP_TO_NONE = _MapToNone()
 
 
 def is_nested(structure: Any) -> bool:
-    """Whether the value is a list, a tuple, a deque or a dict."""
+    """Return whether a value is a list, tuple, deque or dict.
+
+    Args:
+        structure: any value.
+
+    Example:
+        >>> keras.tree.is_nested([1]), keras.tree.is_nested(1)
+        (True, False)
+    """
     return isinstance(structure, _NESTS)
 
 
@@ -74,7 +82,18 @@ def _like(structure: Any, values: list) -> Any:
 
 
 def flatten(structure: Any) -> list:
-    """The leaves in order. A value that is not nested is its own only leaf."""
+    """List the leaves of a structure in order; dicts go by their sorted keys.
+
+    Args:
+        structure: lists, tuples, named tuples, deques and dicts, nested in each other; any other value is a leaf.
+
+    Returns:
+        A list; of a value that is not nested, the value alone.
+
+    Example:
+        >>> keras.tree.flatten({"b": [1, 2], "a": 3})
+        [3, 1, 2]
+    """
     if not isinstance(structure, _NESTS):
         return [structure]
     leaves: list = []
@@ -92,18 +111,41 @@ def _collect(structure: Any, leaves: list) -> None:
 
 
 def flatten_with_path(structure: Any) -> list[tuple[tuple, Any]]:
-    """The leaves, each with the tuple of keys and indices that leads to it."""
+    """List the leaves of a structure, each with the keys and indices that lead to it.
+
+    Args:
+        structure: lists, tuples, named tuples, deques and dicts, nested in each other; any other value is a leaf.
+
+    Returns:
+        A list of pairs `(path, leaf)`, where a path is a tuple.
+
+    Example:
+        >>> keras.tree.flatten_with_path({"b": [1, 2], "a": 3})
+        [(('a',), 3), (('b', 0), 1), (('b', 1), 2)]
+    """
     if not is_nested(structure):
         return [((), structure)]
     return [((key, *path), leaf) for key, value in _items(structure) for path, leaf in flatten_with_path(value)]
 
 
 def map_structure(func: Callable, *structures: Any, none_is_leaf: bool = True) -> Any:
-    """Apply `func` to the leaves of the first structure and what lies at the same places of the others.
+    """Apply a function to the leaves of structures of one form.
+
+    Args:
+        func: function of as many leaves as there are structures.
+        *structures: structures of one form.
+        none_is_leaf: whether `func` is called where all leaves are `None`; if not, `None` stays. Default: `True`.
+
+    Returns:
+        A structure of the same form, with the results.
 
     Raises:
         TypeError: `func` is not callable.
-        ValueError: no structure is given, or they differ.
+        ValueError: no structure is given, or the structures differ.
+
+    Example:
+        >>> keras.tree.map_structure(lambda x, y: x + y, {"a": 1, "b": [2]}, {"a": 10, "b": [20]})
+        {'a': 11, 'b': [22]}
     """
     if not callable(func):
         raise TypeError(f"func must be callable; received {func!r}.")
@@ -126,12 +168,28 @@ def _map(func: Callable, structures: tuple) -> Any:
 
 
 def _values(first: Any, structure: Any) -> list:
-    """What lies in `structure`, in the order of `first`."""
+    """The values of `structure`, in the order of `first`."""
     return [structure[key] for key in _keys(first)] if isinstance(first, dict) else list(structure)
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable, *structures: Any) -> Any:
-    """Like `map_structure`, but only as deep as `shallow_structure` goes."""
+    """Apply a function to the values of structures at the places of another structure's leaves.
+
+    Args:
+        shallow_structure: structure whose leaves say how deep to go.
+        func: function of as many values as there are structures.
+        *structures: structures that go at least as deep.
+
+    Returns:
+        A structure of the form of `shallow_structure`, with the results.
+
+    Raises:
+        ValueError: a structure does not go as deep.
+
+    Example:
+        >>> keras.tree.map_structure_up_to([0, 0], sum, [[1, 2], [3]])
+        [3, 3]
+    """
     if not is_nested(shallow_structure):
         return func(*structures)
     for structure in structures:
@@ -142,7 +200,19 @@ def map_structure_up_to(shallow_structure: Any, func: Callable, *structures: Any
 
 
 def map_shape_structure(func: Callable, structure: Any) -> Any:
-    """Apply `func` to the shapes (tuples or lists of ints and None) in a structure, and to what is no shape."""
+    """Apply a function to the shapes in a structure: lists or tuples of ints and `None` count as leaves.
+
+    Args:
+        func: function of a shape.
+        structure: shapes, in lists, tuples and dicts.
+
+    Returns:
+        A structure of the same form, with the results.
+
+    Example:
+        >>> keras.tree.map_shape_structure(len, {"a": (2, 3), "b": [(None, 4, 5)]})
+        {'a': 2, 'b': [3]}
+    """
     if is_shape_tuple(structure) or not is_nested(structure):
         return func(structure)
     return _like(structure, [map_shape_structure(func, value) for _, value in _items(structure)])
@@ -154,9 +224,20 @@ def is_shape_tuple(value: Any) -> bool:
 
 
 def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
-    """Raise `ValueError` where two structures differ in nesting, type, length or keys.
+    """Raise an error where two structures differ in nesting, type, length or keys.
 
-    All plain dicts (ordered or not, with a default or not) are of one type.
+    Plain dicts, ordered dicts and default dicts count as one type.
+
+    Args:
+        a: the first structure.
+        b: the second structure.
+        check_types: kept for Keras's signature: types are always compared. Default: `None`.
+
+    Raises:
+        ValueError: the structures differ.
+
+    Example:
+        >>> keras.tree.assert_same_structure([1, (2,)], [3, (4,)])
     """
     if is_nested(b) and not is_nested(a):
         raise ValueError(f"The structures don't have the same nested form: one has the leaf {a!r} for {b!r}.")
@@ -187,7 +268,18 @@ def _type(structure: Any) -> type:
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
-    """Raise `ValueError` where two structures have leaves at different paths."""
+    """Raise an error where two structures have leaves at different paths.
+
+    Args:
+        a: the first structure.
+        b: the second structure.
+
+    Raises:
+        ValueError: the paths differ.
+
+    Example:
+        >>> keras.tree.assert_same_paths([1, 2], (3, 4))
+    """
     left = {path for path, _ in flatten_with_path(a)}
     right = {path for path, _ in flatten_with_path(b)}
     if left != right:
@@ -196,10 +288,21 @@ def assert_same_paths(a: Any, b: Any) -> None:
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Iterable) -> Any:
-    """The inverse of `flatten`: put leaves into a structure of the given form.
+    """Put leaves into a structure of a given form: the inverse of `flatten`.
+
+    Args:
+        structure: structure of the form that is wanted.
+        flat_sequence: the leaves, in the order of `flatten`.
+
+    Returns:
+        A structure of the same form, with the given leaves.
 
     Raises:
-        ValueError: too few or too many leaves.
+        ValueError: there are too few or too many leaves.
+
+    Example:
+        >>> keras.tree.pack_sequence_as({"b": [0, 0], "a": 0}, [3, 1, 2])
+        {'b': [1, 2], 'a': 3}
     """
     leaves = list(flat_sequence)
     wanted = len(flatten(structure))
@@ -216,12 +319,23 @@ def _fill(structure: Any, leaves: Any) -> Any:
 
 
 def traverse(func: Callable, structure: Any, top_down: bool = True) -> Any:
-    """Rebuild a structure: where `func` returns something else than `None`, that takes the branch's place.
+    """Rebuild a structure, replacing each part for which a function returns a value.
 
-    `func` returns `MAP_TO_NONE` to put `None`. With `top_down` a replaced branch is not entered.
+    Args:
+        func: function of a part (a branch or a leaf). `None` keeps the part; `MAP_TO_NONE` replaces it by `None`.
+        structure: structure to rebuild.
+        top_down: whether a branch is visited before its parts, which are then visited only if it is kept. Default:
+            `True`.
+
+    Returns:
+        The new structure.
 
     Raises:
         TypeError: `func` is not callable.
+
+    Example:
+        >>> keras.tree.traverse(lambda x: tuple(x) if isinstance(x, list) else None, {"a": [1, 2]})
+        {'a': (1, 2)}
     """
     if not callable(func):
         raise TypeError(f"func must be callable; received {func!r}.")
@@ -240,7 +354,18 @@ def traverse(func: Callable, structure: Any, top_down: bool = True) -> Any:
 
 
 def lists_to_tuples(structure: Any) -> Any:
-    """The same structure with every list turned into a tuple."""
+    """Rebuild a structure with tuples in the place of lists.
+
+    Args:
+        structure: lists, tuples, named tuples, deques and dicts, nested in each other; any other value is a leaf.
+
+    Returns:
+        The new structure.
+
+    Example:
+        >>> keras.tree.lists_to_tuples([1, [2, 3]])
+        (1, (2, 3))
+    """
 
     def change(value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else None

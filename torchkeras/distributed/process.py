@@ -19,12 +19,15 @@ _writes: Counter[str] = Counter()
 
 
 def join() -> None:
-    """Join the process group that torchrun's variables tell of; nothing without them, or when joined already.
+    """Join the process group of `torchrun`, if this process was started by it and has not joined yet.
 
-    Takes `cuda:LOCAL_RANK` and NCCL where there is CUDA, the CPU and gloo elsewhere.
+    It uses `cuda:LOCAL_RANK` and NCCL if there is CUDA, else the CPU and gloo.
 
     Raises:
         RuntimeError: this machine runs more processes than it has GPUs.
+
+    Example:
+        >>> keras.distributed.join()  # does nothing in a process of its own
     """
     if not distributed.is_available() or distributed.is_initialized():
         return
@@ -58,35 +61,65 @@ def is_joined() -> bool:
 
 
 def world_size() -> int:
-    """How many processes work together; 1 for a process of its own."""
+    """Return how many processes work together; 1 for a process of its own.
+
+    Example:
+        >>> keras.distributed.world_size()
+        1
+    """
     return distributed.get_world_size() if is_joined() else 1
 
 
 def rank() -> int:
-    """The number of this process among them; before joining, what torchrun says."""
+    """Return the number of this process among them; before joining, the number that `torchrun` gave it.
+
+    Example:
+        >>> keras.distributed.rank()
+        0
+    """
     if is_joined():
         return distributed.get_rank()
     return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
 
 
 def launched_world_size() -> int:
-    """How many processes there will be: before joining, as torchrun's variables say."""
+    """How many processes `torchrun` started, also before they have joined."""
     return distributed.get_world_size() if is_joined() else int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
-    """Whether this process prints and writes files."""
+    """Return whether this process prints and writes files: the one of rank 0.
+
+    Example:
+        >>> keras.distributed.is_main_process()
+        True
+    """
     return rank() == 0
 
 
 def barrier() -> None:
-    """Wait for all processes."""
+    """Wait for all processes.
+
+    Example:
+        >>> keras.distributed.barrier()  # does nothing in a process of its own
+    """
     if is_joined():
         distributed.barrier()
 
 
 def broadcast_object(value: Any) -> Any:
-    """Rank 0's value (small and picklable) on all ranks."""
+    """Return rank 0's value on all ranks.
+
+    Args:
+        value: small picklable value; those of other ranks are ignored.
+
+    Returns:
+        The value of rank 0.
+
+    Example:
+        >>> keras.distributed.broadcast_object({"seed": 3})
+        {'seed': 3}
+    """
     if not is_joined():
         return value
     box = [value]
@@ -95,7 +128,18 @@ def broadcast_object(value: Any) -> Any:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """The (small, picklable) values of all ranks, in their order, on every rank."""
+    """Collect the values of all ranks on every rank.
+
+    Args:
+        value: small picklable value.
+
+    Returns:
+        A list with a value for each rank, in their order.
+
+    Example:
+        >>> keras.distributed.gather_objects("mine")
+        ['mine']
+    """
     if not is_joined():
         return [value]
     found: list[Any] = [None] * world_size()
@@ -106,10 +150,18 @@ def gather_objects(value: Any) -> list[Any]:
 def write_once(path: str, write: Callable[[], None]) -> None:
     """Let rank 0 write a file; the others wait until it is there.
 
-    Rank 0 waits for nobody, so that scripts in which it alone calls this (`if rank == 0: model.save(...)`) go on too.
+    Rank 0 waits for no other rank, so that scripts in which it alone calls this (`if rank == 0: model.save(...)`) go
+    on, too.
+
+    Args:
+        path: path of the file, the same on all ranks.
+        write: function without arguments that writes it.
 
     Raises:
-        OSError: on the other ranks, when rank 0 failed.
+        OSError: (on the other ranks) rank 0 failed.
+
+    Example:
+        >>> keras.distributed.write_once("a.txt", lambda: open("a.txt", "w").close())
     """
     if not is_joined():
         if is_main_process():

@@ -37,7 +37,7 @@ def get_file(
     Args:
         fname: name of the file in the cache. `None`: the name in `origin`. With `extract`, a name without a dot is the
             name of the folder. Default: `None`.
-        origin: address of the file: `https://`, `http://`, `ftp://` or `file://`.
+        origin: address of the file: `https://`, `http://`, `ftp://` or `file://`. It must be given. Default: `None`.
         untar: the former name of `extract`. Default: `False`.
         md5_hash: the former name of `file_hash`, for MD5. Default: `None`.
         file_hash: checksum of the file in hexadecimal digits. A file in the cache that has another one is downloaded
@@ -46,7 +46,7 @@ def get_file(
         hash_algorithm: `"md5"`, `"sha256"`, or `"auto"`, which goes by the length of `file_hash`. Default: `"auto"`.
         extract: whether to unpack the file, a tar or zip archive, and return the folder. Default: `False`.
         archive_format: `"tar"`, `"zip"`, `"auto"` for either, or `None` for none. Default: `"auto"`.
-        cache_dir: folder of the cache. Default: `$KERAS_HOME` if it is set, else `~/.keras`.
+        cache_dir: folder of the cache; `None` means `$KERAS_HOME` if it is set, else `~/.keras`. Default: `None`.
         force_download: whether to download even if the file is in the cache. Default: `False`.
 
     Returns:

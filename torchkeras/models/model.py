@@ -461,8 +461,17 @@ class Functional(Model):
     Args:
         inputs: KerasTensors from `keras.Input`, one or a nest of them.
         outputs: KerasTensors that were computed from the inputs, one or a nest of them.
-        name: a string; by default numbered. Default: `None`.
+        name: name of the model; `None` numbers it. Default: `None`.
         **kwargs: the other arguments of `Model`.
+
+    Raises:
+        ValueError: an output can't be computed from the inputs, or two layers have one name.
+
+    Example:
+        >>> x = keras.Input(shape=(3,))
+        >>> model = keras.Model(x, keras.layers.Dense(2)(x))
+        >>> isinstance(model, keras.models.Functional), model.output_shape
+        (True, (None, 2))
     """
 
     keras_module = "keras.src.models.functional"

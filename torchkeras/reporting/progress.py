@@ -70,12 +70,12 @@ class Progbar:
     shorter bar, then loses its times, then the metrics that come after the loss; the last line is always whole.
 
     Args:
-        target: number of steps in all; `None`: not known.
+        target: number of steps in all; `None` if it is not known.
         width: width of the bar in characters. Default: `20`.
         verbose: 0: nothing; 1: a bar; 2: one line at the end. Default: `1`.
         interval: seconds between two drawings at least. Default: `0.05`.
         stateful_metrics: names of values that are shown as they are; the others are averaged over the steps. Default:
-            none.
+            `None`.
         stateless_metrics: names of values that are averaged over the steps; the others are shown as they are. At most
             one of the two may be given. Default: `None`.
         unit_name: name of a step. Default: `"step"`.

@@ -44,9 +44,10 @@ def save_model(
     Args:
         model: the model (or layer) to save. It should be built, else it has no weights yet.
         filepath: a path that ends in `.keras`, the path of a folder if `zipped=False`, or a binary file object.
-        overwrite: whether to replace an existing file without asking. Default `True`; with `False` the question is
-            asked on the terminal.
-        zipped: `True` (default) for one `.keras` file; `False` for a folder that holds the same parts as files.
+        overwrite: whether to replace an existing file without asking; with `False` the question is asked on the
+            terminal. Default: `True`.
+        zipped: `True` or `None` for one `.keras` file; `False` for a folder that holds the same parts as files.
+            Default: `None`.
 
     Raises:
         ValueError: the name has another ending, or an argument is unknown.
@@ -148,9 +149,9 @@ def load_model(
     Args:
         filepath: a `.keras` file, a folder saved with `zipped=False`, or a binary file object. The content decides
             about the format, not the name.
-        custom_objects: `{"name": class or function}`: objects of your own that the file names.
-        compile: whether to restore the compile configuration and the optimizer too. Default `True`.
-        safe_mode: whether to refuse what would run code from the file. Default `True`. (A Python lambda's bytecode is
+        custom_objects: `{"name": class or function}`: objects of your own that the file names. Default: `None`.
+        compile: whether to restore the compile configuration and the optimizer too. Default: `True`.
+        safe_mode: whether to refuse what would run code from the file. Default: `True`. (A Python lambda's bytecode is
             refused with `False` too.)
 
     Returns:
@@ -218,11 +219,11 @@ def save_weights(
         filepath: a path that ends in `.weights.h5`, or in `.safetensors` for a file that torch programs read: its
             tensors have the names and layouts of `model.state_dict()`. With `max_shard_size`, a path that ends in
             `.weights.json` or `.safetensors`.
-        overwrite: whether to replace an existing file without asking. Default `True`.
+        overwrite: whether to replace an existing file without asking. Default: `True`.
         max_shard_size: a number, the largest size of a file in GB (2**30 bytes). The weights go to as many files as
             they need: `model_00000.weights.h5`, `model_00001.weights.h5`, ... beside an index `model.weights.json`, or
             `model-00001-of-00003.safetensors`, ... beside `model.safetensors.index.json`. Default: `None`, one file.
-        objects_to_skip: layers, or other parts of the model, whose weights are left out.
+        objects_to_skip: layers, or other parts of the model, whose weights are left out. Default: `None`.
 
     Raises:
         ValueError: the name has another ending, the model is not built, or a weight is larger than `max_shard_size`.
@@ -288,10 +289,11 @@ def load_weights(
         filepath: a file of weights (`.weights.h5`, `.safetensors`), the index of several files (`.weights.json`,
             `.safetensors.index.json`; or the name of the one `.safetensors` file that they would be), or a whole model
             (`.keras`, or a folder saved with `zipped=False`).
-        skip_mismatch: whether to leave out layers whose number or shapes of weights differ, with a warning. Default
-            `False`: an error.
-        by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order.
-        objects_to_skip: layers, or other parts of the model, that keep their weights.
+        skip_mismatch: whether to leave out layers whose number or shapes of weights differ, with a warning;
+            `False` raises an error. Default: `False`.
+        by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order. Default:
+            `None`.
+        objects_to_skip: layers, or other parts of the model, that keep their weights. Default: `None`.
 
     Raises:
         ValueError: numbers or shapes of weights differ, the model is not built, an argument is unknown, or the file is

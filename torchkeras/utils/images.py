@@ -40,10 +40,11 @@ def array_to_img(
 
     Args:
         x: array of one image with 1 (gray), 3 (RGB) or 4 (RGBA) channels.
-        data_format: `"channels_last"` or `"channels_first"`. Default: `keras.config.image_data_format()`.
+        data_format: `"channels_last"` or `"channels_first"`; `None` means `keras.config.image_data_format()`.
+            Default: `None`.
         scale: whether to stretch the values so that they go from 0 to 255; otherwise they must lie there. Default:
             `True`.
-        dtype: dtype in which to compute. Default: `keras.config.floatx()`.
+        dtype: dtype in which to compute; `None` means `keras.config.floatx()`. Default: `None`.
 
     Returns:
         A `PIL.Image.Image`.
@@ -82,8 +83,9 @@ def img_to_array(img: Image | ArrayLike, data_format: str | None = None, dtype: 
 
     Args:
         img: a `PIL.Image.Image`.
-        data_format: `"channels_last"` or `"channels_first"`. Default: `keras.config.image_data_format()`.
-        dtype: dtype of the result. Default: `keras.config.floatx()`.
+        data_format: `"channels_last"` or `"channels_first"`; `None` means `keras.config.image_data_format()`.
+            Default: `None`.
+        dtype: dtype of the result; `None` means `keras.config.floatx()`. Default: `None`.
 
     Returns:
         A NumPy array with three axes, with the values of the picture, such as 0 to 255.
@@ -118,7 +120,8 @@ def save_img(
     Args:
         path: path, or a file open for writing.
         x: array of one image, as for `array_to_img`.
-        data_format: `"channels_last"` or `"channels_first"`. Default: `keras.config.image_data_format()`.
+        data_format: `"channels_last"` or `"channels_first"`; `None` means `keras.config.image_data_format()`.
+            Default: `None`.
         file_format: format, such as `"png"`. Default: `None`, the suffix of `path`.
         scale: whether to stretch the values so that they go from 0 to 255. Default: `True`.
         **kwargs: further arguments of pillow's `Image.save`.

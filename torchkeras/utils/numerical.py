@@ -12,11 +12,20 @@ from torchkeras.ops.nn.encoding import hot_rows
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Any:
-    """Class numbers to rows with a single one; a last axis of size 1 is dropped.
+    """Convert class numbers to one-hot rows; a last axis of size 1 is dropped.
 
     Args:
-        x: integers. A tensor gives an int64 tensor (negative classes rows of zeros), all else a float64 array.
-        num_classes: length of a row; default: the largest class plus one.
+        x: integers, of any shape. A tensor gives an int64 tensor (with rows of zeros for negative numbers), anything
+            else a float64 array.
+        num_classes: length of a row; `None` means the largest number plus one. Default: `None`.
+
+    Returns:
+        A tensor or array of the shape of `x`, with a last axis of `num_classes`.
+
+    Example:
+        >>> keras.utils.to_categorical([0, 2], num_classes=3)
+        array([[1., 0., 0.],
+               [0., 0., 1.]])
     """
     if isinstance(x, torch.Tensor):
         labels = (x.squeeze(-1) if x.dim() > 1 and x.shape[-1] == 1 else x).long()
@@ -28,10 +37,22 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
-    """`x` divided by its norms of the given order along `axis`; zeros stay zeros.
+    """Divide values by their norms along an axis; zeros stay zeros.
+
+    Args:
+        x: array or tensor.
+        axis: axis along which the norms are computed. Default: `-1`.
+        order: order of the norm, such as 2 for the Euclidean one. Default: `2`.
+
+    Returns:
+        An array or tensor of the shape of `x`.
 
     Raises:
-        ValueError: `x` is a tensor and `order` no positive integer.
+        ValueError: `x` is a tensor and `order` is no positive integer.
+
+    Example:
+        >>> keras.utils.normalize(np.array([[3.0, 4.0]]))
+        array([[0.6, 0.8]])
     """
     if isinstance(x, np.ndarray):
         norms = np.linalg.norm(x, order, axis, keepdims=True)

@@ -31,7 +31,13 @@ safe_mode_setting = _SafeMode()
 
 
 def enable_unsafe_deserialization() -> None:
-    """Let loading rebuild Python lambdas from their saved bytecode from now on. Only for files that you trust."""
+    """Let loading rebuild Python lambdas from their saved bytecode from now on. Only for files that you trust.
+
+    torchkeras refuses lambdas in any case; the switch is kept for Keras's scripts.
+
+    Example:
+        >>> keras.config.enable_unsafe_deserialization()  # doctest: +SKIP
+    """
     safe_mode_setting.on = False
 
 
@@ -184,10 +190,13 @@ def deserialize_keras_object(
     Args:
         config: the description: a dict with `"class_name"` and `"config"`, or lists and dicts of them. Plain values
             are returned as they are.
-        custom_objects: `{"name": class or function}`: objects of your own that the description names.
-        safe_mode: whether to refuse what would run code; default: the open scope's, else the global setting.
+        custom_objects: `{"name": class or function}`: objects of your own that the description names. Default:
+            `None`.
+        safe_mode: whether to refuse values that would run code; `None` means the setting of the open scope, else the
+            global one. Default: `None`.
         module_objects: `{"name": class or function}` to look a name up in: a string, or a description's class name.
-            Of a class an instance is returned, made from the description's config or without arguments.
+            Of a class an instance is returned, made from the description's config or without arguments. Default:
+            `None`.
 
     Returns:
         The object.

@@ -14,7 +14,7 @@ from torchkeras.core.symbolic.node import Node
 
 
 class Graphed:
-    """What an operation tells of its place in functional graphs: the calls recorded of it."""
+    """The part of an operation that knows the symbolic calls recorded of it."""
 
     name: str
     _inbound_nodes: list[Node]
@@ -28,13 +28,17 @@ class Graphed:
         """The symbolic input of the first recorded call.
 
         Raises:
-            AttributeError: it was never called symbolically.
+            AttributeError: it was never called on a symbolic tensor.
         """
         return _single(self._tk_first_node("input").input_tensors)
 
     @property
     def output(self) -> Any:
-        """The symbolic output of the first recorded call (errors as with `input`)."""
+        """The symbolic output of the first recorded call.
+
+        Raises:
+            AttributeError: it was never called on a symbolic tensor.
+        """
         return _single(self._tk_first_node("output").output_tensors)
 
     def _tk_first_node(self, what: str) -> Node:
@@ -52,9 +56,20 @@ def _single(tensors: list) -> Any:
 
 
 class Operation(Graphed, Rematerializable, Configurable):
-    """A computation that takes tensors or KerasTensors; subclasses define `call` and `compute_output_spec`.
+    """Base class of computations that take tensors or symbolic tensors.
 
-    Without a `compute_output_spec`, shapes are found by running `call` on tensors without values.
+    Subclasses define `call`, and may define `compute_output_spec`; without it, shapes are found by running `call` on
+    tensors without values.
+
+    Args:
+        name: a string without slashes; `None` numbers it. Default: `None`.
+
+    Example:
+        >>> class Double(keras.Operation):
+        ...     def call(self, x):
+        ...         return 2 * x
+        >>> Double()(keras.Input((3,))).shape
+        (None, 3)
     """
 
     keras_module = None
@@ -74,23 +89,58 @@ class Operation(Graphed, Rematerializable, Configurable):
         return self.call(*args, **kwargs)
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
-        """Infer the outputs and record the call."""
+        """Infer the outputs of a call on symbolic tensors, and record the call.
+
+        Args:
+            *args: positional arguments of `call`.
+            **kwargs: arguments of `call` by name.
+
+        Returns:
+            Symbolic tensors.
+        """
         return self._tk_record(args, kwargs, self.compute_output_spec(*args, **kwargs))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs. Subclasses define it.
+
+        Args:
+            *args: tensors, and other arguments.
+            **kwargs: arguments by name.
+
+        Raises:
+            NotImplementedError: the class does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define call().")
 
     def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs of a quantized operation. Subclasses may define it.
+
+        Args:
+            *args: as for `call`.
+            **kwargs: as for `call`.
+
+        Raises:
+            NotImplementedError: the class does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define quantized_call() to be called when quantized.")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Infer shapes and dtypes of the outputs.
+
+        Args:
+            *args: positional arguments of `call`.
+            **kwargs: arguments of `call` by name.
+
+        Returns:
+            Symbolic tensors, in the structure of the outputs.
+        """
         return infer(self.call, args, kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, and the name where the constructor takes one.
+        """Return the constructor's arguments, and the name if the constructor takes one, as JSON-ready values.
 
         Raises:
-            NotImplementedError: an argument has no form in a file; the class must then say its config itself.
+            NotImplementedError: an argument can't be written to a file; the class must then define `get_config`.
         """
         if type(self).get_config is Operation.get_config:
             for parameter in inspect.signature(type(self).__init__).parameters.values():

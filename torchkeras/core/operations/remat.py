@@ -26,7 +26,7 @@ MODES = ("full", "activations", "larger_than", "list_of_layers", None)
 
 
 class RematMode(NamedTuple):
-    """What a `RematScope` asks for."""
+    """The arguments of a `RematScope`."""
 
     mode: str | None
     output_size_threshold: int
@@ -42,19 +42,27 @@ _scopes = _Scopes()
 
 
 class RematScope:
-    """Layers and operations made inside are rematerialized whenever they are called, in or out of the scope.
+    """Rematerialize layers and operations that are made inside: less memory for more time.
 
-    Of nested scopes the innermost counts. A model is a layer, too: made inside, it is computed again as a whole.
+    Their calls keep no intermediate results for the backward pass, which computes them again. This holds whenever the
+    layers are called, in or out of the scope. Of nested scopes the innermost counts. A model is a layer, too: made
+    inside, it is computed again as a whole.
 
     Args:
-        mode: `"full"`: each one; `"activations"`: only the `activation` of those that have one; `"larger_than"`: those
-            whose outputs have more than `output_size_threshold` elements, the batch's included; `"list_of_layers"`:
-            those of the given names; `None`: none.
-        output_size_threshold: for `"larger_than"`.
-        layer_names: for `"list_of_layers"`.
+        mode: `"full"`: all layers; `"activations"`: only the `activation` of those that have one; `"larger_than"`:
+            those whose outputs have more than `output_size_threshold` elements, including the batch's;
+            `"list_of_layers"`: those of the given names; `None`: none. Default: `"full"`.
+        output_size_threshold: number of elements, for `"larger_than"`. Default: `1024`.
+        layer_names: names of layers, for `"list_of_layers"`. Default: `None`.
 
     Raises:
         ValueError: there is no such mode.
+
+    Example:
+        >>> with keras.RematScope(mode="full"):
+        ...     layer = keras.layers.Dense(2)
+        >>> layer(torch.ones(1, 3)).shape
+        torch.Size([1, 2])
     """
 
     def __init__(self, mode: str | None = "full", output_size_threshold: int = 1024, layer_names: Any = None) -> None:
@@ -73,19 +81,31 @@ class RematScope:
 
 
 def get_current_remat_mode() -> RematMode | None:
-    """What the innermost open `RematScope` asks for; `None` outside of all."""
+    """The arguments of the innermost open `RematScope`; `None` outside of all."""
     return _scopes.modes[-1] if _scopes.modes else None
 
 
 def remat(f: Callable) -> Callable:
-    """`f`, its intermediate results computed again in the backward pass instead of kept: less memory for more time.
+    """Wrap a function so that the backward pass computes its intermediate results again instead of keeping them.
 
-    `f` must compute the same when it is called twice: it may draw random numbers and change variables (the second run
-    draws the same and changes nothing), but not depend on Python state that it changes. Between the two runs the
-    arguments are kept, and copies of the non-trainable variables that `f` reads.
+    This takes less memory and more time. `f` must compute the same when it is called twice: it may draw random numbers
+    and change variables (the second run draws the same and changes nothing), but not depend on Python state that it
+    changes. Between the two runs the arguments are kept, and copies of the non-trainable variables that `f` reads.
 
-    Where there is nothing to save (no gradients asked for, shapes inferred, a `torch.func` transform, `torch.export`)
-    `f` is called as it is.
+    If there is nothing to save (no gradients are computed, shapes are inferred, inside a `torch.func` transform or
+    `torch.export`), `f` is called as it is.
+
+    Args:
+        f: function of tensors.
+
+    Returns:
+        A function with the signature of `f`.
+
+    Example:
+        >>> x = torch.tensor(2.0, requires_grad=True)
+        >>> keras.remat(lambda x: torch.exp(x) * x)(x).backward()
+        >>> round(x.grad.item(), 4)  # exp(2) * (2 + 1)
+        22.1672
     """
 
     def rematerialized(*args: Any, **kwargs: Any) -> Any:

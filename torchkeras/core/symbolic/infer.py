@@ -20,7 +20,12 @@ _STAND_INS = (84, 168)
 
 
 class SymbolicScope:
-    """Kept for Keras's name: here code that runs for its shapes alone sees it by its tensors, which are on `meta`."""
+    """Do nothing: kept for Keras's name. Code that runs only to find shapes has its tensors on the device `meta`.
+
+    Example:
+        >>> with keras.SymbolicScope():
+        ...     pass
+    """
 
     def __enter__(self) -> SymbolicScope:
         return self

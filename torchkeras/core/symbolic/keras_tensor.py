@@ -42,24 +42,33 @@ def canonical(value: Any) -> Any:
     return history.operation._inbound_nodes[history.node_index].output_tensors[history.tensor_index]
 
 
-def _fixed(name: str) -> Any:
+def _fixed(name: str, doc: str) -> Any:
     def refuse(self: KerasTensor, value: Any) -> None:
         raise AttributeError(f"The `{name}` attribute of KerasTensor is immutable. Make another one instead.")
 
-    return property(lambda self: getattr(self, f"_{name}"), refuse)
+    return property(lambda self: getattr(self, f"_{name}"), refuse, doc=doc)
 
 
 class KerasTensor:
-    """A tensor of a functional model: known by shape (`None` where any size goes), type and origin.
+    """Symbolic tensor of a functional model: it has a shape and a dtype, but no values.
+
+    Layers and functions of `keras.ops` that are called on it record the call and return other symbolic tensors.
 
     Args:
-        shape: tuple of sizes and `None`.
-        dtype: name of the type.
-        sparse, ragged: what the tensor was said to be; the tensors that flow are dense.
-        name: default: numbered.
+        shape: sizes of the axes; `None` for a size that is not known.
+        dtype: name of the dtype, or a dtype of torch. Default: `"float32"`.
+        sparse: whether the values may be a sparse tensor. Default: `False`.
+        ragged: not supported, as with Keras's torch backend. Default: `False`.
+        record_history: kept for Keras's signature. Default: `True`.
+        name: a string; `None` numbers it. Default: `None`.
 
     Raises:
-        ValueError: no shape, or both `sparse` and `ragged`.
+        ValueError: there is no shape, or both `sparse` and `ragged` are set.
+
+    Example:
+        >>> x = keras.KerasTensor((None, 3))
+        >>> (x + 1).shape, keras.ops.matmul(x, np.ones((3, 5))).shape
+        ((None, 3), (None, 5))
     """
 
     _keras_history: History
@@ -85,22 +94,30 @@ class KerasTensor:
         self.name = name or naming.auto_name("KerasTensor")
         self.record_history = record_history
 
-    shape: tuple = _fixed("shape")
-    dtype: str = _fixed("dtype")
-    sparse: bool = _fixed("sparse")
-    ragged: bool = _fixed("ragged")
+    shape: tuple = _fixed("shape", "The sizes of the axes; `None` for a size that is not known.")
+    dtype: str = _fixed("dtype", "The name of the dtype.")
+    sparse: bool = _fixed("sparse", "Whether the values may be a sparse tensor.")
+    ragged: bool = _fixed("ragged", "Whether the values are ragged: never, with torch.")
 
     @property
     def ndim(self) -> int:
+        """The number of axes."""
         return len(self.shape)
 
     def dim(self) -> int:
+        """Return the number of axes."""
         return len(self.shape)
 
     def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the size of one axis.
+
+        Args:
+            dim: number of the axis. Default: `None`, all axes.
+        """
         return self.shape if dim is None else self.shape[dim]
 
     def get_config(self) -> dict[str, Any]:
+        """Return shape, dtype and the call that made the tensor, as JSON-ready values."""
         return {"shape": list(self.shape), "dtype": self.dtype, "keras_history": _history_config(self)}
 
     def __repr__(self) -> str:
@@ -149,14 +166,25 @@ class KerasTensor:
         return _op("get_item")(self, np.asarray(key) if isinstance(key, list) else key)
 
     def reshape(self, *newshape: Any) -> Any:
+        """Reshape the tensor, as `keras.ops.reshape` does.
+
+        Args:
+            *newshape: the new sizes, or one tuple of them.
+        """
         sizes = newshape[0] if len(newshape) == 1 and isinstance(newshape[0], (list, tuple)) else newshape
         return _op("reshape")(self, sizes)
 
     def squeeze(self, axis: Any = None) -> Any:
+        """Remove axes of size 1, as `keras.ops.squeeze` does.
+
+        Args:
+            axis: axis or axes; `None` stands for all of size 1. Default: `None`.
+        """
         return _op("squeeze")(self, axis)
 
     @property
     def T(self) -> Any:
+        """The transposed tensor, as `keras.ops.transpose` makes it."""
         return _op("transpose")(self)
 
 
@@ -235,10 +263,14 @@ def standardize_shape(shape: Any) -> tuple:
 
 
 def is_keras_tensor(x: Any) -> bool:
-    """Whether `x` is a symbolic tensor.
+    """Return whether a value is a symbolic tensor.
 
-    Raises:
-        ValueError: `x` is nothing tensor-like at all.
+    Args:
+        x: any value.
+
+    Example:
+        >>> keras.utils.is_keras_tensor(keras.Input((3,))), keras.utils.is_keras_tensor(torch.ones(3))
+        (True, False)
     """
     return isinstance(x, KerasTensor)
 

@@ -32,6 +32,7 @@ class Node:
 
     @property
     def is_input(self) -> bool:
+        """Whether nothing computes this node's outputs."""
         return not self.input_tensors
 
     @property
@@ -50,7 +51,19 @@ class Node:
 
 
 def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
-    """The symbolic tensors from which `tensor` is computed and which nothing computes, as they are met."""
+    """List the symbolic tensors from which a tensor is computed and which nothing computes.
+
+    Args:
+        tensor: symbolic tensor.
+
+    Returns:
+        A list, in the order in which the inputs are found.
+
+    Example:
+        >>> x = keras.Input((3,), name="x")
+        >>> [source.name for source in keras.utils.get_source_inputs(keras.layers.Dense(2)(x))]
+        ['x']
+    """
     sources: dict[int, KerasTensor] = {}
     seen: set[int] = set()
     waiting = [canonical(tensor)]

@@ -31,7 +31,15 @@ _SIGNED = {1: torch.int8, 2: torch.int16}
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether `x` is a torch tensor (a weight is one)."""
+    """Return whether a value is a tensor of torch; weights are tensors, too.
+
+    Args:
+        x: any value.
+
+    Example:
+        >>> keras.ops.is_tensor(torch.ones(2)), keras.ops.is_tensor([1.0, 1.0])
+        (True, False)
+    """
     return isinstance(x, torch.Tensor)
 
 
@@ -122,7 +130,19 @@ def _stack(x: Any, device: Any) -> torch.Tensor:
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
-    """A NumPy array of a tensor's values; bfloat16 and float8 become float32 where `ml_dtypes` is not installed."""
+    """Convert a value to a NumPy array.
+
+    Args:
+        x: tensor on any device, array, number, or nested lists of them. bfloat16 and float8 become float32 if
+            `ml_dtypes` is not installed.
+
+    Returns:
+        An array; of a tensor on the CPU it shares the memory.
+
+    Example:
+        >>> keras.ops.convert_to_numpy(torch.tensor([1.0, 2.0]))
+        array([1., 2.], dtype=float32)
+    """
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu()
         if x.dtype in _WITHOUT_NUMPY:

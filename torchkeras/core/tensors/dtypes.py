@@ -36,10 +36,20 @@ ALLOWED = frozenset(TORCH_DTYPES) | {"string", "int", "int4", "uint4"}
 
 
 def standardize_dtype(dtype: Any) -> str:
-    """The name of a data type given as a name, a torch, NumPy or Python type; `None` means `floatx()`.
+    """Return the name of a dtype.
+
+    Args:
+        dtype: name, or type of torch, NumPy or Python; `None` means `keras.config.floatx()`.
+
+    Returns:
+        A name such as `"float32"`.
 
     Raises:
-        ValueError: no such type.
+        ValueError: there is no such dtype.
+
+    Example:
+        >>> keras.backend.standardize_dtype(torch.int64), keras.backend.standardize_dtype(float)
+        ('int64', 'float32')
     """
     if dtype is None:
         return settings.floatx()
@@ -68,7 +78,7 @@ def _name_of(dtype: Any) -> str:
 
 
 def torch_dtype(dtype: Any) -> torch.dtype:
-    """The torch type of a name (or of anything `standardize_dtype` takes)."""
+    """The dtype of torch for a name, or for anything else that `standardize_dtype` takes."""
     if dtype is None:
         return TORCH_DTYPES[settings.floatx()]
     if isinstance(dtype, torch.dtype):
@@ -78,14 +88,30 @@ def torch_dtype(dtype: Any) -> torch.dtype:
 
 
 def is_float(dtype: Any) -> bool:
-    """Whether the type is a real floating point type."""
+    """Return whether a dtype is a real floating point type.
+
+    Args:
+        dtype: name or type.
+
+    Example:
+        >>> keras.backend.is_float_dtype("bfloat16"), keras.backend.is_float_dtype(torch.int32)
+        (True, False)
+    """
     if isinstance(dtype, torch.dtype):
         return dtype.is_floating_point
     return "float" in standardize_dtype(dtype)
 
 
 def is_int(dtype: Any) -> bool:
-    """Whether the type is an integer type."""
+    """Return whether a dtype is an integer type.
+
+    Args:
+        dtype: name or type.
+
+    Example:
+        >>> keras.backend.is_int_dtype("uint8"), keras.backend.is_int_dtype(torch.float32)
+        (True, False)
+    """
     return "int" in standardize_dtype(dtype)
 
 
@@ -143,16 +169,29 @@ _NARROWED = {"int64": "int32", "uint64": "uint32", "float64": "float32", "comple
 
 
 def result_type(*dtypes: Any) -> str:
-    """The type that Keras's lattice gives for values of the given types, 64 bits made 32 as Keras does.
+    """Return the dtype in which values of the given dtypes are computed, with 64 bits made 32 as Keras does.
 
     Python's `int` and `float` (the types themselves) stand for scalars and are weak: they never widen an array.
+
+    Args:
+        *dtypes: names or types.
+
+    Returns:
+        A name such as `"float32"`.
+
+    Raises:
+        ValueError: the dtypes have no common one.
+
+    Example:
+        >>> keras.backend.result_type("bfloat16", "float16"), keras.backend.result_type("bfloat16", float)
+        ('float32', 'bfloat16')
     """
     joined = promote(*dtypes)
     return _NARROWED.get(joined, joined)
 
 
 def promote(*dtypes: Any) -> str:
-    """The type in which tensors of the given types are computed together: `result_type`, 64 bits kept."""
+    """The dtype in which tensors of the given dtypes are computed together: `result_type`, with 64 bits kept."""
     if not dtypes:
         return settings.floatx()
     names = tuple(
@@ -168,5 +207,5 @@ def promote(*dtypes: Any) -> str:
 
 
 def dtype_of_scalar(x: bool | int | float) -> Any:
-    """What stands for a Python number in `result_type`: booleans are strong, integers and floats weak."""
+    """The argument of `result_type` for a Python number: booleans are strong, integers and floats weak."""
     return "bool" if isinstance(x, bool) else int if isinstance(x, int) else float

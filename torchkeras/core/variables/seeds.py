@@ -16,8 +16,18 @@ from torchkeras.core.variables.variable import Variable
 def set_random_seed(seed: int) -> None:
     """Seed Python, NumPy and torch, so that initializers, shuffling and dropout repeat exactly.
 
+    Args:
+        seed: an integer.
+
     Raises:
         ValueError: `seed` is no integer.
+
+    Example:
+        >>> keras.utils.set_random_seed(3)
+        >>> first = keras.random.normal((2,))
+        >>> keras.utils.set_random_seed(3)
+        >>> bool((keras.random.normal((2,)) == first).all())
+        True
     """
     if not isinstance(seed, (int, np.integer)):
         raise ValueError(f"seed must be an integer; received {seed!r} (of type {type(seed).__name__}).")
@@ -38,14 +48,24 @@ def make_default_seed() -> int:
 
 
 class SeedGenerator(Configurable):
-    """A counter of seeds kept in a variable: every draw gives another, a saved state goes on (Keras's name).
+    """Generate seeds for random functions: each draw gets another one, and the state is saved with the model.
 
     Args:
-        seed: where to start; default: drawn.
-        name: of the variable.
+        seed: first seed, an integer; `None` draws one from Python's generator. Default: `None`.
+        name: name of the generator; `None` numbers it. Default: `None`.
+        **kwargs: none.
 
     Raises:
-        ValueError: `seed` is no integer.
+        ValueError: `seed` is no integer, or an argument is unknown.
+
+    Example:
+        >>> seeds = keras.random.SeedGenerator(seed=3)
+        >>> first, second = keras.random.normal((2,), seed=seeds), keras.random.normal((2,), seed=seeds)
+        >>> bool((first == second).any())
+        False
+        >>> again = keras.random.normal((2,), seed=keras.random.SeedGenerator(seed=3))
+        >>> bool((first == again).all())
+        True
     """
 
     keras_module = "keras.random"
@@ -65,20 +85,28 @@ class SeedGenerator(Configurable):
 
     @property
     def seed(self) -> int | None:
-        """The seed that was asked for."""
+        """The seed that was given."""
         return self._initial_seed
 
     @property
     def is_seeded(self) -> bool:
-        """Whether somebody asked for this very seed."""
+        """Whether a seed was given."""
         return self._initial_seed is not None
 
     @property
     def variables(self) -> list[Variable]:
+        """The state, a list of one variable of two integers."""
         return [self.state]
 
     def next(self, ordered: bool = True) -> torch.Tensor:
-        """The current state as a tensor of two integers; the state moves on, by one or (not `ordered`) anywhere."""
+        """Return the current seed, and move the state on.
+
+        Args:
+            ordered: whether the state moves on by one; if not, by a larger step. Default: `True`.
+
+        Returns:
+            A tensor of two integers.
+        """
         current = self.state.value.detach().clone()
         # Keras's walk, wrapping at 32 bits: the numbers drawn without a seed are then Keras's, too.
         step = current + _ONE if ordered else (current + 1) * 5387 % 933199
@@ -86,11 +114,12 @@ class SeedGenerator(Configurable):
         return current
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
         return {"seed": self._initial_seed, "name": self.name}
 
 
 def global_seed_generator() -> SeedGenerator:
-    """The process's own generator, made when first asked for."""
+    """The process's own generator, made when it is first needed."""
     if "generator" not in _GLOBAL:
         _GLOBAL["generator"] = SeedGenerator(make_default_seed(), name="global_seed_generator")
     return _GLOBAL["generator"]

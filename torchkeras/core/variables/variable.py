@@ -22,18 +22,34 @@ _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
 class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc]
-    """A tensor that keeps a value between calls (Keras's `Variable`).
+    """Tensor that keeps a value between calls: a weight, or other state.
 
-    Torch functions take it as it is, and its `dtype` and `shape` are torch's.
+    Functions of torch take it as it is, and its `dtype` and `shape` are torch's. A trainable variable is an
+    `nn.Parameter`.
 
     Args:
-        initializer: the value, or a callable `(shape, dtype)`, or the name of an initializer.
-        shape: needed with a callable or a name.
-        dtype: of the value; default: of the given array, else `floatx()`.
-        trainable: a parameter that gradients reach, or a buffer.
-        autocast: whether a mixed-precision layer may cast it when it reads it.
-        aggregation: how replicas' values are put together: `"none"`, `"mean"`, `"sum"`, `"only_first_replica"`.
-        name: without slashes; default: numbered.
+        initializer: the value, a callable `(shape, dtype)`, or the name of an initializer.
+        shape: sizes of the axes, for a callable or a name. Default: `None`.
+        dtype: dtype of the value; `None` means that of the given array, else `keras.config.floatx()`. Default: `None`.
+        trainable: whether gradients reach it. Default: `True`.
+        autocast: whether layers with a mixed dtype policy may cast it when they read it. Default: `True`.
+        aggregation: how the values of several processes are combined: `"none"`, `"mean"`, `"sum"` or
+            `"only_first_replica"`. Default: `"none"`.
+        synchronization: kept for Keras's signature. Default: `"auto"`.
+        name: a string without slashes; `None` numbers it. Default: `None`.
+        layout: kept for Keras's signature. Default: `None`.
+        **options: other arguments of Keras, which have no effect.
+
+    Raises:
+        ValueError: `aggregation` is unknown, a callable is given without a shape, or the value has another shape.
+
+    Example:
+        >>> step = keras.Variable(0, trainable=False, name="step")
+        >>> step.assign_add(2)
+        <Variable path=step, shape=(), dtype=int32, value=2>
+        >>> kernel = keras.Variable("glorot_uniform", shape=(3, 2))
+        >>> torch.nn.functional.linear(torch.ones(4, 3), kernel.T).shape
+        torch.Size([4, 2])
     """
 
     __torch_function__ = nn.Parameter.__torch_function__  # torch functions give plain tensors and take no detour
@@ -87,14 +103,20 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     @property
     def value(self) -> Any:
-        """The value: the variable itself, or what an open `StatelessScope` says in its place."""
+        """The value: the variable itself, or the value that an open `StatelessScope` has for it."""
         scope = state.stateless
         if scope is not None:
             return scope.current_value(self)
         return self
 
     def assign(self, value: Any) -> Any:
-        """Put a new value of the same shape in place.
+        """Set the value, in place.
+
+        Args:
+            value: array or tensor of the variable's shape.
+
+        Returns:
+            The variable; inside a `StatelessScope` the value.
 
         Raises:
             ValueError: the shapes differ.
@@ -118,15 +140,36 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
         return self
 
     def assign_add(self, value: Any) -> Any:
-        """Add to the value in place."""
+        """Add to the value, in place.
+
+        Args:
+            value: array or tensor that broadcasts to the variable's shape.
+
+        Returns:
+            The variable; inside a `StatelessScope` the new value.
+        """
         return self.assign(torch.add(self.value, convert_to_tensor(value, dtype=self.dtype, device=self.device)))
 
     def assign_sub(self, value: Any) -> Any:
-        """Subtract from the value in place."""
+        """Subtract from the value, in place.
+
+        Args:
+            value: array or tensor that broadcasts to the variable's shape.
+
+        Returns:
+            The variable; inside a `StatelessScope` the new value.
+        """
         return self.assign(torch.sub(self.value, convert_to_tensor(value, dtype=self.dtype, device=self.device)))
 
     def numpy(self, *, force: bool = False) -> np.ndarray:  # type: ignore[override]
-        """A copy of the value as a NumPy array, wherever it lies and whether or not it takes gradients."""
+        """Copy the value into a NumPy array, from any device and with or without gradients.
+
+        Args:
+            force: as in torch; it makes no difference. Default: `False`.
+
+        Returns:
+            The array.
+        """
         return np.array(convert_to_numpy(self.value))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -137,7 +180,7 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     @property
     def info(self) -> VariableInfo:
-        """What is known of the variable beside its value."""
+        """The metadata of the variable."""
         info = self.__dict__.get("_info")
         if info is None:
             info = self._info = VariableInfo(name="variable", path="variable", trainable=self.requires_grad)
@@ -145,6 +188,7 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     @property
     def name(self) -> str:  # type: ignore[override]
+        """The name, without those of layers."""
         return self.info.name
 
     @name.setter
@@ -158,7 +202,7 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes it. Setting it sets `requires_grad`."""
+        """Whether training changes the variable. Setting it sets `requires_grad`."""
         return self.info.trainable
 
     @trainable.setter
@@ -169,18 +213,22 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     @property
     def autocast(self) -> bool:
+        """Whether layers with a mixed dtype policy may cast the variable when they read it."""
         return self.info.autocast
 
     @property
     def aggregation(self) -> str:
+        """How the values of several processes are combined."""
         return self.info.aggregation
 
     @property
     def initializer(self) -> Any:
+        """The callable that made the first value; `None` if the value was given."""
         return self.info.initializer
 
     @property
     def regularizer(self) -> Any:
+        """The penalty of the variable, which is added to the loss; `None` for none."""
         return self.info.regularizer
 
     @regularizer.setter
@@ -191,6 +239,7 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     @property
     def constraint(self) -> Any:
+        """The function that maps the variable to an allowed value after each update; `None` for none."""
         return self.info.constraint
 
     @constraint.setter
@@ -199,6 +248,7 @@ class Variable(torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc
 
     @property
     def overwrite_with_gradient(self) -> bool:
+        """Whether an update sets the variable to its gradient, as scales of float8 training need."""
         return self.info.overwrite_with_gradient
 
     @overwrite_with_gradient.setter
@@ -237,14 +287,14 @@ class TrainableVariable(Variable, nn.Parameter):
 
 
 class BufferVariable(Variable):
-    """A variable that no gradient reaches: a buffer."""
+    """A variable without gradients: a buffer."""
 
 
 allow_aliasing_custom_ops()  # else no operator runs on a BufferVariable in a compiled graph's first run
 
 
 class VariableInfo:
-    """What is known of a variable beside its value; a layer keeps it, so it outlives the tensor object."""
+    """Metadata of a variable; the layer keeps it, because torch may replace the tensor object."""
 
     __slots__ = (
         "name",
@@ -342,10 +392,23 @@ def _place(value: Any) -> torch.device:
 
 
 class StatelessScope:
-    """Inside, variables read from `state_mapping` and assignments are noted instead of made (Keras's name).
+    """Compute without side effects: inside, variables read given values, and assignments are recorded instead of made.
 
     Args:
-        state_mapping: pairs `(variable, value)`.
+        state_mapping: pairs `(variable, value)`. Default: `None`.
+        collect_losses: whether losses that layers add are collected in `losses`. Default: `False`.
+        initialize_variables: kept for Keras's signature. Default: `True`.
+
+    Raises:
+        ValueError: a key is no variable, or a value has another shape than its variable.
+
+    Example:
+        >>> weight = keras.Variable(1.0)
+        >>> with keras.StatelessScope([(weight, torch.tensor(5.0))]) as scope:
+        ...     doubled = weight.value * 2
+        ...     _ = weight.assign(7.0)
+        >>> float(doubled), float(weight), float(scope.get_current_value(weight))
+        (10.0, 1.0, 7.0)
     """
 
     # Whether losses added inside were added before: set where a call is run again.
@@ -381,19 +444,39 @@ class StatelessScope:
         state.set("stateless", self._outer)
 
     def add_loss(self, loss: Any) -> None:
+        """Collect a loss.
+
+        Args:
+            loss: scalar tensor.
+        """
         self.losses.append(loss)
 
     def add_update(self, update: tuple) -> None:
-        """Note a pair `(variable, new value)`."""
+        """Record an assignment.
+
+        Args:
+            update: pair `(variable, new value)`.
+        """
         variable, value = update
         self._values[id(variable)] = (variable, value)
 
     def get_current_value(self, variable: Variable) -> Any:
-        """The noted value, or `None` where nothing is noted of the variable."""
+        """Return the recorded value of a variable.
+
+        Args:
+            variable: the variable.
+
+        Returns:
+            A tensor; `None` if nothing is recorded.
+        """
         return self._values.get(id(variable), (None, None))[1]
 
     def current_value(self, variable: Variable) -> Any:
-        """The noted value, or else the variable itself."""
+        """Return the recorded value of a variable, or the variable itself if nothing is recorded.
+
+        Args:
+            variable: the variable.
+        """
         value = self.get_current_value(variable)
         return variable if value is None else value
 

@@ -13,17 +13,31 @@ from torchkeras.core.tensors.dtypes import standardize_dtype
 
 
 class InputSpec(ChecksKeywords):
-    """Rank, type and sizes that an input must have (Keras's name).
+    """Describe the rank, dtype and sizes that an input of a layer must have; a layer takes it as `input_spec`.
 
     Args:
-        dtype: name of the type.
-        shape: sizes, `None` for any.
-        ndim: exact rank.
-        max_ndim, min_ndim: bounds of the rank.
-        axes: `{axis: size}`.
-        allow_last_axis_squeeze: whether a last axis of 1 may lack or be there.
-        name: for messages.
-        optional: whether `None` may come instead.
+        dtype: dtype, or its name. Default: `None`, any.
+        shape: sizes of the axes; `None` for any size. Default: `None`, any shape.
+        ndim: exact number of axes. Default: `None`, any.
+        max_ndim: greatest number of axes. Default: `None`, any.
+        min_ndim: least number of axes. Default: `None`, any.
+        axes: dict from numbers of axes to sizes. Default: `None`, any sizes.
+        allow_last_axis_squeeze: whether a last axis of size 1 may be missing or added. Default: `False`.
+        name: name of the input, for messages. Default: `None`.
+        optional: whether the input may be `None`. Default: `False`.
+
+    Raises:
+        TypeError: a key of `axes` is no integer.
+        ValueError: `axes` names an axis beyond the number of axes.
+
+    Example:
+        >>> layer = keras.layers.Dense(2)
+        >>> layer.input_spec = keras.InputSpec(ndim=2, axes={-1: 3})
+        >>> layer(np.ones((4, 3))).shape
+        torch.Size([4, 2])
+        >>> layer(np.ones((4, 5)))
+        Traceback (most recent call last):
+        ValueError: ...expected axis -1 to have size 3; received shape (4, 5).
     """
 
     def __init__(
@@ -58,7 +72,11 @@ class InputSpec(ChecksKeywords):
         self.known: Any = None
 
     def fits(self, shape: Any) -> bool:
-        """Whether a shape is as demanded; types aside. `None` sizes fit everything."""
+        """Return whether a shape is allowed; `None` sizes fit everything.
+
+        Args:
+            shape: the shape.
+        """
         rank = len(shape)
         if self.ndim is not None and rank != self.ndim and not self.allow_last_axis_squeeze:
             return False
@@ -78,6 +96,7 @@ class InputSpec(ChecksKeywords):
         return len(wanted) == len(found) and all(w is None or f is None or w == f for w, f in zip(wanted, found))
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
         return {
             "dtype": self.dtype,
             "shape": self.shape,
@@ -90,6 +109,7 @@ class InputSpec(ChecksKeywords):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputSpec:
+        """Return the specification that `config` describes."""
         return cls(**config)
 
     def __repr__(self) -> str:

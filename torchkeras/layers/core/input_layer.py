@@ -12,18 +12,19 @@ from torchkeras.layers.base.layer import Layer
 
 
 class InputLayer(Layer):
-    """The layer that `Input` makes; its output is the symbolic input.
+    """Layer that `Input` makes: its output is the symbolic input of a model.
 
     Args:
-        shape: sizes of one sample; `None` for any size.
-        batch_size: an integer; default: any.
-        dtype: name of the values' type; default: `keras.config.floatx()`.
-        sparse: whether the model may be given sparse tensors (torch's COO or CSR layout).
-        ragged: not supported, as with Keras's torch backend.
-        batch_shape: `(batch_size, *shape)` in the place of the two.
-        input_tensor: an existing KerasTensor to take as the output.
-        optional: whether a call of the model may give `None` for this input.
-        name: a string; by default numbered after the class.
+        shape: sizes of one sample, without the batch size; `None` for any size. Default: `None`.
+        batch_size: number of samples of a batch; `None` for any number. Default: `None`.
+        dtype: dtype of the values, such as `"int32"`; `None` means `keras.config.floatx()`. Default: `None`.
+        sparse: whether the model may be given sparse tensors (torch's COO or CSR layout). Default: `None`.
+        ragged: not supported, as with Keras's torch backend. Default: `None`.
+        batch_shape: `(batch_size, *shape)` in the place of the two. Default: `None`.
+        input_tensor: an existing KerasTensor to use as the output. Default: `None`.
+        optional: whether a call of the model may give `None` for this input. Default: `False`.
+        name: name of the input; `None` numbers it. Default: `None`.
+        **kwargs: `input_shape` and `batch_input_shape`, the names of Keras 2.
 
     Raises:
         ValueError: the shape is given twice or not at all, or `ragged` is set.
@@ -90,7 +91,7 @@ class InputLayer(Layer):
         return self._tk_input_dtype or super().dtype
 
     def call(self, *args: Any) -> Any:
-        """Hand the input on."""
+        """Return the input as it is."""
         return args[0] if args else self._tk_input_tensor
 
     def compute_output_shape(self, input_shape: Any = None) -> tuple:
@@ -121,15 +122,16 @@ def Input(
     """Make a symbolic tensor from which a functional model is built.
 
     Args:
-        shape: sizes of one sample, without the batch size; `None` for any size.
-        batch_size: an integer; default: any.
-        dtype: name of the values' type (`"int32"`, ...); default: `keras.config.floatx()`.
-        sparse: whether the model may be given sparse tensors (torch's COO or CSR layout).
-        ragged: not supported, as with Keras's torch backend.
-        batch_shape: `(batch_size, *shape)` in the place of the two.
-        name: of the input, a string; by default numbered. A model with several inputs takes a dict by these names.
-        tensor: an existing KerasTensor to take.
-        optional: whether a call of the model may give `None` for this input.
+        shape: sizes of one sample, without the batch size; `None` for any size. Default: `None`.
+        batch_size: number of samples of a batch; `None` for any number. Default: `None`.
+        dtype: dtype of the values, such as `"int32"`; `None` means `keras.config.floatx()`. Default: `None`.
+        sparse: whether the model may be given sparse tensors (torch's COO or CSR layout). Default: `None`.
+        ragged: not supported, as with Keras's torch backend. Default: `None`.
+        batch_shape: `(batch_size, *shape)` in the place of the two. Default: `None`.
+        name: name of the input; `None` numbers it. A model with several inputs takes a dict by these names. Default:
+            `None`.
+        tensor: an existing KerasTensor to use. Default: `None`.
+        optional: whether a call of the model may give `None` for this input. Default: `False`.
 
     Returns:
         A KerasTensor of the shape `(batch_size, *shape)`.

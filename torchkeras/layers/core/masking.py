@@ -19,7 +19,7 @@ class Masking(Layer):
     Layers behind it that use masks (recurrent layers, attention, `GlobalAveragePooling1D`) skip the masked steps.
 
     Args:
-        mask_value: a number; default 0.
+        mask_value: number that marks padding. Default: `0.0`.
         **kwargs: the arguments of `Layer`.
 
     Call arguments:
@@ -45,7 +45,7 @@ class Masking(Layer):
         self.supports_masking = True
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor:
-        """The steps that count: those with a feature other than `mask_value`."""
+        """Return which steps count: those with a feature other than `mask_value`."""
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def call(self, inputs: Tensor) -> Tensor:

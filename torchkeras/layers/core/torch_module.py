@@ -34,9 +34,9 @@ class TorchModuleWrapper(Layer):
 
     Args:
         module: the `nn.Module`. A lazy module must have been called once.
-        name: a string; by default numbered after the class.
-        output_shape: shape of the output, batch axis included, where it can't be found by running the module without
-            values. Default: found by such a run.
+        name: name of the layer; `None` numbers it. Default: `None`.
+        output_shape: shape of the output with the batch axis, if running the module without values can't find it.
+            Default: `None`.
         **kwargs: the arguments of `Layer`.
 
     Call arguments: those of the module; `training`, a boolean.

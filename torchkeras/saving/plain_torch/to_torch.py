@@ -75,7 +75,7 @@ def to_torch(
         source: a path that ends in `.py`: the module's source is written there, and its weights beside it as
             `.safetensors`. Its function `load()` makes the module. Default: `None`.
         example: inputs as the Keras model takes them, for the comparison, and for the shapes where the model does not
-            say them. Default: random ones.
+            say them; `None` draws random ones. Default: `None`.
 
     Returns:
         The module, in eval mode. In training, `nn.BatchNorm` keeps the unbiased variance where Keras keeps the biased

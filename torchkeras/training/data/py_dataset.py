@@ -9,15 +9,31 @@ from typing import Any
 
 
 class PyDataset:
-    """Base class of data sets that give whole batches by index (Keras's `PyDataset`, once `Sequence`).
+    """Base class of data sets that return whole batches by index.
 
-    Write `__getitem__(index)`, which returns a batch, and `__len__()` or the property `num_batches` (`None`:
-    endless). Write `on_epoch_begin()` and `on_epoch_end()` to change the data between epochs.
+    Define `__getitem__(index)`, which returns a batch, and `__len__()` or the property `num_batches` (`None` for an
+    endless data set). Define `on_epoch_begin()` or `on_epoch_end()` to change the data between epochs.
 
     Args:
-        workers: threads or processes that prepare batches ahead; 0 or 1 without processes: none.
-        use_multiprocessing: processes instead of threads. They are forked anew for each epoch.
-        max_queue_size: batches prepared ahead at most.
+        workers: number of threads or processes that prepare batches ahead; 0, or 1 without processes, prepares none.
+            Default: `1`.
+        use_multiprocessing: whether to use processes, which are forked for each epoch, instead of threads. Default:
+            `False`.
+        max_queue_size: greatest number of batches that are prepared ahead. Default: `10`.
+
+    Example:
+        >>> class Squares(keras.utils.PyDataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...
+        ...     def __getitem__(self, index):
+        ...         x = np.full((2, 1), index)
+        ...         return x, x**2
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> history = model.fit(Squares(), epochs=2, verbose=0)
+        >>> len(history.history["loss"])
+        2
     """
 
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
@@ -37,6 +53,7 @@ class PyDataset:
 
     @property
     def workers(self) -> int:
+        """The number of threads or processes that prepare batches ahead."""
         return self._setting("_workers", 1)
 
     @workers.setter
@@ -45,6 +62,7 @@ class PyDataset:
 
     @property
     def use_multiprocessing(self) -> bool:
+        """Whether processes prepare batches, not threads."""
         return self._setting("_use_multiprocessing", False)
 
     @use_multiprocessing.setter
@@ -53,6 +71,7 @@ class PyDataset:
 
     @property
     def max_queue_size(self) -> int:
+        """The greatest number of batches that are prepared ahead."""
         return self._setting("_max_queue_size", 10)
 
     @max_queue_size.setter
@@ -68,7 +87,7 @@ class PyDataset:
 
     @property
     def num_batches(self) -> int | None:
-        """Batches in an epoch; `None`: endless. By default `len(self)`."""
+        """The number of batches in an epoch; `None` for an endless data set. By default `len(self)`."""
         if hasattr(self, "__len__"):
             return len(self)
         raise NotImplementedError(f"{type(self).__name__} must define __len__() or the property num_batches.")

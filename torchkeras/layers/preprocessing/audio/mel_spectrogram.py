@@ -26,7 +26,7 @@ class MelSpectrogram(DataLayer):
     Args:
         fft_length: length of the Fourier transform. Default: `2048`.
         sequence_stride: samples from one window to the next. Default: `512`.
-        sequence_length: samples of a window. Default: `None`, `fft_length`.
+        sequence_length: samples of a window; `None` means `fft_length`. Default: `None`.
         window: `"hann"`, `"hamming"`, or a tensor of `sequence_length` numbers; `None` for none. Default: `"hann"`.
         sampling_rate: samples per second. Default: `16000`.
         num_mel_bins: number of bands. Default: `128`.

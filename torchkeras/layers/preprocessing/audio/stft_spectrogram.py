@@ -37,7 +37,8 @@ class STFTSpectrogram(Layer):
         scaling: `"density"`, `"spectrum"` or `None`, as in `keras.initializers.STFT`. Default: `"density"`.
         padding: `"valid"` or `"same"`. Default: `"valid"`.
         expand_dims: whether frequencies and channels have an axis each. Default: `False`.
-        data_format: `"channels_last"` or `"channels_first"`. Default: `keras.config.image_data_format()`.
+        data_format: `"channels_last"` or `"channels_first"`; `None` means `keras.config.image_data_format()`.
+            Default: `None`.
         **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
 
     Call arguments:
