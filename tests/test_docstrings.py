@@ -38,6 +38,8 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "optimizers": EVERYTHING,
     "optimizers.legacy": EVERYTHING,
     "optimizers.schedules": EVERYTHING,
+    "preprocessing.image": EVERYTHING,
+    "preprocessing.sequence": EVERYTHING,
     "random": EVERYTHING,
     "regularizers": EVERYTHING,
     "saving": EVERYTHING,

@@ -291,8 +291,8 @@ def load_weights(
             (`.keras`, or a folder saved with `zipped=False`).
         skip_mismatch: whether to leave out layers whose number or shapes of weights differ, with a warning;
             `False` raises an error. Default: `False`.
-        by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order. Default:
-            `None`.
+        by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order.
+            Default: `None`.
         objects_to_skip: layers, or other parts of the model, that keep their weights. Default: `None`.
 
     Raises:
