@@ -139,6 +139,17 @@ def version_of(tensor: torch.Tensor) -> object:
     return object() if tensor.is_inference() else tensor_version.__get__(tensor)
 
 
+def graph_break_error() -> type[Exception]:
+    """The error of `torch.compile(fullgraph=True)` for code that can't be in its graph. Loads the compiler.
+
+    Torch (2.13) has it in a private module. A torch without it gets a class that no error has.
+    """
+    try:
+        return find("torch._dynamo.exc.Unsupported")
+    except AttributeError:
+        return replacements.NoError
+
+
 def argument_names(function: Any, args: tuple) -> list[str]:
     """The names of the positional arguments of a function that `DispatchMode` hands over."""
     schema = getattr(function, "_schema", None)  # torch 2.13; public only as text

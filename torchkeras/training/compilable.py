@@ -67,7 +67,12 @@ class Compilable(_Base):
             weighted_metrics: metrics that take sample weights, in the same form.
             run_eagerly: `True` switches compilation off, whatever `jit_compile` says.
             steps_per_execution: batches between two calls of the callbacks.
-            jit_compile: `True` compiles forward pass and loss with `torch.compile`; `"auto"` and `False` do not.
+            jit_compile: `True` compiles the steps of `fit`, `evaluate` and `predict` with `torch.compile`: forward
+                pass, loss, backward pass and the metrics of this library; the optimizer's update is one kernel
+                already. The first batch, and batches of another size than the first (a ragged last one), run
+                uncompiled. A step that can't be one graph, or is compiled again, is reported once by the logger
+                `torchkeras`. Of a `train_step` of your own, `super().train_step()` is compiled. `"auto"` and `False`
+                compile nothing; `"auto"` lets `keras.config.set_cuda_graphs` decide about CUDA graphs.
             auto_scale_loss: scale the loss under the dtype policy `mixed_float16`, so that gradients do not underflow.
             **kwargs: `experimental_steps_per_execution`, an older name of `steps_per_execution`.
 

@@ -14,7 +14,7 @@ from torchkeras.training.replayed import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel, state_of
-from torchkeras.training.step import make_test_step
+from torchkeras.training.step import kept_test_step
 
 
 def evaluate(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> dict[str, Any]:
@@ -52,7 +52,7 @@ def evaluate_pass(
     results = PassResults(model, strategy)
     results.begin()
     watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
-    step = replaying(model, strategy, make_test_step(model), "test", device_of(model), watched)
+    step = replaying(model, strategy, kept_test_step(model, strategy), "test", device_of(model), watched)
     run_step = strategy.runner(step, lambda: model.metrics)
     with evaluating(model):
         for index, batch in enumerate(source.epoch()):

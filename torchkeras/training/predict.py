@@ -15,7 +15,7 @@ from torchkeras.training.ready import agree_on_weights, build, device_of, evalua
 from torchkeras.training.replayed import replaying
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel
-from torchkeras.training.step import PredictionStep, is_overridden
+from torchkeras.training.step import is_overridden, kept_predict_step
 
 
 def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any:
@@ -44,7 +44,9 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     batches: list[RankBatch] = []
     # Each of several ranks has a part of the outputs; they are gathered at the end unless somebody looks at once.
     at_once = not source.is_sharded and strategy.decide(watched and not only_bar)
-    step = replaying(model, strategy, PredictionStep(model), "predict", device_of(model), watched and not only_bar)
+    step = replaying(
+        model, strategy, kept_predict_step(model, strategy), "predict", device_of(model), watched and not only_bar
+    )
     with evaluating(model), torch.inference_mode(_keeps_no_tensors(model)):
         for index, batch in enumerate(source.epoch()):
             if watched:

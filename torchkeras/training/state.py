@@ -63,6 +63,10 @@ class TrainingState:
         self.train_step: Any = None
         """The step of the last run, for the next one with the same weights and optimizer."""
         self.train_step_key: tuple[int, ...] | None = None
+        self.test_step: Any = None
+        """The compiled step of evaluation."""
+        self.predict_step: Any = None
+        """The compiled step of prediction."""
         self.replayers: dict[str, Any] = {}
         """The steps that are replayed as CUDA graphs, by their purpose."""
         self.active_step: Any = None
@@ -75,11 +79,12 @@ class TrainingState:
     def compile(self, compiled: Compiled, snapshot: TrainableSnapshot) -> None:
         """Take what `compile()` made in the place of what was there."""
         self.compiled, self.snapshot = compiled, snapshot
-        self.train_step = self.train_step_key = None
+        self.train_step = self.train_step_key = self.test_step = self.predict_step = None
         self.replayers = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("train_step", "train_step_key", "replayers", "active_step", "run", "lock", "training_thread")
+        left_out = {"train_step", "train_step_key", "test_step", "predict_step", "replayers"}
+        left_out |= {"active_step", "run", "lock", "training_thread"}
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, values: dict[str, Any]) -> None:

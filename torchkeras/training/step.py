@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import inspect
-import itertools
-import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from torchkeras.core.registry import is_own
 from torchkeras.distributed.rank_share import RankBatch, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
+from torchkeras.training.compile.torch_metric import TorchMetric
 from torchkeras.training.data import unpack_x_y_sample_weight
+from torchkeras.training.jit import Jit
 from torchkeras.training.state import TrainableModel, state_of
 
 
@@ -63,7 +64,8 @@ class TrainStep:
         model: the model.
         weights: the weights that train.
         trained: the model as the strategy has it: its forward pass, backward pass and gradients.
-        jit: whether to compile the forward pass and the loss.
+        jit: whether to compile the step: forward pass, loss, backward pass, and the metrics of this library. The
+            optimizer's update stays outside: it is one kernel for all weights already.
 
     Raises:
         ValueError: there are weights and no optimizer.
@@ -79,7 +81,10 @@ class TrainStep:
         self.optimizer = model.optimizer
         if self.weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
-        self.jit: Callable | None = torch.compile(_with_code_of_its_own(self._outputs_and_loss)) if jit else None
+        self.jit = Jit(self._outputs_and_loss, f"the training step of {model.name!r}") if jit else None
+        # With the metrics in the graph, nothing but the update runs after it.
+        self._jit_all = Jit(self._outputs_loss_and_metrics, f"the training step of {model.name!r}") if jit else None
+        self._has_run = False  # no graph can make the variables that the first batch makes
         self.begin()
         self._flag = training_flag(model, True)
         self._computes_metrics = is_overridden(model, "compute_metrics")
@@ -87,15 +92,20 @@ class TrainStep:
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        self._jit_rows: int | None = None
+        for jit in (self.jit, self._jit_all):
+            if jit is not None:
+                jit.begin()
         self._is_first = True
 
     def __call__(self, batch: RankBatch) -> None:
         """Train on one batch and add it to the metrics."""
-        done = self._forward_and_backward(batch)
+        in_graph = self._jit_all is not None and takes_metrics_in_graph(self.model)
+        done = self._forward_and_backward(batch, in_graph)
         with torch.no_grad():
             if self.weights:
                 self.optimizer.apply(self.trained.gradients(), self.weights)
+            if in_graph:
+                return
             if self._always_computes_metrics or self.state.compiled.metrics:  # type: ignore[union-attr]
                 add_to_metrics(self.model, done, self._computes_metrics)
 
@@ -107,17 +117,25 @@ class TrainStep:
                 self.optimizer.apply(self.trained.gradients(), self.weights)
         return done
 
-    def _forward_and_backward(self, batch: RankBatch) -> StepOutputs:
+    def _forward_and_backward(self, batch: RankBatch, metrics_in_graph: bool = False) -> StepOutputs:
         x, y, sample_weight = unpack_x_y_sample_weight(batch.data)
         rows = rows_of(x)
-        compute = self._outputs_and_loss if self.jit is None else self._jit_for(rows)
-        y_pred, loss = compute(x, y, sample_weight)
         compiled = self.state.compiled
-        compiled.track_loss(loss, rows)  # type: ignore[union-attr]
+        if metrics_in_graph and self._has_run:
+            y_pred, loss = self._jit_all(rows, x, y, sample_weight, rows)  # type: ignore[misc]
+        elif metrics_in_graph:
+            y_pred, loss = self._outputs_loss_and_metrics(x, y, sample_weight, rows)
+        else:
+            if self.jit is None:
+                y_pred, loss = self._outputs_and_loss(x, y, sample_weight)
+            else:
+                y_pred, loss = self.jit(rows, x, y, sample_weight)
+            compiled.track_loss(loss, rows)  # type: ignore[union-attr]
         if self._is_first:
             self._is_first = False
             if compiled.loss is not None and y is not None:  # type: ignore[union-attr]
                 compiled.loss.check_shapes(y, y_pred)  # type: ignore[union-attr]
+        self._has_run = True
         if self.weights:
             self.trained.backward(self.optimizer.scale_loss(loss), batch)
         return StepOutputs(x, y, y_pred, sample_weight)
@@ -127,26 +145,12 @@ class TrainStep:
         loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._flag)
         return y_pred, loss
 
-    def _jit_for(self, rows: int) -> Callable:
-        """The compiled form for batches of the first one's size; a ragged last batch runs uncompiled."""
-        if self._jit_rows is None:
-            self._jit_rows = rows
-        return self.jit if rows == self._jit_rows else self._outputs_and_loss  # type: ignore[return-value]
-
-
-_numbers = itertools.count(1)
-
-
-def _with_code_of_its_own(method: Any) -> Any:
-    """The method with a copy of its code under another name.
-
-    `torch.compile` counts by code object how often it compiled, and gives up after eight times; it remembers by name
-    which sizes have changed. Both must count for one model, not for all models trained in a process.
-    """
-    function = method.__func__
-    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
-    copied = types.FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
-    return types.MethodType(copied, method.__self__)
+    def _outputs_loss_and_metrics(self, x: Any, y: Any, sample_weight: Any, rows: int) -> tuple[Any, torch.Tensor]:
+        y_pred, loss = self._outputs_and_loss(x, y, sample_weight)
+        with torch.no_grad():
+            self.state.compiled.track_loss(loss, rows)  # type: ignore[union-attr]
+            add_to_metrics(self.model, StepOutputs(x, y, y_pred, sample_weight), False)
+        return y_pred, loss
 
 
 class OwnStep:
@@ -166,7 +170,9 @@ class OwnStep:
         self.library_step = library_step
 
     def begin(self) -> None:
-        """Nothing is kept from one run of batches to the next."""
+        """Start a run of batches, perhaps of another size."""
+        if self.library_step is not None:
+            self.library_step.begin()
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any]:
         """The logs that the user's step returned for a batch.
@@ -189,25 +195,48 @@ class EvaluationStep:
 
     Args:
         model: the model.
+        jit: whether to compile them.
     """
 
     is_own = False
 
-    def __init__(self, model: TrainableModel) -> None:
+    def __init__(self, model: TrainableModel, jit: bool = False) -> None:
         self.model = model
+        self.jit = Jit(self._evaluate, f"the evaluation step of {model.name!r}") if jit else None
+        self._has_run = False
         self._flag = training_flag(model, False)
         self._computes_metrics = is_overridden(model, "compute_metrics")
 
+    def begin(self) -> None:
+        """Start a run of batches, perhaps of another size."""
+        if self.jit is not None:
+            self.jit.begin()
+
     def __call__(self, batch: RankBatch) -> None:
         """Evaluate one batch."""
+        if self.jit is not None and takes_metrics_in_graph(self.model):
+            x, y, sample_weight = unpack_x_y_sample_weight(batch.data)
+            rows = rows_of(x)
+            if self._has_run:
+                self.jit(rows, x, y, sample_weight, rows)
+            else:
+                self._evaluate(x, y, sample_weight, rows)
+            self._has_run = True
+            return
         add_to_metrics(self.model, self.evaluate(batch), self._computes_metrics)
+
+    def _evaluate(self, x: Any, y: Any, sample_weight: Any, rows: int) -> None:
+        add_to_metrics(self.model, self._outputs_and_loss(x, y, sample_weight, rows), False)
 
     def evaluate(self, batch: RankBatch) -> StepOutputs:
         """Outputs and loss of one batch. The loss is tracked, the metrics are left alone."""
         x, y, sample_weight = unpack_x_y_sample_weight(batch.data)
+        return self._outputs_and_loss(x, y, sample_weight, rows_of(x))
+
+    def _outputs_and_loss(self, x: Any, y: Any, sample_weight: Any, rows: int) -> StepOutputs:
         y_pred = self.model(x, training=False)
         loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._flag)
-        state_of(self.model).compiled.track_loss(loss, rows_of(x))  # type: ignore[union-attr]
+        state_of(self.model).compiled.track_loss(loss, rows)  # type: ignore[union-attr]
         return StepOutputs(x, y, y_pred, sample_weight)
 
 
@@ -216,16 +245,37 @@ class PredictionStep:
 
     Args:
         model: the model.
+        jit: whether to compile it.
     """
 
     is_own = False
 
-    def __init__(self, model: TrainableModel) -> None:
+    def __init__(self, model: TrainableModel, jit: bool = False) -> None:
         self.model = model
+        self.jit = Jit(self._outputs, f"the prediction step of {model.name!r}") if jit else None
+
+    def begin(self) -> None:
+        """Start a run of batches, perhaps of another size."""
+        if self.jit is not None:
+            self.jit.begin()
 
     def __call__(self, batch: RankBatch) -> Any:
         """The outputs for one batch."""
-        return self.model.predict_step(batch.data)
+        if self.jit is None or is_overridden(self.model, "predict_step"):
+            return self.model.predict_step(batch.data)
+        x, _, _ = unpack_x_y_sample_weight(batch.data)
+        return self.jit(rows_of(x), x)
+
+    def _outputs(self, x: Any) -> Any:
+        return self.model(x, training=False)
+
+
+def takes_metrics_in_graph(model: TrainableModel) -> bool:
+    """Whether all metrics are this library's, and nothing of the user's computes with them."""
+    if is_overridden(model, "compute_metrics") or is_overridden(model, "compute_loss"):
+        return False
+    metrics = state_of(model).compiled.metrics.metrics  # type: ignore[union-attr]
+    return all(is_own(type(metric)) and not isinstance(metric, TorchMetric) for metric in metrics)
 
 
 def add_to_metrics(model: TrainableModel, done: StepOutputs, by_compute_metrics: bool) -> None:
@@ -238,19 +288,41 @@ def add_to_metrics(model: TrainableModel, done: StepOutputs, by_compute_metrics:
 
 def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Strategy) -> TrainStep | OwnStep:
     """The training step of a model: the library's, or the user's."""
-    if is_overridden(model, "train_step"):
-        return OwnStep(model, "train_step", own_train_step(model, weights))
     jit = state_of(model).compiled.jit_compile and strategy.can_compile  # type: ignore[union-attr]
+    if is_overridden(model, "train_step"):
+        return OwnStep(model, "train_step", own_train_step(model, weights, jit))
     return TrainStep(model, weights, strategy.trained(model, weights), jit)  # type: ignore[arg-type]
 
 
-def own_train_step(model: TrainableModel, weights: Sequence[Any]) -> TrainStep | None:
+def own_train_step(model: TrainableModel, weights: Sequence[Any], jit: bool = False) -> TrainStep | None:
     """The library's step for a `train_step` of the user's to call; `None` where the library's could not run."""
     if model.optimizer is None and len(weights):
         return None
-    return TrainStep(model, weights, TrainedModel(model, weights))  # type: ignore[arg-type]
+    return TrainStep(model, weights, TrainedModel(model, weights), jit)  # type: ignore[arg-type]
 
 
 def make_test_step(model: TrainableModel) -> EvaluationStep | OwnStep:
     """The evaluation step of a model: the library's, or the user's."""
     return OwnStep(model, "test_step") if is_overridden(model, "test_step") else EvaluationStep(model)
+
+
+def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep | OwnStep:
+    """The evaluation step of a model; a compiled one is kept until the model is compiled again."""
+    state = state_of(model)
+    if not state.compiled.jit_compile or not strategy.can_compile or is_overridden(model, "test_step"):  # type: ignore[union-attr]
+        return make_test_step(model)
+    if state.test_step is None:
+        state.test_step = EvaluationStep(model, jit=True)
+    state.test_step.begin()
+    return state.test_step
+
+
+def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionStep:
+    """The prediction step of a model; a compiled one is kept until the model is compiled again."""
+    state = state_of(model)
+    if state.compiled is None or not state.compiled.jit_compile or not strategy.can_compile:
+        return PredictionStep(model)
+    if state.predict_step is None:
+        state.predict_step = PredictionStep(model, jit=True)
+    state.predict_step.begin()
+    return state.predict_step
