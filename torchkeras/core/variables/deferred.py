@@ -1,7 +1,7 @@
 """Updates that many layers ask for during a call and that are made together at its end, in a few kernels for all.
 
-`defer` notes an update; the outermost layer's call ends with `run_deferred`. Whoever wants to see a value that an
-update will change calls `run_deferred` before.
+A layer notes its update in what `deferring` gives; the outermost layer's call ends with `run_deferred`. Whoever wants
+to see a value that an update will change calls `run_deferred` before.
 """
 
 from __future__ import annotations
@@ -25,19 +25,26 @@ class Deferred:
 
     def __init__(self) -> None:
         self.updates: dict[Updates, dict[Hashable, Any]] = {}
-        self._zeros: dict[tuple[torch.dtype, torch.device], tuple[torch.Tensor, int]] = {}
-        self._used = 0
+        self._pool: torch.Tensor | None = None
+        self._size = self._start = self._used = 0
 
     def zeros(self, count: int, like: torch.Tensor) -> torch.Tensor:
         """A vector of zeros in the type and place of `like`; one kernel makes those of a whole call."""
-        key = (like.dtype, like.device)
-        pool, start = self._zeros.get(key, (None, 0))
-        if pool is None or start + count > pool.shape[0]:
-            pool, start = torch.zeros(max(count, Deferred.expected), dtype=like.dtype, device=like.device), 0
-        step = -(-count // 32) * 32  # the next one begins at a multiple of 128 bytes
-        self._zeros[key] = pool, start + step
+        pool, start = self._pool, self._start
+        if pool is None or start + count > self._size or pool.dtype is not like.dtype or pool.device != like.device:
+            self._size, start = max(count, Deferred.expected), 0
+            pool = self._pool = torch.zeros(self._size, dtype=like.dtype, device=like.device)
+        step = (count + 31) // 32 * 32  # the next one begins at a multiple of 128 bytes
+        self._start = start + step
         self._used += step
         return pool[start : start + count]
+
+    def noted(self, update: Updates) -> dict[Hashable, Any]:
+        """The items, by key, that `update` will be called with at the end of the call; the caller adds to them."""
+        found = self.updates.get(update)
+        if found is None:
+            found = self.updates[update] = {}
+        return found
 
     def run(self) -> None:
         """Make the updates."""
@@ -67,16 +74,6 @@ def deferring() -> Deferred | None:
     if state.deferred is None:
         state.deferred = Deferred()
     return state.deferred
-
-
-def defer(update: Updates, key: Hashable, item: Any) -> None:
-    """Note an update for the end of the call: `update` is called with the items of all keys. Needs `deferring()`."""
-    state.deferred.updates.setdefault(update, {})[key] = item
-
-
-def is_deferred(update: Updates, key: Hashable) -> bool:
-    """Whether the call in progress has noted an update under that key."""
-    return state.deferred is not None and key in state.deferred.updates.get(update, ())
 
 
 def run_deferred() -> None:

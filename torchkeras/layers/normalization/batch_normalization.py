@@ -12,9 +12,9 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import settings
 from torchkeras.core.state import state
-from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_
+from torchkeras.core.torch_internals import foreach_add_, foreach_mul_
 from torchkeras.core.types import Identifier
-from torchkeras.core.variables.deferred import defer, deferring, is_deferred, run_deferred
+from torchkeras.core.variables.deferred import deferring, run_deferred
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
@@ -186,18 +186,19 @@ class BatchNormalization(Layer):
             )
             return self._channels_back(y, inputs)
         deferred, variance = deferring(), self._tk_variance()
-        if deferred is not None and is_deferred(_move_variances, id(self)):
+        if deferred is not None and id(self) in deferred.noted(_move_variances):
             run_deferred()
             deferred = deferring()
-        increment = torch.zeros_like(variance) if deferred is None else deferred.zeros(variance.shape[0], variance)
+        count = variance.shape[0]
+        increment = torch.zeros_like(variance) if deferred is None else deferred.zeros(count, variance)
         y = torch.batch_norm(
             x, self.gamma, self.beta, mean, increment, True, 1.0 - self.momentum, self.epsilon, use_cudnn
         )
-        n = inputs.numel() // mean.shape[0]
+        n = inputs.numel() // count
         if deferred is None:
             variance.mul_(self.momentum).add_(increment, alpha=(n - 1) / n)
         else:
-            defer(_move_variances, id(self), (variance, increment, self.momentum, (n - 1) / n))
+            deferred.noted(_move_variances)[id(self)] = variance, increment, self.momentum, (n - 1) / n
         return self._channels_back(y, inputs)
 
     @property
@@ -268,9 +269,14 @@ def _move_variances(moves: list[tuple[Tensor, Tensor, float, float]]) -> None:
     Args:
         moves: `(variance, increment, momentum, share)` of each layer.
     """
-    variances, increments, momentums, shares = (list(part) for part in zip(*moves, strict=True))
-    foreach_mul_(variances, momentums)
-    foreach_add_(variances, foreach_mul(increments, shares))  # torch kept the increments for the backward pass
+    groups: dict[tuple[float, float], tuple[list[Tensor], list[Tensor]]] = {}
+    for variance, increment, momentum, share in moves:
+        variances, increments = groups.setdefault((momentum, share), ([], []))
+        variances.append(variance)
+        increments.append(increment)
+    for (momentum, share), (variances, increments) in groups.items():
+        foreach_mul_(variances, momentum)
+        foreach_add_(variances, increments, alpha=share)
 
 
 def _all_reduce(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
