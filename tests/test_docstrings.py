@@ -192,6 +192,45 @@ def test_public_methods_have_docstrings(cls):
     assert not without, f"without a docstring: {without}"
 
 
+# Classes whose methods users call and override.
+MAIN_CLASSES = (
+    *(keras.Model, keras.Sequential, keras.layers.Layer, keras.Variable, keras.KerasTensor, keras.Operation),
+    *(keras.InputSpec, keras.StatelessScope, keras.DTypePolicy, keras.dtype_policies.DTypePolicyMap),
+    *(keras.optimizers.Optimizer, keras.optimizers.TorchOptimizer, keras.optimizers.schedules.LearningRateSchedule),
+    *(keras.losses.Loss, keras.metrics.Metric, keras.callbacks.Callback, keras.callbacks.CallbackList),
+    *(keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint),
+    *(keras.random.SeedGenerator, keras.utils.PyDataset, keras.utils.Progbar),
+)
+# Those that have no result of their own: they raise an error unless a subclass defines them.
+ABSTRACT = ("call", "quantized_call", "update_state")
+
+
+def public_methods(cls) -> dict[str, object]:
+    """The public methods that the package defines for a class, as functions."""
+    found = {}
+    for name in dir(cls):
+        owner = next(base for base in cls.__mro__ if name in vars(base) or base is object)
+        member = vars(owner).get(name)
+        member = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+        if not name.startswith("_") and owner.__module__.startswith("torchkeras") and inspect.isfunction(member):
+            found[name] = member
+    return found
+
+
+@pytest.mark.parametrize("cls", MAIN_CLASSES)
+def test_methods_describe_their_arguments_and_what_they_return(cls):
+    methods = public_methods(cls)
+    methods.pop("forward", None)  # made from `call`
+    lacking = {}
+    for name, method in methods.items():
+        doc = inspect.getdoc(getattr(cls, name)) or ""
+        missing = [argument for argument in parameters(method) if argument not in ("cls", *arguments(doc))]
+        says_result = "Returns" in sections(doc) or doc.startswith(("Return", "Whether")) or name in ABSTRACT
+        if missing or not (says_result or method.__annotations__.get("return") in (None, "None")):
+            lacking[name] = missing or "Returns:"
+    assert not lacking
+
+
 def test_a_wrong_docstring_is_found():
     def scale(x, factor=2.0, *, offset=None):
         """Multiply and add.

@@ -98,7 +98,11 @@ class CallbackList(Callback):
                 callback.set_callbacks(self.callbacks)
 
     def set_run(self, run: Run) -> None:
-        """Hand the training in progress to the callbacks that want it: those with a method `set_run`."""
+        """Hand the training in progress to the callbacks that have a method `set_run`.
+
+        Args:
+            run: the call of `fit`, `evaluate` or `predict`.
+        """
         for callback in self.callbacks:
             if hasattr(callback, "set_run"):
                 callback.set_run(run)

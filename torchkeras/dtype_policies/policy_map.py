@@ -109,6 +109,15 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: dict[str, object] | None = None) -> DTypePolicyMap:
+        """Make a map from its config.
+
+        Args:
+            config: result of `get_config`.
+            custom_objects: classes by name, beside the registered ones. Default: `None`.
+
+        Returns:
+            The map.
+        """
         policies = deserialize_keras_object(config["policy_map"], custom_objects)
         return cls(**{**config, "policy_map": policies})
 

@@ -366,7 +366,7 @@ class Model(Trainer, Layer):
         return (Functional if cls is Model else cls)(inputs=inputs, outputs=outputs, **named)  # type: ignore[return-value]
 
     def get_compile_config(self) -> dict[str, Any]:
-        """The arguments of `compile()`, JSON-ready; empty for a model that is not compiled."""
+        """Return the arguments of `compile()` as JSON-ready values; empty for a model that is not compiled."""
         return super().get_compile_config() or {}
 
     def to_json(self, **kwargs: Any) -> str:

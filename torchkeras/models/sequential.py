@@ -215,7 +215,14 @@ class Sequential(Model):
         )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the output, for a shape of the input (a tuple, the batch size first)."""
+        """Return the shape of the output for a shape of the input.
+
+        Args:
+            input_shape: sizes of the input, the batch size first, `None` for any size.
+
+        Returns:
+            A tuple.
+        """
         for layer in self.layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape

@@ -199,7 +199,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
             self._iterations.add_(1)
 
     def apply_accumulated_gradients(self) -> bool:
-        """Do nothing: a torch optimizer accumulates no gradients. Returns `False`."""
+        """Return `False`: a torch optimizer accumulates no gradients."""
         return False
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -266,18 +266,28 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         self.build(variables)
 
     def scale_loss(self, loss: torch.Tensor) -> Any:
-        """Return the loss as it is."""
+        """Return the loss as it is.
+
+        Args:
+            loss: the loss, a tensor.
+        """
         return loss
 
     def finalize_variable_values(self, var_list: Sequence) -> None:
-        """Do nothing: at the end of training a torch optimizer needs no last step."""
+        """Do nothing: at the end of training a torch optimizer needs no last step.
+
+        Args:
+            var_list: the variables.
+        """
 
     # -- files
 
     def save_own_variables(self, store: Store) -> None:
-        """Put the step count, the rates, and torch's state tensors into `store` as plain arrays.
+        """Write the step count, the rates, and torch's state tensors into a store as arrays.
 
-        They lie under "iteration", "learning_rate", and "state/<index of the parameter>/<name in torch>".
+        Args:
+            store: mapping that takes them under "iteration", "learning_rate", and "state.<index of the parameter>.<name
+                in torch>".
         """
         store["iteration"] = np.array(convert_to_numpy(self._iterations))
         if self.optimizer is None:
@@ -288,10 +298,13 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
             store[f"state/{name}".replace("/", ".")] = np.array(convert_to_numpy(value))
 
     def load_own_variables(self, store: Store) -> None:
-        """Take the state back from `store`.
+        """Read the state from a store of arrays.
+
+        Args:
+            store: mapping such as `save_own_variables` fills.
 
         Raises:
-            ValueError: a tensor has another shape than its parameter, or a parameter doesn't exist.
+            ValueError: a tensor has another shape than its parameter, or a parameter does not exist.
         """
         if self.optimizer is None:
             raise ValueError(f"The optimizer {self.name!r} must be built before its state can be loaded.")
@@ -328,10 +341,11 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         return tensor.to(device=parameter.device, dtype=parameter.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """torch's class, hyperparameters by group, and the scheduler's state, as plain values.
+        """Return torch's class, hyperparameters by group, and the scheduler's state, as JSON-ready values.
 
         Raises:
-            ValueError: a function is to make it and was not called yet, or something in it is no plain value.
+            ValueError: a function is to make the optimizer and was not called yet, or something in it is no plain
+                value.
         """
         try:
             return {"name": self.name, "interval": self.interval, "monitor": self.monitor, **self._described()}
@@ -354,7 +368,14 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> TorchOptimizer:
-        """Return the optimizer that `config` describes."""
+        """Make an optimizer from its config.
+
+        Args:
+            config: result of `get_config`.
+
+        Returns:
+            The optimizer; torch's own is made when the model's parameters are known.
+        """
         config = dict(config)
         name, defaults, groups = (config.pop(key) for key in ("torch_class", "defaults", "groups"))
         scheduler = config.pop("scheduler")

@@ -208,7 +208,7 @@ class Compilable(_Base):
 
     @library_default
     def get_metrics_result(self) -> dict[str, Any]:
-        """The value of each metric by name; a metric may give several."""
+        """Return the value of each metric by name; a metric may give several."""
         results: dict[str, Any] = {}
         for _, named in results_by_metric(self):
             results.update(named)
@@ -334,7 +334,7 @@ class Compilable(_Base):
 
     @library_default
     def predict_step(self, data: Any) -> Nest[torch.Tensor]:
-        """The outputs for one batch. Override it for a step of your own.
+        """Return the outputs for one batch. Override it for a step of your own.
 
         Args:
             data: the batch as the data source gives it: `x`, `(x, y)` or `(x, y, sample_weight)`.

@@ -43,15 +43,26 @@ class Configurable:
         return instance
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor arguments that make an equal object, as JSON-ready values.
+        """Return the constructor's arguments, from which `from_config` makes an equal object, as JSON-ready values.
 
-        Derived from the constructors' signatures: an argument `p` is read from `self.p`, else taken as it was given.
+        They are derived from the constructors' signatures: an argument `p` is read from `self.p`, else used as it was
+        given.
+
+        Returns:
+            A dict.
         """
         return config_of(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The object that `config` describes."""
+        """Make an object from its config.
+
+        Args:
+            config: result of `get_config`.
+
+        Returns:
+            A new object with the same arguments.
+        """
         return cls(**config)
 
     def _tk_from_description(self) -> None:
@@ -59,9 +70,9 @@ class Configurable:
 
 
 def config_of(obj: Any) -> dict[str, Any]:
-    """The arguments of those constructors that no `get_config` below them speaks for.
+    """The arguments of those constructors for which no `get_config` below them is defined.
 
-    Where a class overrides `get_config` and asks `super()`, it tells of its own constructor's arguments itself.
+    A class that overrides `get_config` and calls `super()` adds its own constructor's arguments itself.
     """
     mro = [cls for cls in type(obj).__mro__ if cls not in (Configurable, object)]
     overrides = [i for i, cls in enumerate(mro) if "get_config" in cls.__dict__ and not _is_base(cls)]

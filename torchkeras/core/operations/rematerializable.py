@@ -39,7 +39,16 @@ class Rematerializable:
         return self.rematerialized_call(call, *args, **kwargs)(*args, **kwargs)
 
     def rematerialized_call(self, layer_call: Callable, *args: Any, **kwargs: Any) -> Callable:
-        """`layer_call` as the `RematScope` in which this was made wants it for such arguments."""
+        """Wrap a call as the `RematScope` demands in which the layer was made.
+
+        Args:
+            layer_call: the call.
+            *args: its positional arguments.
+            **kwargs: its arguments by name.
+
+        Returns:
+            The call, or a function that rematerializes it.
+        """
         wanted = self._tk_remat_mode
         if wanted is None or wanted.mode is None:
             return layer_call

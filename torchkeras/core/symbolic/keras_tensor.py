@@ -166,7 +166,7 @@ class KerasTensor:
         return _op("get_item")(self, np.asarray(key) if isinstance(key, list) else key)
 
     def reshape(self, *newshape: Any) -> Any:
-        """Reshape the tensor, as `keras.ops.reshape` does.
+        """Return the tensor reshaped, as `keras.ops.reshape` does.
 
         Args:
             *newshape: the new sizes, or one tuple of them.
@@ -175,7 +175,7 @@ class KerasTensor:
         return _op("reshape")(self, sizes)
 
     def squeeze(self, axis: Any = None) -> Any:
-        """Remove axes of size 1, as `keras.ops.squeeze` does.
+        """Return the tensor without axes of size 1, as `keras.ops.squeeze` does.
 
         Args:
             axis: axis or axes; `None` stands for all of size 1. Default: `None`.

@@ -58,10 +58,17 @@ class CallableModule(StatefulModule):
             raise
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run one call on tensors.
+        """Run one call on tensors; `layer(inputs)` calls it as in any torch module.
 
-        The arguments become tensors of the layer's type; a first call builds the layer; the inputs are checked;
+        The arguments become tensors of the layer's dtype; the first call builds the layer; the inputs are checked;
         `training` and masks are filled in; `call` runs; masks go on to the outputs.
+
+        Args:
+            *args: positional arguments of `call`.
+            **kwargs: arguments of `call` by name.
+
+        Returns:
+            The outputs of `call`.
         """
         own, spec = self.__dict__, self._tk_call_spec
         explicit_training = kwargs.get("training") if kwargs else None

@@ -109,7 +109,14 @@ class InputSpec(ChecksKeywords):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputSpec:
-        """Return the specification that `config` describes."""
+        """Make a specification from its config.
+
+        Args:
+            config: result of `get_config`.
+
+        Returns:
+            The specification.
+        """
         return cls(**config)
 
     def __repr__(self) -> str:

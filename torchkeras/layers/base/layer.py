@@ -203,7 +203,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
             self.build(**shapes)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """The shapes with which the layer was built, or `None`."""
+        """Return the shapes with which the layer was built, as JSON-ready values; `None` if there are none."""
         shapes = self._tk_build_shapes
         if not shapes:
             return None
@@ -231,7 +231,15 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         )
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
-        """Build, infer the outputs and record a node of the graph."""
+        """Build the layer, infer the outputs for symbolic inputs, and record a node of the graph.
+
+        Args:
+            *args: positional arguments of `call`, with KerasTensors.
+            **kwargs: arguments of `call` by name.
+
+        Returns:
+            KerasTensors, in the structure of the outputs.
+        """
         return symbolic.call(self, args, kwargs)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:

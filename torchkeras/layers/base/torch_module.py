@@ -31,6 +31,12 @@ class StatefulModule(WeightOwner):
         """Set the training mode of the layer and of all layers within, as for any torch module.
 
         A mode that was set once stays when the layer becomes part of another module.
+
+        Args:
+            mode: `True` for training, `False` for evaluation. Default: `True`.
+
+        Returns:
+            The layer.
         """
         self.__dict__["_tk_mode_chosen"] = True
         return super().train(mode)
@@ -38,9 +44,17 @@ class StatefulModule(WeightOwner):
     def named_modules(
         self, memo: set[nn.Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Module]]:
-        """Walk over the layer and all modules within, as for any torch module.
+        """Iterate over the layer and all modules within, as for any torch module.
 
-        `parameters()` of a torch module around the layer walks so too: a layer without weights yet warns.
+        `parameters()` of a torch module around the layer does so, too: a layer that has no weights yet warns.
+
+        Args:
+            memo: modules that were met already. Default: `None`.
+            prefix: name of the layer, before those of its parts. Default: `""`.
+            remove_duplicate: whether a module with two names comes once. Default: `True`.
+
+        Returns:
+            An iterator of pairs `(name, module)`.
         """
         if memo is None:
             memo = unbuilt.WalkOfLayer()
@@ -76,8 +90,11 @@ class StatefulModule(WeightOwner):
 
         Args:
             state_dict: tensors by dotted name.
-            strict: whether the names must be exactly the module's.
-            assign: take the tensors themselves, instead of copying their values.
+            strict: whether the names must be exactly the module's. Default: `True`.
+            assign: whether to use the tensors themselves, instead of copying their values. Default: `False`.
+
+        Returns:
+            Torch's named tuple of the missing and the unexpected names.
 
         Raises:
             ValueError: the layer is not built, so that it has no weights yet.

@@ -204,7 +204,7 @@ class WeightOwner(AttributeTracking):
     # ------------------------------------------------------------------ values
 
     def get_weights(self) -> list[np.ndarray]:
-        """Copies of the values of `weights`, in their order, as NumPy arrays.
+        """Return copies of the values of `weights`, in their order, as NumPy arrays.
 
         Example:
 
@@ -247,7 +247,7 @@ class WeightOwner(AttributeTracking):
             assign(tensor, value)
 
     def count_params(self) -> int:
-        """The number of scalars in `weights`.
+        """Return the number of scalars in `weights`.
 
         Raises:
             ValueError: the layer is not built.
