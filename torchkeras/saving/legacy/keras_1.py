@@ -48,6 +48,7 @@ _CONVOLUTION_1D = {
 _CONVOLUTION = {**_OF_WEIGHTS, **_OF_IMAGES, "nb_filter": "filters"}
 _SEPARABLE = {
     **{old: new for old, new in _CONVOLUTION.items() if old not in ("init", "W_regularizer", "W_constraint")},
+    "init": "depthwise_initializer",
     "depthwise_init": "depthwise_initializer",
     "pointwise_init": "pointwise_initializer",
 }

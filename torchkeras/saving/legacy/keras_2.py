@@ -156,8 +156,21 @@ def _tuple_axis(_: str, config: Config) -> None:
         config["axis"] = config["axis"][0]
 
 
+def _lambda(_: str, config: Config) -> None:
+    for part in ("function", "output_shape", "mask"):
+        kind = config.pop(f"{part}_type", None)
+        value = config.get(part)
+        if kind == "lambda" or (part == "function" and isinstance(value, list)):
+            config[part] = {"class_name": "__lambda__", "config": {}}  # refused with the words for it
+        elif kind in ("function", None) and isinstance(value, str):
+            config[part] = {"module": None, "class_name": "function", "config": value, "registered_name": None}
+        config.pop(f"{part}_module", None)
+    config.pop("module", None)
+
+
 _RULES: dict[str, Callable[[str, Config], Any]] = {
     "InputLayer": _input_layer,
+    "Lambda": _lambda,
     "BatchNormalization": _batch_normalization,
     "LayerNormalization": _tuple_axis,
     "Normalization": _tuple_axis,

@@ -149,8 +149,8 @@ class _Upgrade:
         new.setdefault("name", row.get("name") or "sequential")
         if merge.starts_with_merge(new["layers"]):
             return "Functional", self._functional(merge.as_graph(new["layers"], new["name"]))
-        new["layers"] = [self.object(layer) for layer in new["layers"]]
-        for layer in new["layers"][1:]:
+        new["layers"] = _with_input_layer([self.object(layer) for layer in new["layers"]])
+        for layer in new["layers"]:
             if isinstance(layer["config"], dict) and not self._is_of_user(layer):
                 layer["config"].pop("batch_input_shape", None)
         return "Sequential", new
@@ -180,6 +180,21 @@ class _Upgrade:
         if isinstance(layer["config"], dict) and layer["class_name"] != "InputLayer" and not self._is_of_user(row):
             layer["config"] = {key: value for key, value in layer["config"].items() if key != "batch_input_shape"}
         return layer
+
+
+def _with_input_layer(rows: list[Config]) -> list[Config]:
+    """The layers of a Sequential model behind an explicit input, where the first states the shape of its input."""
+    first = rows[0]["config"] if rows else {}
+    shape = first.get("batch_input_shape") if isinstance(first, dict) else None
+    if shape is None or rows[0]["class_name"] in ("InputLayer", *_MODELS):
+        return rows
+    dtype = first.get("dtype")
+    config = {
+        "batch_shape": shape,
+        "dtype": dtype if dtype in ("int32", "int64", "float16", "float64", "string") else "float32",
+        "name": f"{first.get('name', 'layer')}_input",
+    }
+    return [{"module": "keras.layers", "class_name": "InputLayer", "config": config}, *rows]
 
 
 def _is_of_keras(module: str) -> bool:
