@@ -11,6 +11,8 @@ from torchkeras.callbacks.learning_rate_scheduler import LearningRateScheduler a
 from torchkeras.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
 from torchkeras.callbacks.progbar_logger import ProgbarLogger as ProgbarLogger
 from torchkeras.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
+from torchkeras.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
 from torchkeras.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
+from torchkeras.callbacks.tensorboard import TensorBoard as TensorBoard
 from torchkeras.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
 from torchkeras.callbacks import experimental as experimental
