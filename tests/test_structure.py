@@ -173,7 +173,12 @@ def test_the_cycle_finder_finds_cycles():
 
 @files
 def test_imports_inside_functions_are_of_optional_packages(path):
-    wrong = [f"{path}:{f.line} imports {f.target}" for f in imports(path) if f.in_function and _root(f) not in OPTIONAL]
+    # torch's module for TensorBoard can't be imported without that optional package.
+    wrong = [
+        f"{path}:{f.line} imports {f.target}"
+        for f in imports(path)
+        if f.in_function and _root(f) not in OPTIONAL and not f.target.startswith("torch.utils.tensorboard")
+    ]
     assert not wrong, "\n".join(wrong)
 
 

@@ -58,13 +58,14 @@ def test_histograms_and_images_of_weights(tmp_path):
     events = EventAccumulator(str(tmp_path / "logs" / "train"))
     events.Reload()
     tags = {f"{weight.path}/histogram" for weight in model.weights}
+    hidden, out = (model.get_layer(name).kernel.path for name in ("hidden", "out"))
     assert set(events.Tags()["histograms"]) == tags
-    assert [e.step for e in events.Histograms("hidden/kernel/histogram")] == [0, 2]
-    last = events.Histograms("out/kernel/histogram")[-1].histogram_value
+    assert [e.step for e in events.Histograms(f"{hidden}/histogram")] == [0, 2]
+    last = events.Histograms(f"{out}/histogram")[-1].histogram_value
     assert last.num == 3
     assert last.sum == pytest.approx(float(model.get_layer("out").kernel.sum()), rel=1e-4)
     assert set(events.Tags()["images"]) == {tag.replace("histogram", "image") for tag in tags}
-    image = events.Images("hidden/kernel/image")[0]
+    image = events.Images(f"{hidden}/image")[0]
     assert (image.height, image.width) == (3, 4)
 
 
