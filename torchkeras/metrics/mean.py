@@ -16,7 +16,7 @@ from torchkeras.core.tensors.masks import get_mask
 from torchkeras.core.types import ArrayLike, DeviceLike
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.dtype_policies.policy import PolicyLike
-from torchkeras.losses.reduction import apply_mask, divide_no_nan, without_uncounted
+from torchkeras.losses.reduction import apply_mask, without_uncounted
 from torchkeras.losses.shapes import match_ranks
 from torchkeras.losses.sparse import sparse_categorical_crossentropy
 from torchkeras.metrics.matches import find_matches
@@ -180,7 +180,8 @@ class Mean(Metric):
 
     def result(self) -> torch.Tensor:
         """Return the mean so far; 0 if there is none."""
-        return divide_no_nan(self.total.value, self.count.value)
+        count = self.count.value
+        return (self.total.value / count).masked_fill_(count == 0, 0.0)
 
 
 class MeanMetricWrapper(Mean):

@@ -42,6 +42,8 @@ class AttributeTracking(nn.Module):
     _tk_metrics: list[Any]
     _tk_losses: list[torch.Tensor]
     _tk_trainable: bool
+    # Whether a list, dict, set or tuple was ever an attribute.
+    _tk_holds_containers: bool
     # A part of a torch module takes that module's mode, see mode.py.
     _tk_follows_mode = True
 
@@ -65,6 +67,7 @@ class AttributeTracking(nn.Module):
             _tk_losses=[],
             _tk_has_losses=False,
             _tk_losses_under=0,
+            _tk_holds_containers=False,
             _inbound_nodes=[],
         )
         return instance
@@ -168,6 +171,7 @@ def _set_tracked(layer: AttributeTracking, name: str, value: Any) -> None:
         value = wrap(unwrapped(value))
     _release(layer, name)
     layer.__dict__[name] = value
+    layer.__dict__["_tk_holds_containers"] = True
     if value._owner is None:
         value.attach(layer, name)
 

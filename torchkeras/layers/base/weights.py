@@ -282,7 +282,10 @@ def set_trainable(module: nn.Module, value: bool) -> None:
 
 
 def _containers_of(layer: nn.Module) -> Iterator[Tracked]:
-    for value in (*layer.__dict__.values(), *layer._modules.values()):
+    held = layer._modules.values()
+    if layer.__dict__.get("_tk_holds_containers", True):
+        held = (*layer.__dict__.values(), *held)  # type: ignore[assignment]
+    for value in held:
         if isinstance(value, Tracked):
             yield value
 
