@@ -100,3 +100,22 @@ def test_mixed_compiles_in_one_graph():
     layer, x = layers.TorchModuleWrapper(network(), dtype="mixed_bfloat16"), torch.randn(4, 6)
     found = torch.compile(layer, fullgraph=True, backend="eager")(x)
     torch.testing.assert_close(found, layer(x))
+
+
+def test_weights_that_torch_made_on_the_cpu_go_to_where_layers_make_theirs(monkeypatch):
+    class Placed(nn.Linear):
+        places = []
+
+        def to(self, *args, **kwargs):
+            self.places.append(args[0])
+            return self
+
+    for device, wanted in (("cuda:0", [torch.device("cuda:0")]), ("cpu", []), ("meta", [])):
+        Placed.places = []
+        monkeypatch.setattr("torchkeras.layers.core.torch_module.current_device", lambda: torch.device(device))
+        layers.TorchModuleWrapper(Placed(2, 3))
+        assert Placed.places == wanted
+    Placed.places = []
+    monkeypatch.setattr("torchkeras.layers.core.torch_module.current_device", lambda: torch.device("cuda:0"))
+    layers.TorchModuleWrapper(Placed(2, 3, device="meta"))  # its place was chosen
+    assert not Placed.places

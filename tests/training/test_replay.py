@@ -408,6 +408,16 @@ def test_own_layers_are_replayed_where_the_user_says_so(data):
     same(plain, replayed)
 
 
+def test_compiled_steps_are_replayed_too(data, monkeypatch):
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, **{**options, "backend": "eager"}))
+    eager, replayed = make(), make()
+    replayed.set_weights(eager.get_weights())
+    plain, found = train(eager, data, adam(), False), train(replayed, data, adam(), True)
+    assert replays(replayed) > 10
+    same(plain, found, 1e-6)
+
+
 def test_switches(data):
     for mode, jit, options in (("off", "auto", {}), ("auto", False, {}), ("auto", "auto", {"run_eagerly": True})):
         keras.config.set_cuda_graphs(mode)

@@ -34,9 +34,9 @@ def set_cuda_graphs(mode: str) -> None:
 
     A step in eager mode launches hundreds of kernels, and on a fast GPU the launches take longer than the kernels. With
     CUDA graphs, after a few ordinary steps the kernels of one step are captured; from then on one launch repeats them
-    all. Nothing is compiled. Models that were compiled with `jit_compile="auto"` (the default) take part, in a single
-    process, where the shapes of batches repeat. The learning rate, schedules, weights that callbacks assign, random
-    numbers and evaluations in between act as in eager mode. Steps that can't be captured run in eager mode; the logger
+    all. Models compiled with `jit_compile="auto"` (the default) or `True` take part, in a single process, where the
+    shapes of batches repeat. The learning rate, schedules, weights that callbacks assign, random numbers and
+    evaluations in between act as in eager mode. Steps that can't be captured run in eager mode; the logger
     `torchkeras` says why, once.
 
     The environment variable `TORCHKERAS_CUDA_GRAPHS` sets the mode that a process starts with.

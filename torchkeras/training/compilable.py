@@ -72,7 +72,7 @@ class Compilable(_Base):
                 already. The first batch, and batches of another size than the first (a ragged last one), run
                 uncompiled. A step that can't be one graph, or is compiled again, is reported once by the logger
                 `torchkeras`. Of a `train_step` of your own, `super().train_step()` is compiled. `"auto"` and `False`
-                compile nothing; `"auto"` lets `keras.config.set_cuda_graphs` decide about CUDA graphs.
+                compile nothing. With `"auto"` and `True`, `keras.config.set_cuda_graphs` decides about CUDA graphs.
             auto_scale_loss: scale the loss under the dtype policy `mixed_float16`, so that gradients do not underflow.
             **kwargs: `experimental_steps_per_execution`, an older name of `steps_per_execution`.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.torch_internals import graph_break_error
+from torchkeras.core.torch_internals import count_dispatch_modes, graph_break_error
 
 logger = logging.getLogger("torchkeras")
 _numbers = itertools.count(1)
@@ -43,7 +43,7 @@ class Jit:
         """The result of the method for a batch of so many rows."""
         if self._rows is None:
             self._rows = rows
-        if rows != self._rows:
+        if rows != self._rows or count_dispatch_modes():  # under a mode that watches operations torch compiles nothing
             return self.plain(*args)
         if not self._watches:
             return self.compiled(*args)

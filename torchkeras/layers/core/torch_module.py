@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
@@ -73,6 +74,9 @@ class TorchModuleWrapper(Layer):
             raise ValueError(
                 f"A lazy module must have its parameters before it is wrapped: call it once on data. Received: {module}"
             )
+        device = current_device()
+        if device.type not in ("cpu", "meta") and all(t.device.type == "cpu" for t in _tensors_of(module)):
+            module.to(device)  # torch makes weights on the CPU; those of layers are made where the model computes
         self.module = module
         self.output_shape = output_shape
         self._tk_agree_on_dtype(kwargs.get("dtype") is not None)
@@ -176,6 +180,11 @@ class TorchModuleWrapper(Layer):
         module = config["module"]
         config["module"] = module if isinstance(module, nn.Module) else deserialize_keras_object(module, custom_objects)
         return cls(**config)
+
+
+def _tensors_of(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 def _in_type(x: Any, dtype: torch.dtype) -> Any:

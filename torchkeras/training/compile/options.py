@@ -79,7 +79,7 @@ class Compiled:
         self.run_eagerly = run_eagerly
         self.steps_per_execution = steps_per_execution
         self.jit_compile = jit_compile is True and not run_eagerly
-        self.replays = jit_compile == "auto" and not run_eagerly
+        self.replays = jit_compile in ("auto", True) and not run_eagerly
         self.config = {
             "optimizer": optimizer,
             "loss": loss,

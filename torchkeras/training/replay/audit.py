@@ -12,6 +12,8 @@ from torchkeras.core.torch_internals import DispatchMode
 
 # Operations whose result the host must know: a value, or the shape of an output.
 _READS = frozenset(("_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "unique_consecutive"))
+# Their seeds lie on the host in eager mode, and on the device while a stream is captured: torch sees to it.
+_ATTENTION = ("_scaled_dot_product", "_flash_attention", "_efficient_attention", "_cudnn_attention")
 _DRAWS = ("rand", "normal", "bernoulli", "multinomial", "poisson", "exponential", "uniform")
 
 
@@ -48,6 +50,8 @@ class Audit(DispatchMode):  # type: ignore[misc, valid-type]
         if kwargs.get("generator") is not None:
             return f"it draws random numbers by a seed of its own ({name})"
         host = [tensor for tensor in given if self._is_host(tensor)]
+        if name.startswith(_ATTENTION):
+            return None
         if name == "lift_fresh":  # torch.tensor(...)
             self._kept += host
             self._constant.update(map(_address, host))
