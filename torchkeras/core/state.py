@@ -15,7 +15,8 @@ class CallState(threading.local):
         stateless: the innermost `StatelessScope`.
         symbolic: whether shapes are being inferred: values mean nothing then and no state may change.
         place: the device of weights that are made meanwhile.
-        special: whether one of the three above changes what reading a weight gives: one look on the hot path.
+        gathered: the weights that the call in progress has gathered from the parts on several ranks.
+        special: whether one of these changes what reading a weight gives: one look on the hot path.
         entry: the outermost layer whose call is in progress.
         deferred: what that call does at its end, once for all layers (`core/variables/deferred.py`); `None` if nothing.
         casts: where casts of weights are found that are made for many at once (`core/variables/weight_casts.py`).
@@ -29,6 +30,7 @@ class CallState(threading.local):
         self.stateless: Any = None
         self.symbolic = False
         self.place: Any = None
+        self.gathered: Any = None
         self.special = False
         self.entry: Any = None
         self.deferred: Any = None
@@ -36,10 +38,11 @@ class CallState(threading.local):
         self.safe_mode: bool | None = None
 
     def set(self, name: str, value: Any) -> Any:
-        """Set `autocast`, `stateless` or `symbolic`; returns what it was."""
+        """Set `autocast`, `stateless`, `symbolic` or `gathered`; returns what it was."""
         before = getattr(self, name)
         setattr(self, name, value)
-        self.special = self.symbolic or self.autocast is not None or self.stateless is not None
+        asked = (self.autocast, self.stateless, self.gathered)
+        self.special = self.symbolic or any(value is not None for value in asked)
         return before
 
 

@@ -10,10 +10,12 @@ from torch import distributed, nn
 
 from torchkeras.core import tree
 from torchkeras.core.tensors.numbers import as_float
-from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.tensors.sharded import dtensors, is_sharded
 from torchkeras.core.torch_internals import foreach_add_, foreach_copy_, foreach_div_, foreach_mul, foreach_sub_
 from torchkeras.distributed import process
+from torchkeras.distributed.rank_group import RankGroup, all_ranks
 from torchkeras.distributed.rank_share import RankShare, share_of
+from torchkeras.distributed.sharded_weights import sharding_of
 
 
 def communicate(tensor: torch.Tensor, how: Callable[[torch.Tensor], Any]) -> None:
@@ -74,24 +76,32 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
 # ---------------------------------------------------------------------------- gradients
 
 
-def reduce_gradients(gradients: list, variables: Sequence[Any], scale: float) -> tuple[list, torch.Tensor | None]:
+def reduce_gradients(
+    gradients: list, variables: Sequence[Any], scale: float, group: RankGroup | None = None
+) -> tuple[list, torch.Tensor | None]:
     """The sums over the ranks of gradients times `scale`, and on how many ranks each gradient exists.
 
-    A gradient that some ranks lack counts as zero there; one that no rank has stays `None`. Sharded gradients have been
-    reduced already; where there are no others the second value is `None`.
+    A gradient that some ranks lack counts as zero there; one that no rank has stays `None`. Gradients that were reduced
+    in the backward pass stay as they are; where there are no others the second value is `None`.
+
+    Args:
+        gradients: the gradients of this rank.
+        variables: their variables.
+        scale: by how much this rank's gradients count.
+        group: the ranks that have different rows. Default: all.
     """
-    here = [i for i, v in enumerate(variables) if not is_sharded(v)]
+    here = [i for i, v in enumerate(variables) if not is_sharded(v) or not sharding_of(v).is_reduced]
     if not here:
         return gradients, None
     missing = [i for i in here if gradients[i] is None]
-    values = [plain(torch.zeros_like(variables[i]) if gradients[i] is None else gradients[i]) for i in here]
+    values = [_local(torch.zeros_like(variables[i]) if gradients[i] is None else gradients[i]) for i in here]
     counts = torch.tensor([float(gradients[i] is not None) for i in here]).to(values[0].device)
     with torch.no_grad():
         values = list(foreach_mul([v.contiguous() for v in values], scale))
-        in_one_message([*values, counts], distributed.all_reduce)
+        in_one_message([*values, counts], summing(group))
     result = list(gradients)
     for i, value in zip(here, values):
-        result[i] = value
+        result[i] = _as_part_of(variables[i], value) if is_sharded(variables[i]) else value
     if missing:  # only then is the device waited for
         found = dict(zip(here, counts.tolist()))
         for i in missing:
@@ -99,10 +109,26 @@ def reduce_gradients(gradients: list, variables: Sequence[Any], scale: float) ->
     return result, counts
 
 
+def summing(group: RankGroup | None) -> Callable[[torch.Tensor], Any]:
+    """The collective that sums a tensor over a group of ranks, in place."""
+    return lambda tensor: distributed.all_reduce(tensor, group=None if group is None else group.handle)
+
+
+def _local(tensor: Any) -> torch.Tensor:
+    with torch.no_grad():
+        return plain(tensor.to_local() if is_sharded(tensor) else tensor)
+
+
+def _as_part_of(variable: Any, part: torch.Tensor) -> Any:
+    """A part of a tensor that lies as the variable does."""
+    known = {"run_check": False, "shape": variable.shape, "stride": variable.stride()}
+    return dtensors().DTensor.from_local(part, variable.device_mesh, variable.placements, **known)
+
+
 # ---------------------------------------------------------------------------- numbers
 
 
-def weighted_mean(values: dict[str, Any], weight: float) -> dict[str, Any]:
+def weighted_mean(values: dict[str, Any], weight: float, group: RankGroup | None = None) -> dict[str, Any]:
     """The mean over the ranks of numbers that each rank has for its share, weighted; what is no number is rank 0's."""
     if not values:
         return values
@@ -110,7 +136,7 @@ def weighted_mean(values: dict[str, Any], weight: float) -> dict[str, Any]:
     numbers = [_number(values.get(name)) for name, value in shared.items() if isinstance(value, float)]
     sums = [weight * n if isinstance(n, float) and weight else 0.0 for n in numbers]
     total = torch.tensor([*sums, weight], dtype=torch.float64)
-    communicate(total, distributed.all_reduce)
+    communicate(total, summing(group))
     *sums, weight = total.tolist()
     means = iter([s / weight if weight else float("nan") for s in sums])
     return {name: next(means) if isinstance(value, float) else value for name, value in shared.items()}
@@ -124,9 +150,10 @@ def _number(value: Any) -> Any:
 # ---------------------------------------------------------------------------- outputs
 
 
-def gather_rows(outputs: list, shares: list[RankShare]) -> Any:
-    """The outputs of all ranks' shares of some batches, in order, on every rank: one message an output."""
-    world = process.world_size()
+def gather_rows(outputs: list, shares: list[RankShare], group: RankGroup | None = None) -> Any:
+    """The outputs of all ranks' shares of some batches, in order, on every rank: one message per output."""
+    group = group or all_ranks()
+    world = group.size
     rows = [[share_of(share.total, rank, world).rows for share in shares] for rank in range(world)]
     most = max(map(sum, rows))
 
@@ -137,19 +164,19 @@ def gather_rows(outputs: list, shares: list[RankShare]) -> Any:
         local = torch.cat([plain(tensor)[: share.rows] for tensor, share in zip(tensors, shares)])
         padded = local.new_zeros((most, *local.shape[1:]))
         padded[: local.shape[0]] = local
-        parts = [part[: sum(own)].split(own) for part, own in zip(_all_gather(padded, world), rows)]
+        parts = [part[: sum(own)].split(own) for part, own in zip(_all_gather(padded, group), rows)]
         return torch.cat([parts[rank][batch] for batch in range(len(shares)) for rank in range(world)])
 
     return tree.map_structure(gathered, *outputs)
 
 
-def _all_gather(tensor: torch.Tensor, world: int) -> list[torch.Tensor]:
+def _all_gather(tensor: torch.Tensor, group: RankGroup) -> list[torch.Tensor]:
     nccl, gloo = (distributed.get_backend() == name for name in ("nccl", "gloo"))
     device = tensor.device
     if nccl and device.type != "cuda":
         tensor = tensor.cuda()
     elif gloo and device.type != "cpu":
         tensor = tensor.cpu()
-    parts = [torch.empty_like(tensor) for _ in range(world)]
-    distributed.all_gather(parts, tensor)
+    parts = [torch.empty_like(tensor) for _ in range(group.size)]
+    distributed.all_gather(parts, tensor, group=group.handle)
     return [part.to(device) for part in parts]

@@ -7,15 +7,19 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import distributed
 
-from torchkeras.distributed import process
-from torchkeras.distributed.collectives import in_one_message, plain
+from torchkeras.distributed.collectives import in_one_message, plain, summing
+from torchkeras.distributed.rank_group import RankGroup
 
 
 @contextmanager
-def of_all_ranks(metrics: Iterable[Any]) -> Iterator[None]:
-    """Inside, the metrics' state is that of all ranks together; afterwards each rank has its own again."""
+def of_all_ranks(metrics: Iterable[Any], group: RankGroup) -> Iterator[None]:
+    """Inside, the metrics' state is that of all ranks together; afterwards each rank has its own again.
+
+    Args:
+        metrics: the metrics.
+        group: the ranks that have different rows.
+    """
     metrics = list(metrics)
     variables = [v for metric in metrics for v in metric.variables]
     own = [v.detach().clone() for v in variables]
@@ -24,7 +28,7 @@ def of_all_ranks(metrics: Iterable[Any]) -> Iterator[None]:
             if hasattr(metric, "over_ranks"):  # state that is not in variables
                 stack.enter_context(metric.over_ranks())
         if variables:
-            _combine(variables)
+            _combine(variables, group)
         try:
             yield
         finally:
@@ -32,16 +36,16 @@ def of_all_ranks(metrics: Iterable[Any]) -> Iterator[None]:
                 variable.copy_(value)
 
 
-def _combine(variables: list) -> None:
+def _combine(variables: list, group: RankGroup) -> None:
     values = [plain(v) for v in variables]
     kinds = [getattr(v, "aggregation", "sum") for v in variables]
     for value, kind in zip(values, kinds):
-        if kind == "only_first_replica" and process.rank():
+        if kind == "only_first_replica" and group.rank:
             value.zero_()
-    in_one_message(values, distributed.all_reduce)
+    in_one_message(values, summing(group))
     for value, kind in zip(values, kinds):
         if kind == "mean":
-            value.div_(process.world_size())
+            value.div_(group.size)
 
 
 @contextmanager

@@ -45,14 +45,18 @@ class DataRandomness:
         self.state: State | None = None
         self._own: State | None = None
 
-    def agree(self, apart: bool = False) -> None:
-        """Take rank 0's generators as they are now. `apart`: let the layers of other ranks draw other numbers."""
+    def agree(self, apart: int = 0) -> None:
+        """Take rank 0's generators as they are now.
+
+        Args:
+            apart: layers of ranks with another number draw other random numbers; those with 0 draw rank 0's.
+        """
         first = self.state is None
         self.state = process.broadcast_object(capture())
         if first:
             restore(self.state)
-            if apart and process.rank():
-                torch.manual_seed(_seed_after(self.state[0]) + process.rank())
+            if apart:
+                torch.manual_seed(_seed_after(self.state[0]) + apart)
 
     def __enter__(self) -> None:
         own = capture()

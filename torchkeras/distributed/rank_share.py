@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 from torchkeras.core import tree
+from torchkeras.distributed.rank_group import RankGroup
 
 
 class WholeBatch:
@@ -24,6 +25,8 @@ class WholeBatch:
     has_rows = True
     fraction = 1.0
     """The rows here, divided by the rows of the global batch."""
+    group: RankGroup | None = None
+    """The ranks that have the other rows; `None`: all of them."""
 
     def scale_sum(self, value: torch.Tensor) -> torch.Tensor:
         """Scale a sum over the rows here so that its mean over the ranks, weighted by rows, is the global sum."""
@@ -48,11 +51,13 @@ class RankShare(WholeBatch):
         start: the first row that lies here.
         stop: the row behind the last one.
         total: rows of the global batch, on all ranks together.
+        group: the ranks that have the other rows; `None`: all.
     """
 
     is_whole = False
 
-    def __init__(self, start: int, stop: int, total: int) -> None:
+    def __init__(self, start: int, stop: int, total: int, group: RankGroup | None = None) -> None:
+        self.group = group
         self.start, self.stop, self.total = start, stop, total
         self.rows = stop - start
         self.has_rows = self.rows > 0
@@ -71,7 +76,7 @@ class RankShare(WholeBatch):
         stacked = torch.stack([torch.as_tensor(v, dtype=dtype, device=device).detach() for v in values])
         if not self.rows:
             stacked.zero_()
-        distributed.all_reduce(stacked)
+        distributed.all_reduce(stacked, group=None if self.group is None else self.group.handle)
         return stacked.unbind()
 
     def __repr__(self) -> str:
@@ -88,11 +93,11 @@ class RankBatch(NamedTuple):
     share: Any = WHOLE
 
 
-def share_of(total: int, rank: int, world_size: int) -> RankShare:
+def share_of(total: int, rank: int, world_size: int, group: RankGroup | None = None) -> RankShare:
     """The contiguous rows of one rank, as even as can be: the first ranks take the rows left over, one each."""
     size, rest = divmod(total, world_size)
     start = rank * size + min(rank, rest)
-    return RankShare(start, start + size + (1 if rank < rest else 0), total)
+    return RankShare(start, start + size + (1 if rank < rest else 0), total, group)
 
 
 def rows_of(data: Any, default: int = 1) -> int:
@@ -106,13 +111,13 @@ def rows_of(data: Any, default: int = 1) -> int:
     return default
 
 
-def cut_share(data: Any, rank: int, world_size: int) -> RankBatch:
+def cut_share(data: Any, group: RankGroup) -> RankBatch:
     """One rank's rows of a global batch. A rank that would get none takes the first row, which then counts nothing.
 
     Parts of the data with another number of rows than the first go whole to every rank.
     """
     total = rows_of(data, 0)
-    share = share_of(total, rank, world_size)
+    share = share_of(total, group.rank, group.size, group)
     start, stop = (share.start, share.stop) if share.rows else (0, min(1, total))
 
     def rows(leaf: Any) -> Any:
@@ -123,10 +128,10 @@ def cut_share(data: Any, rank: int, world_size: int) -> RankBatch:
     return RankBatch(tree.map_structure(rows, data), share)
 
 
-def equal_share(data: Any, rank: int, world_size: int) -> RankBatch:
+def equal_share(data: Any, group: RankGroup) -> RankBatch:
     """A batch that this rank alone has, beside others of the same size on the other ranks: all of its rows."""
     rows = rows_of(data, 0)
-    return RankBatch(data, RankShare(rank * rows, (rank + 1) * rows, world_size * rows))
+    return RankBatch(data, RankShare(group.rank * rows, (group.rank + 1) * rows, group.size * rows, group))
 
 
 # ---------------------------------------------------------------------------- the step in progress

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data.distributed import DistributedSampler
 
 from torchkeras.distributed import process, randomness
+from torchkeras.distributed.rank_group import RankGroup, all_ranks
 from torchkeras.distributed.rank_share import RankBatch, cut_share, equal_share
 
 _END = object()
@@ -114,23 +115,32 @@ class SharedSource(RankSource):
     """Each batch of a source, which all ranks see alike, cut into the shares of the ranks.
 
     A loader with a `DistributedSampler` gives each rank batches of its own; they are left as they are.
+
+    Args:
+        source: the source.
+        training: whether the batches are for training.
+        group: the ranks that share out each batch.
+        whole_batches: whether the source gives every rank the same batches.
     """
 
     is_sharded = False
 
-    def __init__(self, source: BatchSource, training: bool = False) -> None:
+    def __init__(
+        self, source: BatchSource, training: bool = False, group: RankGroup | None = None, whole_batches: bool = True
+    ) -> None:
         super().__init__(source, training)
+        self.group = group or all_ranks()
         # A pass that draws random numbers at its start alone needs the common stream of numbers only there.
         self.draws_at_start = getattr(source, "draws_at_start", False) and source.steps is None
         self.sampler = distributed_sampler(getattr(source, "iterable", None))
-        self.is_sharded = self.sampler is not None
+        self.is_sharded = self.sampler is not None or not whole_batches
         self._generators = [] if self.is_sharded else _own_generators(getattr(source, "iterable", None))
         self._random = randomness.DataRandomness()
         self._epoch = 0
         self._arrived: Callable[[], None] | None = None
 
     @property
-    def _cut(self) -> Callable[[Any, int, int], RankBatch]:
+    def _cut(self) -> Callable[[Any, RankGroup], RankBatch]:
         return equal_share if self.is_sharded else cut_share
 
     def peek(self) -> Any:
@@ -141,7 +151,7 @@ class SharedSource(RankSource):
     def batch_sizes(self) -> tuple[int, int]:
         """Rows of a batch on all ranks together, and on this one."""
         size = getattr(self.source, "batch_size", None)
-        share = self._cut(torch.empty(size) if size else self.peek(), process.rank(), process.world_size()).share
+        share = self._cut(torch.empty(size) if size else self.peek(), self.group).share
         return share.total, share.rows
 
     def epoch(self, skip: int = 0) -> Iterator[RankBatch]:
@@ -154,11 +164,11 @@ class SharedSource(RankSource):
         if self._arrived is not None:
             self._arrived()
             self._arrived = None
-        cut, rank, world_size = self._cut, process.rank(), process.world_size()
+        cut, group = self._cut, self.group
         try:
             data = self._first(batches)
             while data is not _END:
-                yield cut(data, rank, world_size)
+                yield cut(data, group)
                 data = next(batches, _END) if self.draws_at_start else self._first(batches)
         finally:
             if hasattr(batches, "close"):
@@ -183,7 +193,7 @@ class SharedSource(RankSource):
             return next(batches, _END)
 
     def _agree(self) -> None:
-        self._random.agree(apart=self.training)
+        self._random.agree(self.group.rank if self.training else 0)
         for generator in self._generators:
             generator.set_state(process.broadcast_object(generator.get_state()))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from torchkeras.core.tensors.sharded import is_sharded
@@ -14,6 +16,8 @@ from torchkeras.core.torch_internals import (
     foreach_mul,
     foreach_norm,
 )
+from torchkeras.distributed.collectives import communicate, summing
+from torchkeras.distributed.rank_group import along
 
 
 def clip_by_value(grads: list, limit: float) -> list:
@@ -40,6 +44,30 @@ def clip_by_global_norm(grads: list, limit: float, norms: list) -> list:
     return [g * scale.to(device=g.device, dtype=g.dtype) for g in grads]
 
 
-def norms_of(grads: list, order: float = 2) -> list:
-    """The norm of each tensor, over all ranks for sharded ones."""
-    return [norm.full_tensor() if is_sharded(norm) else norm for norm in foreach_norm(grads, order)]
+def norms_of(grads: list, order: float = 2, like: list | None = None) -> list:
+    """The norm of each tensor; of tensors in parts over all ranks, in one message for each way of splitting.
+
+    Args:
+        grads: the tensors: plain ones, distributed ones, or the parts of distributed ones that lie here.
+        order: of the norm.
+        like: the variables that say which of the tensors are parts. Default: the tensors themselves.
+    """
+    norms = list(foreach_norm([grad.to_local() if is_sharded(grad) else grad for grad in grads], order))
+    for axes, places in _splits(grads if like is None else like).items():
+        powers = torch.stack([norms[i] for i in places]).pow(order)
+        for mesh, axis in axes:
+            communicate(powers, summing(along(mesh, axis)))
+        for i, norm in zip(places, powers.pow(1 / order).unbind()):
+            norms[i] = norm
+    return norms
+
+
+def _splits(tensors: list) -> dict[tuple[tuple[Any, int], ...], list[int]]:
+    """The places of tensors in parts, by the axes of meshes that they are split over."""
+    found: dict[tuple[tuple[Any, int], ...], list[int]] = {}
+    for i, tensor in enumerate(tensors):
+        if is_sharded(tensor):
+            mesh = tensor.device_mesh
+            axes = tuple((mesh, axis) for axis, placement in enumerate(tensor.placements) if placement.is_shard())
+            found.setdefault(axes, []).append(i)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ import torch
 from torchkeras.core.config.keywords import accepted_keywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.nearest_names import candidates
+from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.torch_internals import foreach_div
 from torchkeras.core.types import Number
 from torchkeras.optimizers import clipping, planning
@@ -100,6 +101,10 @@ class LossScaleOptimizer(Optimizer):
         super()._bind(variables)
         self._overwritten = {id(v) for v in variables if planning.is_overwritten(v)}
 
+    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
+        super().replace_variables(replaced)
+        self.inner_optimizer.replace_variables(replaced)
+
     def _move(self, device: torch.device) -> None:
         """Keep the scale and the counts on the device, which alone knows whether the gradients are finite."""
         for number in (self.step_counter, self.dynamic_scale):
@@ -176,9 +181,11 @@ class LossScaleOptimizer(Optimizer):
         for i, (grad, variable) in enumerate(zip(grads, variables)):
             if grad is not None and not (self._overwritten and id(variable) in self._overwritten):
                 result[i] = _wide(torch.as_tensor(grad))
-                groups.setdefault(result[i].device, []).append(i)
-        for device, places in groups.items():
-            unscaled = foreach_div([result[i] for i in places], self.dynamic_scale.to(device))
+                groups.setdefault((result[i].device, is_sharded(result[i])), []).append(i)
+        for (device, in_parts), places in groups.items():
+            scale = self.dynamic_scale.to(device)
+            grads = [result[i] for i in places]
+            unscaled = [grad / scale for grad in grads] if in_parts else foreach_div(grads, scale)
             for i, grad in zip(places, unscaled):
                 result[i] = grad
         return result

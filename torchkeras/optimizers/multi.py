@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -158,6 +158,11 @@ class MultiOptimizer(Optimizer):
             if mine:
                 optimizer.build(mine)
         super().build(variables)
+
+    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
+        super().replace_variables(replaced)
+        for optimizer in self._inner_optimizers:
+            optimizer.replace_variables(replaced)
 
     def _split(self, items: Sequence, variables: Sequence) -> list[list]:
         """The items (one a variable) of each inner optimizer."""

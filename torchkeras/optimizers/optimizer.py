@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -222,6 +222,17 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         special = any(getattr(v, "constraint", None) is not None or planning.is_overwritten(v) for v in variables)
         self._skips_alone = can_skip and not special
 
+    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
+        """Take other tensors for variables, such as their parts on several ranks; the state follows.
+
+        Args:
+            replaced: the new tensors by the `id` of the old ones.
+        """
+        variables = [replaced.get(id(v), v) for v in self._trainable_variables]
+        self._undecayed = {id(replaced[i]) if i in replaced else i for i in self._undecayed}
+        planning.move_state(self, variables)
+        self._bind(variables)
+
     def _get_variable_index(self, variable: torch.Tensor) -> int:
         return self._index[id(variable)]
 
@@ -401,7 +412,7 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         if self.use_ema:
             averages.move(plan, updates, self.ema_momentum, self.ema_overwrite_frequency)
         for variable in plan.constrained:
-            slots.assign(variable, variable.constraint(variable))
+            slots.assign(variable, variable.constraint(slots.whole(variable)))
 
     def _update(self, plan: Plan, grads: list, lr: Number, step: Number) -> None:
         for group in plan.groups:
@@ -449,9 +460,7 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         limit = self.clipnorm or self.global_clipnorm
         if not limit or limit <= 0:
             return grads
-        return clip(
-            grads, limit, clipping.norms_of(plan.whole(grads, plan.variables) if plan and plan.sharded else grads)
-        )
+        return clip(grads, limit, clipping.norms_of(grads, like=plan.variables if plan and plan.sharded else None))
 
     @property
     def _model_variables_moving_average(self) -> list:

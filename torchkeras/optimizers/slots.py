@@ -77,11 +77,15 @@ def assign(variable: torch.Tensor, value: ArrayLike) -> None:
         variable.copy_(value)
 
 
+def whole(variable: Any) -> torch.Tensor:
+    """The whole value of a variable of which each rank may have a part."""
+    return variable.full_tensor() if is_sharded(variable) else variable  # type: ignore[no-any-return]
+
+
 def save(variables: list, store: Store) -> None:
     """Put the values into a dict-like `store` under "0", "1", ..., as Keras's files have them."""
     for i, variable in enumerate(variables):
-        whole = variable.full_tensor() if is_sharded(variable) else variable
-        store[str(i)] = np.array(convert_to_numpy(whole))  # a copy: the next step writes into the variable
+        store[str(i)] = np.array(convert_to_numpy(whole(variable)))  # a copy: the next step writes into the variable
 
 
 def load(variables: list, store: Store, name: str) -> None:

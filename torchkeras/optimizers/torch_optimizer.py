@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -18,7 +18,7 @@ from torchkeras.core.types import Number, Store
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import torch_config
-from torchkeras.optimizers.slots import assign
+from torchkeras.optimizers.slots import assign, place_like, whole
 
 
 class TorchOptimizer(ReducesGradients, ChecksKeywords):
@@ -265,6 +265,25 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         self.optimizer, self.built = None, False
         self.build(variables)
 
+    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
+        """Take other tensors for variables, such as their parts on several ranks; torch's state follows.
+
+        Args:
+            replaced: the new tensors by the `id` of the old ones.
+        """
+        self._trainable_variables = [replaced.get(id(v), v) for v in self._trainable_variables]
+        if self.optimizer is None:
+            return
+        for group in self.optimizer.param_groups:
+            for i, old in enumerate(group["params"]):
+                new = replaced.get(id(old))
+                if new is None:
+                    continue
+                group["params"][i] = new
+                state = self.optimizer.state.pop(old, None)
+                if state is not None:
+                    self.optimizer.state[new] = {key: _beside(value, old, new) for key, value in state.items()}
+
     def scale_loss(self, loss: torch.Tensor) -> Any:
         """Return the loss as it is.
 
@@ -295,7 +314,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         store["learning_rate"] = convert_to_numpy(torch.tensor(rates, dtype=torch.float64))
         for name, value in self._state():
-            store[f"state/{name}".replace("/", ".")] = np.array(convert_to_numpy(value))
+            store[f"state/{name}".replace("/", ".")] = np.array(convert_to_numpy(whole(value)))
 
     def load_own_variables(self, store: Store) -> None:
         """Read the state from a store of arrays.
@@ -338,7 +357,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
             group = self.optimizer.param_groups[0]
             on_device = group.get("fused") or group.get("capturable")
             return tensor.to(parameter.device) if on_device else tensor
-        return tensor.to(device=parameter.device, dtype=parameter.dtype)
+        return place_like(tensor.to(dtype=parameter.dtype), parameter)
 
     def get_config(self) -> dict[str, Any]:
         """Return torch's class, hyperparameters by group, and the scheduler's state, as JSON-ready values.
@@ -398,6 +417,12 @@ class _LateScheduler:
 
 
 register_public(TorchOptimizer, "torchkeras.optimizers")
+
+
+def _beside(value: Any, old: torch.Tensor, new: torch.Tensor) -> Any:
+    """A state tensor of the shape of its parameter, laid out like the new parameter."""
+    is_alike = isinstance(value, torch.Tensor) and value.shape == old.shape and value.dim()
+    return place_like(value, new) if is_alike else value
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.variables.weight_casts import InferenceCasts, casts_weights
+from torchkeras.distributed.sharded_weights import holds_parts
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.layer import Layer
@@ -90,10 +91,16 @@ def _spec(value: Any) -> Any:
 def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = False) -> None:
     """Give every rank rank 0's weights and optimizer state, the first time that the model is used (or `again`)."""
     state = state_of(model)
+    optimizer = model.optimizer
     if again or not state.ranks_agree:
-        optimizer = model.optimizer
         strategy.broadcast_state([*model.weights, *(optimizer.variables if optimizer is not None else ())])
         state.ranks_agree = strategy.is_distributed
+    replaced = strategy.place(model)  # type: ignore[arg-type]
+    if replaced:
+        if state.snapshot is not None:
+            state.snapshot.replace(replaced)
+        if optimizer is not None and optimizer.built:
+            optimizer.replace_variables(replaced)
 
 
 @contextmanager
@@ -116,7 +123,8 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
 @contextmanager
 def evaluating(model: TrainableModel) -> Iterator[None]:
     """Inside, there are no gradients, torch's modules are in evaluation mode, and casts of weights are kept."""
-    casts = InferenceCasts() if casts_weights(model) else nullcontext()  # type: ignore[arg-type]
+    keeps = not holds_parts(model) and casts_weights(model)  # type: ignore[arg-type]
+    casts = InferenceCasts() if keeps else nullcontext()
     with _torch_mode(model, False), torch.no_grad(), casts:
         yield
 

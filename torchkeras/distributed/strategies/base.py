@@ -94,6 +94,16 @@ class Strategy:
         """A line about the sizes of batches for the user, or nothing."""
         return ""
 
+    # -- weights
+
+    def place(self, model: nn.Module) -> dict[int, torch.Tensor]:
+        """Lay the weights of a built model out over the ranks; every rank has the same values before.
+
+        Returns:
+            The tensors that took the places of others, by the `id` of those.
+        """
+        return {}
+
     # -- steps
 
     def trained(self, model: nn.Module, weights: Sequence[Any]) -> TrainedModel:

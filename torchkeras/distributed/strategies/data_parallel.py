@@ -15,7 +15,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.distributed import collectives, metric_state, process
+from torchkeras.distributed.distributions import distribution
 from torchkeras.distributed.gradient_reduction import pending_reduction, reducing_in_apply
+from torchkeras.distributed.rank_group import RankGroup, all_ranks
 from torchkeras.distributed.rank_share import RankBatch, computing, cut_share
 from torchkeras.distributed.rank_source import BatchSource, RankSource, SharedSource
 from torchkeras.distributed.strategies.base import Step, Strategy, TrainedModel
@@ -40,16 +42,22 @@ class DataParallel(Strategy):
         return process.is_joined()
 
     def __init__(self) -> None:
+        self.group = self._group()
         self.world_size = process.world_size()
         _watch_torch_optimizers()
+
+    def _group(self) -> RankGroup:
+        """The ranks that have different rows of a batch."""
+        return all_ranks()
 
     # -- batches
 
     def source(self, source: BatchSource, training: bool = False) -> SharedSource:
-        return SharedSource(source, training)
+        chosen = distribution()
+        return SharedSource(source, training, self.group, whole_batches=chosen is None or chosen.auto_shard_dataset)
 
     def cut(self, data: Any) -> RankBatch:
-        return cut_share(data, process.rank(), process.world_size())
+        return cut_share(data, self.group)
 
     def describe_batches(self, source: RankSource) -> str:
         if not process.is_main_process() or not isinstance(source, SharedSource):
@@ -72,7 +80,7 @@ class DataParallel(Strategy):
 
         def run_own(batch: RankBatch) -> Any:
             def reduce(gradients: list[Any], variables: Sequence[Any]) -> list[Any]:
-                return collectives.reduce_gradients(gradients, variables, batch.share.fraction)[0]
+                return collectives.reduce_gradients(gradients, variables, batch.share.fraction, self.group)[0]
 
             with reducing_in_apply(reduce):
                 return run(batch)
@@ -98,13 +106,14 @@ class DataParallel(Strategy):
     # -- results
 
     def metrics_of_all_ranks(self, metrics: Iterable[Any]) -> AbstractContextManager[None]:
-        return metric_state.of_all_ranks(metrics)
+        return metric_state.of_all_ranks(metrics, self.group)
 
     def weighted_mean(self, values: dict[str, Any], weight: float) -> dict[str, Any]:
-        return collectives.weighted_mean(values, weight)
+        return collectives.weighted_mean(values, weight, self.group)
 
     def gather(self, outputs: list[Any], batches: list[RankBatch]) -> list[Any]:
-        return [collectives.gather_rows(outputs, [batch.share for batch in batches])] if outputs else []
+        shares = [batch.share for batch in batches]
+        return [collectives.gather_rows(outputs, shares, self.group)] if outputs else []
 
 
 class _Forward(nn.Module):

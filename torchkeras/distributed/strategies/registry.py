@@ -7,8 +7,12 @@ from torchkeras.distributed.distributions import distribution
 from torchkeras.distributed.mesh import check_world_size
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.distributed.strategies.data_parallel import DataParallel
+from torchkeras.distributed.strategies.fully_sharded import FullyShardedDataParallel
+from torchkeras.distributed.strategies.model_parallel import ModelParallel
 
 STRATEGIES: dict[str, type[Strategy]] = {
+    "model_parallel": ModelParallel,
+    "fully_sharded": FullyShardedDataParallel,
     "data_parallel": DataParallel,
     "single": Strategy,
 }

@@ -13,6 +13,7 @@ from torchkeras import constraints, initializers, regularizers
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.masks import get_mask, set_mask
 from torchkeras.core.variables.session import is_flash_attention_enabled
+from torchkeras.distributed.split_layers import Heads
 from torchkeras.layers.activation.activation import Softmax
 from torchkeras.layers.attention.attention_masks import causal_mask, combined, window_mask
 from torchkeras.layers.base.layer import Layer
@@ -89,6 +90,15 @@ class ProjectedAttention(Layer):
     def _projections(self) -> tuple[EinsumDense, EinsumDense, EinsumDense, EinsumDense]:
         """The projections of query, key, value and output."""
         raise NotImplementedError
+
+    def _tk_heads(self) -> Heads | None:
+        """The projections with the axes that count heads, where a rank can compute some of the heads."""
+        if type(self).call is not ProjectedAttention.call or not self.built:
+            return None
+        *to_heads, from_heads = self._projections()
+        if self.use_gate:
+            to_heads.append(self._gate_dense)
+        return Heads([(dense, 1) for dense in to_heads], (from_heads, 0))
 
     def call(
         self,

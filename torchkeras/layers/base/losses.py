@@ -15,8 +15,10 @@ from torch import nn
 
 from torchkeras.core import tree
 from torchkeras.core.state import state
+from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.types import Nest
 from torchkeras.core.variables.variable import VariableInfo
+from torchkeras.distributed.sharded_weights import gathered
 from torchkeras.layers.base.values import read_weight
 from torchkeras.layers.base.weight_walk import Attachments, layer_tree, own_weights
 
@@ -101,4 +103,10 @@ def _regularized_weights(layer: Any) -> Iterator[tuple[Any, torch.Tensor]]:
                 continue
             if isinstance(weight, nn.Parameter) and id(weight) not in seen:
                 seen.add(id(weight))
-                yield info.regularizer, read_weight(weight, info) if state.special else weight
+                yield info.regularizer, _value_of(weight, info)
+
+
+def _value_of(weight: torch.Tensor, info: VariableInfo) -> torch.Tensor:
+    if is_sharded(weight):
+        return gathered(weight)
+    return read_weight(weight, info) if state.special else weight

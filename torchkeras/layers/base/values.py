@@ -16,14 +16,17 @@ from torchkeras.core.variables.variable import BufferVariable, Variable, Variabl
 def read_weight(value: torch.Tensor, info: VariableInfo | None) -> torch.Tensor:
     """A weight as the call in progress wants it: without values, replaced by a stateless scope's, or cast."""
     if state.symbolic:
-        meta = torch.empty_like(value, device="meta")
+        meta = torch.empty(value.shape, dtype=value.dtype, device="meta")
         return as_variable(meta, False, info) if isinstance(value, BufferVariable) else meta
     if state.stateless is not None and isinstance(value, Variable):
         replaced = state.stateless.get_current_value(value)
         value = value if replaced is None else replaced
+    is_parameter = isinstance(value, nn.Parameter)
+    if state.gathered is not None and is_sharded(value):
+        value = state.gathered.read(value)
     if state.autocast is not None and value.is_floating_point() and value.dtype != state.autocast:
-        if (info is None or info.autocast) and isinstance(value, nn.Parameter):
-            if state.casts is None or state.stateless is not None:
+        if (info is None or info.autocast) and is_parameter:
+            if state.casts is None or state.stateless is not None or not isinstance(value, nn.Parameter):
                 return value.to(state.autocast)
             return state.casts.read(value, state.autocast, None if info is None else info.memory_order)
     return value

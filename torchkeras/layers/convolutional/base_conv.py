@@ -13,6 +13,7 @@ from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, pad
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import Identifier
 from torchkeras.core.variables.variable import Variable
+from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import CommonOptions
@@ -146,6 +147,11 @@ class WindowLayer(Layer):
     def _sides_of(self, lengths: Sequence[int], window: Sequence[int]) -> list[Sides]:
         return [same_sides(*dims) for dims in zip(lengths, window, self._steps, self._dilation, strict=True)]
 
+    def _tk_finish(self, outputs: Tensor, bias: Tensor | None) -> Tensor:
+        if bias is not None:
+            outputs = outputs + (bias if channel_axis(self.data_format) == -1 else bias.view(-1, *(1,) * self.rank))
+        return self._activate(outputs)
+
     def _activate(self, x: Tensor) -> Tensor:
         activation = self.activation
         return x if activation is activations.linear or activation is None else activation(x)
@@ -241,6 +247,19 @@ class BaseConv(LowRankAdaptable, WindowLayer):
             inputs = inputs.to(kernel.dtype)
         outputs = self._convolve(view.enter(inputs), view.kernel(kernel), self.bias, self.groups, border)
         return self._activate(view.leave(outputs))
+
+    _tk_split_weight = "kernel"
+
+    def _tk_splits(self) -> list[Split | None] | None:
+        if self.lora_enabled or self.groups > 1:
+            return None
+        channels = channel_axis(self.data_format)
+        return [*[None] * self.rank, Split(inputs=channels), Split(outputs=channels)]
+
+    def _tk_product(self, inputs: Tensor, weight: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+        view = self._view
+        x = view.enter(inputs.to(weight.dtype))
+        return view.leave(self._convolve(x, view.kernel(weight), None, 1, border))
 
     def joined_behind(self, before: Any) -> PaddedConvolution | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""

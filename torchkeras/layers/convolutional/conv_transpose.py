@@ -9,9 +9,10 @@ from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Identifier
+from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.convolutional.base_conv import WindowLayer
-from torchkeras.layers.spatial import spatial_dims, with_spatial_dims
+from torchkeras.layers.spatial import channel_axis, spatial_dims, with_spatial_dims
 from torchkeras.ops.nn.convolution import convolve_transposed
 from torchkeras.ops.nn.windows import crop_sides, standardize_tuple
 
@@ -86,6 +87,17 @@ class BaseConvTranspose(WindowLayer):
         if self.bias is not None:
             outputs = outputs + self.bias.view(-1, *(1,) * view.rank)
         return self._activate(view.leave(outputs))
+
+    _tk_split_weight = "kernel"
+
+    def _tk_splits(self) -> list[Split | None]:
+        channels = channel_axis(self.data_format)
+        return [*[None] * self.rank, Split(outputs=channels), Split(inputs=channels)]
+
+    def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        view = self._view
+        x = view.enter(inputs.to(weight.dtype))
+        return view.leave(convolve_transposed(x, view.kernel(weight), self._steps, self._crops, self._dilation))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> list[int | None]:
         lengths = spatial_dims(input_shape, self.data_format)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution
 from torchkeras.core.types import Identifier
+from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.convolutional.base_conv import WindowLayer
 from torchkeras.layers.spatial import channel_axis
@@ -76,6 +77,17 @@ class BaseDepthwiseConv(WindowLayer):
     def joined_behind(self, before: Any) -> PaddedConvolution | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""
         return self.joined_by_border(before, BaseDepthwiseConv.call)
+
+    _tk_split_weight = "kernel"
+
+    def _tk_splits(self) -> list[Split | None]:
+        channels = channel_axis(self.data_format)
+        return [*[None] * self.rank, Split(inputs=channels, outputs=channels), None]
+
+    def _tk_product(self, inputs: Tensor, weight: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+        view = self._view
+        x = view.enter(inputs.to(weight.dtype))
+        return view.leave(self._convolve(x, grouped_kernel(view, weight), None, x.shape[1], border))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         channels = input_shape[channel_axis(self.data_format)]

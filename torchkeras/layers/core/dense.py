@@ -9,6 +9,7 @@ from torch import Tensor
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.fast_paths.linear import linear
 from torchkeras.core.types import Config, Identifier
+from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.core.lora import LowRankAdaptable
@@ -130,6 +131,18 @@ class Dense(LowRankAdaptable):
     def call(self, inputs: Tensor) -> Tensor:
         kernel = self.adapted_weight() if self.lora_enabled else self.kernel
         outputs = linear(inputs, kernel, self.bias)
+        return outputs if self.activation in _IDENTITIES else self.activation(outputs)
+
+    _tk_split_weight = "kernel"
+
+    def _tk_splits(self) -> tuple[Split, Split] | None:
+        return None if self.lora_enabled else (Split(inputs=-1), Split(outputs=-1))
+
+    def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        return linear(inputs, weight, None)
+
+    def _tk_finish(self, outputs: Tensor, bias: Tensor | None) -> Tensor:
+        outputs = outputs if bias is None else outputs + bias
         return outputs if self.activation in _IDENTITIES else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Config, Identifier
+from torchkeras.distributed.split_layers import Split
 from torchkeras.initializers import VarianceScaling
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.options import LayerOptions
@@ -155,6 +156,22 @@ class EinsumDense(LowRankAdaptable):
         if self.activation is not activations.linear and self.activation is not None:
             x = self.activation(x)
         return x
+
+    _tk_split_weight = "kernel"
+
+    def _tk_splits(self) -> list[Split] | None:
+        if self.lora_enabled:
+            return None
+        terms = parse(self.equation, self.input_spec.ndim)
+        places = [(terms.inputs.find(letter), terms.output.find(letter)) for letter in terms.kernel]
+        return [Split(*(None if place < 0 else place for place in pair)) for pair in places]
+
+    def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        return torch.einsum(self.equation, inputs.to(weight.dtype), weight)
+
+    def _tk_finish(self, outputs: Tensor, bias: Tensor | None) -> Tensor:
+        outputs = outputs if bias is None else outputs + bias
+        return outputs if self.activation in (None, activations.linear) else self.activation(outputs)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self._full_output_shape(parse(self.equation, len(input_shape)), input_shape)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchkeras import constraints, initializers, ops, regularizers
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.types import ArrayLike, Config, Identifier
+from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.lora import LowRankAdaptable
 
@@ -120,6 +121,18 @@ class Embedding(LowRankAdaptable):
         if self.lora_enabled:
             rows = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
             outputs = outputs + self.lora_alpha / self.lora_rank * rows
+        return outputs.to(dtypes.torch_dtype(self.compute_dtype))
+
+    _tk_split_weight = "embeddings"
+
+    def _tk_splits(self) -> tuple[Split, Split] | None:
+        return None if self.lora_enabled else (Split(is_lookup=True), Split(outputs=-1))
+
+    def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        inputs = inputs if inputs.dtype in (torch.int64, torch.int32) else inputs.to(torch.int32)
+        return F.embedding(inputs, weight)
+
+    def _tk_finish(self, outputs: Tensor, bias: Tensor | None) -> Tensor:
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:

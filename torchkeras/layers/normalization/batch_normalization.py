@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any, Unpack
 
 import torch
@@ -15,6 +14,7 @@ from torchkeras.core.state import state
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul_
 from torchkeras.core.types import Identifier
 from torchkeras.core.variables.deferred import deferring, run_deferred
+from torchkeras.distributed.differentiable import sum_of_shares
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
@@ -252,11 +252,12 @@ class BatchNormalization(Layer):
         if self._spans_ranks():
             if not current_share().has_rows:
                 weights, total, count = weights * 0, total * 0, count * 0
-            total, count = _all_reduce(total), _all_reduce(count)
+            group = current_share().group
+            total, count = sum_of_shares(total, group), sum_of_shares(count, group)
         mean = total / (count + tiny)
         squares = ((x - mean.view(shape)).square() * weights).sum(self._others)
         if self._spans_ranks():
-            squares = _all_reduce(squares)
+            squares = sum_of_shares(squares, current_share().group)
         return mean, squares / (count + tiny)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -277,8 +278,3 @@ def _move_variances(moves: list[tuple[Tensor, Tensor, float, float]]) -> None:
     for (momentum, share), (variances, increments) in groups.items():
         foreach_mul_(variances, momentum)
         foreach_add_(variances, increments, alpha=share)
-
-
-def _all_reduce(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Differentiable all-reduce of torch; its module is imported on first use, since it pulls in many others."""
-    return importlib.import_module("torch.distributed.nn.functional").all_reduce(x, *args, **kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,6 +38,15 @@ class TrainableSnapshot:
             if id(tensor) in self.trainable:
                 trained.append(tensor)
         return trained
+
+    def replace(self, replaced: Mapping[int, torch.Tensor]) -> None:
+        """Take other tensors for weights.
+
+        Args:
+            replaced: the new tensors by the `id` of the old ones.
+        """
+        self.trainable = {id(replaced[i]) if i in replaced else i for i in self.trainable}
+        self.known = {id(replaced[i]) if i in replaced else i for i in self.known}
 
     @contextmanager
     def as_noted(self, model: Any) -> Iterator[None]:

@@ -1,0 +1,133 @@
+"""Fully sharded training: each rank has a part of every weight, gradient and optimizer state (torch's FSDP2)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import distributed, nn
+
+from torchkeras.core.operations.remat import remat
+from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.core.variables.variable import Variable, VariableInfo
+from torchkeras.distributed import distributions, process
+from torchkeras.distributed.blocks import find_blocks
+from torchkeras.distributed.differentiable import reduce_scatter
+from torchkeras.distributed.rank_share import RankBatch
+from torchkeras.distributed.sharded_weights import RankWeight, Sharding, describe, gather_in_calls
+from torchkeras.distributed.strategies.base import Step, TrainedModel
+from torchkeras.distributed.strategies.data_parallel import DataParallel
+from torchkeras.distributed.strategies.model_parallel import ShardedModel, rank_weight_of, weighing
+
+
+class FullyShardedDataParallel(DataParallel):
+    """Weights in parts on all ranks, gathered block by block; batches split over all ranks."""
+
+    can_compile = False
+
+    @classmethod
+    def is_wanted(cls) -> bool:
+        chosen = distributions.distribution()
+        return process.is_joined() and isinstance(chosen, distributions.FullyShardedDataParallel)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.distribution: Any = distributions.distribution()
+        self.mesh = self.distribution.device_mesh.backend_mesh
+        self.rank_weight = rank_weight_of(self.distribution.device_mesh, self.group.size)
+
+    # -- weights
+
+    def place(self, model: nn.Module) -> dict[int, torch.Tensor]:
+        if any(is_sharded(parameter) for parameter in model.parameters()) or not list(model.parameters()):
+            return {}
+        chosen, fsdp = self.distribution, importlib.import_module("torch.distributed.fsdp")
+        before = _parameters(model)
+        blocks = find_blocks(model, chosen.wrap)
+        for parameter in model.parameters():
+            if not parameter.is_contiguous():
+                parameter.data = parameter.data.contiguous()
+        if chosen.activation_checkpointing:
+            for block in blocks:
+                block.__dict__.setdefault("call", remat(block.call))  # type: ignore[arg-type]
+        options = self._options(fsdp)
+        for module in (*blocks, model):
+            fsdp.fully_shard(module, **options)
+            module.set_custom_reduce_scatter(WeighedReduceScatter(self.rank_weight))  # type: ignore[operator]
+        replaced = {}
+        axes = tuple(range(self.mesh.ndim))
+        for module, name, old in before:
+            new: Any = module._parameters[name]
+            replaced[id(old)] = new
+            info = old.info if isinstance(old, Variable) else VariableInfo(name, name)
+            describe(new, info, Sharding(axes, self.rank_weight, True))
+        gather_in_calls(model)
+        return replaced
+
+    def _options(self, fsdp: Any) -> dict[str, Any]:
+        chosen = self.distribution
+        names = {"param_dtype": chosen.param_dtype, "reduce_dtype": chosen.reduce_dtype}
+        types = {name: None if value is None else torch_dtype(value) for name, value in names.items()}
+        return {
+            "mesh": self.mesh,
+            "mp_policy": fsdp.MixedPrecisionPolicy(**types),
+            "offload_policy": fsdp.CPUOffloadPolicy() if chosen.cpu_offload else fsdp.OffloadPolicy(),
+            "reshard_after_forward": chosen.reshard_after_forward,
+            "shard_placement_fn": self._split_axis,
+        }
+
+    def _split_axis(self, parameter: nn.Parameter) -> Any:
+        """Along the first axis, or where that leaves ranks without a part, along the largest that divides evenly."""
+        ranks = self.mesh.size(self.mesh.ndim - 1)
+        even = [axis for axis, size in enumerate(parameter.shape) if size % ranks == 0]
+        if not even or 0 in even:
+            return None
+        return dtensors().Shard(max(even, key=lambda axis: parameter.shape[axis]))
+
+    # -- steps
+
+    def trained(self, model: nn.Module, weights: Sequence[Any]) -> TrainedModel:
+        return ShardedModel(model, weights, self.group)
+
+    def runner(self, step: Step, metrics: Callable[[], Iterable[Any]]) -> Callable[[RankBatch], Any]:
+        return weighing(self.rank_weight, step, super().runner(step, metrics))
+
+
+class WeighedReduceScatter:
+    """FSDP's message of gradients, in which a rank's count by its rows of the batch.
+
+    Args:
+        weight: by how much the gradients of this rank count; FSDP itself takes the mean.
+    """
+
+    def __init__(self, weight: RankWeight) -> None:
+        self.weight = weight
+
+    def allocate(self, size: Sequence[int], *, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        """Memory for a message."""
+        return torch.empty(*size, dtype=dtype, device=device)
+
+    def __call__(
+        self,
+        output_tensor: torch.Tensor,
+        input_tensor: torch.Tensor,
+        group: distributed.ProcessGroup,
+        op: Any,
+        async_op: bool = False,
+    ) -> Any:
+        factor = self.weight() * self.weight.size
+        if factor != 1.0:
+            input_tensor.mul_(factor)
+        return reduce_scatter(output_tensor, input_tensor, group=group, op=op, async_op=async_op)
+
+
+def _parameters(model: nn.Module) -> list[tuple[nn.Module, str, torch.Tensor]]:
+    return [
+        (module, name, parameter)
+        for module in model.modules()
+        for name, parameter in module._parameters.items()
+        if parameter is not None
+    ]
