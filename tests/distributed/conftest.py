@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.distributed import equal_cases, sharded
+from tests.distributed import equal_cases, sharded, strategy_cases
 from tests.distributed.launch import results
 
 
@@ -25,8 +25,19 @@ class Run(NamedTuple):
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Run:
     folder, other = (tmp_path_factory.mktemp(name) for name in ("two", "one"))
-    given = os.environ.get("TORCHKERAS_TEST_SEED")
-    seed = int(given) if given else int.from_bytes(os.urandom(3), "little")
+    seed = _seed()
     ranks, printed = results(folder, Path(__file__).parent / "worker.py", seed, ranks=2)
     alone = {"equal": equal_cases.run(seed), "sharded": sharded.run(other, seed)}
+    alone["strategies"] = strategy_cases.run(seed, "alone")
     return Run(ranks, alone, printed, folder, seed)
+
+
+@pytest.fixture(scope="session")
+def four(tmp_path_factory, run) -> list[dict]:
+    """What each of four ranks found, with the seed of `run`."""
+    return results(tmp_path_factory.mktemp("four"), Path(__file__).parent / "worker_of_four.py", run.seed, ranks=4)[0]
+
+
+def _seed() -> int:
+    given = os.environ.get("TORCHKERAS_TEST_SEED")
+    return int(given) if given else int.from_bytes(os.urandom(3), "little")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.distributed import equal_cases
+from tests.distributed import equal_cases, strategy_cases
 
 pytestmark = pytest.mark.slow
 
@@ -14,6 +14,27 @@ pytestmark = pytest.mark.slow
 def test_equal(run, name):
     for rank in run.ranks:
         assert_close(rank["equal"][name], run.alone["equal"][name], name, run.seed)
+
+
+@pytest.mark.parametrize("strategy", ["model", "sharded"])
+@pytest.mark.parametrize("name", equal_cases.UNDER_DISTRIBUTIONS)
+def test_equal_under_a_distribution(run, strategy, name):
+    for rank in run.ranks:
+        assert_close(rank[f"equal: {strategy}"][name], run.alone["equal"][name], name, run.seed)
+
+
+@pytest.mark.parametrize("strategy", ["data", "model", "sharded"])
+@pytest.mark.parametrize("name", strategy_cases.CASES)
+def test_strategies(run, strategy, name):
+    for rank in run.ranks:
+        assert_close(rank[f"strategies: {strategy}"][name], run.alone["strategies"][name], name, run.seed)
+
+
+@pytest.mark.parametrize("strategy", ["model", "hybrid"])
+@pytest.mark.parametrize("name", strategy_cases.ON_FOUR_RANKS)
+def test_meshes_of_two_axes(run, four, strategy, name):
+    for rank in four:
+        assert_close(rank[strategy][name], run.alone["strategies"][name], name, run.seed)
 
 
 def test_sharded_is_whole(run):

@@ -10,8 +10,13 @@ import os
 import sys
 from pathlib import Path
 
-from tests.distributed import equal_cases, rules, sharded
+from tests.distributed import equal_cases, rules, sharded, strategy_cases
 
 folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 found = {"equal": equal_cases.run(seed), "sharded": sharded.run(folder, seed), "rules": rules.run(folder)}
+for strategy in ("data", "model", "sharded"):
+    found[f"strategies: {strategy}"] = strategy_cases.run(seed, strategy)
+for strategy in ("model", "sharded"):
+    strategy_cases.set_strategy(strategy)
+    found[f"equal: {strategy}"] = equal_cases.run(seed, equal_cases.UNDER_DISTRIBUTIONS)
 (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(found))

@@ -126,7 +126,7 @@ def split_call(module: nn.Module) -> SplitCall | None:
     """The call of a layer that computes on its part of a weight; `None` for one that can't, or need not."""
     layer: Any = module
     name = getattr(type(module), "_tk_split_weight", None)
-    parameter = None if name is None else module._parameters.get(name)
+    parameter: Any = None if name is None else module._parameters.get(name)
     if parameter is None or not is_sharded(parameter):
         return None
     splits = layer._tk_splits()

@@ -228,6 +228,8 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         Args:
             replaced: the new tensors by the `id` of the old ones.
         """
+        if not self.built:
+            return
         variables = [replaced.get(id(v), v) for v in self._trainable_variables]
         self._undecayed = {id(replaced[i]) if i in replaced else i for i in self._undecayed}
         planning.move_state(self, variables)

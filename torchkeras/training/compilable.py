@@ -16,6 +16,7 @@ from torchkeras.metrics import Metric
 from torchkeras.training.compile.options import Compiled
 from torchkeras.training.compile.snapshot import TrainableSnapshot
 from torchkeras.training.data import ask_for_targets, unpack_x_y_sample_weight
+from torchkeras.training.placing import place_at_compile
 from torchkeras.training.results import results_by_metric
 from torchkeras.training.state import TrainingState, compiled_of, state_of
 from torchkeras.training.step import EvaluationStep, TrainStep, library_default, own_train_step
@@ -102,6 +103,7 @@ class Compilable(_Base):
         )
         state_of(self).compile(compiled, TrainableSnapshot(self))
         self.__dict__.update(compiled=True, stop_training=False)
+        place_at_compile(self)
 
     @property
     def output_names(self) -> list[str] | None:

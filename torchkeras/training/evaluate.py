@@ -9,7 +9,8 @@ from torchkeras.callbacks import CallbackList
 from torchkeras.distributed.rank_source import RankSource
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.reporting.logs import Logs
-from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating
+from torchkeras.training.placing import agree_on_weights
+from torchkeras.training.ready import build, device_of, evaluating
 from torchkeras.training.replayed import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run

@@ -12,7 +12,8 @@ from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.reporting.logs import Logs
 from torchkeras.reporting.progress import announce
 from torchkeras.training.evaluate import evaluate_pass
-from torchkeras.training.ready import agree_on_weights, build, device_of, training
+from torchkeras.training.placing import agree_on_weights
+from torchkeras.training.ready import build, device_of, training
 from torchkeras.training.replayed import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run

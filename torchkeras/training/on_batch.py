@@ -14,7 +14,8 @@ from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from torchkeras.training.data.columns import Column, SparseColumn, is_array, is_sparse, rows_of
 from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight, match_sample_weight
-from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating, training
+from torchkeras.training.placing import agree_on_weights
+from torchkeras.training.ready import build, device_of, evaluating, training
 from torchkeras.training.results import PassResults
 from torchkeras.training.state import TrainableModel, state_of
 from torchkeras.training.step import make_test_step

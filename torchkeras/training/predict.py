@@ -11,7 +11,8 @@ from torchkeras.core import tree
 from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed.rank_share import RankBatch
-from torchkeras.training.ready import agree_on_weights, build, device_of, evaluating
+from torchkeras.training.placing import agree_on_weights
+from torchkeras.training.ready import build, device_of, evaluating
 from torchkeras.training.replayed import replaying
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel

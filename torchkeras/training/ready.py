@@ -88,21 +88,6 @@ def _spec(value: Any) -> Any:
     return KerasTensor((None, *value.shape[1:]) if value.dim() else (), standardize_dtype(value.dtype))
 
 
-def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = False) -> None:
-    """Give every rank rank 0's weights and optimizer state, the first time that the model is used (or `again`)."""
-    state = state_of(model)
-    optimizer = model.optimizer
-    if again or not state.ranks_agree:
-        strategy.broadcast_state([*model.weights, *(optimizer.variables if optimizer is not None else ())])
-        state.ranks_agree = strategy.is_distributed
-    replaced = strategy.place(model)  # type: ignore[arg-type]
-    if replaced:
-        if state.snapshot is not None:
-            state.snapshot.replace(replaced)
-        if optimizer is not None and optimizer.built:
-            optimizer.replace_variables(replaced)
-
-
 @contextmanager
 def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
     """The step of a training; inside, the right weights are trainable and torch's modules are in training mode."""

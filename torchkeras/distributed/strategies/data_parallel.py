@@ -204,5 +204,10 @@ def _reduce_before_step(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any
     if reduce is None:
         return
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if any(hasattr(parameter, "_tk_replaced") for parameter in parameters):
+        raise RuntimeError(
+            f"{type(optimizer).__name__} holds weights that are no longer the model's: the distribution put parts in "
+            "their places. Make the optimizer after compile(), of the model's weights as they are then."
+        )
     for parameter, gradient in zip(parameters, reduce([p.grad for p in parameters], parameters)):
         parameter.grad = gradient

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
+from torchkeras.core import tree
 from torchkeras.core.operations.remat import remat
 from torchkeras.core.tensors.dtypes import torch_dtype
-from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.core.tensors.masks import set_mask
+from torchkeras.core.tensors.sharded import dtensors
 from torchkeras.core.variables.variable import Variable, VariableInfo
 from torchkeras.distributed import distributions, process
 from torchkeras.distributed.blocks import find_blocks
@@ -20,7 +22,7 @@ from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.sharded_weights import RankWeight, Sharding, describe, gather_in_calls
 from torchkeras.distributed.strategies.base import Step, TrainedModel
 from torchkeras.distributed.strategies.data_parallel import DataParallel
-from torchkeras.distributed.strategies.model_parallel import ShardedModel, rank_weight_of, weighing
+from torchkeras.distributed.strategies.model_parallel import ShardedModel, mark_replaced, rank_weight_of, weighing
 
 
 class FullyShardedDataParallel(DataParallel):
@@ -42,13 +44,16 @@ class FullyShardedDataParallel(DataParallel):
     # -- weights
 
     def place(self, model: nn.Module) -> dict[int, torch.Tensor]:
-        if any(is_sharded(parameter) for parameter in model.parameters()) or not list(model.parameters()):
-            return {}
         chosen, fsdp = self.distribution, importlib.import_module("torch.distributed.fsdp")
+        parts = [module for module in model.modules() if isinstance(module, fsdp.FSDPModule)]
+        for module in parts:
+            module.reshard()  # a pass without gradients may have left its weights whole
+        if parts or not list(model.parameters()):
+            return {}
         before = _parameters(model)
         blocks = find_blocks(model, chosen.wrap)
         for parameter in model.parameters():
-            if not parameter.is_contiguous():
+            if not parameter.is_contiguous():  # FSDP2 takes no other memory order
                 parameter.data = parameter.data.contiguous()
         if chosen.activation_checkpointing:
             for block in blocks:
@@ -57,11 +62,13 @@ class FullyShardedDataParallel(DataParallel):
         for module in (*blocks, model):
             fsdp.fully_shard(module, **options)
             module.set_custom_reduce_scatter(WeighedReduceScatter(self.rank_weight))  # type: ignore[operator]
+            keep_masks(module)
         replaced = {}
         axes = tuple(range(self.mesh.ndim))
         for module, name, old in before:
             new: Any = module._parameters[name]
             replaced[id(old)] = new
+            mark_replaced(old)
             info = old.info if isinstance(old, Variable) else VariableInfo(name, name)
             describe(new, info, Sharding(axes, self.rank_weight, True))
         gather_in_calls(model)
@@ -94,6 +101,24 @@ class FullyShardedDataParallel(DataParallel):
 
     def runner(self, step: Step, metrics: Callable[[], Iterable[Any]]) -> Callable[[RankBatch], Any]:
         return weighing(self.rank_weight, step, super().runner(step, metrics))
+
+
+def keep_masks(module: nn.Module) -> None:
+    """Let the inputs of a module keep their masks when FSDP's hook puts other tensors in their places."""
+    noted: list[list[Any]] = []
+
+    def note(module: nn.Module, args: Any, kwargs: Any) -> None:
+        noted.append([getattr(leaf, "_keras_mask", None) for leaf in tree.flatten((args, kwargs))])
+
+    def restore(module: nn.Module, args: Any, kwargs: Any) -> None:
+        masks = noted.pop()
+        if any(mask is not None for mask in masks):
+            for leaf, mask in zip(tree.flatten((args, kwargs)), masks):
+                if mask is not None and getattr(leaf, "_keras_mask", None) is None:
+                    set_mask(leaf, mask)
+
+    module.register_forward_pre_hook(note, prepend=True, with_kwargs=True)
+    module.register_forward_pre_hook(restore, with_kwargs=True)
 
 
 class WeighedReduceScatter:

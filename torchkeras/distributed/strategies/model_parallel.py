@@ -182,8 +182,14 @@ def put_in_place(model: nn.Module, replaced: dict[int, torch.Tensor]) -> None:
     """Let every module hold the new tensors in the places of the old ones."""
     for module in model.modules():
         for name, parameter in module._parameters.items():
-            if id(parameter) in replaced:
+            if parameter is not None and id(parameter) in replaced:
+                mark_replaced(parameter)
                 module._parameters[name] = replaced[id(parameter)]  # type: ignore[assignment]
+
+
+def mark_replaced(parameter: torch.Tensor) -> None:
+    """Note that a weight is no longer the model's, for optimizers that hold it."""
+    parameter._tk_replaced = True  # type: ignore[attr-defined]
 
 
 def _compute_in_parts(module: nn.Module) -> None:

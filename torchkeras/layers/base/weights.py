@@ -268,11 +268,11 @@ def set_trainable(module: nn.Module, value: bool) -> None:
     """Freeze or thaw a module and all within it."""
     if isinstance(module, WeightOwner):
         module.__dict__["_tk_trainable"] = value
-    for _, tensor, _ in own_weights(module):
+    for _, tensor, info in own_weights(module):
         if isinstance(tensor, nn.Parameter):
-            if isinstance(tensor, Variable):
-                tensor.trainable = value
-            elif tensor.is_floating_point() or tensor.is_complex():
+            if info is not None:
+                info.trainable = value
+            if tensor.is_floating_point() or tensor.is_complex():
                 tensor.requires_grad_(value)
     for layer in sublayers(module):
         if isinstance(layer, WeightOwner):
