@@ -177,7 +177,7 @@ class LossScaleOptimizer(Optimizer):
 
     def _unscaled(self, grads: list, variables: list) -> list:
         result = list(grads)
-        groups: dict[torch.device, list[int]] = {}
+        groups: dict[tuple[torch.device, bool], list[int]] = {}
         for i, (grad, variable) in enumerate(zip(grads, variables)):
             if grad is not None and not (self._overwritten and id(variable) in self._overwritten):
                 result[i] = _wide(torch.as_tensor(grad))
