@@ -78,7 +78,11 @@ class _Methods(Described, _Tensor):
 @functools.cache
 def _distributed_class() -> type:
     """The class of distributed variables; torch's `DTensor` is imported when the first one is made."""
-    return type("DistributedVariable", (_Methods, dtensors().DTensor), {"__module__": __name__})
+
+    class DistributedVariable(_Methods, dtensors().DTensor):  # type: ignore[misc, name-defined]
+        """A `DTensor` with the methods of a `Variable`."""
+
+    return DistributedVariable
 
 
 def as_distributed_variable(parameter: nn.Parameter, info: VariableInfo) -> Any:
