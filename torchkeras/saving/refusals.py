@@ -20,7 +20,7 @@ def warning_for(config: Config) -> str | None:
     Returns:
         The text; `None` if loading will refuse nothing.
     """
-    found = list(dict.fromkeys(_refusals(config, "the model")))
+    found = refused_parts(config)
     if not found:
         return None
     lines = [f"  {owner}: {reason}" for owner, reason in found[:8]]
@@ -33,6 +33,11 @@ def warning_for(config: Config) -> str | None:
         "safe_mode=False too. For a part of compile(), load_model(path, compile=False) is enough. The weights are "
         "saved in any case: a model that is built in code reads them with load_weights()."
     )
+
+
+def refused_parts(config: Config) -> list[tuple[str, str]]:
+    """The parts of a model's config that loading will refuse: whose part each is, and the reason."""
+    return list(dict.fromkeys(_refusals(config, "the model")))
 
 
 def _refusals(config: Any, owner: str) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -37,6 +37,22 @@ class SavedValues(Mapping[str, np.ndarray]):
     def shape(self, key: str) -> tuple[int, ...]:
         """The shape of a value, found without reading the value."""
         raise NotImplementedError
+
+
+class StoredTensor(NamedTuple):
+    """A tensor in a file, as its own name there, not read yet.
+
+    Attributes:
+        name: the file's name for it.
+        shape: its sizes.
+        dtype: the name of its type.
+        size: its bytes in memory.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    size: int
 
 
 class WeightsTarget(Protocol):
@@ -70,6 +86,12 @@ class WeightsSource(Protocol):
 
     def names(self) -> Iterator[tuple[str, str]]:
         """The path of each object and its name when it was saved."""
+
+    def stored(self) -> Iterator[StoredTensor]:
+        """All tensors of the file, whatever they belong to; nothing is read."""
+
+    def read_stored(self, name: str) -> np.ndarray:
+        """The values of one of them."""
 
 
 class ModelTarget(Protocol):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from torchkeras.core.tensors.sharded import is_sharded
-from torchkeras.saving.formats.base import Format, Place, SavedValues, opened
+from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTensor, opened
 from torchkeras.saving.formats.keras_zip import KERAS_VERSION
 from torchkeras.saving.formats.safetensors_header import NAMES, TensorInfo, composed, parsed
 from torchkeras.saving.safety import checksum
@@ -284,6 +284,16 @@ class SafetensorsSource:
     def names(self) -> Iterator[tuple[str, str]]:
         """Each object's path and the name that it had when it was saved."""
         return iter(self._names.items())
+
+    def stored(self) -> Iterator[StoredTensor]:
+        """All tensors of the files; nothing is read."""
+        for name, file in self.tensors.items():
+            info = file.tensors[name]
+            yield StoredTensor(name, info.shape, str(info.dtype).removeprefix("torch."), info.end - info.start)
+
+    def read_stored(self, name: str) -> np.ndarray:
+        """The values of a tensor."""
+        return as_array(self.tensors[name].read(name))
 
 
 class ReadEntry(SavedValues):

@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from torchkeras.saving.formats.base import Format, Place, SavedValues
+from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTensor
 from torchkeras.saving.formats.weights_h5 import H5Source, H5Target, WriteEntry
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import (
@@ -345,6 +345,16 @@ class ShardedSource:
     def names(self) -> Iterator[tuple[str, str]]:
         """The path of each object and its name when it was saved."""
         yield from dict(pair for shard in self._shards.values() for pair in shard.names()).items()
+
+    def stored(self) -> Iterator[StoredTensor]:
+        """All datasets of all shards; nothing is read."""
+        for shard in self._shards.values():
+            yield from shard.stored()
+
+    def read_stored(self, name: str) -> np.ndarray:
+        """The values of a dataset."""
+        shard = next(one for one in self._shards.values() if any(name == row.name for row in one.stored()))
+        return shard.read_stored(name)
 
 
 class _MissingShardError(BadFileError):

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import torch
 
-from torchkeras.saving.formats.base import Format, Place, SavedValues, opened
+from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTensor, opened
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, replacing
 from torchkeras.saving.safety.budget import BadFileError, Budget, readable
@@ -254,6 +254,17 @@ class H5Source:
         self._h5.visit(found.append)
         groups = [path for path in found if path.split("/")[-1] == "vars" and isinstance(self._h5[path], h5py.Group)]
         return [path.removesuffix("vars").removesuffix("/") for path in groups]
+
+    def stored(self) -> Iterator[StoredTensor]:
+        """All datasets of the file; nothing is read."""
+        for path, dataset in self._datasets():
+            name = "bfloat16" if dataset.dtype == _OPAQUE_BFLOAT16 else dataset.dtype.name
+            yield StoredTensor(path, tuple(dataset.shape), name, _declared_bytes(dataset))
+
+    def read_stored(self, name: str) -> np.ndarray:
+        """The values of a dataset."""
+        path, _, key = name.rpartition("/")
+        return ReadEntry(self, self._group(path) if path else self._h5, path)[key]
 
     def close(self) -> None:
         self._h5.close()
