@@ -55,7 +55,7 @@ def test_evaluate_alone(tmp_path):
 
 def test_histograms_and_images_of_weights(tmp_path):
     model, _ = trained(tmp_path, epochs=3, histogram_freq=2, write_images=True)
-    events = EventAccumulator(str(tmp_path / "logs" / "train"))
+    events = EventAccumulator(str(tmp_path / "logs" / "train"), size_guidance={"histograms": 0, "images": 0})
     events.Reload()
     tags = {f"{weight.path}/histogram" for weight in model.weights}
     hidden, out = (model.get_layer(name).kernel.path for name in ("hidden", "out"))
