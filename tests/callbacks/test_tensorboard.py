@@ -69,7 +69,7 @@ def test_histograms_and_images_of_weights(tmp_path):
     assert (image.height, image.width) == (3, 4)
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 5), (5, 2), (2, 3, 4), (1, 1, 3, 4), (2, 2, 2, 2), (3, 3)])
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 5), (5, 2), (2, 3, 4), (1, 1, 3, 4), (2, 2, 2, 2), (3, 3)])
 def test_any_weight_is_an_image_or_none(shape, rng):
     import torch
 

@@ -254,8 +254,8 @@ def _batches_to_profile(profile_batch: int | str | Sequence[int]) -> Profiled:
 def _as_image(values: Tensor) -> Tensor | None:
     """A weight as a gray image, stretched to `[0, 1]`; `None` for one with too many axes."""
     image = values.squeeze()
-    if image.ndim == 1:
-        image = image[:, None]
+    if image.ndim < 2:
+        image = image.reshape(-1, 1)
     elif image.ndim == 3:  # channels beside each other
         channels = image.shape[2] if settings.image_data_format() == "channels_last" else image.shape[0]
         image = image.permute(0, 2, 1) if settings.image_data_format() == "channels_last" else image.permute(1, 0, 2)
