@@ -68,7 +68,7 @@ SINGLE_FILES = pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind
 def test_other_files_are_not_models(tmp_path, kind, content):
     path = tmp_path / FORMATS[kind][0]
     path.write_bytes(content)
-    with pytest.raises(BadFileError, match=r"m\.(keras|weights\.(h5|json)|safetensors)"):
+    with pytest.raises(BadFileError, match=r"m\.(keras|h5|weights\.(h5|json)|safetensors)"):
         FORMATS[kind][2](path)
 
 

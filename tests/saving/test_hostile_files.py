@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from tests.saving import hostile_legacy as hostile_legacy  # adds makers
 from tests.saving.hostile_files import MAKERS, good_model
 
 MIB = 1 << 20
@@ -30,6 +31,7 @@ def verdicts(tmp_path_factory):
         sizes[name] = os.path.getsize(path)
     (root / "cases.json").write_text(json.dumps(cases))
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), str(root)]), "TMPDIR": str(root / "tmp")}
+    env["TORCHINDUCTOR_CACHE_DIR"] = str(root / "inductor")  # torch's own, made on import
     worker = os.path.join(os.path.dirname(__file__), "hostile_worker.py")
     done = subprocess.run(
         [sys.executable, worker, str(root / "cases.json")], env=env, capture_output=True, text=True, timeout=240

@@ -143,8 +143,6 @@ class Format:
         weights_reader: opens a file of that name with weights.
         sharded_writer: opens a place to write weights to in several files; that place is the index of them.
         recognise: whether a file may start with some bytes, for formats without a signature.
-        inspect: looks further into a file that starts as one of this format: whether it is one; `None` if that can't
-            be said.
     """
 
     name: str
@@ -156,7 +154,6 @@ class Format:
     weights_reader: WeightsReader | None = None
     sharded_writer: ShardedWriter | None = None
     recognise: Callable[[bytes], bool] | None = None
-    inspect: Callable[[Place], bool | None] | None = None
 
     def may_start_with(self, head: bytes) -> bool:
         """Whether the first bytes of a file are those of this format."""

@@ -142,22 +142,23 @@ class SavedLayer:
         return [self.values[name] for name in self.weight_names]
 
 
-class LegacySource(H5Source):
-    """Reads a legacy file: configs, and weights layer by layer. The checks are those of `H5Source`.
+class LegacySource:
+    """A legacy file: configs, and weights layer by layer.
 
     Args:
-        file: open for reading.
-        name: for messages.
+        source: the file, which has been looked through.
+        file: the same, for what HDF5 does not say of attributes.
     """
 
     config_name = "model_config"
+    needs_names = False
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        super().__init__(file, name)
-        self._file = file
-        root = self._h5
-        is_whole = not _has_names(root, "layer_names") and isinstance(self._member(root, WEIGHTS), h5py.Group)
-        self._weights: h5py.Group = root[WEIGHTS] if is_whole else root
+    def __init__(self, source: H5Source, file: IO[bytes]) -> None:
+        self.name, self.total_bytes = source.name, source.total_bytes
+        self._source, self._file, self._budget = source, file, source.budget
+        self._h5 = source.root
+        is_whole = not _has_names(self._h5, "layer_names") and isinstance(self._member(self._h5, WEIGHTS), h5py.Group)
+        self._weights: h5py.Group = self._h5[WEIGHTS] if is_whole else self._h5
 
     def _member(self, group: h5py.Group, name: str) -> Any:
         return group.get(name)  # safe: there are hard links only
@@ -239,7 +240,7 @@ class LegacySource(H5Source):
         for weight in names:
             if not isinstance(self._member(group, weight), h5py.Dataset):
                 raise BadFileError(f"{self.name} is corrupt: it lists the weight {weight!r} of {name!r}, and has none.")
-        return SavedLayer(name, names, ReadEntry(self, group, group.name))
+        return SavedLayer(name, names, ReadEntry(self._source, group, group.name))
 
     def _names(self, group: h5py.Group, name: str) -> list[str] | None:
         """A list of names, also in parts; `None` if there is none."""
@@ -258,24 +259,26 @@ def _has_names(group: h5py.Group, name: str) -> bool:
     return name in group.attrs or f"{name}0" in group.attrs
 
 
-def recognised(place: Place) -> bool | None:
-    """Whether an HDF5 file has this layout; `None` if it can't be read at all."""
-    with opened(place) as file:
-        try:
-            with h5py.File(file, "r") as h5:
-                has_configs = "model_config" in h5.attrs or _has_names(h5, "layer_names")
-                return has_configs or h5.get(WEIGHTS, getclass=True, getlink=True) is h5py.HardLink
-        except Exception:  # whatever HDF5 and h5py make of damaged structures
-            return None
-        finally:
-            file.seek(0)
+def has_layout(source: H5Source) -> bool:
+    """Whether an HDF5 file has this layout, not that of `.weights.h5`."""
+    root = source.root
+    return "model_config" in root.attrs or _has_names(root, "layer_names") or isinstance(root.get(WEIGHTS), h5py.Group)
 
 
 @contextmanager
-def read(place: Place, name: str) -> Iterator[LegacySource]:
-    """The model or the weights in the file at `place`."""
-    with opened(place) as file, LegacySource(file, name) as source:
-        yield source
+def read_model(place: Place, name: str) -> Iterator[LegacySource]:
+    """The model in the file at `place`."""
+    with opened(place) as file, H5Source(file, name) as source:
+        if not has_layout(source):
+            raise BadFileError(f"{name} holds weights only: make the model in code, then model.load_weights({name!r}).")
+        yield LegacySource(source, file)
+
+
+@contextmanager
+def read_weights(place: Place, name: str) -> Iterator[LegacySource | H5Source]:
+    """The weights in the HDF5 file at `place`, in either layout."""
+    with opened(place) as file, H5Source(file, name) as source:
+        yield LegacySource(source, file) if has_layout(source) else source
 
 
 FORMAT = Format(
@@ -283,7 +286,6 @@ FORMAT = Format(
     suffixes=(".h5", ".hdf5"),
     signature=SIGNATURE,
     model_writer=write,
-    model_reader=read,
-    weights_reader=read,
-    inspect=recognised,
+    model_reader=read_model,
+    weights_reader=read_weights,
 )

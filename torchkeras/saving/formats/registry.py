@@ -20,7 +20,8 @@ from torchkeras.saving.formats.base import Place, opened
 # One row per format. Where the content fits several rows, a name's ending decides between them, then the order.
 FORMATS: tuple[Format, ...] = (
     keras_zip.FORMAT,
-    weights_h5.FORMAT,
+    # One signature, two layouts: what is in the file decides which, whatever its name says.
+    replace(weights_h5.FORMAT, model_reader=legacy_h5.read_model, weights_reader=legacy_h5.read_weights),
     sharded.FORMAT,
     legacy_h5.FORMAT,
     replace(safetensors.FORMAT, sharded_writer=safetensors_shards.write_sharded),
@@ -46,10 +47,6 @@ def by_content(place: Place) -> Format | None:
         head = file.read(16)
         file.seek(0)
     rows = [row for row in FORMATS if row.may_start_with(head)]
-    verdicts = {row.name: row.inspect(place) for row in rows if row.inspect is not None}
-    rows = [row for row in rows if verdicts.get(row.name)] or [
-        row for row in rows if verdicts.get(row.name) is not False
-    ]
     named = by_suffix(path)
     return named if named in rows or not rows else rows[0]
 

@@ -173,6 +173,16 @@ class H5Source:
             self.close()
             raise BadFileError(f"{name} is corrupt: {error}") from error
 
+    @property
+    def root(self) -> h5py.File:
+        """The file, which has been looked through: it has hard links only."""
+        return self._h5
+
+    @property
+    def budget(self) -> Budget:
+        """The bytes that reading may still take."""
+        return self._budget
+
     def _look_through(self, file_size: int) -> None:
         stored = 0
         for path, dataset in self._datasets():
