@@ -81,6 +81,9 @@ class RecordedGraphs:
     def place(self):
         return None
 
+    def obstacle(self):
+        return None
+
     def run(self, function):
         return function()
 

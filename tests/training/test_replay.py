@@ -202,6 +202,10 @@ ACTIONS = {
     "dropout": lambda model: setattr(model.layers[1], "rate", 0.9),
     "frozen statistics": lambda model: setattr(model.layers[2], "trainable", False),
     "clipping": lambda model: setattr(model.optimizer, "clipnorm", 1e-3),
+    "precision": lambda model: setattr(model.layers[1], "dtype_policy", "float32"),
+    "epsilon": lambda model: keras.config.set_epsilon(1e-3),
+    "activation": lambda model: setattr(model.layers[0], "activation", my_activation),
+    "hook": lambda model: model.layers[0].register_forward_hook(lambda *args: None) and None,
     "set weights": lambda model: model.set_weights([w * 0.9 for w in model.get_weights()]),
     "new rows in the optimizer": lambda model: model.optimizer.set_weights(
         [w * 0.9 for w in model.optimizer.variables]
@@ -222,7 +226,25 @@ def test_actions_of_callbacks(name, data):
         make_options=lambda: {"callbacks": [Acting(ACTIONS[name])]},
     )
     assert replays(model) > 10
+    assert state_of(model).replayers["train"].has_left == (name in ("activation", "hook"))
     same(plain, replayed)
+
+
+def test_a_model_that_is_changed_between_calls(data):
+    results = []
+    for jit in (False, "auto"):
+        keras.utils.set_random_seed(1)
+        model = make()
+        train(model, data, adam(), jit)
+        x, first = data[0], model.predict(data[0], batch_size=BATCH, verbose=0)
+        first = model.predict(x, batch_size=BATCH, verbose=0)
+        model.layers[0].enable_lora(2)
+        model.layers[0].lora_kernel_b.assign(np.ones(model.layers[0].lora_kernel_b.shape))
+        second = model.predict(x, batch_size=BATCH, verbose=0)
+        assert np.abs(first - second).max() > 1e-3
+        results.append(second)
+    np.testing.assert_array_equal(*results)
+    assert replays(model, "predict") > 10
 
 
 CALLBACKS = {
@@ -481,3 +503,11 @@ def test_copies_and_pickles_have_no_graphs(data):
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert not state_of(other).replayers
         other.fit(*data, batch_size=BATCH, verbose=0)
+
+
+def test_too_little_memory_for_a_step_beside_the_graphs(data, monkeypatch, caplog):
+    monkeypatch.setattr(recorded_graphs.RecordedGraphs, "obstacle", lambda self: "the device is full")
+    with caplog.at_level(logging.INFO, logger="torchkeras"):
+        model, plain, replayed = both(make, data, adam)
+    assert len(recorded_graphs.CAPTURED) == 1 and "the device is full" in caplog.text
+    same(plain, replayed)

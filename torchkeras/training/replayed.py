@@ -14,6 +14,7 @@ from torchkeras.core.torch_internals import has_any_global_hook
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.optimizers.replaying import ReplayedUpdates
+from torchkeras.training.compile.torch_metric import TorchMetric
 from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.replay.replayer import Parts, Replayer
 from torchkeras.training.replay.settings import Settings
@@ -44,13 +45,13 @@ def replaying(
         return step
     replayer = state.replayers.get(purpose)
     if replayer is None or replayer.key != _key(model, step, purpose, device):
-        parts = _parts(model, step, device)
+        parts = _parts(model, step, purpose, device)
         label = f"The {purpose} step of {model.name!r}"
         level = logging.WARNING if mode == "always" else logging.INFO
         replayer = KeyedReplayer(step, make(device), parts, label, level)
         replayer.key = _key(model, step, purpose, device)
         state.replayers[purpose] = replayer
-        reason = obstacle(model, step, purpose, parts.settings(), mode)
+        reason = parts.obstacle(parts.settings())
         if reason is not None:
             replayer.leave(reason)
     replayer.begin(watched)
@@ -69,7 +70,7 @@ def _key(model: TrainableModel, step: StepOf, purpose: str, device: torch.device
     return cuda_graphs(), device, owner, model.optimizer
 
 
-def _parts(model: TrainableModel, step: StepOf, device: torch.device) -> Parts:
+def _parts(model: TrainableModel, step: StepOf, purpose: str, device: torch.device) -> Parts:
     compiled = state_of(model).compiled
     optimizer = model.optimizer if isinstance(step, TrainStep) else None
     updates = None
@@ -89,10 +90,14 @@ def _parts(model: TrainableModel, step: StepOf, device: torch.device) -> Parts:
             roots += model.metrics
         return Settings([*roots, optimizer] if optimizer is not None else roots)
 
-    return Parts(tensors, step.trained.parameters if isinstance(step, TrainStep) else (), settings, updates)
+    def obstacle(settings: Settings) -> str | None:
+        return obstacle_of(model, step, purpose, settings)
+
+    parameters = step.trained.parameters if isinstance(step, TrainStep) else ()
+    return Parts(tensors, parameters, settings, obstacle, updates)
 
 
-def obstacle(model: TrainableModel, step: StepOf, purpose: str, settings: Settings, mode: str) -> str | None:
+def obstacle_of(model: TrainableModel, step: StepOf, purpose: str, settings: Settings) -> str | None:
     """Why the steps of a model can't be replayed, as far as that can be known before they run; `None`: they may be."""
     if settings.hooks is not None or has_any_global_hook():
         return settings.hooks or "there are hooks on all modules"
@@ -108,4 +113,6 @@ def obstacle(model: TrainableModel, step: StepOf, purpose: str, settings: Settin
     for name in own:
         if is_overridden(model, name):
             return f"{name}() is code of yours"
-    return None if mode == "always" else settings.users_code
+    if purpose != "predict" and any(isinstance(metric, TorchMetric) for metric in model.metrics):
+        return "a metric of torchmetrics counts in Python"
+    return None if cuda_graphs() == "always" else settings.users_code

@@ -27,6 +27,9 @@ class Graphs(Protocol):
     def place(self) -> object:
         """The queue of the device in which kernels are launched now: a graph is replayed where it was captured."""
 
+    def obstacle(self) -> str | None:
+        """Why the graphs that were captured should not be kept; `None`: nothing speaks against it."""
+
     def run(self, function: Callable[[], T]) -> T:
         """Run a function as it will be captured: a first run prepares libraries and caches."""
 
@@ -61,6 +64,7 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self._taken = 0  # bytes by which a capture made the pool grow
 
     @property
     def _stream(self) -> torch.cuda.Stream:
@@ -71,6 +75,13 @@ class CudaGraphs:
 
     def place(self) -> object:
         return torch.cuda.current_stream(self.device).cuda_stream, CudaGraphs._failures
+
+    def obstacle(self) -> str | None:
+        # A graph keeps the memory of its step. A step in eager mode (a ragged batch, an evaluation) needs its own.
+        free = torch.cuda.mem_get_info(self.device)[0]
+        if free > 1.1 * self._taken:
+            return None
+        return f"a step takes {self._taken / 2**30:.1f} GiB and the device has but {free / 2**30:.1f} GiB left"
 
     def run(self, function: Callable[[], T]) -> T:
         outer = torch.cuda.current_stream(self.device)
@@ -107,6 +118,9 @@ class CudaGraphs:
         context = torch.cuda.graph(
             graph, pool=self._pools[self.device], stream=stream, capture_error_mode="thread_local"
         )
+        torch.cuda.synchronize(self.device)
+        torch.cuda.empty_cache()
+        reserved = torch.cuda.memory_reserved(self.device)
         collects = gc.isenabled()
         gc.disable()  # what it frees may not be freed while a stream is captured
         try:
@@ -122,6 +136,7 @@ class CudaGraphs:
         finally:
             if collects:
                 gc.enable()
+        self._taken = max(self._taken, torch.cuda.memory_reserved(self.device) - reserved)
         return graph, result
 
 

@@ -37,12 +37,14 @@ class Parts(NamedTuple):
         tensors: a function that gives all tensors that the step reads or changes from step to step.
         parameters: the parameters that get gradients.
         settings: a function that reads the settings of everything that the step runs.
+        obstacle: a function that says why a step with such settings can't be replayed; `None`: it can.
         updates: the host's part of the optimizer's updates, for a training step.
     """
 
     tensors: Callable[[], list[torch.Tensor]]
     parameters: Sequence[torch.Tensor]
     settings: Callable[[], Settings]
+    obstacle: Callable[[Settings], str | None]
     updates: ReplayedUpdates | None = None
 
 
@@ -153,6 +155,8 @@ class Replayer:
             kind = self._kinds[key] = Kind()
         if self._look:
             kind = self._look_for_changes(key, kind)
+            if self.has_left:
+                return self.step(batch)
         updates = self.parts.updates
         case: Hashable = () if updates is None else updates.case(kind.weight)
         captured = kind.captured.get(case) if case is not None else None
@@ -197,7 +201,12 @@ class Replayer:
         """Capture the step, then replay it for this batch."""
         updates = self.parts.updates
         if self._settings is None:
-            self._settings = self.parts.settings()
+            settings = self.parts.settings()
+            reason = self.parts.obstacle(settings)
+            if reason is not None:
+                self.leave(reason)
+                return self.step(batch)
+            self._settings = settings
         self._tensors = self.parts.tensors()
         versions = [version_of(tensor) for tensor in self._tensors]
         kind.keep(batch.data)
@@ -225,7 +234,11 @@ class Replayer:
         if not gradients:
             self._show_gradients(captured)
         graph.replay()
-        return self._result(captured)
+        result = self._result(captured)
+        reason = self.graphs.obstacle()
+        if reason is not None:
+            self.leave(reason)
+        return result
 
     # -- replays
 
@@ -265,14 +278,15 @@ class Replayer:
             return kind
         if self._addresses_now() != self._addresses:
             self._restart("weights or other tensors were replaced")
-            kind = self._kinds[key] = Kind()
         elif not self._settings.are_unchanged():
             settings = self.parts.settings()
             if settings == self._settings:
                 self._settings = settings
-            else:
-                self._restart("settings were changed")
-                kind = self._kinds[key] = Kind()
+                return kind
+            self._restart("settings were changed")
+        else:
+            return kind
+        kind = self._kinds[key] = Kind()
         return kind
 
     def _addresses_now(self) -> list[int]:

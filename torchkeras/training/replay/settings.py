@@ -16,13 +16,22 @@ import torch
 from torch import nn
 
 from torchkeras import activations, initializers, losses, metrics, ops
-from torchkeras.core import registry
+from torchkeras.core import registry, settings
 from torchkeras.core.library_code import is_library_class
+from torchkeras.core.variables import session
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, slice, range)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Private attributes that hold what a user gave.
-_GIVEN = ("_tk_trainable", "_fn", "_inner_optimizers")
+_GIVEN = (
+    "_tk_trainable",
+    "_dtype_policy",
+    "_tk_autocast_type",
+    "_fn",
+    "_inner_optimizers",
+    "_undecayed",
+    "_undecayed_names",
+)
 # Attributes of models that a call of fit sets and no step reads.
 _OF_THE_RUN = ("history", "stop_training", "stop_evaluating", "stop_predicting")
 
@@ -41,6 +50,8 @@ class Settings:
         self.hooks: str | None = None
         """The first module with hooks; `None` if there is none."""
         self._owners: list[tuple[Any, Any, list[Any]]] = []  # a dict or list, the keys to look at, their values
+        self._global = _global_settings()
+        self.values.append(self._global)
         self._seen: dict[int, Any] = {}  # the objects, too: while they are kept, no other one gets their identity
         for root in roots:
             self._read(root)
@@ -52,6 +63,8 @@ class Settings:
 
     def are_unchanged(self) -> bool:
         """A quick look: true if all attributes are the very objects that they were. If not, they may still be equal."""
+        if self._global != _global_settings():
+            return False
         for owner, keys, values in self._owners:
             if keys is None:
                 if len(owner) != len(values) or not all(map(is_, owner, values)):
@@ -98,8 +111,13 @@ class Settings:
         if any(module.__dict__.get(name) for name in _HOOKS):
             self.hooks = self.hooks or f"{type(module).__name__} has hooks"
         self._read_attributes(module)
-        children = module._modules
-        self._owners += [(children, None, list(children)), (children, list(children), list(children.values()))]
+        for held in (module._modules, module._parameters, module._buffers):
+            self.values.append(tuple((name, id(one)) for name, one in held.items()))
+            self._owners += [(held, None, list(held)), (held, list(held), list(held.values()))]
+        for hooks in map(module.__dict__.get, _HOOKS):
+            if hooks is not None:
+                self._owners.append((hooks, None, list(hooks)))
+                self.values.append(len(hooks))
         for child in module._modules.values():
             if child is not None:
                 self._read_object(child)
@@ -115,6 +133,21 @@ class Settings:
         if self.users_code is None:
             name = getattr(code, "__name__", None) or type(code).__name__
             self.users_code = f"{name} is code of yours"
+
+
+def _global_settings() -> tuple[Any, ...]:
+    """The settings of this library and of torch that choose kernels."""
+    cudnn = torch.backends.cudnn
+    return (
+        settings.floatx(),
+        settings.epsilon(),
+        session.is_flash_attention_enabled(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_float32_matmul_precision(),
+        torch.is_autocast_enabled("cuda"),
+        torch.get_default_dtype(),
+        (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32),
+    )
 
 
 @cache
