@@ -58,7 +58,7 @@ class BackupStore:
             arrays: dict[str, np.ndarray] = {}
             plain = _without_arrays(state, arrays)
             with open(temporary / ARRAYS, "wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **arrays)  # type: ignore[arg-type]
                 _to_disk(file)
             sums = {name: _checksum(temporary / name) for name in (WEIGHTS, ARRAYS)}
             with open(temporary / STATE, "w") as file:

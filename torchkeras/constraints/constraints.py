@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
@@ -11,9 +11,9 @@ from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.config.identifiers import deserialize_object, get_object
 from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.tensors.convert import convert_to_tensor
-from torchkeras.core.types import ArrayLike, Config, Identifier
+from torchkeras.core.types import ArrayLike, Axes, Config, Identifier
 
-Axes = int | Sequence[int]
+Axes = Axes
 
 
 class Constraint(Configurable):

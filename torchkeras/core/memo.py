@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch.compiler import is_dynamo_compiling
+
+T = TypeVar("T")
 
 _MOST = 4096
 
 
-def memoized(function: Callable) -> Callable:
+def memoized(function: Callable[..., T]) -> Callable[..., T]:
     """A pure function of hashable arguments that keeps its results.
 
     As `functools.lru_cache`, of which `torch.compile` would warn its users: here it traces the function itself.

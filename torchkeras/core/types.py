@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -23,10 +23,10 @@ Nest: TypeAlias = T | Sequence["Nest[T]"] | Mapping[str, "Nest[T]"]
 Number: TypeAlias = float | torch.Tensor
 
 # One axis, or several.
-Axes: TypeAlias = int | Sequence[int]
+Axes: TypeAlias = int | tuple[int, ...] | list[int]
 
 # One size for all axes, or one for each.
-Sizes: TypeAlias = int | Sequence[int]
+Sizes: TypeAlias = int | tuple[int, ...] | list[int]
 
 # A name such as "float32", or one of torch's types.
 DTypeLike: TypeAlias = str | torch.dtype
@@ -50,4 +50,6 @@ class Store(Protocol):
 
     def __contains__(self, key: object) -> bool: ...
 
-    def keys(self) -> Iterable[str]: ...
+    def __len__(self) -> int: ...
+
+    def keys(self) -> Collection[str]: ...

@@ -51,7 +51,7 @@ def load_data(
     x_train, y_train, x_test, y_test = read_npz(fetch("imdb", path), "x_train", "y_train", "x_test", "y_test")
     parts, generator = [], np.random.RandomState(seed)
     for x, y in (shuffled(generator, x_train, y_train), shuffled(generator, x_test, y_test)):
-        texts = shift(x, start_char, index_from)
+        texts = shift(x, start_char, index_from)  # type: ignore[arg-type]
         parts.append(keep_short(texts, y, maxlen) if maxlen else (texts, y))
     if not num_words:
         num_words = max(max(text) for texts, _ in parts for text in texts)

@@ -49,7 +49,7 @@ def load_data(
     """
     check_test_split(test_split)
     x, labels = shuffled(seed, *read_npz(fetch("reuters", path), "x", "y"))
-    texts = shift(x, start_char, index_from)
+    texts = shift(x, start_char, index_from)  # type: ignore[arg-type]
     if maxlen:
         texts, labels = keep_short(texts, labels, maxlen)
     if not num_words:

@@ -28,7 +28,7 @@ class RandomInitializer(Initializer):
             drawn when the initializer is made. Default: `None`.
     """
 
-    keras_module = None
+    keras_module: str | None = None
     _tk_config_base = True
 
     def __init__(self, seed: int | SeedGenerator | Config | None = None) -> None:
@@ -246,7 +246,7 @@ def compute_fans(
 class _FixedScaling(VarianceScaling):
     """`VarianceScaling` with a fixed scale, mode and distribution."""
 
-    keras_module = None
+    keras_module: str | None = None
     _scale, _mode, _distribution = 1.0, "fan_in", "truncated_normal"
 
     def __init__(

@@ -23,7 +23,7 @@ def standardize_sides(value: SidesLike, rank: int, name: str) -> tuple[Sides, ..
             f"`{name}` should be an int, or have {rank} elements: ints or pairs of ints, one for each spatial "
             f"dimension. Received: {name}={value}."
         )
-    return tuple(standardize_tuple(v, 2, f"entry {i + 1} of {name}", allow_zero=True) for i, v in enumerate(value))
+    return tuple(standardize_tuple(v, 2, f"entry {i + 1} of {name}", allow_zero=True) for i, v in enumerate(value))  # type: ignore[misc]
 
 
 def standardize_padding(value: str, allow_causal: bool = False) -> str:

@@ -83,7 +83,7 @@ def get(identifier: Identifier | Loss | torch.nn.Module | None) -> Loss | Callab
         >>> keras.losses.get(torch.nn.MSELoss())(torch.ones(2), torch.zeros(2)).item()
         1.0
     """
-    return TorchLoss(identifier) if is_torch_loss(identifier) else get_object(identifier, "keras.losses", "loss", Loss)
+    return TorchLoss(identifier) if is_torch_loss(identifier) else get_object(identifier, "keras.losses", "loss", Loss)  # type: ignore[arg-type]
 
 
 def serialize(loss: Loss | Callable) -> Config:

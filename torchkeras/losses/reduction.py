@@ -29,7 +29,7 @@ def check_reduction(reduction: str | None) -> str | None:
     return reduction
 
 
-def divide_no_nan(x: torch.Tensor, y: torch.Tensor | float) -> torch.Tensor:
+def divide_no_nan(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """`x / y`, and 0 where `y` is 0."""
     zero = y == 0
     return torch.where(zero, 0.0, x / torch.where(zero, 1.0, y)).to(x.dtype)

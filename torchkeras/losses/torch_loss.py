@@ -66,7 +66,7 @@ class TorchLoss(Loss):
         self._values: Callable | None = None
         self._device: torch.device | None = None
 
-    def __call__(self, y_true: ArrayLike, y_pred: torch.Tensor, sample_weight: ArrayLike | None = None) -> torch.Tensor:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: ArrayLike | None = None) -> torch.Tensor:
         """The loss of a batch.
 
         Raises:
@@ -92,7 +92,7 @@ class TorchLoss(Loss):
             values = values.flatten(axes).mean(-1)
         return reduce_weighted(values, sample_weight, mask, self.reduction, values.dtype)
 
-    def call(self, y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
+    def call(self, y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         """The values that torch's reduction would reduce, where it can be switched off."""
         y_true, y_pred = self._as_torch_takes(y_true, y_pred)
         return self._unreduced()(y_pred, y_true)

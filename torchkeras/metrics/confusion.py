@@ -26,7 +26,7 @@ class CountingMetric(Metric):
         for name in self.counted:
             setattr(self, name, self.add_variable(shape or (thresholds.count,), None, name=name))
 
-    def _count(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None, **options: object) -> None:
+    def _count(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None, **options: Any) -> None:
         dtype = self._variables[0].dtype
         y_pred = self._as_batch(y_pred, dtype)
         y_true = self._as_batch(y_true)

@@ -53,7 +53,7 @@ class FBetaScore(Metric):
     """
 
     _direction = "up"
-    config_keys = ("average", "beta", "threshold")
+    config_keys: tuple[str, ...] = ("average", "beta", "threshold")
     true_positives: Variable
     false_positives: Variable
     false_negatives: Variable

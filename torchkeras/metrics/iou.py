@@ -42,7 +42,14 @@ class IoU(Metric):
     """
 
     _direction = "up"
-    config_keys = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+    config_keys: tuple[str, ...] = (
+        "num_classes",
+        "target_class_ids",
+        "ignore_class",
+        "sparse_y_true",
+        "sparse_y_pred",
+        "axis",
+    )
 
     def __init__(
         self,
@@ -190,7 +197,7 @@ class MeanIoU(IoU):
         0.3333
     """
 
-    config_keys = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+    config_keys: tuple[str, ...] = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
 
     def __init__(
         self,

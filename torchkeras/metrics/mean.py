@@ -215,7 +215,7 @@ class MeanMetricWrapper(Mean):
         if self._direction is None and (public_name(fn) or ("",))[0] == "keras.losses":
             self._direction = "down"
 
-    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:  # type: ignore[override]
         """Add a batch. Entries that a mask on `y_pred` hides are left out.
 
         Args:

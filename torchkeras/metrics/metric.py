@@ -182,7 +182,7 @@ class Metric(Configurable):
             if isinstance(value, (list, tuple, dict)) and name not in ("_variables", "_metrics", "_tk_init_args"):
                 for leaf in tree.flatten(value):
                     if isinstance(leaf, (Variable, Metric)):
-                        (variables if isinstance(leaf, Variable) else metrics).append(leaf)
+                        (variables if isinstance(leaf, Variable) else metrics).append(leaf)  # type: ignore[arg-type]
         for metric in metrics:
             variables.extend(metric.variables)
         return list({id(variable): variable for variable in variables}.values())
@@ -313,7 +313,7 @@ class Metric(Configurable):
         if isinstance(value, (Variable, Metric)) and "_variables" in self.__dict__:
             held = self._variables if isinstance(value, Variable) else self._metrics
             if all(value is not other for other in held):
-                held.append(value)
+                held.append(value)  # type: ignore[arg-type]
         super().__setattr__(name, value)
 
     def _check_initialized(self) -> None:
@@ -328,7 +328,7 @@ def zeros(shape: tuple, dtype: PolicyLike | None = None) -> torch.Tensor:
     return torch.zeros(shape, dtype=torch_dtype(dtype or settings.floatx()))
 
 
-def accumulate(variable: Variable, value: torch.Tensor | float, alpha: torch.Tensor | float = 1) -> None:
+def accumulate(variable: Variable, value: torch.Tensor | float, alpha: float = 1) -> None:
     """Add `alpha * value` to a variable in place: one kernel, no gradient, no waiting."""
     if state.stateless is None:
         variable.add_(value, alpha=alpha)

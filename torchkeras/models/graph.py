@@ -13,7 +13,7 @@ from torchkeras.core.symbolic.node import Node
 class Slot(NamedTuple):
     """The place of a tensor in a plan's memory."""
 
-    index: int
+    index: int  # type: ignore[assignment]
 
 
 class Step(NamedTuple):

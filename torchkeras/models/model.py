@@ -7,13 +7,13 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Self
 
 import torch
 
 from torchkeras import saving
 from torchkeras.core import tree
+from torchkeras.core.memo import memoized
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
@@ -487,10 +487,10 @@ def _is_functional(args: tuple, kwargs: dict) -> bool:
     return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or {"inputs", "outputs"} <= set(kwargs)
 
 
-@lru_cache(None)
+@memoized
 def _functional_like(cls: type) -> bool:
     """Whether the class's constructor takes inputs and outputs as `Functional`'s does, or passes anything on."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     kinds = {p.kind for p in parameters}
     return names == ["inputs", "outputs", "name"] or {_Kind.VAR_POSITIONAL, _Kind.VAR_KEYWORD} <= kinds

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Self
 
 import torch
 
 from torchkeras.core import naming, tree
 from torchkeras.core.config.serialization import deserialize_keras_object
+from torchkeras.core.memo import memoized
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.input_layer import Input, InputLayer
@@ -66,7 +66,7 @@ class Sequential(Model):
         self.__dict__.update(_tk_row=[], _tk_names={}, _tk_child_keys=ChildKeys(self))
         if layers is not None:
             for layer in layers if isinstance(layers, (list, tuple)) else [layers]:
-                self.add(layer, rebuild=False)
+                self.add(layer, rebuild=False)  # type: ignore[arg-type]
             self._tk_rebuild()
 
     def add(self, layer: torch.nn.Module | KerasTensor, rebuild: bool = True) -> None:
@@ -282,10 +282,10 @@ class Sequential(Model):
         return model
 
 
-@lru_cache(None)
+@memoized
 def _takes_layers(cls: type) -> bool:
     """Whether the class's constructor takes no arguments but those of `Sequential`'s, or passes any on."""
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
     kinds = {p.kind for p in parameters}
     named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     return named <= {"layers", "trainable", "name", "dtype"} or inspect.Parameter.VAR_POSITIONAL in kinds

@@ -18,8 +18,8 @@ from torchkeras.core.types import DTypeLike
 def _described(
     x: KerasTensor, dtype: DTypeLike | None = None, sparse: bool | None = None, ragged: bool | None = None
 ) -> Any:
-    keeps = {"sparse": x.sparse and sparse is not False, "ragged": x.ragged and ragged is not False}
-    return KerasTensor(x.shape, x.dtype if dtype is None else dtype, **keeps)
+    is_sparse, is_ragged = x.sparse and sparse is not False, x.ragged and ragged is not False
+    return KerasTensor(x.shape, x.dtype if dtype is None else dtype, sparse=is_sparse, ragged=is_ragged)
 
 
 @op(call=("x",), spec=_described, file_module="keras.src.ops.core")

@@ -101,7 +101,7 @@ def switch(index: ArrayLike, branches: Sequence[Callable], *operands: Any) -> An
             return branches[0](*operands)
         if torch.compiler.is_compiling():
             return _chosen(index, branches, operands)
-    place, last = int(index), len(branches) - 1
+    place, last = int(index), len(branches) - 1  # type: ignore[arg-type]
     return branches[0 if place < 0 else last if place > last else place](*operands)
 
 
@@ -212,6 +212,6 @@ def fori_loop(lower: ArrayLike, upper: ArrayLike, body_fun: Callable, init_val: 
             state = (tensor(lower), tree.map_structure(tensor, init_val))
             return compiled_while_loop(lambda i, _: i < upper, lambda i, value: (i + 1, body_fun(i, value)), state)[1]
     value = init_val
-    for i in range(int(lower), int(upper)):
+    for i in range(int(lower), int(upper)):  # type: ignore[arg-type]
         value = body_fun(i, value)
     return value

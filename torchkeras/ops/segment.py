@@ -111,7 +111,7 @@ def _reduced(data: Tensor, segment_ids: Tensor, num_segments: int | None, reduce
     shape = data.shape
     rows, count = _rows(shape, segment_ids, num_segments)
     rows = rows.view(-1, *[1] * (len(shape) - 1)).expand(shape)
-    return data.new_full((count + 2, *shape[1:]), start).scatter_reduce(0, rows, data, reduce)[1:-1]
+    return data.new_full((count + 2, *shape[1:]), start).scatter_reduce(0, rows, data, reduce)[1:-1]  # type: ignore[arg-type]
 
 
 def _rows(shape: torch.Size, segment_ids: Tensor, num_segments: int | None) -> tuple[Tensor, int]:

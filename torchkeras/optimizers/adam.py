@@ -66,7 +66,7 @@ class Adam(Optimizer):
         if decay is None:
             self.shrink(group, lr if self._wanted is None or not fused else lr * self._wanted)
         if fused:
-            self._fused(group, grads, lr, step, decay or 0.0)
+            self._fused(group, grads, lr, step, decay or 0.0)  # type: ignore[arg-type]
         else:
             self.update_many(group, grads, lr, step)
 
@@ -142,7 +142,7 @@ class AdamW(Adam):
         0.89
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]
         self,
         learning_rate: LearningRate = 0.001,
         weight_decay: float = 0.004,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from torchkeras.core.config.identifiers import deserialize_object, get_object
@@ -59,7 +57,7 @@ def get(identifier: Identifier | Optimizer | torch.optim.Optimizer | None) -> Op
     if isinstance(identifier, (Optimizer, TorchOptimizer)):
         return identifier
     if isinstance(identifier, torch.optim.Optimizer) or _makes_torch_optimizer(identifier):
-        return TorchOptimizer(identifier)
+        return TorchOptimizer(identifier)  # type: ignore[arg-type]
     if isinstance(identifier, str) and lookup("keras.optimizers", identifier) is None:
         lower = identifier.lower()
         identifier = lower if lookup("keras.optimizers", lower) is not None else identifier
@@ -110,4 +108,4 @@ def deserialize(config: str | Config, custom_objects: dict[str, object] | None =
 def _makes_torch_optimizer(identifier: object) -> bool:
     if isinstance(identifier, type):
         return issubclass(identifier, torch.optim.Optimizer)
-    return isinstance(identifier, Callable) and not isinstance(identifier, TorchOptimizer)
+    return callable(identifier) and not isinstance(identifier, TorchOptimizer)

@@ -120,9 +120,9 @@ class LossScaleOptimizer(Optimizer):
     def learning_rate(self) -> Any:
         return self.inner_optimizer.learning_rate
 
-    @learning_rate.setter
+    @learning_rate.setter  # type: ignore[override]
     def learning_rate(self, learning_rate: Number) -> None:
-        self.inner_optimizer.learning_rate = learning_rate
+        self.inner_optimizer.learning_rate = learning_rate  # type: ignore[assignment]
 
     @property
     def iterations(self) -> Any:

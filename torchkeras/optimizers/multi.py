@@ -145,7 +145,7 @@ class MultiOptimizer(Optimizer):
         self._inner_optimizers.append(optimizer)
         return len(self._inner_optimizers) - 1
 
-    def build(self, variables: Iterable[Variable]) -> None:
+    def build(self, variables: Iterable[Variable]) -> None:  # type: ignore[override]
         if self.built:
             return
         variables = list(variables)
@@ -195,7 +195,7 @@ class MultiOptimizer(Optimizer):
     def learning_rate(self) -> Any:
         raise AttributeError("A MultiOptimizer has no learning rate of its own: see those of its `optimizers`.")
 
-    @learning_rate.setter
+    @learning_rate.setter  # type: ignore[override]
     def learning_rate(self, learning_rate: Number) -> None:
         raise AttributeError("A MultiOptimizer has no learning rate of its own: set those of its `optimizers`.")
 
@@ -238,7 +238,7 @@ class MultiOptimizer(Optimizer):
             return
         variables = None if trainable_variables is None else list(trainable_variables)
         if not self.built and variables is not None:
-            self.build(variables)
+            self.build(variables)  # type: ignore[arg-type]
         indices = planning.indices_of(self, grads, variables)
         variables = [self._trainable_variables[i] for i in indices]
         parts = zip(self._inner_optimizers, self._split(grads, variables), self._split(variables, variables))

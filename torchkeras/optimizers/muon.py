@@ -69,7 +69,7 @@ class Muon(Optimizer):
 
     elementwise = False
 
-    def __init__(
+    def __init__(  # type: ignore[misc]
         self,
         learning_rate: LearningRate = 0.001,
         adam_beta_1: float = 0.9,

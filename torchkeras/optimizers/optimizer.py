@@ -128,7 +128,7 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         if callable(learning_rate):
             self._learning_rate = learning_rate
         elif isinstance(learning_rate, float):
-            self._learning_rate = self._add_number("learning_rate", learning_rate, torch_dtype(settings.floatx()))
+            self._learning_rate = self._add_number("learning_rate", learning_rate, torch_dtype(settings.floatx()))  # type: ignore[assignment]
         else:
             raise ValueError(
                 "Argument `learning_rate` must be a float, a LearningRateSchedule, or a callable that returns a rate. "

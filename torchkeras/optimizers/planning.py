@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -26,9 +25,10 @@ class Planned(Protocol):
     _index: dict[int, int]
     _slots: dict[str, list]
     _uses_update_step: bool
-    _bind: Callable[[list], None]
-    kind_of: Callable[[torch.Tensor], Any]
-    uses_weight_decay: Callable[[torch.Tensor], bool]
+
+    def _bind(self, variables: list) -> None: ...
+    def kind_of(self, variable: torch.Tensor) -> Any: ...
+    def uses_weight_decay(self, variable: torch.Tensor) -> bool: ...
 
 
 def indices_of(optimizer: Planned, grads: list, variables: list | None) -> list[int]:

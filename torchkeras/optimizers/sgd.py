@@ -82,7 +82,7 @@ class SGD(Optimizer):
     def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
         parameters, momentums = group.parameters, group.slots.get("momentum", [])
         if group.fusible and is_number(lr):
-            self._update_fused(parameters, grads, momentums, lr)
+            self._update_fused(parameters, grads, momentums, lr)  # type: ignore[arg-type]
             return
         if not self.momentum:
             descend_(parameters, foreach_mul(grads, 1.0) if not is_number(lr) else grads, lr)

@@ -121,4 +121,4 @@ def _plain(value: ArrayLike, name: str) -> Any:
 
 
 def _restored(key: str, value: ArrayLike) -> Any:
-    return Counter(value) if key == "milestones" else value
+    return Counter(value) if key == "milestones" else value  # type: ignore[arg-type]

@@ -130,10 +130,10 @@ class Logs(dict):
         for name, value in dict(*args, **kwargs).items():
             dict.__setitem__(self, name, value)
 
-    def __or__(self, other: Any) -> dict[str, Any]:
+    def __or__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
         return self.copy() | dict(other)
 
-    def __ror__(self, other: Any) -> dict[str, Any]:
+    def __ror__(self, other: Any) -> dict[str, Any]:  # type: ignore[override]
         return dict(other) | self.copy()
 
     def __ior__(self, other: Any) -> Logs:

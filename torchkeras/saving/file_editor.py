@@ -150,7 +150,7 @@ class KerasFileEditor:
         """
         print("Running comparison")
         needed = _Shapes()
-        save_state(reference_model, needed)
+        save_state(reference_model, needed)  # type: ignore[arg-type]
         result = _Comparison()
         result.compare("", needed.objects, self.weights_dict)
         errors, matches = result.errors, result.matches

@@ -126,7 +126,7 @@ def _base_attributes(base: type) -> frozenset[str]:
     """The names that every object of the kind has: none of them holds what a subclass adds."""
     if base is object:
         return frozenset(dir(object()))
-    named = {"name": "reference"}  # so that no number of an automatic name is used up
+    named: dict[str, Any] = {"name": "reference"}  # so that no number of an automatic name is used up
     return frozenset(dir(base(1.0, **named) if base is Optimizer else base(**named)))
 
 

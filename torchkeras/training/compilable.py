@@ -31,7 +31,7 @@ class Compilable(_Base):
     """Mixed into `Model` by `Trainer`: `compile` and its values, the metrics, and the steps that users may override."""
 
     # Properties whose values are saved with a model, under these names.
-    _tk_saved_properties = ("optimizer", "loss")
+    _tk_saved_properties: tuple[str, ...] = ("optimizer", "loss")
 
     stop_training: bool
     """Set to `True` (by a callback, say) to end `fit` after the batch or epoch."""

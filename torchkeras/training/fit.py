@@ -55,7 +55,7 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
     with state.in_use("fit", trains=True), training(model, strategy) as step:
         outer, state.run = state.run, run
         try:
-            listening.set_run(run)
+            listening.set_run(run)  # type: ignore[arg-type]
             listening.on_train_begin()
             for epoch in range(run.initial_epoch, min(run.epochs, max_epochs() or run.epochs)):
                 found = _epoch(run, step, listening, epoch)

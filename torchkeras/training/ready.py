@@ -30,7 +30,7 @@ def device_of(model: TrainableModel) -> torch.device:
     return tensor.device if tensor is not None and tensor.device.type != "meta" else current_device()
 
 
-def names_of_parts(model: Any) -> dict[str, list[str]]:
+def names_of_parts(model: Any) -> dict[str, Any]:
     """The names of a functional model's inputs and outputs, by which batches that are dicts are taken apart.
 
     None for other models, and where a step of the user's takes the batches as they are.

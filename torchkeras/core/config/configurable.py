@@ -108,7 +108,7 @@ def _is_base(cls: type) -> bool:
 def _parameters(cls: type) -> tuple[tuple[str, Any], ...]:
     if "__init__" not in cls.__dict__:
         return ()
-    found = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    found = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
     return tuple(
         (p.name, None if p.default is p.empty else p.default)
         for p in found

@@ -48,14 +48,18 @@ def _keywords_of(constructor: Callable) -> frozenset[str] | None:
     return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
-@lru_cache(None)
 def accepted_keywords(cls: type) -> tuple[frozenset[str], bool]:
     """The names of arguments that the class and the bases to which it passes others take; whether any name is taken."""
+    return _accepted_keywords(cls)
+
+
+@lru_cache(None)
+def _accepted_keywords(cls: type) -> tuple[frozenset[str], bool]:
     names: set[str] = set()
     for base in cls.__mro__:
         if "__init__" not in base.__dict__ or base is object:
             continue
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]
         names |= {p.name for p in parameters if p.kind not in _VARIADIC}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return frozenset(names), False

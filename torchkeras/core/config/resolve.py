@@ -32,6 +32,7 @@ def resolve_class(config: Config, custom_objects: dict[str, Any] | None = None) 
         TypeError: neither the user nor this package has it.
         ValueError: it is a class of Keras's, and the config gives it a registered name all the same.
     """
+    name: Any
     name, registered, module = config["class_name"], config.get("registered_name"), config.get("module")
     found = _of_user((registered, name), custom_objects)
     if found is not None:

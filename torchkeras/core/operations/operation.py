@@ -72,7 +72,7 @@ class Operation(Graphed, Rematerializable, Configurable):
         (None, 3)
     """
 
-    keras_module = None
+    keras_module: str | None = None
     _tk_config_base = True
     quantization_mode: Any = None
 

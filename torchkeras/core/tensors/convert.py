@@ -63,7 +63,7 @@ def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Te
     if isinstance(x, (bool, int, float, complex)):
         return torch.tensor(x, dtype=wanted, device=place)
     if isinstance(x, _SYMBOLIC_NUMBERS):
-        return torch.scalar_tensor(x, dtype=wanted, device=place)
+        return torch.scalar_tensor(x, dtype=wanted, device=place)  # type: ignore[arg-type]
     if isinstance(x, (list, tuple)) and any(isinstance(item, _STACKED) for item in _leaves(x)):
         return _stack(x, place).to(wanted) if wanted is not None else _stack(x, place)
     if isinstance(x, (list, tuple, np.ndarray)) and torch.compiler.is_compiling():  # it can't look into NumPy's arrays

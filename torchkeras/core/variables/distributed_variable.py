@@ -70,7 +70,7 @@ class _Methods(Described, _Tensor):
         if id(self) not in memo:
             other = nn.Parameter(self.detach().clone(), requires_grad=self.requires_grad)
             other.__dict__.update(self.__dict__)
-            other.__class__ = type(self)
+            other.__class__ = type(self)  # type: ignore[assignment]
             memo[id(self)] = other
         return memo[id(self)]
 

@@ -26,7 +26,7 @@ _SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "categorical": lambda g, shape, _, chances, __: torch.multinomial(chances[0], shape[-1], True, generator=g),
     "gamma": lambda g, _, __, alpha, ___: standard_gamma(*alpha, generator=g),
     "dirichlet": lambda g, _, __, alphas, ___: sample_dirichlet(*alphas, generator=g),
-    "binomial": lambda g, _, __, of, ___: torch.binomial(*of, generator=g),
+    "binomial": lambda g, _, __, of, ___: torch.binomial(of[0], of[1], generator=g),
 }
 
 

@@ -22,7 +22,7 @@ from torchkeras.core.variables.described import VariableInfo as VariableInfo
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 
 
-class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[misc]
+class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: ignore[metaclass, misc]
     """Tensor that keeps a value between calls: a weight, or other state.
 
     Functions of torch take it as it is, and its `dtype` and `shape` are torch's. A trainable variable is an
@@ -177,7 +177,7 @@ class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: 
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         dtype = standardize_dtype(self.dtype)
         head = f"<Variable path={self.path}, shape={tuple(self.shape)}, dtype={dtype}"
         if self.device.type == "meta":

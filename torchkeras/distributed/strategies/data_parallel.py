@@ -105,7 +105,7 @@ class DataParallel(Strategy):
 
     # -- results
 
-    def metrics_of_all_ranks(self, metrics: Iterable[Any]) -> AbstractContextManager[None]:
+    def metrics_of_all_ranks(self, metrics: Iterable[Any]) -> AbstractContextManager[None]:  # type: ignore[override]
         return metric_state.of_all_ranks(metrics, self.group)
 
     def weighted_mean(self, values: dict[str, Any], weight: float) -> dict[str, Any]:

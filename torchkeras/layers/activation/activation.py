@@ -173,7 +173,7 @@ class LeakyReLU(ShapeKeeping):
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
             warnings.warn("Argument `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2)
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[misc]
         check_not_negative("Leaky ReLU", negative_slope=negative_slope)
         self.negative_slope = negative_slope
 

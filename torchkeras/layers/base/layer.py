@@ -17,7 +17,7 @@ from torchkeras.core.operations.operation import Graphed
 from torchkeras.core.operations.rematerializable import Rematerializable
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.tensors.dtypes import torch_dtype
-from torchkeras.core.types import Nest
+from torchkeras.core.types import Nest, Store
 from torchkeras.core.variables.stateless import CallScope
 from torchkeras.layers.base import copies, losses, symbolic
 from torchkeras.layers.base.building import as_shapes, legacy_input_shape, recorded
@@ -177,6 +177,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
 
     # ------------------------------------------------------------------ building
 
+    @recorded
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; subclasses define it and call `add_weight` in it. By default there are none.
 
@@ -412,7 +413,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         """A config has a name in any case: one that could be automatic counts as automatic."""
         self.__dict__["_tk_name_given"] = False
 
-    def save_own_variables(self, store: dict[str, Any]) -> None:
+    def save_own_variables(self, store: Store) -> None:
         """Write the layer's own weights into a dict-like store under `"0"`, `"1"`, ..., in the order of `weights`.
 
         Weights in lists and dicts are among them; those of sublayers are not, for each layer writes its own.
@@ -423,7 +424,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         for i, weight in enumerate(own_weights(self)):
             store[str(i)] = weight.tensor
 
-    def load_own_variables(self, store: dict[str, Any]) -> None:
+    def load_own_variables(self, store: Store) -> None:
         """Read what `save_own_variables` wrote.
 
         Args:
@@ -473,5 +474,4 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-Layer.build = recorded(Layer.build)  # type: ignore[method-assign]
 Layer._tk_call_spec = CallSpec(Layer.call)

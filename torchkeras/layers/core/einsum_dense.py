@@ -164,7 +164,7 @@ class EinsumDense(LowRankAdaptable):
             return None
         terms = parse(self.equation, self.input_spec.ndim)
         places = [(terms.inputs.find(letter), terms.output.find(letter)) for letter in terms.kernel]
-        return [Split(*(None if place < 0 else place for place in pair)) for pair in places]
+        return [Split(*(None if place < 0 else place for place in pair)) for pair in places]  # type: ignore[arg-type]
 
     def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
         return torch.einsum(self.equation, inputs.to(weight.dtype), weight)

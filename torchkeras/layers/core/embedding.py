@@ -65,7 +65,7 @@ class Embedding(LowRankAdaptable):
     _tk_config_base = True
     adapted = "embeddings"
 
-    def __init__(
+    def __init__(  # type: ignore[misc]
         self,
         input_dim: int,
         output_dim: int,
@@ -136,7 +136,7 @@ class Embedding(LowRankAdaptable):
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
-        return ops.not_equal(inputs, 0) if self.mask_zero else None
+        return ops.not_equal(inputs, 0) if self.mask_zero else None  # type: ignore[arg-type]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.output_dim)

@@ -126,11 +126,11 @@ class Lambda(Layer):
             The layer.
         """
         cls.check_config(config)
-        config = dict(config)
+        arguments: dict[str, Any] = dict(config)
         for name in _PARTS:
-            if name in config:
-                config[name] = out_of_config(config[name], name, custom_objects)
-        return cls(**config)
+            if name in arguments:
+                arguments[name] = out_of_config(arguments[name], name, custom_objects)
+        return cls(**arguments)
 
 
 def is_lambda(value: Any) -> bool:

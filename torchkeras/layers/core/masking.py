@@ -46,7 +46,7 @@ class Masking(Layer):
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor:
         """Return which steps count: those with a feature other than `mask_value`."""
-        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)  # type: ignore[arg-type]
 
     def call(self, inputs: Tensor) -> Tensor:
         mask = self.compute_mask(inputs)

@@ -54,7 +54,7 @@ class ReversibleEmbedding(Embedding):
         (torch.Size([1, 2, 3]), torch.Size([1, 2, 5]))
     """
 
-    def __init__(
+    def __init__(  # type: ignore[misc]
         self,
         input_dim: int,
         output_dim: int,

@@ -141,7 +141,7 @@ def _watch(building: bool) -> None:
     global _calls_on_data
     _calls_on_data = 0
     if building and not _hooks:
-        _hooks.extend((register_module_forward_pre_hook(_before_forward), register_module_forward_hook(_after_forward)))
+        _hooks.extend((register_module_forward_pre_hook(_before_forward), register_module_forward_hook(_after_forward)))  # type: ignore[arg-type]
     elif not building:
         while _hooks:
             _hooks.pop().remove()

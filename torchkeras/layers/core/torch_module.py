@@ -176,10 +176,12 @@ class TorchModuleWrapper(Layer):
             The layer.
         """
         cls.check_config(config)
-        config = dict(config)
-        module = config["module"]
-        config["module"] = module if isinstance(module, nn.Module) else deserialize_keras_object(module, custom_objects)
-        return cls(**config)
+        arguments: dict[str, Any] = dict(config)
+        module = arguments["module"]
+        arguments["module"] = (
+            module if isinstance(module, nn.Module) else deserialize_keras_object(module, custom_objects)
+        )
+        return cls(**arguments)
 
 
 def _tensors_of(module: nn.Module) -> Iterator[torch.Tensor]:

@@ -145,9 +145,9 @@ class BatchNormalization(Layer):
                 constraint=self.beta_constraint,
                 autocast=False,
             )
-        moving = {"shape": (size,), "trainable": False, "autocast": False}
+        moving: dict[str, Any] = {"shape": (size,), "trainable": False, "autocast": False}
         self.moving_mean = self.add_weight(name="moving_mean", initializer=self.moving_mean_initializer, **moving)
-        self.moving_variance = self.add_weight(
+        self.moving_variance = self.add_weight(  # type: ignore[misc]
             name="moving_variance", initializer=self.moving_variance_initializer, **moving
         )
         ndim = len(input_shape)

@@ -79,7 +79,8 @@ class GroupNormalization(Layer):
                 "Received an invalid value for argument `groups`, expected a positive integer (or `-1` for instance "
                 f"normalization). Received: groups={groups}"
             )
-        super().__init__(**{**kwargs, "autocast": False})
+        kwargs["autocast"] = False
+        super().__init__(**kwargs)
         self.groups = groups
         self.axis = axis
         self.epsilon = epsilon

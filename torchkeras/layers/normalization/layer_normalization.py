@@ -92,7 +92,8 @@ class LayerNormalization(Layer):
                 "`keras.layers.RMSNormalization`.",
                 stacklevel=2,
             )
-        super().__init__(**{**kwargs, "autocast": False})
+        kwargs["autocast"] = False
+        super().__init__(**kwargs)
         self.axis = standardize_axis(axis)
         self.epsilon = epsilon
         self.center = center

@@ -50,7 +50,7 @@ class AdaptiveAveragePooling(BaseAdaptivePooling):
 
     def _pool(self, x: Tensor) -> Tensor:
         pool = F.adaptive_avg_pool2d if self._view.rank == 2 else F.adaptive_avg_pool3d
-        return pool(x, self._out)
+        return pool(x, self._out)  # type: ignore[arg-type]
 
 
 class AdaptiveMaxPooling(BaseAdaptivePooling):

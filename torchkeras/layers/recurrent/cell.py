@@ -57,6 +57,8 @@ class RecurrentCell(Layer):
             )
         implementation = kwargs.pop("implementation", 2)
         super().__init__(**kwargs)
+        self.dropout: float
+        self.recurrent_dropout: float
         for name, value in _arguments.items():
             getter = _GETTERS.get(name.rpartition("_")[2])
             setattr(self, name, getter(value) if getter else value)
@@ -110,7 +112,7 @@ class RecurrentCell(Layer):
         nested = isinstance(states, (list, tuple))
         states = list(states) if nested else [states]
         projected = self.project(inputs, training)
-        output, states = self.step(projected, states, self._recurrent_masks(states[0], training))
+        output, states = self.step(projected, states, self._recurrent_masks(states[0], training))  # type: ignore[arg-type]
         return output, states if nested else states[0]
 
     def project(self, inputs: Tensor, training: bool) -> Tensor:

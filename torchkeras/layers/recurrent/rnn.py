@@ -351,10 +351,10 @@ class CellRNN(RNN):
             self.use_cudnn = arguments.pop("use_cudnn")
             if self.use_cudnn not in ("auto", True, False):
                 raise ValueError(f"use_cudnn must be 'auto', True or False; received {self.use_cudnn!r}.")
-        shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
+        shared: dict[str, Any] = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         if "implementation" in kwargs:
-            shared["implementation"] = kwargs.pop("implementation")  # type: ignore[index]
-        super().__init__(_cell(**arguments, **shared, name=_cell_name), **for_layer, **kwargs)
+            shared["implementation"] = kwargs.pop("implementation")
+        super().__init__(_cell(**arguments, **shared, name=_cell_name), **for_layer, **kwargs)  # type: ignore[misc]
         self.input_spec = InputSpec(ndim=3)
 
     def inner_loop(

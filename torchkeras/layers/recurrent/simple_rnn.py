@@ -90,7 +90,7 @@ class SimpleRNNCell(RecurrentCell):
     def _drops(self, rate: float, training: bool) -> bool:
         return bool(training) and rate > 0.0
 
-    def step(self, projected: Tensor, states: list[Tensor], masks: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    def step(self, projected: Tensor, states: list[Tensor], masks: Tensor | None) -> tuple[Tensor, list[Tensor]]:  # type: ignore[override]
         h = states[0] if masks is None else states[0] * masks
         h = self.activation(torch.addmm(projected, h, self.recurrent_kernel))
         return h, [h]

@@ -66,7 +66,7 @@ def _borders(
 def _bordered(images: Any, data_format: str | None = None, *, kind: str, **numbers: int | None) -> KerasTensor:
     """The outcome of padding or cropping with the numbers of its config."""
     vertical, horizontal = (tuple(numbers[name] for name in names) for names in _NAMES[kind])
-    height, rows, columns = _borders(images, vertical, horizontal, data_format, kind)
+    height, rows, columns = _borders(images, vertical, horizontal, data_format, kind)  # type: ignore[arg-type]
     for side, target in (("height", rows[2]), ("width", columns[2])):
         if kind == "cropping" and target is None:
             raise ValueError(

@@ -50,7 +50,7 @@ def gaussian_blur(
         torch.Size([4, 4, 1])
     """
     axis = channel_axis(images, data_format)
-    blurred = gaussian_blurred(computed(to_nchw(images, axis)), kernel_size, sigma)
+    blurred = gaussian_blurred(computed(to_nchw(images, axis)), kernel_size, sigma)  # type: ignore[arg-type]
     return rounded(from_nchw(blurred, axis, images.dim()), images.dtype)
 
 

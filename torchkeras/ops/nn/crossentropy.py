@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Axes
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
@@ -24,7 +24,7 @@ def check_same_shape(target: Tensor, output: Tensor) -> None:
         )
 
 
-def probabilities(output: Tensor, axis: int | Sequence[int] | None) -> Tensor:
+def probabilities(output: Tensor, axis: Axes | None) -> Tensor:
     """Predictions made to sum to 1 along the axis and clipped by epsilon."""
     epsilon = settings.epsilon()
     return (output / output.sum(axis, keepdim=True)).clamp(epsilon, 1.0 - epsilon)

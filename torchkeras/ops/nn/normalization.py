@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,14 +15,13 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.dtypes import promote
 from torchkeras.core.torch_internals import mse_loss
+from torchkeras.core.types import Axes
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
 
 @op(dtype="float")
-def moments(
-    x: Tensor, axes: int | Sequence[int] | None, keepdims: bool = False, synchronized: bool = False
-) -> tuple[Tensor, Tensor]:
+def moments(x: Tensor, axes: Axes | None, keepdims: bool = False, synchronized: bool = False) -> tuple[Tensor, Tensor]:
     """Compute mean and variance along axes.
 
     The variance is the mean squared distance from the mean, so it does not cancel where the mean is large. float16 is
@@ -155,7 +154,7 @@ def layer_normalization(
     x: Tensor,
     gamma: Tensor | None = None,
     beta: Tensor | None = None,
-    axis: int | Sequence[int] = -1,
+    axis: Axes = -1,
     epsilon: float | None = None,
     **kwargs: Any,
 ) -> Tensor:
@@ -193,9 +192,7 @@ def layer_normalization(
 
 
 @op(name="RMSNorm", keep=("scale",), call=("scale",), spec=_as_x)
-def rms_normalization(
-    x: Tensor, scale: Tensor | None = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
-) -> Tensor:
+def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None) -> Tensor:
     """Divide by the root mean square along axes: `x / sqrt(mean(x**2) + epsilon) * scale` (arXiv:1910.07467).
 
     Args:
@@ -217,9 +214,7 @@ def rms_normalization(
     return _over_last_axes(torch.rms_norm, x, axis, epsilon, scale)
 
 
-def _over_last_axes(
-    function: Callable, x: Tensor, axis: int | Sequence[int], epsilon: float, *weights: Tensor | None
-) -> Tensor:
+def _over_last_axes(function: Callable, x: Tensor, axis: Axes, epsilon: float, *weights: Tensor | None) -> Tensor:
     """A function of torch's that normalizes the last axes, along `axis`; in float32 at the least, then `x`'s type."""
     y = x if x.dtype in _WIDE else x.float()
     for w in weights:
@@ -238,7 +233,7 @@ def _over_last_axes(
 _WIDE = (torch.float32, torch.float64)
 
 
-def _divided_by_deviation(x: Tensor, gamma: Tensor | None, axis: int | Sequence[int], epsilon: float) -> Tensor:
+def _divided_by_deviation(x: Tensor, gamma: Tensor | None, axis: Axes, epsilon: float) -> Tensor:
     warnings.warn(
         "You passed `rms_scaling=True`, which is deprecated: it divides by the standard deviation. Use "
         "`rms_normalization` instead.",
@@ -252,7 +247,7 @@ def _divided_by_deviation(x: Tensor, gamma: Tensor | None, axis: int | Sequence[
     return y.to(x.dtype)
 
 
-def unit_length(x: Tensor, axis: int | Sequence[int] | None, epsilon: float) -> Tensor:
+def unit_length(x: Tensor, axis: Axes | None, epsilon: float) -> Tensor:
     """`x` divided by its length along `axis`, or by `epsilon` where that is shorter."""
     largest = 1.0 / epsilon
     if x.dtype is torch.float16:
@@ -261,7 +256,7 @@ def unit_length(x: Tensor, axis: int | Sequence[int] | None, epsilon: float) -> 
 
 
 @op(dtype="float")
-def normalize(x: Tensor, axis: int | Sequence[int] | None = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
+def normalize(x: Tensor, axis: Axes | None = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
     """Divide by the norm along an axis, or by `epsilon` where that is larger.
 
     Args:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Axes
 from torchkeras.ops.nn.windows import standardize_data_format
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
@@ -17,10 +17,10 @@ op = functools.partial(op, file_module="keras.src.ops.nn")
 @op
 def unfold(
     x: Tensor,
-    kernel_size: int | Sequence[int],
-    dilation: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    stride: int | Sequence[int] = 1,
+    kernel_size: Axes,
+    dilation: Axes = 1,
+    padding: Axes = 0,
+    stride: Axes = 1,
 ) -> Tensor:
     """Return the patches of images as columns.
 
@@ -39,17 +39,17 @@ def unfold(
         torch.Size([1, 4, 4])
     """
     _check_rank(x, 4)
-    return F.unfold(x, kernel_size, dilation, padding, stride)
+    return F.unfold(x, kernel_size, dilation, padding, stride)  # type: ignore[arg-type]
 
 
 @op
 def fold(
     x: Tensor,
-    output_size: int | Sequence[int],
-    kernel_size: int | Sequence[int],
-    dilation: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    stride: int | Sequence[int] = 1,
+    output_size: Axes,
+    kernel_size: Axes,
+    dilation: Axes = 1,
+    padding: Axes = 0,
+    stride: Axes = 1,
 ) -> Tensor:
     """Put columns of patches back into images; overlapping elements add up.
 
@@ -71,7 +71,7 @@ def fold(
                 [1., 2., 1.]], dtype=torch.float64)
     """
     _check_rank(x, 3)
-    return F.fold(x, output_size, kernel_size, dilation, padding, stride)
+    return F.fold(x, output_size, kernel_size, dilation, padding, stride)  # type: ignore[arg-type]
 
 
 @op

@@ -163,4 +163,4 @@ def adaptive_average_pool(inputs: Tensor, output_size: Sizes, data_format: str |
     """
     view = view_of(inputs, data_format)
     pool = F.adaptive_avg_pool2d if view.rank == 2 else F.adaptive_avg_pool3d
-    return view.leave(pool(view.enter(inputs), view.steps(output_size, "output_size", allow_zero=True)))
+    return view.leave(pool(view.enter(inputs), view.steps(output_size, "output_size", allow_zero=True)))  # type: ignore[arg-type]

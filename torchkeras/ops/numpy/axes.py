@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from torchkeras.core.types import Axes, Sizes
+from torchkeras.core.types import Axes
 
 NO_AXES: tuple = ((), [])
 ALL_AXES = tuple(tuple(range(rank)) for rank in range(65))  # of a tensor of each rank that torch has
@@ -25,7 +26,7 @@ def over(x: Tensor, axis: Axes, keepdims: bool) -> tuple[Tensor, Any, bool]:
     return over_nothing(x) if axis in NO_AXES else (x, axis, keepdims)
 
 
-def tuple_of(sizes: Sizes) -> tuple:
+def tuple_of(sizes: int | Sequence) -> tuple:
     """Sizes or axes given as a number, a sequence, an array or a tensor."""
     if isinstance(sizes, int):
         return (sizes,)

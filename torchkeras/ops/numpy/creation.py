@@ -431,4 +431,4 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Tensor]:
 def _integer(size: Sizes, name: str) -> int:
     if isinstance(size, float) or not hasattr(size, "__index__"):
         raise TypeError(f"`{name}` must be an integer (or an integer tensor); received {size!r}.")
-    return operator.index(size)
+    return operator.index(size)  # type: ignore[arg-type]

@@ -114,7 +114,7 @@ def rot90(array: Tensor, k: int = 1, axes: Axes = (0, 1)) -> Tensor:
                 [1, 3]], dtype=torch.int32)
     """
     rank = array.dim()
-    first, second = axes if len(axes) == 2 else (0, 0)
+    first, second = axes if len(axes) == 2 else (0, 0)  # type: ignore[arg-type, misc]
     if rank < 2 or not (-rank <= first < rank and -rank <= second < rank) or (first - second) % rank == 0:
         raise ValueError(
             f"rot90() turns in the plane of two different axes; received axes={axes} for a tensor of {rank} dimensions."
@@ -200,9 +200,9 @@ def pad(x: Tensor, pad_width: int | Sequence, mode: str = "constant", constant_v
         tensor([0, 1, 2, 0], dtype=torch.int32)
     """
     try:
-        widths = _widths(pad_width if pad_width.__class__ is tuple else _as_tuples(pad_width), x.dim())
+        widths = _widths(pad_width if pad_width.__class__ is tuple else _as_tuples(pad_width), x.dim())  # type: ignore[arg-type]
     except TypeError:  # lists in a tuple are not hashable
-        widths = _widths(_as_tuples(pad_width), x.dim())
+        widths = _widths(_as_tuples(pad_width), x.dim())  # type: ignore[arg-type]
     if mode != "constant":
         if constant_values is not None:
             raise ValueError(

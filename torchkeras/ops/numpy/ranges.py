@@ -41,7 +41,7 @@ def arange(
         start, stop = 0, start
     step = 1 if step is None else step
     wanted = _type_of(start, stop, step) if dtype is None else torch_dtype(dtype)
-    return torch.arange(start, stop, step, dtype=wanted, device=current_device())
+    return torch.arange(start, stop, step, dtype=wanted, device=current_device())  # type: ignore[arg-type]
 
 
 def _type_of(*numbers: Any) -> torch.dtype:
@@ -128,7 +128,7 @@ def logspace(
         tensor([  1.,  10., 100.])
     """
     exponents, _ = _line(start, stop, num, endpoint, None, axis)
-    values = torch.pow(base, exponents)
+    values = torch.pow(base, exponents)  # type: ignore[arg-type]
     return values if dtype is None else values.to(torch_dtype(dtype))
 
 

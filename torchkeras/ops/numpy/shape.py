@@ -139,7 +139,7 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
         >>> keras.ops.moveaxis(np.zeros((2, 3, 4)), 0, -1).shape
         torch.Size([3, 4, 2])
     """
-    return torch.movedim(x, source, destination)
+    return torch.movedim(x, source, destination)  # type: ignore[arg-type]
 
 
 @op

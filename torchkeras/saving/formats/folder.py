@@ -206,4 +206,4 @@ def _read(path: Path, limit: int) -> bytes:
 _LARGEST_METADATA = 16 * MIB
 _LARGEST_CONFIG = 512 * MIB
 _ATTEMPTS = 20
-FORMAT = Format(name="a folder", suffixes=(), signature=b"", model_writer=write, model_reader=read)
+FORMAT = Format(name="a folder", suffixes=(), signature=b"", model_writer=write, model_reader=read)  # type: ignore[arg-type]

@@ -331,5 +331,9 @@ def read(place: Place, name: str) -> Iterator[Archive]:
 
 
 FORMAT = Format(
-    name="a `.keras` archive", suffixes=(".keras",), signature=b"PK\x03\x04", model_writer=write, model_reader=read
+    name="a `.keras` archive",
+    suffixes=(".keras",),
+    signature=b"PK\x03\x04",
+    model_writer=write,  # type: ignore[arg-type]
+    model_reader=read,
 )

@@ -285,7 +285,7 @@ FORMAT = Format(
     name="a legacy HDF5 file",
     suffixes=(".h5", ".hdf5"),
     signature=SIGNATURE,
-    model_writer=write,
-    model_reader=read_model,
-    weights_reader=read_weights,
+    model_writer=write,  # type: ignore[arg-type]
+    model_reader=read_model,  # type: ignore[arg-type]
+    weights_reader=read_weights,  # type: ignore[arg-type]
 )

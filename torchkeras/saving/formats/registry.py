@@ -21,7 +21,7 @@ from torchkeras.saving.formats.base import Place, opened
 FORMATS: tuple[Format, ...] = (
     keras_zip.FORMAT,
     # One signature, two layouts: what is in the file decides which, whatever its name says.
-    replace(weights_h5.FORMAT, model_reader=legacy_h5.read_model, weights_reader=legacy_h5.read_weights),
+    replace(weights_h5.FORMAT, model_reader=legacy_h5.read_model, weights_reader=legacy_h5.read_weights),  # type: ignore[arg-type]
     sharded.FORMAT,
     legacy_h5.FORMAT,
     replace(safetensors.FORMAT, sharded_writer=safetensors_shards.write_sharded),

@@ -137,7 +137,7 @@ def _empty(info: TensorInfo) -> torch.Tensor:
 def _bytes_of(tensor: torch.Tensor) -> memoryview:
     """A tensor's bytes: those that it has in memory, where it is contiguous and on the CPU."""
     plain = tensor.detach().as_subclass(torch.Tensor).cpu().contiguous()
-    return memoryview(plain.reshape(-1).view(torch.uint8).numpy()) if plain.numel() else memoryview(b"")
+    return memoryview(plain.reshape(-1).view(torch.uint8).numpy()) if plain.numel() else memoryview(b"")  # type: ignore[arg-type]
 
 
 class WriteEntry(MutableMapping):
@@ -197,7 +197,7 @@ class TensorFile:
         """A tensor of its own memory."""
         info = self.tensors[key]
         tensor = _empty(info)
-        self._fill(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else None, info)
+        self._fill(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()) if tensor.numel() else None, info)  # type: ignore[arg-type]
         return tensor
 
     def read_into(self, key: str, tensor: torch.Tensor) -> bool:
@@ -210,7 +210,7 @@ class TensorFile:
             return False
         if not plain.is_contiguous() or not plain.numel():
             return False
-        self._fill(memoryview(plain.view(-1).view(torch.uint8).numpy()), info)
+        self._fill(memoryview(plain.view(-1).view(torch.uint8).numpy()), info)  # type: ignore[arg-type]
         return True
 
     def _fill(self, view: memoryview | None, info: TensorInfo) -> None:

@@ -101,7 +101,7 @@ class ShardedTarget:
         if size > self.max_bytes:
             raise ValueError(
                 f"The size of {path}/{key} is {readable(size)} which exceeds the maximum shard size "
-                f"{readable(self.max_bytes)}. You can increase the `max_shard_size` parameter to accommodate "
+                f"{readable(self.max_bytes)}. You can increase the `max_shard_size` parameter to accommodate "  # type: ignore[arg-type]
                 f"the size."
             )
         if self._in_shard + size > self.max_bytes:
@@ -427,5 +427,9 @@ def _opened(path: Path, name: str, files: ExitStack, patient: bool = True) -> Sh
 
 
 FORMAT = Format(
-    name="weights in several HDF5 files", suffixes=(SUFFIX,), signature=b"{", weights_reader=read, sharded_writer=write
+    name="weights in several HDF5 files",
+    suffixes=(SUFFIX,),
+    signature=b"{",
+    weights_reader=read,
+    sharded_writer=write,  # type: ignore[arg-type]
 )

@@ -411,6 +411,6 @@ FORMAT = Format(
     name="weights in HDF5",
     suffixes=(".weights.h5",),
     signature=SIGNATURE,
-    weights_writer=write,
+    weights_writer=write,  # type: ignore[arg-type]
     weights_reader=read,
 )

@@ -148,7 +148,7 @@ class _Upgrade:
         new = {"layers": config} if isinstance(config, list) else dict(config)
         new.setdefault("name", row.get("name") or "sequential")
         if merge.starts_with_merge(new["layers"]):
-            return "Functional", self._functional(merge.as_graph(new["layers"], new["name"]))
+            return "Functional", self._functional(merge.as_graph(new["layers"], new["name"]))  # type: ignore[arg-type]
         new["layers"] = _with_input_layer([self.object(layer) for layer in new["layers"]])
         for layer in new["layers"]:
             if isinstance(layer["config"], dict) and not self._is_of_user(layer):

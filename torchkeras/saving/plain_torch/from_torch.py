@@ -51,7 +51,7 @@ def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
     was_training = module.training
     module.eval()
     try:
-        interpreter = _Interpreter(module, examples)
+        interpreter = _Interpreter(module, examples)  # type: ignore[arg-type]
         outputs = interpreter.run()
         model = registry.lookup("keras", "Model")(
             interpreter.inputs[0] if len(interpreter.inputs) == 1 else interpreter.inputs, outputs

@@ -384,7 +384,7 @@ _function(F.interpolate)(_as_module(nn.Upsample))
 
 _MODULES: dict[type, Callable[[Any, Any], Any]] = {
     **{
-        cls: (lambda module, x, function=FUNCTIONS[function]: function(x))
+        cls: (lambda module, x, function=FUNCTIONS[function]: function(x))  # type: ignore[misc]
         for cls, function in {
             nn.ReLU: F.relu, nn.ReLU6: F.relu6, nn.SELU: F.selu, nn.SiLU: F.silu, nn.Mish: F.mish,
             nn.Sigmoid: torch.sigmoid, nn.Tanh: torch.tanh, nn.Softplus: F.softplus, nn.Softsign: F.softsign,

@@ -118,6 +118,6 @@ def write_state(state: Mapping[str, Tensor], path: str) -> None:
             target.close()
     elif path.endswith(PICKLES):
         with replacing(path) as file:
-            torch.save({key: value.contiguous() for key, value in state.items()}, file)
+            torch.save({key: value.contiguous() for key, value in state.items()}, file)  # type: ignore[arg-type]
     else:
         raise ValueError(f"Weights of torch are written to .safetensors or .pth; received {path!r}.")

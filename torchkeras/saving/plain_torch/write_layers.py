@@ -185,8 +185,8 @@ def _alpha_dropout(layer: layers.AlphaDropout, w: ClassSource, x: Value) -> Valu
 def _rescaling(layer: layers.Rescaling, w: ClassSource, x: Value) -> Value:
     factors = [layer.scale, layer.offset]
     if all(isinstance(value, (int, float)) for value in factors):
-        scaled = x.code if layer.scale == 1 else f"{x.code} * {literal(float(layer.scale))}"
-        return x.of(scaled if layer.offset == 0 else f"{scaled} + {literal(float(layer.offset))}")
+        scaled = x.code if layer.scale == 1 else f"{x.code} * {literal(float(layer.scale))}"  # type: ignore[arg-type]
+        return x.of(scaled if layer.offset == 0 else f"{scaled} + {literal(float(layer.offset))}")  # type: ignore[arg-type]
     x = in_keras_order(x)
     codes = [
         literal(float(value)) if isinstance(value, (int, float)) else w.tensor(torch.as_tensor(value).float())

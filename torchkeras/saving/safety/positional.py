@@ -14,6 +14,9 @@ class Positional:
         start: the offset in `file` that counts as 0.
     """
 
+    _file: Any
+    _start: int
+
     def __init__(self, file: Any, start: int = 0) -> None:
         if isinstance(getattr(file, "positional", None), Positional):
             inner: Positional = file.positional

@@ -58,7 +58,7 @@ class PyDatasetSource(Source):
         self._objects = [ObjectState(dataset)]
 
     @property
-    def size(self) -> int | None:
+    def size(self) -> int | None:  # type: ignore[override]
         return self.dataset.num_batches
 
     def describe(self) -> str:

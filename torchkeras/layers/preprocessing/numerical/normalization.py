@@ -114,7 +114,7 @@ class Normalization(DataLayer):
         if self.input_mean is not None:
             self._check_sizes(sizes)
             return
-        fixed = {"shape": sizes, "trainable": False, "autocast": False}
+        fixed: dict[str, Any] = {"shape": sizes, "trainable": False, "autocast": False}
         self.adapt_mean = self.add_weight(name="mean", initializer="zeros", **fixed)
         self.adapt_variance = self.add_weight(name="variance", initializer="ones", **fixed)
         # Keras's files have it; neither library counts in it.
