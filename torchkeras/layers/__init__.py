@@ -146,6 +146,9 @@ from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention 
 
 # recurrent
 from torchkeras.layers.recurrent.bidirectional import Bidirectional as Bidirectional
+from torchkeras.layers.recurrent.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from torchkeras.layers.recurrent.conv_lstm import ConvLSTM2D as ConvLSTM2D
+from torchkeras.layers.recurrent.conv_lstm import ConvLSTM3D as ConvLSTM3D
 from torchkeras.layers.recurrent.gru import GRU as GRU
 from torchkeras.layers.recurrent.gru import GRUCell as GRUCell
 from torchkeras.layers.recurrent.lstm import LSTM as LSTM

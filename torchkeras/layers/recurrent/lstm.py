@@ -19,7 +19,7 @@ from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions, of_cell
 _SHUT = 1e4
 
 
-class _ForgettingLittle:
+class UnitForgetBias:
     """Initializer of an LSTM's bias: 1 for the forget gate, another initializer for the rest."""
 
     def __init__(self, others: Callable, units: int) -> None:
@@ -120,7 +120,7 @@ class LSTMCell(RecurrentCell):
     def _bias_start(self) -> Callable:
         if not self.unit_forget_bias:
             return self.bias_initializer
-        return _ForgettingLittle(self.bias_initializer, self.units)
+        return UnitForgetBias(self.bias_initializer, self.units)
 
     def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         h, c = states
