@@ -481,7 +481,7 @@ def safetensors_all_header(folder):
     return safetensors_with(folder, "header", header=b"{" + b"[]," * (10 << 20))
 
 
-@maker("lacks")
+@maker("100000 tensors")
 def safetensors_of_tiny_rows(folder):
     rows = {str(i): {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)}
     return safetensors_with(folder, "rows", lambda old: (old.clear(), old.update(rows)), b"")
@@ -511,6 +511,49 @@ for _label, _shard in {"up": "../other.safetensors", "absolute": "/etc/x.safeten
 @maker("incomplete")
 def safetensors_index_of_nothing(folder):
     return index_of(folder, "m-00001-of-00001.safetensors")
+
+
+# The same files, read as the weights of a torch module.
+for _name, (_make, _) in list(MAKERS.items()):
+    if _name.startswith("safetensors"):
+
+        def _as_torch(folder, make=_make):
+            return "load_torch_weights", make(folder)[1]
+
+        MAKERS[f"torch_{_name}"] = (_as_torch, ())
+
+
+# ---------------------------------------------------------------------------- pickles
+
+
+@maker("makes a")
+def pickle_of_a_bytearray_of_any_size(folder):
+    import torch
+
+    path = folder / "array.pth"
+    torch.save({"dense.weight": torch.zeros(4, 3)}, path)
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    (names,) = (name for name in contents if name.endswith("data.pkl"))
+    contents[names] = b"\x80\x02}X\x01\x00\x00\x00ac__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85Rs."
+    return "load_torch_weights", str(write(path, contents))
+
+
+@maker("packed")
+def pickle_that_is_packed(folder):
+    path = write(folder / "packed.pth", {"archive/data.pkl": bytes(200_000_000)}, zipfile.ZIP_DEFLATED)
+    return "load_torch_weights", str(path)
+
+
+@maker("damaged")
+def pickle_that_runs_code(folder):
+    class Payload:
+        def __reduce__(self):
+            return open, (str(folder / "sentinel"), "w")
+
+    path = folder / "code.pth"
+    path.write_bytes(pickle.dumps({"a": Payload()}, protocol=2))
+    return "load_torch_weights", str(path)
 
 
 @maker("nested too deeply")

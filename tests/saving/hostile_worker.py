@@ -40,9 +40,12 @@ def reset_peak() -> None:
 def load(door: str, path: str) -> None:
     if door == "load_model":
         saving.load_model(path)
-    elif door == "load_weights":
+    elif door in ("load_weights", "load_torch_weights"):
         model = models.Sequential([layers.Input((3,)), layers.Dense(4, name="dense"), layers.Dense(2, name="dense_1")])
-        model.load_weights(path)
+        if door == "load_weights":
+            model.load_weights(path)
+        else:
+            saving.load_torch_weights(model, path, verbose=False)
     elif door == "model_from_json":
         with open(path) as file:
             text = file.read()

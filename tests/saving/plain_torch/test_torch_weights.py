@@ -215,6 +215,8 @@ def test_files_that_hold_code_or_nothing(tmp_path):
     torch.save(nn.Linear(4, 4), path)
     with pytest.raises(BadFileError, match=r"state_dict"):
         saving.load_torch_weights(two_dense(), path)
+    torch.save(pair_of_linears("a", "b").state_dict(), path, _use_new_zipfile_serialization=False)
+    assert saving.load_torch_weights(two_dense(), path, verbose=False) == {"first": "a", "second": "b"}
     torch.save([1, 2], path)
     with pytest.raises(BadFileError, match="no state dict"):
         saving.load_torch_weights(two_dense(), path)

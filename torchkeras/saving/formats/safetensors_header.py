@@ -86,7 +86,11 @@ def parsed(file: Any, size: int, name: str) -> tuple[dict[str, TensorInfo], dict
     if 8 + length > size:
         raise BadFileError(f"{name} is truncated: its header has {length} bytes, the file {size}.")
     file.seek(8)
-    rows = parse_json(file.read(length), f"{name}: the header")
+    text = file.read(length)
+    count = text.count(b'"data_offsets"')
+    if count > 50_000 + size // 1024:
+        raise BadFileError(f"{name}: its header names {count} tensors, more than a file of {readable(size)} has.")
+    rows = parse_json(text, f"{name}: the header")
     if not isinstance(rows, dict):
         raise BadFileError(f"{name} is corrupt: its header is no JSON object.")
     metadata = rows.pop(METADATA, {})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickletools
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -13,7 +16,7 @@ from torch import Tensor
 from torchkeras.saving.formats import registry
 from torchkeras.saving.formats.safetensors import SafetensorsSource, SafetensorsTarget
 from torchkeras.saving.safety.atomic import replacing
-from torchkeras.saving.safety.budget import BadFileError
+from torchkeras.saving.safety.budget import MIB, BadFileError
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 SAFE = (".safetensors", ".safetensors.index.json")
@@ -73,10 +76,12 @@ def opened_state(source: Any) -> Iterator[Mapping[str, Tensor]]:
 
 
 def _unpickled(path: str) -> Any:
+    with open(path, "rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        _check_before(file, path, is_zip)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except FileNotFoundError:
-        raise
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except Exception as error:  # of the unpickler, the archive, and of whatever damaged bytes lead to
         raise BadFileError(
             f"{path} is damaged, or holds more than tensors: torch.load(weights_only=True) refuses it. Save a module's "
@@ -84,9 +89,45 @@ def _unpickled(path: str) -> Any:
         ) from error
 
 
-def _is_zip(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) == b"PK\x03\x04"
+def _check_before(file: IO[bytes], path: str, is_zip: bool) -> None:
+    """Refuse what would take memory before `torch.load` can: packed members, and objects of any size in the pickle."""
+    try:
+        if not is_zip:
+            for _ in range(_PICKLES_OF_OLD):
+                _check_pickle(file, path)
+            return
+        size = file.seek(0, 2)
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            packed = [one.filename for one in members if one.compress_type != zipfile.ZIP_STORED]
+            if packed or sum(one.file_size for one in members) > size:
+                raise BadFileError(
+                    f"{path}: its members are packed, or claim more than the file has; torch packs none."
+                )
+            for one in members:
+                if one.filename.endswith(".pkl"):
+                    if one.file_size > 8 * MIB + size // 8:
+                        raise BadFileError(f"{path}: {one.filename} is larger than the names of {size} bytes can be.")
+                    _check_pickle(io.BytesIO(archive.read(one)), path)
+    except BadFileError:
+        raise
+    except Exception as error:
+        raise BadFileError(f"{path} is damaged, or no file of torch's: {error}") from error
+
+
+def _check_pickle(file: IO[bytes], path: str) -> None:
+    """Look through a pickle's instructions, without following them."""
+    for opcode, argument, _ in pickletools.genops(file):
+        words = str(argument)
+        if opcode.name in ("GLOBAL", "STACK_GLOBAL", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE") and (
+            words.split(" ")[-1] in _OF_ANY_SIZE
+        ):
+            raise BadFileError(f"{path}: its pickle makes a {words!r}, which can take any memory. It is not loaded.")
+
+
+# What `weights_only=True` lets a pickle call, and what then may be of any size without any bytes in the file.
+_OF_ANY_SIZE = ("bytearray", "_rebuild_device_tensor_from_numpy", "_rebuild_wrapper_subclass")
+_PICKLES_OF_OLD = 4  # torch below 1.6 wrote a number, a version, the machine, then the names, and the numbers behind
 
 
 def _tensors(found: Any, name: str) -> dict[str, Tensor]:
