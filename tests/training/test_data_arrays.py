@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import torchkeras
 from torchkeras.core import tree
-from torchkeras.training.data import array_source, make_source, unpack_x_y_sample_weight
+from torchkeras.training.data import array_source, make_source, train_validation_split, unpack_x_y_sample_weight
 
 oracle_adapters = pytest.importorskip("keras.src.trainers.data_adapters")
 
@@ -199,10 +200,36 @@ def test_memory_maps_are_not_read_whole(tmp_path):
 def test_sparse_matrices_come_dense(rng):
     sparse = pytest.importorskip("scipy.sparse")
     dense = rng.integers(0, 2, (20, 5)) * rng.normal(size=(20, 5))
-    for shuffle in (False, True):
-        source = make_source(sparse.coo_matrix(dense), np.arange(20), batch_size=6, shuffle=shuffle)
-        for x, y in source.epoch():
-            np.testing.assert_allclose(x, dense[y].astype("float32"))
+    tensor = torch.from_numpy(dense)
+    for value in (sparse.coo_matrix(dense), tensor.to_sparse(), tensor.to_sparse_csr(), tensor.to_sparse_csc()):
+        for shuffle in (False, True):
+            source = make_source(value, np.arange(20), batch_size=6, shuffle=shuffle)
+            for x, y in source.epoch():
+                np.testing.assert_allclose(x, dense[y].astype("float32"))
+
+
+def test_sparse_tensors_of_more_dimensions(rng):
+    dense = torch.from_numpy(rng.integers(0, 2, (20, 5, 3)))
+    (x, _), (_, last) = train_validation_split((dense.to_sparse(), np.arange(20)), validation_split=0.5)
+    assert torch.equal(x.to_dense(), dense[:10]) and last[0] == 10
+    found = [x for x, _ in make_source(dense.to_sparse(), np.arange(20), batch_size=6, shuffle=False).epoch()]
+    assert torch.equal(torch.cat(found), dense)
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_model_trains_on_sparse_tensors_as_on_dense_ones(layout, sparse, rng):
+    x, y = rng.integers(0, 2, (12, 5)).astype("float32"), rng.normal(size=(12, 1))
+    losses = []
+    for data in (x, getattr(torch.from_numpy(x), layout)()):
+        model = torchkeras.Sequential(
+            [torchkeras.Input((5,), sparse=sparse), torchkeras.layers.Dense(1, kernel_initializer="ones")]
+        )
+        model.compile("sgd", "mse")
+        history = model.fit(data, y, batch_size=4, shuffle=False, verbose=0, validation_split=0.5, epochs=2).history
+        values = [*history["loss"], *history["val_loss"], model.evaluate(data, y, verbose=0)]
+        losses.append([*values, model.train_on_batch(data, y), model.predict(data, verbose=0).sum()])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
 def test_rows_are_gathered_in_chunks_not_in_batches():

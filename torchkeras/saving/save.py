@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.weight_walk import layer_tree
 from torchkeras.saving.formats.base import ModelTarget, WeightsTarget
 from torchkeras.saving.json import dumped
 from torchkeras.saving.refusals import warning_for
@@ -24,6 +26,15 @@ def write_model(model: Layer, target: ModelTarget) -> None:
     refused = warning_for(config)
     if refused is not None:
         warnings.warn(refused, stacklevel=3)
+    parametrized = [layer.name for layer in layer_tree(model) if is_parametrized(layer)]
+    if parametrized:
+        warnings.warn(
+            f"load_model() will refuse the model that is being saved: torch computes weights of {parametrized} by "
+            f"parametrizations, which the file does not describe. Before saving call "
+            f"torch.nn.utils.parametrize.remove_parametrizations(layer, name), or read the file with load_weights() "
+            f"into a model with the same parametrizations.",
+            stacklevel=3,
+        )
     objects = list(saveables(model))
     with target.weights() as weights:
         _save_objects(objects, weights)

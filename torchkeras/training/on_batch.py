@@ -12,7 +12,7 @@ from torchkeras.core.types import ArrayLike, Nest
 from torchkeras.distributed.rank_share import rows_of as data_rows
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
-from torchkeras.training.data.columns import Column, SparseColumn, is_array, is_sparse, rows_of
+from torchkeras.training.data.columns import column_of, is_array, rows_of
 from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight, match_sample_weight
 from torchkeras.training.placing import agree_on_weights
 from torchkeras.training.ready import build, device_of, evaluating, training
@@ -49,7 +49,7 @@ def _tensor(value: ArrayLike, device: torch.device) -> torch.Tensor:
     rows = rows_of(value)
     if not rows:
         raise ValueError(f"A batch must hold at least one sample; received an array of shape {tuple(value.shape)}.")  # type: ignore[union-attr]
-    return (SparseColumn(value, device) if is_sparse(value) else Column(value, device, resident=True)).rows(0, rows)
+    return column_of(value, device, resident=True).rows(0, rows)
 
 
 def train_on_batch(

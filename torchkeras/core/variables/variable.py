@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,22 @@ class BufferVariable(Variable):
     """A variable without gradients: a buffer."""
 
 
+def _let_parameters_be_made_of_variables() -> None:
+    """`nn.Parameter(variable)` gives a plain parameter of the variable's storage, as of another parameter.
+
+    torch refuses subclasses whose `detach()` gives a plain tensor. `torch.nn.utils.parametrizations.weight_norm` makes
+    parameters so.
+    """
+    make = nn.Parameter.__new__
+
+    @functools.wraps(make)
+    def new(cls: type, data: Any = None, requires_grad: bool = True) -> nn.Parameter:
+        return make(cls, data.detach() if isinstance(data, Variable) else data, requires_grad)
+
+    nn.Parameter.__new__ = staticmethod(new)  # type: ignore[method-assign,assignment]
+
+
+_let_parameters_be_made_of_variables()
 allow_aliasing_custom_ops()  # else no operator runs on a BufferVariable in a compiled graph's first run
 
 

@@ -35,6 +35,8 @@ class AttributeTracking(nn.Module):
     _tk_infos: dict[str, VariableInfo]
     _tk_aliases: dict[str, VariableInfo]
     _tk_unassigned: set[str]
+    # The metadata of weights that were deleted, by name.
+    _tk_deleted: dict[str, VariableInfo]
     _tk_made: dict[Any, None]
     _tk_mixed_order: bool
     _tk_sublayers: dict[nn.Module, None]
@@ -59,6 +61,7 @@ class AttributeTracking(nn.Module):
             _tk_infos={},
             _tk_aliases={},
             _tk_unassigned=set(),
+            _tk_deleted={},
             _tk_made={},
             _tk_mixed_order=False,
             _tk_sublayers={},
@@ -120,9 +123,25 @@ class AttributeTracking(nn.Module):
         if name in own.get("_tk_aliases", ()):
             del own["_tk_aliases"][name]
         elif "_tk_infos" in own and (name in own["_tk_infos"] or isinstance(_held(self, name), Tracked)):
+            if name in own["_tk_infos"]:
+                own["_tk_deleted"][name] = own["_tk_infos"][name]
             _release(self, name)
         else:
             super().__delattr__(name)
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Hold a parameter as the attribute `name`, as `torch.nn.Module` does.
+
+        Where a weight of that name was deleted, as torch's parametrizations do while they stand in for it, the
+        parameter takes its metadata and its place in the order.
+        """
+        super().register_parameter(name, param)
+        own = self.__dict__
+        info = own["_tk_deleted"].pop(name, None)
+        if info is not None and param is not None and info not in own["_tk_infos"].values():
+            own["_parameters"][name] = param if isinstance(param, Variable) else as_variable(param, True, info)
+            own["_tk_infos"][name] = info
+            own["_tk_mixed_order"] = True
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self.__dict__.get("_tk_aliases", ())})

@@ -139,6 +139,10 @@ class CallableModule(StatefulModule):
         if own_autocast is not autocast:
             state.set("autocast", own_autocast)
         try:
+            if own_autocast is not None and "parametrizations" in own["_modules"]:
+                # Such a weight is what torch's parametrization computes, which nobody casts.
+                with torch.autocast(next(self.parameters()).device.type, own_autocast):
+                    return self.call(*args, **kwargs)
             return self.call(*args, **kwargs)
         finally:
             if entry is None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from torchkeras.core import registry
 
@@ -28,6 +29,10 @@ def deep_copy(layer: Any, memo: dict[int, Any]) -> Any:
     Args:
         memo: the copies that were made so far, by the identity of the originals.
     """
+    if is_parametrized(layer):  # by torch, which lets it be copied and not pickled
+        twin = memo[id(layer)] = layer.__new__(type(layer))
+        twin.__dict__.update(copy.deepcopy(layer.__dict__, memo))
+        return twin
     known = set(memo)
     try:
         return _copied(object.__reduce_ex__(layer, 4), id(layer), memo)

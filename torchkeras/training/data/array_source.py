@@ -13,7 +13,7 @@ import torch
 from torchkeras.core import tree
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
-from torchkeras.training.data.columns import Column, SparseColumn, is_sparse, rows_of
+from torchkeras.training.data.columns import column_of, is_sparse, rows_of
 from torchkeras.training.data.pack import pack_x_y_sample_weight
 from torchkeras.training.data.source import Source
 from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight, match_sample_weight
@@ -96,14 +96,14 @@ class ArraySource(Source):
         resident = _fits(tree.flatten(data), self.device)
 
         def make(value: Any) -> Any:
-            return SparseColumn(value, self.device) if is_sparse(value) else Column(value, self.device, resident)
+            return column_of(value, self.device, resident)
 
         return tree.map_structure(make, data, none_is_leaf=False)
 
     def _rows_a_chunk(self) -> int:
         row = 1
         for column in self._columns():
-            shape = column.matrix.shape if isinstance(column, SparseColumn) else column.tensor.shape
+            shape = getattr(column, "matrix", column.tensor).shape
             row += math.prod(shape[1:]) * column.dtype.itemsize
         limit = CPU_CHUNK_BYTES if self.device.type == "cpu" else DEVICE_CHUNK_BYTES
         return max(1, min(limit // (row * self.batch_size), MAX_BATCHES_A_CHUNK)) * self.batch_size

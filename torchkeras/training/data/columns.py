@@ -20,8 +20,12 @@ def is_array(value: Any) -> bool:
 
 
 def is_sparse(value: Any) -> bool:
-    """Whether the value is a sparse matrix or array of SciPy's, or offers its conversions."""
-    return hasattr(value, "tocsr") and hasattr(value, "toarray")
+    """Whether the value is a sparse tensor, or a sparse matrix or array of SciPy's, or offers its conversions."""
+    return _is_sparse_tensor(value) or (hasattr(value, "tocsr") and hasattr(value, "toarray"))
+
+
+def _is_sparse_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.layout is not torch.strided
 
 
 def is_pandas(value: Any, ndim: int) -> bool:
@@ -46,6 +50,8 @@ def cut(value: Any, start: int, stop: int) -> Any:
         return None
     if hasattr(value, "iloc"):
         return value.iloc[start:stop]
+    if _is_sparse_tensor(value):
+        return _as_coo(value).index_select(0, torch.arange(start, min(stop, len(value)), device=value.device))
     if is_sparse(value):
         return value.tocsr()[start:stop]
     if not isinstance(value, (np.ndarray, torch.Tensor)):
@@ -128,6 +134,41 @@ class Column:
         staged = torch.empty((len(index), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
         torch.index_select(tensor, 0, index, out=staged)
         return staged.to(device=self.device, non_blocking=True).to(self.dtype)
+
+
+def column_of(value: Any, device: torch.device, resident: bool) -> Column | SparseColumn | SparseTensorColumn:
+    """The column for an array of any kind.
+
+    Args:
+        value: the array.
+        device: where batches are wanted.
+        resident: whether a whole dense array may lie there.
+    """
+    if _is_sparse_tensor(value):
+        return SparseTensorColumn(value, device)
+    return SparseColumn(value, device) if is_sparse(value) else Column(value, device, resident)
+
+
+def _as_coo(value: torch.Tensor) -> torch.Tensor:
+    return value.detach().to_sparse_coo().coalesce()
+
+
+class SparseTensorColumn:
+    """A sparse tensor of any layout, made dense a chunk at a time."""
+
+    def __init__(self, value: torch.Tensor, device: torch.device) -> None:
+        self.matrix = _as_coo(value)
+        self.device = device
+        self.tensor = torch.empty(0, device=value.device)
+        self.dtype = batch_dtype(value.dtype)
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Consecutive rows."""
+        return self.take(torch.arange(start, min(stop, len(self.matrix)), device=self.matrix.device))
+
+    def take(self, index: torch.Tensor) -> torch.Tensor:
+        """The rows of an index that lies where the tensor does."""
+        return self.matrix.index_select(0, index).to_dense().to(device=self.device, dtype=self.dtype)
 
 
 class SparseColumn:
