@@ -100,7 +100,8 @@ class RecurrentCell(Layer):
             batch_size: number of samples.
         """
         count = len(self.state_size) if isinstance(self.state_size, (list, tuple)) else 1
-        device = self.kernel.device if self.built else None
+        kernel = self._parameters.get("kernel")  # without the cast that a layer's attribute is
+        device = None if kernel is None else kernel.device
         zeros = torch.zeros((count, batch_size, self.units), dtype=torch_dtype(self.compute_dtype), device=device)
         return list(zeros.unbind(0))
 

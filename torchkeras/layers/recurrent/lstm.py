@@ -122,6 +122,11 @@ class LSTMCell(RecurrentCell):
             return self.bias_initializer
         return UnitForgetBias(self.bias_initializer, self.units)
 
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build(input_shape)
+        for name in ("kernel", "recurrent_kernel"):  # a cast lies as torch's kernel wants it
+            self._tk_infos[name].memory_order = (1, 0)
+
     def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         z = times_gates(h, masks, self.recurrent_kernel, projected)
@@ -169,7 +174,8 @@ class LSTMCell(RecurrentCell):
         # Contiguous, since oneDNN's kernel would make a copy in forward and another in backward.
         weights = [kernel.t().contiguous(), self.recurrent_kernel.t().contiguous()]
         if self.use_bias:
-            weights += [self.bias, torch.zeros_like(self.bias)]
+            bias = self.bias
+            weights += [bias, torch.zeros_like(bias)]
         grads = torch.is_grad_enabled()
         if grads and inputs.device.type == "cpu" and torch.compiler.is_compiling():
             # AOTAutograd takes oneDNN's kernel, which has no backward there, where the inputs need no gradient.

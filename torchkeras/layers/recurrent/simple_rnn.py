@@ -117,7 +117,8 @@ class SimpleRNNCell(RecurrentCell):
     def _kernel_call(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         weights = [self.kernel.t(), self.recurrent_kernel.t()]
         if self.use_bias:
-            weights += [self.bias, torch.zeros_like(self.bias)]
+            bias = self.bias
+            weights += [bias, torch.zeros_like(bias)]
         kernel, grads = _KERNELS[self.activation], torch.is_grad_enabled()
         out = kernel(inputs, state.unsqueeze(0), adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
         return out[0], out[1].squeeze(0)
