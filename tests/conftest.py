@@ -23,6 +23,7 @@ import torch
 
 from torchkeras.core import naming, settings
 from torchkeras.core.symbolic.keras_tensor import set_building
+from torchkeras.dtype_policies import reset_dtype_policy
 
 torch.set_num_threads(1)
 
@@ -53,6 +54,7 @@ def fresh_state():
     before = dict(settings._settings)
     yield
     settings._settings.update(before)
+    reset_dtype_policy()  # a policy that a test sets by name would outlive a later floatx
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -440,6 +440,13 @@ def test_compiled_steps_are_replayed_too(data, monkeypatch):
     same(plain, found, 1e-6)
 
 
+def test_the_search_for_anomalies_needs_eager_steps(data):
+    with torch.autograd.set_detect_anomaly(True):
+        model = make()
+        train(model, data, adam(), "auto")
+    assert replays(model) == 0
+
+
 def test_switches(data):
     for mode, jit, options in (("off", "auto", {}), ("auto", False, {}), ("auto", "auto", {"run_eagerly": True})):
         keras.config.set_cuda_graphs(mode)

@@ -99,6 +99,8 @@ def _parts(model: TrainableModel, step: StepOf, purpose: str, device: torch.devi
 
 def obstacle_of(model: TrainableModel, step: StepOf, purpose: str, settings: Settings) -> str | None:
     """Why the steps of a model can't be replayed, as far as that can be known before they run; `None`: they may be."""
+    if torch.is_anomaly_enabled():
+        return "torch looks for anomalies in each step"
     if settings.hooks is not None or has_any_global_hook():
         return settings.hooks or "there are hooks on all modules"
     if isinstance(step, TrainStep):

@@ -146,6 +146,7 @@ def _global_settings() -> tuple[Any, ...]:
         torch.get_float32_matmul_precision(),
         torch.is_autocast_enabled("cuda"),
         torch.get_default_dtype(),
+        torch.is_anomaly_enabled(),
         (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32),
     )
 
