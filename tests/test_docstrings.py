@@ -13,6 +13,7 @@ import re
 import pytest
 
 import torchkeras as keras
+from tests.package_imports import PACKAGE, source_files
 
 EVERYTHING = ("*",)
 # A public namespace, and what of it is complete: everything, wherever it is defined, or the modules below
@@ -229,6 +230,17 @@ def test_methods_describe_their_arguments_and_what_they_return(cls):
         if missing or not (says_result or method.__annotations__.get("return") in (None, "None")):
             lacking[name] = missing or "Returns:"
     assert not lacking
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_docstring_and_no_comment_opens_with_what(path):
+    source = path.read_text()
+    tree = ast.parse(source)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    texts = [ast.get_docstring(node) or "" for node in nodes]
+    texts += [line.rpartition("# ")[2] for line in source.splitlines() if "# " in line]
+    sentences = [part for text in texts for part in re.split(r"(?<=[.])\s+", " ".join(text.split(">>>")[0].split()))]
+    assert not [sentence for sentence in sentences if sentence.startswith(FORBIDDEN_OPENINGS)]
 
 
 def test_a_wrong_docstring_is_found():

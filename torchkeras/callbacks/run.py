@@ -30,7 +30,7 @@ class Source(Protocol):
 
 
 class Run(Protocol):
-    """What `fit` works with.
+    """The call of `fit` in progress.
 
     Attributes:
         source: the data.
@@ -43,7 +43,7 @@ class Run(Protocol):
     initial_step: int
 
     def get_state(self) -> State:
-        """What an epoch has gathered so far: the states of the metrics."""
+        """The results of the epoch so far: the states of the metrics."""
 
     def set_state(self, state: State) -> None:
         """The inverse of `get_state`, after the metrics were reset."""

@@ -23,7 +23,7 @@ from torchkeras.saving.safety.budget import BadFileError
 
 @dataclass
 class OpenedFile:
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
         path: of the file.

@@ -1,4 +1,4 @@
-"""Which code is this library's or torch's, and not the user's."""
+"""Tests whether code is this library's or torch's, and not the user's."""
 
 from __future__ import annotations
 

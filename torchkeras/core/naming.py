@@ -66,7 +66,7 @@ def get_uid(prefix: str = "") -> int:
 
 
 def reset_names() -> None:
-    """Start all counters afresh."""
+    """Reset all counters."""
     _uses.clear()
 
 

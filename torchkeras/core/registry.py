@@ -1,4 +1,4 @@
-"""What a file may name: our own classes and functions (the allow list), and what the user registered."""
+"""The names that a file may use: our own classes and functions (the allow list), and those that the user registered."""
 
 from __future__ import annotations
 

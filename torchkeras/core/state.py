@@ -1,4 +1,4 @@
-"""What the calls now running have agreed on: training, autocast, stateless values. One set a thread."""
+"""The state of the running calls: training flag, autocast, stateless values. Each thread has its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class CallState(threading.local):
     """Ambient values of the call in progress; `None` where nobody has said anything.
 
     Attributes:
-        training: whether the enclosing call was told to train (or not).
+        training: training flag of the enclosing call.
         autocast: the torch dtype to which float weights are cast when they are read.
         stateless: the innermost `StatelessScope`.
         symbolic: whether shapes are being inferred: values mean nothing then and no state may change.

@@ -215,7 +215,7 @@ class FunctionMode(TorchFunctionMode):
     """A mode that sees torch's public functions, by the methods of one that sees the operators below them."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        """What a subclass does in the place of a call."""
+        """The reaction of a subclass to a call."""
         raise NotImplementedError
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:

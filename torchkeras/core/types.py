@@ -37,7 +37,7 @@ DeviceLike: TypeAlias = str | torch.device
 # The JSON-ready description of an object, as `get_config()` gives it.
 Config: TypeAlias = dict[str, object]
 
-# What `regularizers.get`, `activations.get` and the like take: a name, a config, or the thing itself.
+# Arguments of `regularizers.get`, `activations.get` and the like: a name, a config, or the object itself.
 Identifier: TypeAlias = str | Config | Callable
 
 

@@ -1,4 +1,4 @@
-"""Which parts of a model are gathered together when its weights lie in parts on all ranks."""
+"""The parts of a model that are gathered together when its weights are divided among all ranks."""
 
 from __future__ import annotations
 

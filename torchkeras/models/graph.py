@@ -38,7 +38,7 @@ class Graph:
         ValueError: an output can't be computed from the inputs.
     """
 
-    # What a model that takes one tensor notes of it.
+    # The expected input of a model that takes one tensor.
     entry: tuple | None = None
 
     def __init__(self, inputs: Any, outputs: Any, takes_apart: bool = True) -> None:

@@ -67,7 +67,7 @@ def described(operation: Any) -> dict[str, Any]:
 
 
 def graph_from_config(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> tuple[Any, Any]:
-    """The symbolic inputs and outputs that a config tells of; the layers are made anew and called in turn.
+    """The symbolic inputs and outputs that a config describes; the layers are made and called in turn.
 
     Raises:
         ValueError: a call needs a tensor that no layer makes.

@@ -1,4 +1,4 @@
-"""What a functional model makes of the data that it is called on."""
+"""The inputs of a functional model, from the data that it is called on."""
 
 from __future__ import annotations
 

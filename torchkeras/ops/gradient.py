@@ -1,4 +1,4 @@
-"""What flows backwards: nothing, or what the user says."""
+"""Gradients that are stopped, or replaced by the user's."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ import torch
 class Clock:
     """Two numbers on a device that the host fills before each replay: the learning rate and the number of the update.
 
-    A captured step repeats its kernels with the arguments of their first launch. What changes from update to update
-    must therefore be read from memory.
+    A captured step repeats its kernels with the arguments of their first launch. Numbers that change from update to
+    update must therefore be read from memory.
 
     Args:
         device: the device of the weights.

@@ -148,7 +148,7 @@ class LossScaleOptimizer(Optimizer):
         variables = None if trainable_variables is None else list(trainable_variables)
         if not self.built:
             if variables is None:
-                planning.indices_of(self, grads, None)  # tells that there is nothing to build with
+                planning.indices_of(self, grads, None)  # raises: there is nothing to build with
             self.build(variables)
         with torch.no_grad():
             changing = self._trainable_variables if variables is None else variables

@@ -15,7 +15,7 @@ from torchkeras.core.types import ArrayLike
 
 
 class DescribedOptimizer:
-    """Makes a torch optimizer of a list of parameters, as `describe` told of it.
+    """Makes a torch optimizer from a list of parameters and the result of `describe`.
 
     Args:
         torch_class: name of a class of `torch.optim`, or of a custom object.
@@ -59,7 +59,7 @@ def optimizer_class(name: str) -> type[torch.optim.Optimizer]:
 
 
 def describe(optimizer: torch.optim.Optimizer, parameters: Sequence) -> dict[str, Any]:
-    """What `DescribedOptimizer` takes. Parameters that are not in the list are left out: nothing trains them.
+    """The argument of `DescribedOptimizer`. Parameters that are not in the list are left out: nothing trains them.
 
     Raises:
         ValueError: a hyperparameter is no plain value.
@@ -87,7 +87,7 @@ def describe_scheduler(scheduler: Any) -> dict[str, Any]:
 
 
 def make_scheduler(config: dict[str, Any], optimizer: torch.optim.Optimizer) -> Any:
-    """The scheduler that `describe_scheduler` told of, on an optimizer whose rates are left as they are.
+    """The scheduler that `describe_scheduler` described, on an optimizer whose rates are left as they are.
 
     Raises:
         ValueError: there is no such class.

@@ -1,4 +1,4 @@
-"""Which variables weight decay shrinks."""
+"""The choice of the variables that weight decay shrinks."""
 
 from __future__ import annotations
 

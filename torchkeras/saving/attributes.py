@@ -9,7 +9,7 @@ from typing import Any
 
 
 def held_by(obj: Any) -> dict[str, Any]:
-    """What the object's attributes hold, by name: those of its classes, its own, its sublayers.
+    """The values of the object's attributes by name: those of its classes, its own, its sublayers.
 
     A property runs code, so it is not read, with two exceptions: a property that only returns an attribute
     (`return self._encoder`) is a second name of that attribute, which Keras's files use; and the properties that
@@ -39,7 +39,7 @@ _NOTHING = object()
 
 
 def _own(obj: Any) -> dict[str, Any]:
-    """What the object itself holds, as the user sees it: lists of layers as lists."""
+    """The object's own attributes as the user sees them: lists of layers as lists."""
     own = dict(getattr(obj, "__dict__", {}))
     own.update(own.get("_modules", {}))
     return own

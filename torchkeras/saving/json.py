@@ -34,7 +34,7 @@ def dumped(config: Config) -> str:
 
 
 def _described(value: Any) -> Any:
-    """What is no JSON value, in the form in which files have it."""
+    """A value that JSON can't express, in the form that files have."""
     if value is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     raise TypeError(f"A config must hold JSON values and objects with get_config(); it has {value!r}.")
@@ -132,7 +132,7 @@ def _tensors(shapes: Any) -> Any:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """What went wrong first: the levels above repeat it, each with its whole config."""
+    """The first error: the levels above repeat it, each with its whole config."""
     while isinstance(error.__cause__, (TypeError, ValueError)):
         error = error.__cause__
     return error

@@ -110,7 +110,7 @@ def is_graph_or_row(obj: Any) -> bool:
     return "_tk_row" in own or own.get("_tk_graph") is not None
 
 
-# What our models keep beside `layers`, where Keras has `operations` and `_functional`.
+# Attributes of our models beside `layers`, where Keras has `operations` and `_functional`.
 _OWN_STRUCTURE = frozenset({"operations", "_operations"})
 
 

@@ -21,7 +21,7 @@ from torchkeras.training.step import is_overridden
 
 
 class MetricUpdates:
-    """Which metrics were updated since their reset.
+    """The metrics that were updated since their reset.
 
     Found without any work in the updates: torch counts the changes of a tensor. A metric whose state is not in
     variables can say it itself, by an attribute `has_updates`; else it counts as updated.
@@ -79,7 +79,7 @@ def as_list(model: Any, logs: dict[str, Any]) -> Any:
 
 
 class PassResults:
-    """What the steps of one pass over batches returned, and which metrics they updated.
+    """The results of the steps of one pass over batches, and the metrics that they updated.
 
     A user's step returns logs. Of a metric that the step updates, the metric has the value of the whole pass. If the
     step returns a value under the name of a metric and does not update it, the value of the pass is the mean of those

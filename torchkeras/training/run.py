@@ -51,7 +51,7 @@ class Run:
         self.validation = validation
         self.validation_freq = validation_freq
         self.results: PassResults | None = None
-        """What the steps of the pass in progress gave."""
+        """The results of the steps of the pass in progress."""
 
     def add_callbacks(self, callbacks: Any, verbose: int | str, add_history: bool = False) -> CallbackList:
         """The callbacks of this call, with a progress bar where one is wanted; a `CallbackList` stays as it is."""

@@ -1,4 +1,4 @@
-"""What a model keeps for its training, in one object, and the model as the loops see it."""
+"""The training state of a model, in one object, and the model as the loops see it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TrainableModel(Protocol):
 
 
 class TrainingState:
-    """What `compile()` made, and what is in progress.
+    """The result of `compile()`, and the run in progress.
 
     Copies and pickles of the model have what `compile()` made; they make their own steps and have no run in progress.
     """
@@ -129,7 +129,7 @@ def state_of(model: Any) -> TrainingState:
 
 
 def compiled_of(model: Any, method: str) -> Compiled:
-    """What `compile()` made.
+    """The result of `compile()`.
 
     Raises:
         ValueError: the model is not compiled.

@@ -42,7 +42,7 @@ def enable_unsafe_deserialization() -> None:
 
 
 def in_safe_mode(safe_mode: bool | None = None) -> bool:
-    """What holds: the argument, else the open scope's, else the global setting."""
+    """The argument, else the setting of the open scope, else the global one."""
     if safe_mode is not None:
         return safe_mode
     scoped = getattr(state, "safe_mode", None)
@@ -250,7 +250,7 @@ def deserialize_keras_object(
 
 
 def _of_module(config: Any, custom_objects: dict[str, Any] | None, module_objects: dict[str, Any]) -> Any:
-    """What `module_objects` has for a name or description, unless it is one of the user's objects."""
+    """The entry of `module_objects` for a name or description, unless it names one of the user's objects."""
     if isinstance(config, str):
         return module_objects.get(config)
     if not isinstance(config, dict) or "class_name" not in config:

@@ -54,7 +54,7 @@ def dispatcher(definition: OpDef) -> Callable:
             positional.append(stars + name)
             values.append(stars + name)
     call = f"_function({', '.join(values)})"
-    if extra:  # an empty dictionary is dear to hand on
+    if extra:  # passing an empty dictionary costs time
         call += f" if not {extra} else _function({', '.join(values)}, **{extra})"
     source = _SOURCE.format(
         signature=", ".join(signature),
@@ -151,7 +151,7 @@ def _plain(xs: Any) -> bool:
 
 _PLAIN = frozenset((bool, int, float, type(None), Tensor, FunctionType))
 
-# What the sources name, beside what each op adds.
+# Names that all sources use; each op adds its own.
 _SCOPE: dict[str, Any] = {
     "__builtins__": builtins,
     "Tensor": Tensor,

@@ -1,8 +1,8 @@
 """`@op`: one typed function, from which the symbolic form, the class in files and its config follow.
 
-What a decorated function gets is ready for torch: its `Tensor` parameters are tensors in the type that the rule of
-promotion gives. The function that takes its place is made for its signature, so that a call on tensors that already
-fit costs a type check above the function itself; everything else goes through `OpDef.general`.
+A decorated function gets arguments that are ready for torch: its `Tensor` parameters are tensors of the promoted dtype.
+The dispatcher that replaces it is made for its signature, so that a call on tensors that already fit costs a type check
+above the function itself; everything else goes through `OpDef.general`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _NUMBERS = (bool, int, float)
 
 
 class OpDef:
-    """What is known of an op: its function, the class name that files use, which parameters are tensors.
+    """The definition of an op: its function, the class name that files use, which parameters are tensors.
 
     `tensors` are the parameters annotated `Tensor`; they and those named in `call` are arguments of the recorded call,
     all others are the operation's `config`.

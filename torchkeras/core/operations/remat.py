@@ -1,9 +1,9 @@
-"""Rematerialization: what a call computed on its way is not kept for the backward pass but computed again there.
+"""Rematerialization: the backward pass computes intermediate results again, instead of keeping them.
 
-`remat` puts a function under `torch.utils.checkpoint`; `RematScope` says which layers made inside are called so. Torch
-restores its own random state for the second run. What it does not know of is here: variables that the call reads or
-changes (moving statistics, seeds), which the second run takes as they were and leaves alone, and what enclosing calls
-had said (`training`, autocast).
+`remat` puts a function under `torch.utils.checkpoint`; `RematScope` chooses the layers that are called so. Torch
+restores its own random state for the second run. This file restores the rest: the variables that the call reads or
+changes (moving statistics, seeds), which the second run reads as they were and does not change, and the state of the
+enclosing calls (training flag, autocast).
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class _SecondRun(CallScope):
     def __enter__(self) -> StatelessScope:
         training, autocast, entry = self._calls
         self._now = (state.training, state.autocast, state.entry)
-        # Without an enclosing call this is none's: a layer that is called then is not the outermost anew.
+        # Without an enclosing call, a layer that is called here must not count as the outermost one again.
         state.training, state.entry = training, entry or self._call
         state.set("autocast", autocast)
         return super().__enter__()

@@ -87,7 +87,7 @@ def _with_activation(layer: Any, call: Callable) -> Callable:
 def output_size(layer: Any, args: tuple, kwargs: dict) -> float:
     """The number of elements of all outputs for such arguments, found without computing them.
 
-    A graph being compiled can't be left to look: there, what no rule of a single layer tells counts as large.
+    While a graph is compiled, outputs whose size no rule of a single layer gives count as large.
     """
     if torch.compiler.is_compiling():
         single = len(args) == 1 and isinstance(args[0], torch.Tensor)

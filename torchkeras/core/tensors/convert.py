@@ -108,7 +108,7 @@ def _type_of_leaves(leaves: list) -> torch.dtype | None:
 
 
 def _kind(leaf: Any) -> Any:
-    """What stands for a value of a list in `result_type`; `None` where its own type is for torch or NumPy to find."""
+    """The argument of `result_type` for a value of a list; `None` if torch or NumPy must find its type."""
     if isinstance(leaf, (bool, int, float)):
         return dtype_of_scalar(leaf)
     if isinstance(leaf, complex):

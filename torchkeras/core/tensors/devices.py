@@ -116,7 +116,7 @@ def without_values() -> Iterator[None]:
 
 @contextmanager
 def with_values() -> Iterator[None]:
-    """What is made inside outlives the inference of shapes that may be going on: weights, a layer's constants."""
+    """Make real tensors inside, even while shapes are inferred: weights, and constants of a layer."""
     if not state.symbolic:
         yield
         return

@@ -58,7 +58,7 @@ _MOST = 2**20
 
 
 def deferring() -> Deferred | None:
-    """Where the call in progress notes updates; `None` where each is to be made at once.
+    """The list of updates of the call in progress; `None` if each update is made at once.
 
     That is so outside of any call of an enclosing layer, in compiled code, in a `torch.func` transform, and where the
     values of variables are a scope's.

@@ -21,7 +21,7 @@ else:
 
 
 class _Methods(Described, _Tensor):
-    """What a `Variable` offers, for a `DTensor`. Reading and setting values are messages: every rank must call them."""
+    """The methods of a `Variable` for a `DTensor`. Every rank must call those that read or set values."""
 
     @property
     def value(self) -> Any:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torchkeras.core.torch_internals import sample_dirichlet, standard_gamma
 from torchkeras.core.variables.seeds import SeedGenerator, draw_seed, torch_generator
 
-# What each draw calls: (generator, shape, numbers, tensors, type and device) -> tensor.
+# The function of each distribution: (generator, shape, numbers, tensors, type and device) -> tensor.
 _SAMPLERS: dict[str, Callable[..., Tensor]] = {
     "normal": lambda g, shape, of, _, where: torch.normal(of[0], of[1], shape, generator=g, **where),
     "normals": lambda g, shape, of, _, where: torch.stack(

@@ -155,7 +155,7 @@ _OF_INIT = frozenset({"name", "built", "input_spec", "supports_masking", "activi
 
 
 def _absent(layer: AttributeTracking, name: str) -> Any:
-    """What `__getattr__` answers for a name that is neither a weight nor a submodule."""
+    """The result of `__getattr__` for a name that is neither a weight nor a submodule."""
     own = layer.__dict__
     if name in own.get("_tk_aliases", ()):
         return weight_of(layer, own["_tk_aliases"][name], None)

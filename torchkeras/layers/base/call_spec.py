@@ -1,4 +1,4 @@
-"""What a layer class's `call` takes: found once a class, so that a call need not ask."""
+"""The arguments of a layer's `call`: parsed once per class, not on every call."""
 
 from __future__ import annotations
 

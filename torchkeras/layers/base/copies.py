@@ -24,7 +24,7 @@ _SIMPLE = (type(None), bool, int, float, str, bytes, np.ndarray, torch.dtype, to
 
 
 def deep_copy(layer: Any, memo: dict[int, Any]) -> Any:
-    """What `copy.deepcopy(layer)` returns.
+    """The result of `copy.deepcopy(layer)`.
 
     Args:
         memo: the copies that were made so far, by the identity of the originals.
@@ -52,7 +52,7 @@ def deep_copy(layer: Any, memo: dict[int, Any]) -> Any:
 
 
 def reduced(layer: Any, protocol: int) -> Any:
-    """What `layer.__reduce_ex__(protocol)` returns to pickle."""
+    """The result of `layer.__reduce_ex__(protocol)` for pickle."""
     default = object.__reduce_ex__(layer, protocol)
     if registry.is_own(type(layer)):
         return default

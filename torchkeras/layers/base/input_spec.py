@@ -1,4 +1,4 @@
-"""What a layer demands of its inputs, checked before each call."""
+"""The shapes and dtypes that a layer's inputs must have, checked before each call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights a module owns, and in which order: one answer for `weights`, files, copies and assignments.
+"""The weights that a module owns, in order: one answer for `weights`, files, copies and assignments.
 
 Keras's order: a layer's own weights first, those made trainable before the others, each kind in the order in which it
 came to the layer (whether it is held by an attribute, a list or a dict); then its sublayers in the order in which they
@@ -148,7 +148,7 @@ def unique(values: Any) -> list:
 
 
 def _ledger_key(tensor: torch.Tensor, info: VariableInfo | None) -> Any:
-    """What stays the same when torch replaces the tensor: a variable's metadata; of a plain one the tensor itself."""
+    """A key that stays the same when torch replaces the tensor: a variable's metadata; a plain tensor itself."""
     return tensor if info is None else info
 
 

@@ -31,7 +31,7 @@ def to_nchw(images: Tensor, axis: int) -> Tensor:
 
 
 def from_nchw(batch: Tensor, axis: int, rank: int) -> Tensor:
-    """What `to_nchw` did, undone."""
+    """Undo `to_nchw`."""
     batch = batch if rank == 4 else batch.squeeze(0)
     return batch.movedim(-3, -1) if axis == -1 else batch
 

@@ -46,7 +46,7 @@ KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
 def resampled(x: Tensor, axis: int, size: int, scale: Any, translation: Any, width: Any, method: str) -> Tensor:
     """`x` along one axis at the `size` places whose centres lie at `(place - translation) / scale`.
 
-    The kernel is widened `width` times (`None`: it isn't). What lies outside counts for nothing; places whose centre
+    The kernel is widened `width` times (`None`: it isn't). Pixels outside count for nothing; places whose centre
     does are zero.
     """
     length = x.shape[axis]

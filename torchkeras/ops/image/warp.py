@@ -215,7 +215,7 @@ def _grid(images: Tensor, axis: int) -> tuple[Tensor, Tensor]:
 
 
 def _mapped(rows: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """What the k rows of matrices, `(N, k, 3, 1, 1)`, make of each pixel's `(x, y, 1)`: `(k, N, H, W)`."""
+    """The products of the k rows of matrices, `(N, k, 3, 1, 1)`, with each pixel's `(x, y, 1)`: `(k, N, H, W)`."""
     by_x, by_y, shift = rows.unbind(2)
     return (by_x * across + by_y * down).add_(shift).transpose(0, 1)
 

@@ -1,4 +1,4 @@
-"""What matrices must be."""
+"""Checks of the shapes of matrices."""
 
 from __future__ import annotations
 

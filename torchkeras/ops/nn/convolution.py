@@ -278,7 +278,7 @@ def conv_transpose(
 def _cut(
     shape: Sequence[int], strides: Sequence[int], dilation: Sequence[int], padding: str, extras: Sequence[int | None]
 ) -> Ends:
-    """What a transposed convolution with a kernel of `shape`, `(in, out, *window)`, cuts of its full result."""
+    """The sizes by which a transposed convolution with a kernel `(in, out, *window)` crops its full result."""
     padding = _checked_padding(padding)
     windows = [(size - 1) * rate + 1 for size, rate in zip(shape[2:], dilation)]
     crops = tuple(crop_sides(n, step, padding, extra) for n, step, extra in zip(windows, strides, extras))

@@ -40,7 +40,7 @@ def same_sides(length: int, size: int, stride: int, dilation: int = 1) -> Sides:
 
 
 def crop_sides(window: int, stride: int, padding: str, output_padding: int | None) -> Sides:
-    """What a transposed convolution cuts of its full result of length `(length - 1) * stride + window`.
+    """The sizes by which a transposed convolution crops its full result of length `(length - 1) * stride + window`.
 
     Before and after; negative means zeros.
     """

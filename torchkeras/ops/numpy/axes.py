@@ -15,12 +15,12 @@ ALL_AXES = tuple(tuple(range(rank)) for rank in range(65))  # of a tensor of eac
 
 
 def over_nothing(x: Tensor) -> tuple[Tensor, int, bool]:
-    """What a reduction of torch is to be called with for no axes, which are all of them for torch."""
+    """The arguments of a reduction of torch over no axes, which torch would take for all of them."""
     return x.unsqueeze(0), 0, False
 
 
 def over(x: Tensor, axis: Axes, keepdims: bool) -> tuple[Tensor, Any, bool]:
-    """What a reduction of torch that knows no `None` is to be called with."""
+    """The arguments of a reduction of torch that takes no `None`."""
     if axis is None:
         return x, ALL_AXES[x.dim()], keepdims
     return over_nothing(x) if axis in NO_AXES else (x, axis, keepdims)

@@ -1,4 +1,4 @@
-"""Tensors made anew, and what takes its form from a tensor."""
+"""New tensors, and tensors in the form of another one."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class ModelSource(Protocol):
     """The file's name, for messages."""
 
     config_name: str
-    """What the file calls the architecture, for messages."""
+    """The file's word for the architecture, for messages."""
 
     def config(self) -> Any:
         """The architecture: the parsed JSON."""

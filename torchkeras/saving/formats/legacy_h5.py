@@ -223,7 +223,7 @@ class LegacySource:
         return [layer for layer in found if layer.weight_names]
 
     def top_level(self) -> SavedLayer | None:
-        """The weights of the model itself beside its layers'; `None` if the file does not tell of any."""
+        """The weights of the model itself beside its layers'; `None` if the file has none."""
         if self._member(self._weights, TOP_LEVEL) is None:
             return None
         return self._saved(self._weights, TOP_LEVEL)

@@ -77,7 +77,7 @@ class SafetensorsTarget:
         del self.tensors[name]
 
     def value(self, name: str) -> torch.Tensor:
-        """What will be written."""
+        """The value that will be written."""
         waiting = self.tensors[name]
         if isinstance(waiting, torch.Tensor):
             return waiting

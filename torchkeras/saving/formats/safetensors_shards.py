@@ -145,7 +145,7 @@ def _source(path: Path, name: str, stack: ExitStack) -> SafetensorsSource:
 
 
 def _index(path: Path, name: str) -> tuple[dict[str, str], dict[str, str] | None]:
-    """Which file has each tensor, and the checksums of the files, if they are known."""
+    """The file of each tensor, and the checksums of the files, if they are known."""
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         if size > 16 * MIB:

@@ -1,4 +1,4 @@
-"""Which Keras wrote a config: 1, 2 or 3."""
+"""The generation of Keras that wrote a config: 1, 2 or 3."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _by_slots(optimizer: Optimizer, saved: SavedLayer) -> list[tuple[Any, Value]
 
 
 def _number(name: str) -> str | None:
-    """What a variable is that belongs to no weight: `"count"`, `"rate"`, `"product"`, or something of no use here."""
+    """The kind of a variable that belongs to no weight: `"count"`, `"rate"`, `"product"` or `"other"`."""
     last = _parts(name)[-1]
     for kind, names in (("count", _COUNTS), ("rate", _RATES), ("product", _PRODUCTS), ("other", _OTHER_NUMBERS)):
         if last in names:
@@ -136,7 +136,7 @@ def _blocks(optimizer: Optimizer, named: list[tuple[str, Value]]) -> dict[str, l
 
 
 def _kind(name: str) -> str | None:
-    """Which state of a weight a variable is, where its name says so: last in TensorFlow 2.0 to 2.10, then second."""
+    """The state of a weight that a variable is, by its name: last in TensorFlow 2.0 to 2.10, then second."""
     parts = _parts(name)
     for part in (parts[-1], *parts[1:2]):
         if re.sub(r"_\d+$", "", part) in _SLOTS:

@@ -18,7 +18,7 @@ from torchkeras.saving.safety.budget import BadFileError
 _MODELS = ("Sequential", "Functional", "Model")
 _MODULES = {"Sequential": "keras", "Functional": "keras.src.models.functional", "Model": "keras"}
 _NAMESPACES = {name: home for home, names in CLASSES.items() for name in names.split() if home == "keras.layers"}
-# What the argument's name says of the object in it.
+# The kind of object in an argument, by the argument's name.
 _PARTS = {
     "_initializer": "keras.initializers",
     "_regularizer": "keras.regularizers",

@@ -34,7 +34,7 @@ class Value:
         return Value(self.shape[:axis] + self.shape[axis + 1 :], lambda: np.squeeze(self.read(), axis))
 
     def mapped(self, shape: tuple[int, ...], function: Callable[[np.ndarray], np.ndarray]) -> Value:
-        """What a function makes of the array: an array of the shape."""
+        """The result of a function of the array: an array of the shape."""
         return Value(shape, lambda: function(self.read()))
 
 

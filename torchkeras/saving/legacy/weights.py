@@ -63,7 +63,7 @@ Pair = tuple[int, Layer, SavedLayer]
 
 
 def _pairs(model: Layer, saved: list[SavedLayer], by_name: bool, fresh: bool, file_name: str) -> list[Pair]:
-    """Which layer gets which entry of the file."""
+    """Pairs of a layer and its entry of the file."""
     layers: list[Layer] = model.layers  # type: ignore[assignment]
     if by_name:
         named: dict[str, list[Layer]] = {}

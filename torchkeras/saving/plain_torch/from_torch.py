@@ -64,7 +64,7 @@ def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
     return model
 
 
-# What a node that does not fit may come to, in torch's functions or in Keras's.
+# The errors that a node that does not fit may raise, in torch's functions or in Keras's.
 _OF_A_NODE = (NotReadableError, TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError)
 
 

@@ -1,4 +1,4 @@
-"""Which torch module's weights belong to which layer: by name, by shape, by order; never by a guess."""
+"""The layer to which a torch module's weights belong: by name, by shape, by order; never by a guess."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def _in_one_order(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 def _between(
     anchors: list[tuple[int, int]], units: list[list[int]], groups: list[list[int]]
 ) -> list[tuple[list[list[int]], list[list[int]]]]:
-    """What lies between neighbouring anchors, on both sides."""
+    """The parts between neighbouring anchors, on both sides."""
     edges = [(-1, -1), *anchors, (len(units), len(groups))]
     return [(units[a + 1 : c], groups[b + 1 : d]) for (a, b), (c, d) in zip(edges, edges[1:])]
 

@@ -14,7 +14,7 @@ from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention
 from torchkeras.layers.base.weight_walk import own_weights, sublayers
 from torchkeras.saving.plain_torch.layouts import Layout, attention_layouts, layout_of, own_layout
 
-# What a module's parts may be called such that they belong together: "weight", "bias_hh_l0_reverse", "in_proj_bias".
+# Names of a module's parts that belong together: "weight", "bias_hh_l0_reverse", "in_proj_bias".
 _OF_ONE_MODULE = re.compile(
     r"weight|bias|running_mean|running_var|in_proj_(weight|bias)|[qkv]_proj_weight|num_batches_tracked"
 )
@@ -24,7 +24,7 @@ Signature = frozenset[tuple[str, tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class Unit:
-    """What one torch module holds of a layer.
+    """The part of a layer that one torch module holds.
 
     Attributes:
         name: the path of layer names, and the part of the layer: `"block/conv"`, `"separable/pointwise"`.

@@ -34,7 +34,7 @@ def _code(value: Any, w: ClassSource) -> str:
 
 
 def _config(operation: Any) -> dict[str, Any]:
-    """What an op's config holds beside the name."""
+    """The config of an op without its name."""
     return {key: value for key, value in operation.get_config().items() if key != "name"}
 
 

@@ -1,4 +1,4 @@
-"""What a file may cost and contain: byte budgets, JSON, and the memory that a config may ask for."""
+"""Limits of a file: byte budgets, JSON, and the memory that a config may ask for."""
 
 from __future__ import annotations
 

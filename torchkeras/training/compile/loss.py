@@ -35,7 +35,7 @@ CROSSENTROPY = ("crossentropy", "ce")
 
 
 def kind_by_shape(y_true: torch.Tensor, y_pred: torch.Tensor) -> str:
-    """What labels there are: `"binary"`, `"sparse"` (class numbers) or `"categorical"` (one-hot)."""
+    """The kind of the labels: `"binary"`, `"sparse"` (class numbers) or `"categorical"` (one-hot)."""
     if y_pred.dim() == 0 or y_pred.shape[-1] == 1:
         return "binary"
     return "sparse" if y_true.dim() < y_pred.dim() or y_true.shape[-1] == 1 else "categorical"

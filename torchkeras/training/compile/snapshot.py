@@ -1,4 +1,4 @@
-"""Which weights a model trains: noted by `compile()`, whatever `trainable` is set to afterwards."""
+"""The weights that a model trains: recorded by `compile()`, whatever `trainable` is set to afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torchkeras.layers.base.weight_walk import all_weights
 
 
 class TrainableSnapshot:
-    """Which weights a model trains, noted at `compile()`; later changes of `trainable` wait for the next one.
+    """The weights that a model trains, recorded by `compile()`; later changes of `trainable` wait for the next call.
 
     Weights that are made later are noted when first met; those of layers that `compile()` saw are built as it saw them.
     Inside `applied`, `requires_grad` is as noted; afterwards it is as it was.

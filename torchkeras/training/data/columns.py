@@ -106,7 +106,7 @@ def batch_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 class Column:
-    """A dense array. What fits is converted and moved once; the rest a chunk at a time.
+    """A dense array. Arrays that fit are converted and moved once; others a chunk at a time.
 
     Args:
         value: the array.

@@ -1,4 +1,4 @@
-"""What changes in the objects that data come from: counters, orders and generators of samplers and data sets."""
+"""The state of the objects that data come from: counters, orders and generators of samplers and data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step receives: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
+"""The data of a step: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Source:
     num_samples: int | None = None
 
     purpose = "training"
-    """What the batches are for, for messages: `"training"`, `"validation"` or `"evaluation"`."""
+    """The purpose of the batches, for messages: `"training"`, `"validation"` or `"evaluation"`."""
     inexact: str | None = None
     """Why a place in the data can't be returned to exactly; `None`: it can."""
 
@@ -180,7 +180,7 @@ class Source:
         )
 
     def describe(self) -> str:
-        """What the source is made of, for messages."""
+        """The data of the source, for messages."""
         return "data"
 
     def _batches(self) -> Iterator[Any]:
