@@ -134,6 +134,18 @@ _functorch    = _private("torch._functorch.config", "2.13", None, "holds check_c
 # fmt: on
 
 
+class UncompiledDispatchMode(DispatchMode):  # type: ignore[misc, valid-type]
+    """A `DispatchMode` that only runs outside of compiled code.
+
+    To keep a mode's method out of compiled code, torch 2.13 imports its compiler when the mode is first used, which
+    takes seconds, unless the class says that this is not needed.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+
 def version_of(tensor: torch.Tensor) -> object:
     """A value that differs after each change of the tensor in place; without a count, a new value every time."""
     return object() if tensor.is_inference() else tensor_version.__get__(tensor)

@@ -150,6 +150,12 @@ class ConvLSTMCell(RecurrentCell):
         return output, [output, output]
 
 
+class ConvLSTMOptions(CellRNNOptions, total=False):
+    """The common arguments, and one that the signatures leave out; it changes nothing here."""
+
+    unroll: bool
+
+
 class ConvLSTM(CellRNN):
     """Base of the convolutional LSTMs."""
 
@@ -157,7 +163,7 @@ class ConvLSTM(CellRNN):
     _tk_config_base = True
     rank = 0
 
-    def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellRNNOptions]) -> None:
+    def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[ConvLSTMOptions]) -> None:
         arguments = {**_arguments, "rank": self.rank, "unroll": kwargs.pop("unroll", False)}
         super().__init__(_cell_of, "conv_lstm_cell", arguments, **kwargs)
         self.input_spec = InputSpec(ndim=self.rank + 3)
@@ -278,7 +284,7 @@ class ConvLSTM1D(ConvLSTM):
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
-        **kwargs: Unpack[CellRNNOptions],
+        **kwargs: Unpack[ConvLSTMOptions],
     ) -> None:
         super().__init__(arguments_of(locals()), **kwargs)
 
@@ -377,7 +383,7 @@ class ConvLSTM2D(ConvLSTM):
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
-        **kwargs: Unpack[CellRNNOptions],
+        **kwargs: Unpack[ConvLSTMOptions],
     ) -> None:
         super().__init__(arguments_of(locals()), **kwargs)
 
@@ -476,6 +482,6 @@ class ConvLSTM3D(ConvLSTM):
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
-        **kwargs: Unpack[CellRNNOptions],
+        **kwargs: Unpack[ConvLSTMOptions],
     ) -> None:
         super().__init__(arguments_of(locals()), **kwargs)

@@ -343,7 +343,7 @@ class CellRNN(RNN):
     _tk_config_base = True
 
     def __init__(
-        self, _cell: type, _cell_name: str, _arguments: dict[str, Any], **kwargs: Unpack[CellRNNOptions]
+        self, _cell: Callable[..., Layer], _cell_name: str, _arguments: dict[str, Any], **kwargs: Unpack[CellRNNOptions]
     ) -> None:
         arguments = dict(_arguments)
         for_layer = {name: arguments.pop(name) for name in _OF_LAYER}

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.torch_internals import DispatchMode, argument_names
+from torchkeras.core.torch_internals import UncompiledDispatchMode, argument_names
 
 MIB = 1 << 20
 
@@ -79,7 +79,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class AllocationLimit(DispatchMode):
+class AllocationLimit(UncompiledDispatchMode):
     """Inside, a tensor larger than what a file can hold values for is refused before its memory is taken.
 
     A file's config can ask for a layer of any size, but a saved model has the values of its weights with it.
