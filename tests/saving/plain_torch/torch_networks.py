@@ -115,7 +115,7 @@ class VisionTransformer(nn.Module):
 
     def forward(self, x):
         x = self.conv_proj(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], 1) + self.pos_embedding
+        x = torch.cat([self.class_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embedding
         return self.head(self.ln(self.layers(x))[:, 0])
 
 

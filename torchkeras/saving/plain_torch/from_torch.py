@@ -14,7 +14,7 @@ from torchkeras.layers import Input
 from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.plain_torch.agreement import check_agreement
 from torchkeras.saving.plain_torch.read_functions import FUNCTIONS, METHODS, is_symbolic
-from torchkeras.saving.plain_torch.read_modules import READERS, NotReadableError, Reading, _Stacked
+from torchkeras.saving.plain_torch.read_modules import READERS, NotReadableError, Reading, _Stacked, learned_constant
 
 
 def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
@@ -25,7 +25,8 @@ def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
     both are compared on the example before the model is returned.
 
     Args:
-        module: a module whose parts are those of `torch.nn`; parts of its own classes are traced into.
+        module: a module whose parts are those of `torch.nn`; parts of its own classes are traced into. A parameter
+            `(1, ...)` outside of them, such as a class token, becomes a `Dense` layer of a column of ones.
         example: inputs as the module takes them: a tensor, or a tuple of several. The first axis is the batch; the
             model takes any size of it, and the other sizes of the example.
 
@@ -166,7 +167,7 @@ class _Interpreter:
         for part in target.split("."):
             value = getattr(value, part)
         if isinstance(value, nn.Parameter):
-            raise NotReadableError("a parameter outside torch's own modules has no layer")
+            return learned_constant(value, self.reading, target, self.inputs[0])
         return value
 
     def _filled(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Functions and methods of torch as ops of Keras, for the nodes of a traced module."""
+"""Functions and methods of torch as ops of Keras, for the nodes of a traced module; the tensors are symbolic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from torchkeras import layers, ops
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
@@ -95,53 +95,53 @@ for _names, _op in {
 
 
 @_function(F.gelu)
-def _gelu(x: Any, approximate: str = "none") -> Any:
+def _gelu(x: Tensor, approximate: str = "none") -> Any:
     return ops.gelu(x, approximate=approximate == "tanh")
 
 
 @_function(F.leaky_relu)
-def _leaky_relu(x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+def _leaky_relu(x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     return ops.leaky_relu(x, negative_slope)
 
 
 @_function(F.elu)
-def _elu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+def _elu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Any:
     return ops.elu(x, alpha)
 
 
 @_function(F.celu)
-def _celu(x: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+def _celu(x: Tensor, alpha: float = 1.0, inplace: bool = False) -> Any:
     return ops.celu(x, alpha)
 
 
 @_function(F.softshrink)
-def _soft_shrink(x: Any, lambd: float = 0.5) -> Any:
+def _soft_shrink(x: Tensor, lambd: float = 0.5) -> Any:
     return ops.soft_shrink(x, lambd)
 
 
 @_function(F.hardshrink)
-def _hard_shrink(x: Any, lambd: float = 0.5) -> Any:
+def _hard_shrink(x: Tensor, lambd: float = 0.5) -> Any:
     return ops.hard_shrink(x, lambd)
 
 
 @_function(torch.softmax, F.softmax, methods="softmax")
-def _softmax(x: Any, dim: int = -1, **rest: Any) -> Any:
+def _softmax(x: Tensor, dim: int = -1, **rest: Any) -> Any:
     return ops.softmax(x, axis=dim)
 
 
 @_function(torch.log_softmax, F.log_softmax, methods="log_softmax")
-def _log_softmax(x: Any, dim: int = -1, **rest: Any) -> Any:
+def _log_softmax(x: Tensor, dim: int = -1, **rest: Any) -> Any:
     return ops.log_softmax(x, axis=dim)
 
 
 @_function(torch.clamp, methods="clamp")
-def _clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+def _clamp(x: Tensor, min: Any = None, max: Any = None) -> Any:
     x = x if min is None else ops.maximum(x, min)
     return x if max is None else ops.minimum(x, max)
 
 
 @_function(torch.where)
-def _where(condition: Any, x: Any, y: Any) -> Any:
+def _where(condition: Any, x: Tensor, y: Any) -> Any:
     return ops.where(condition, x, y)
 
 
@@ -150,12 +150,12 @@ for _name, _op in {"gt": ops.greater, "ge": ops.greater_equal, "lt": ops.less, "
 
 
 @_function(F.dropout)
-def _dropout(x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+def _dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     return layers.Dropout(p)(x)
 
 
 @_function(F.normalize)
-def _normalize(x: Any, p: float = 2.0, dim: Any = 1, **rest: Any) -> Any:
+def _normalize(x: Tensor, p: float = 2.0, dim: Any = 1, **rest: Any) -> Any:
     if p != 2:
         raise NotReadableError("only lengths with p=2 are read")
     return layers.UnitNormalization(axis=list(dim) if isinstance(dim, tuple) else dim)(x)
@@ -165,7 +165,7 @@ METHODS.update(dict.fromkeys(["contiguous", "detach", "clone", "cpu"], lambda x,
 
 
 @_function(methods="to type")
-def _to(x: Any, *rest: Any, **named: Any) -> Any:
+def _to(x: Tensor, *rest: Any, **named: Any) -> Any:
     dtype = next((one for one in (*rest, *named.values()) if isinstance(one, torch.dtype)), None)
     return x if dtype is None else ops.cast(x, str(dtype).removeprefix("torch."))
 
@@ -177,7 +177,7 @@ METHODS["long"] = lambda x: x if "int" in x.dtype else ops.cast(x, "int32")
 
 
 def _reduction(function: Callable) -> Callable:
-    def reduced(x: Any, dim: Any = None, keepdim: bool = False, **rest: Any) -> Any:
+    def reduced(x: Tensor, dim: Any = None, keepdim: bool = False, **rest: Any) -> Any:
         return function(x, axis=tuple(dim) if isinstance(dim, list) else dim, keepdims=keepdim)
 
     return reduced
@@ -195,7 +195,7 @@ for _name, _op in {
 
 
 @_function(torch.argmax, methods="argmax")
-def _argmax(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def _argmax(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return ops.argmax(x, axis=dim, keepdims=keepdim)
 
 
@@ -210,14 +210,14 @@ def _stack(tensors: Any, dim: int = 0) -> Any:
 
 
 @_function(torch.chunk, methods="chunk")
-def _chunk(x: Any, chunks: int, dim: int = 0) -> Any:
+def _chunk(x: Tensor, chunks: int, dim: int = 0) -> Any:
     if x.shape[dim] is None or x.shape[dim] % chunks:
         raise NotReadableError("chunks of different sizes")
     return tuple(ops.split(x, chunks, axis=dim))
 
 
 @_function(torch.split, methods="split")
-def _split(x: Any, size: Any, dim: int = 0) -> Any:
+def _split(x: Tensor, size: Any, dim: int = 0) -> Any:
     length = x.shape[dim]
     if not isinstance(size, int):
         places = [sum(size[: i + 1]) for i in range(len(size) - 1)]
@@ -245,7 +245,7 @@ def _attend(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: 
 # ---------------------------------------------------------------------------- shapes
 
 
-def _reshaped(x: Any, sizes: Any) -> Any:
+def _reshaped(x: Tensor, sizes: Any) -> Any:
     """A reshape with `None` for the size of the batch, which stays unknown."""
     sizes = list(sizes)
     if None in sizes and -1 in sizes and None not in x.shape[1:]:
@@ -257,12 +257,12 @@ def _reshaped(x: Any, sizes: Any) -> Any:
 
 
 @_function(torch.reshape, methods="reshape view")
-def _reshape(x: Any, *sizes: Any) -> Any:
+def _reshape(x: Tensor, *sizes: Any) -> Any:
     return _reshaped(x, sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes)
 
 
 @_function(torch.flatten, methods="flatten")
-def _flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+def _flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Any:
     rank = len(x.shape)
     start, end = start_dim % rank, end_dim % rank
     if start == 1 and end == rank - 1:
@@ -273,7 +273,7 @@ def _flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 
 @_function(torch.unflatten, methods="unflatten")
-def _unflatten(x: Any, dim: int, sizes: Any) -> Any:
+def _unflatten(x: Tensor, dim: int, sizes: Any) -> Any:
     dim = dim % len(x.shape)
     sizes = list(sizes)
     if -1 in sizes and x.shape[dim] is not None:
@@ -282,45 +282,45 @@ def _unflatten(x: Any, dim: int, sizes: Any) -> Any:
 
 
 @_function(torch.permute, methods="permute")
-def _permute(x: Any, *dims: Any) -> Any:
+def _permute(x: Tensor, *dims: Any) -> Any:
     dims = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     return ops.transpose(x, tuple(dim % len(x.shape) for dim in dims))
 
 
 @_function(torch.transpose, torch.swapaxes, methods="transpose swapaxes")
-def _transpose(x: Any, dim0: int, dim1: int) -> Any:
+def _transpose(x: Tensor, dim0: int, dim1: int) -> Any:
     return ops.swapaxes(x, dim0, dim1)
 
 
 @_function(torch.movedim, methods="movedim")
-def _movedim(x: Any, source: Any, destination: Any) -> Any:
+def _movedim(x: Tensor, source: Any, destination: Any) -> Any:
     return ops.moveaxis(x, source, destination)
 
 
 @_function(torch.unsqueeze, methods="unsqueeze")
-def _unsqueeze(x: Any, dim: int) -> Any:
+def _unsqueeze(x: Tensor, dim: int) -> Any:
     return ops.expand_dims(x, dim)
 
 
 @_function(torch.squeeze, methods="squeeze")
-def _squeeze(x: Any, dim: Any = None) -> Any:
+def _squeeze(x: Tensor, dim: Any = None) -> Any:
     if dim is None:
         raise NotReadableError("squeeze() without an axis depends on the size of the batch")
     return ops.squeeze(x, dim) if x.shape[dim] == 1 else x
 
 
 @_function(torch.flip, methods="flip")
-def _flip(x: Any, *dims: Any) -> Any:
+def _flip(x: Tensor, *dims: Any) -> Any:
     return ops.flip(x, axis=dims[0] if len(dims) == 1 else dims)
 
 
 @_function(torch.repeat_interleave, methods="repeat_interleave")
-def _repeat_interleave(x: Any, repeats: int, dim: int | None = None) -> Any:
+def _repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Any:
     return x if repeats == 1 and dim is not None else ops.repeat(x, repeats, axis=dim)
 
 
 @_function(methods="expand")
-def _expand(x: Any, *sizes: Any) -> Any:
+def _expand(x: Tensor, *sizes: Any) -> Any:
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     if len(sizes) != len(x.shape):
         raise NotReadableError("it adds axes")
@@ -331,7 +331,7 @@ def _expand(x: Any, *sizes: Any) -> Any:
 
 
 @_function(methods="size")
-def _size(x: Any, dim: int | None = None) -> Any:
+def _size(x: Tensor, dim: int | None = None) -> Any:
     return tuple(x.shape) if dim is None else x.shape[dim]
 
 
@@ -339,14 +339,14 @@ METHODS["dim"] = lambda x: len(x.shape)
 
 
 @_function(operator.getitem)
-def _getitem(x: Any, index: Any) -> Any:
+def _getitem(x: Tensor, index: Any) -> Any:
     if isinstance(x, _Stacked):
         return x.get(index)
     return x[index]
 
 
 @_function(F.pad)
-def _pad(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
+def _pad(x: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     sides = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)][::-1]
     front = [(0, 0)] * (len(x.shape) - len(sides))
     if mode == "constant":
@@ -365,7 +365,7 @@ def _pad(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
 def _as_module(make: Callable[..., nn.Module]) -> Callable:
     """A function that does what a module without weights does."""
 
-    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(x: Tensor, *args: Any, **kwargs: Any) -> Any:
         module = make(*args, **kwargs)
         return READERS[type(module)](module, Reading(), type(module).__name__.lower(), x)
 

@@ -1,4 +1,4 @@
-"""Modules of `torch.nn` as layers: a function for each class makes the layers and calls them."""
+"""Modules of `torch.nn` as layers: a function for each class makes the layers and calls them on symbolic tensors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class Reading:
         self._used: set[str] = set()
         self.weights: list[tuple[Any, State]] = []
 
-    def layer(self, module: nn.Module, path: str, make: Callable[[str], Any], state: State | None = None) -> Any:
+    def layer(
+        self, module: nn.Module | nn.Parameter, path: str, make: Callable[[str], Any], state: State | None = None
+    ) -> Any:
         """The layer for a module, or for a part of it; a module that is called twice has one.
 
         Args:
@@ -92,7 +94,7 @@ def _sizes(value: Any, rank: int) -> tuple[int, ...]:
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 
-def padded(x: Any, sides: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
+def padded(x: Tensor, sides: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
     """`(N, C, ...)` with a border."""
     if not any(before or after for before, after in sides):
         return x
@@ -103,21 +105,21 @@ def padded(x: Any, sides: Sequence[tuple[int, int]], value: float = 0.0) -> Any:
 
 
 @reads(nn.Linear)
-def _linear(module: nn.Linear, r: Reading, path: str, x: Any) -> Any:
+def _linear(module: nn.Linear, r: Reading, path: str, x: Tensor) -> Any:
     use_bias = module.bias is not None
     make = lambda name: layers.Dense(module.out_features, use_bias=use_bias, name=name)
     return r.layer(module, path, make, _state(module))(x)
 
 
 @reads(nn.Embedding)
-def _embedding(module: nn.Embedding, r: Reading, path: str, x: Any) -> Any:
+def _embedding(module: nn.Embedding, r: Reading, path: str, x: Tensor) -> Any:
     _refuse(max_norm=module.max_norm, scale_grad_by_freq=module.scale_grad_by_freq)
     make = lambda name: layers.Embedding(module.num_embeddings, module.embedding_dim, name=name)
     return r.layer(module, path, make, _state(module))(x)
 
 
 @reads(nn.Conv1d, nn.Conv2d, nn.Conv3d)
-def _conv(module: Any, r: Reading, path: str, x: Any) -> Any:
+def _conv(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     rank = _rank(module)
     if module.padding_mode != "zeros":
         raise NotReadableError(f"no layer pads with {module.padding_mode!r}")
@@ -149,7 +151,7 @@ def _numbers(padding: Any) -> list[int]:
 
 
 @reads(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-def _conv_transpose(module: Any, r: Reading, path: str, x: Any) -> Any:
+def _conv_transpose(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     _refuse(groups=module.groups if module.groups > 1 else 0)
     rank = _rank(module)
     extra = tuple(max(0, more - p) for more, p in zip(module.output_padding, module.padding))
@@ -173,7 +175,7 @@ def _conv_transpose(module: Any, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-def max_pool(module: Any, r: Reading, path: str, x: Any) -> Any:
+def max_pool(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     rank = _rank(module)
     dilation = _sizes(module.dilation, rank)
     _refuse(dilation=dilation if max(dilation) > 1 else 0, ceil_mode=module.ceil_mode, indices=module.return_indices)
@@ -194,7 +196,7 @@ def _is_same_pool(lengths: Sequence[Any], size: Any, steps: Any, border: Any) ->
 
 
 @reads(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-def average_pool(module: Any, r: Reading, path: str, x: Any) -> Any:
+def average_pool(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     rank = _rank(module)
     _refuse(ceil_mode=module.ceil_mode, divisor_override=getattr(module, "divisor_override", None))
     size, steps, border = (_sizes(v, rank) for v in (module.kernel_size, module.stride, module.padding))
@@ -213,7 +215,7 @@ _ADAPTIVE = [getattr(nn, f"Adaptive{kind}Pool{n}d") for kind in ("Avg", "Max") f
 
 
 @reads(*_ADAPTIVE)
-def adaptive_pool(module: Any, r: Reading, path: str, x: Any) -> Any:
+def adaptive_pool(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     rank = _rank(module)
     kind = "Average" if "Avg" in type(module).__name__ else "Max"
     wanted = _sizes(module.output_size, rank)
@@ -229,7 +231,7 @@ def adaptive_pool(module: Any, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-def _batch_norm(module: Any, r: Reading, path: str, x: Any) -> Any:
+def _batch_norm(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     if module.running_mean is None or module.momentum is None:
         raise NotReadableError("it keeps no running statistics, or their plain average")
     make = lambda name: layers.BatchNormalization(
@@ -244,7 +246,7 @@ def _batch_norm(module: Any, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.LayerNorm)
-def _layer_norm(module: nn.LayerNorm, r: Reading, path: str, x: Any) -> Any:
+def _layer_norm(module: nn.LayerNorm, r: Reading, path: str, x: Tensor) -> Any:
     if module.elementwise_affine and module.bias is None:
         raise NotReadableError("it has a weight and no bias")
     affine = module.elementwise_affine
@@ -256,7 +258,7 @@ def _layer_norm(module: nn.LayerNorm, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.RMSNorm)
-def _rms_norm(module: nn.RMSNorm, r: Reading, path: str, x: Any) -> Any:
+def _rms_norm(module: nn.RMSNorm, r: Reading, path: str, x: Tensor) -> Any:
     _refuse(elementwise_affine_false=not module.elementwise_affine)
     axes = list(range(-len(module.normalized_shape), 0))
     epsilon = torch.finfo(module.weight.dtype).eps if module.eps is None else module.eps
@@ -265,7 +267,7 @@ def _rms_norm(module: nn.RMSNorm, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.GroupNorm)
-def _group_norm(module: nn.GroupNorm, r: Reading, path: str, x: Any) -> Any:
+def _group_norm(module: nn.GroupNorm, r: Reading, path: str, x: Tensor) -> Any:
     make = lambda name: layers.GroupNormalization(
         module.num_groups, axis=1, epsilon=module.eps, center=module.affine, scale=module.affine, name=name
     )
@@ -276,7 +278,7 @@ def _group_norm(module: nn.GroupNorm, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.PReLU)
-def _prelu(module: nn.PReLU, r: Reading, path: str, x: Any) -> Any:
+def _prelu(module: nn.PReLU, r: Reading, path: str, x: Tensor) -> Any:
     if module.num_parameters != x.shape[1] or len(x.shape) > 2 and None in x.shape[2:]:
         raise NotReadableError("PReLU has a weight for each channel in Keras")
     # Keras's weight has an axis for each of the inputs' but the batch: the channels first, then ones.
@@ -285,19 +287,19 @@ def _prelu(module: nn.PReLU, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.Dropout, nn.AlphaDropout)
-def _dropout(module: Any, r: Reading, path: str, x: Any) -> Any:
+def _dropout(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     cls = layers.AlphaDropout if isinstance(module, nn.AlphaDropout) else layers.Dropout
     return r.layer(module, path, lambda name: cls(module.p, name=name))(x)
 
 
 @reads(nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
-def _channel_dropout(module: Any, r: Reading, path: str, x: Any) -> Any:
+def _channel_dropout(module: Any, r: Reading, path: str, x: Tensor) -> Any:
     shape = (None, None, *(1,) * (len(x.shape) - 2))
     return r.layer(module, path, lambda name: layers.Dropout(module.p, noise_shape=shape, name=name))(x)
 
 
 @reads(nn.Upsample)
-def _upsample(module: nn.Upsample, r: Reading, path: str, x: Any) -> Any:
+def _upsample(module: nn.Upsample, r: Reading, path: str, x: Tensor) -> Any:
     rank = len(x.shape) - 2
     _refuse(size=module.size, align_corners=module.align_corners)
     given = module.scale_factor
@@ -316,7 +318,7 @@ def _upsample(module: nn.Upsample, r: Reading, path: str, x: Any) -> Any:
 
 
 @reads(nn.LSTM, nn.GRU, nn.RNN)
-def _recurrent(module: Any, r: Reading, path: str, x: Any, states: Any = None) -> Any:
+def _recurrent(module: Any, r: Reading, path: str, x: Tensor, states: Any = None) -> Any:
     _refuse(proj_size=module.proj_size)
     kind = {"LSTM": "LSTM", "GRU": "GRU"}.get(type(module).__name__, "SimpleRNN")
     if states is not None and (module.num_layers > 1 or module.bidirectional):
@@ -349,7 +351,7 @@ class _Stacked:
 
 
 def _recurrent_layer(
-    module: Any, r: Reading, path: str, kind: str, index: int, x: Any, states: Any
+    module: Any, r: Reading, path: str, kind: str, index: int, x: Tensor, states: Any
 ) -> tuple[Any, list[list[Any]]]:
     """One layer of a recurrent module: the outputs of all steps, and for each kind of state those of each direction."""
     options: dict[str, Any] = {"return_sequences": True, "return_state": True, "use_bias": module.bias}
@@ -408,6 +410,75 @@ def _attention(
     layer = r.layer(module, path, make, _state(module))
     outputs = layer(query, value, key, **({"use_causal_mask": True} if attn_mask is not None or is_causal else {}))
     return outputs if module.batch_first else ops.transpose(outputs, (1, 0, 2)), None
+
+
+@reads(nn.TransformerEncoderLayer)
+def _encoder_layer(
+    module: nn.TransformerEncoderLayer,
+    r: Reading,
+    path: str,
+    x: Tensor,
+    src_mask: Any = None,
+    src_key_padding_mask: Any = None,
+    is_causal: bool = False,
+) -> Any:
+    activation = module.activation
+    functions = {torch.nn.functional.relu: "relu", torch.nn.functional.gelu: "gelu"}
+    name = functions.get(activation) or {nn.ReLU: "relu", nn.GELU: "gelu"}.get(type(activation))
+    if name is None:
+        raise NotReadableError(f"its activation {activation!r} is neither relu nor gelu")
+
+    def part(which: str, *inputs: Any, **named: Any) -> Any:
+        inner = getattr(module, which)
+        return READERS[type(inner)](inner, r, f"{path}.{which}", *inputs, **named)
+
+    def attended(y: Any) -> Any:
+        masks = {"key_padding_mask": src_key_padding_mask, "attn_mask": src_mask, "is_causal": is_causal}
+        return part("dropout1", part("self_attn", y, y, y, **masks)[0])
+
+    def transformed(y: Any) -> Any:
+        inner = part("dropout", layers.Activation(name)(part("linear1", y)))
+        return part("dropout2", part("linear2", inner))
+
+    if module.norm_first:
+        x = ops.add(x, attended(part("norm1", x)))
+        return ops.add(x, transformed(part("norm2", x)))
+    x = part("norm1", ops.add(x, attended(x)))
+    return part("norm2", ops.add(x, transformed(x)))
+
+
+@reads(nn.TransformerEncoder)
+def _encoder(
+    module: nn.TransformerEncoder,
+    r: Reading,
+    path: str,
+    x: Tensor,
+    mask: Any = None,
+    src_key_padding_mask: Any = None,
+    is_causal: Any = None,
+) -> Any:
+    for i, layer in enumerate(module.layers):
+        x = _encoder_layer(layer, r, f"{path}.layers.{i}", x, mask, src_key_padding_mask)  # type: ignore[arg-type]
+    norm = module.norm
+    return x if norm is None else READERS[type(norm)](norm, r, f"{path}.norm", x)
+
+
+def learned_constant(parameter: nn.Parameter, r: Reading, path: str, like: Any) -> Any:
+    """A parameter `(1, ...)` outside of torch's modules, once per sample: a `Dense` layer of a column of ones.
+
+    Args:
+        like: an input of the model, whose batch it gets.
+    """
+    if parameter.ndim < 2 or parameter.shape[0] != 1:
+        raise NotReadableError(
+            f"a parameter outside torch's own modules has a layer as (1, ...) alone; its shape is "
+            f"{tuple(parameter.shape)}"
+        )
+    first = like[(slice(None), *(0,) * (len(like.shape) - 2), slice(0, 1))] if len(like.shape) > 1 else like[:, None]
+    state = {"weight": parameter.detach().reshape(-1, 1)}
+    make = lambda name: layers.Dense(parameter.numel(), use_bias=False, name=name)
+    values = r.layer(parameter, path, make, state)(ops.ones_like(first, dtype="float32"))  # type: ignore[arg-type]
+    return layers.Reshape(tuple(parameter.shape[1:]))(values)
 
 
 def _is_causal(mask: Any) -> bool:
