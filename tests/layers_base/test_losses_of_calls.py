@@ -131,3 +131,27 @@ def test_training_counts_added_losses_and_regularizers():
         wanted = expected if expected is not None else 0.01 * float(inner.kernel.square().sum().detach())
         model.compile("sgd", None)
         assert abs(model.train_on_batch(x) - wanted) < 1e-5
+
+
+def test_a_layer_that_comes_through_a_torch_module_is_seen(rng):
+    """Its regularizer counts, also where the loss of the model was computed before."""
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.row = torch.nn.Sequential(torch.nn.Linear(3, 3))
+
+        def call(self, x):
+            return self.row(x)
+
+    model = Model()
+    model.compile("sgd", "mse")
+    x = rng.normal(size=(4, 3)).astype("float32")
+    model.fit(x, x, verbose=0)
+    assert not losses.may_exist(model)
+    late = keras.layers.Dense(3, kernel_regularizer="l2")
+    late.build((None, 3))
+    model.row.append(late)
+    assert losses.may_exist(model)
+    expected = np.mean((model(x).detach().numpy() - x) ** 2) + 0.01 * float((late.kernel.detach() ** 2).sum())
+    np.testing.assert_allclose(model.evaluate(x, x, verbose=0), expected, rtol=1e-5)

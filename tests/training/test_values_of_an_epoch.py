@@ -63,6 +63,29 @@ def test_a_generator_that_ends_ends_the_training(data, count, steps, epochs_with
     )
 
 
+def test_the_warning_names_the_data_and_the_users_line(data):
+    model = model_of()
+    with pytest.warns(UserWarning, match="^Your input ran out of data; interrupting training") as training:
+        model.fit(batches(data, 3), steps_per_epoch=2, epochs=2, verbose=0)
+    with pytest.warns(UserWarning, match="^Your validation data ran out of data; this validation") as validation:
+        model.fit(*data, validation_data=batches(data, 1), validation_steps=2, verbose=0)
+    with pytest.warns(UserWarning, match="^Your input ran out of data; the result") as evaluation:
+        model.evaluate(batches(data, 1), steps=2, verbose=0)
+    for caught in (training, validation, evaluation):
+        assert [w.filename for w in caught if "ran out" in str(w.message)] == [__file__]
+
+
+def test_a_checkpoint_named_for_a_value_of_an_epoch_without_any(data, tmp_path):
+    model = model_of()
+    checkpoint = keras.callbacks.ModelCheckpoint(str(tmp_path / "{loss:.2f}.keras"))
+    checkpoint.set_model(model)
+    with pytest.raises(
+        KeyError, match="Failed to format.*Reason: .*loss.*It may name epoch: the logs have no value"
+    ) as raised:
+        checkpoint.on_epoch_end(0, {})
+    assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
 @pytest.mark.parametrize(
     "watcher",

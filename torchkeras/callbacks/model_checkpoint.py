@@ -123,8 +123,8 @@ class ModelCheckpoint(MonitorCallback):
         except KeyError as error:
             raise KeyError(
                 f'Failed to format this callback filepath: "{self.filepath}". Reason: {error}. '
-                f"It may name {', '.join(sorted(fields))}."
-            ) from error
+                f"It may name {', '.join(sorted(fields))}: the logs have {'no other value' if logs else 'no value'}."
+            ) from None
 
     def _is_wanted(self, epoch: int, logs: HookLogs, path: str) -> bool:
         if not self.save_best_only:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from torchkeras.core import naming
 from torchkeras.core.variables import seeds
 
 
+def _whole_number(name: str) -> int | None:
+    """The value of an environment variable; `None` if it is not set.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    given = os.environ.get(name)
+    try:
+        return None if given is None else int(given)
+    except ValueError:
+        raise ValueError(f"The environment variable {name} must be a whole number; received {given!r}.") from None
+
+
 class _Switches:
     interactive_logging = True
     traceback_filtering = True
     flash_attention: bool | None = None
-    max_epochs: int | None = None
-    max_steps_per_epoch: int | None = None
+    max_epochs = _whole_number("KERAS_MAX_EPOCHS")
+    max_steps_per_epoch = _whole_number("KERAS_MAX_STEPS_PER_EPOCH")
 
 
 _switches = _Switches()

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
+from torchkeras.layers.base.weight_walk import Attachments
+
 
 def take_mode(parent: nn.Module, name: str, child: nn.Module | None) -> None:
     """Put `child` into the mode of `parent`, of which it becomes the submodule `name`, where the rule above says so."""
@@ -42,4 +44,11 @@ def _set(module: nn.Module, mode: bool) -> None:
         _set(child, mode)
 
 
+def _note_attachment(parent: nn.Module, name: str, child: nn.Module | None) -> None:
+    """A layer may come into a model through a torch module too, such as a `torch.nn.Sequential` in an attribute."""
+    if child is not None and not is_keras(parent):
+        Attachments.count += 1
+
+
 register_module_module_registration_hook(take_mode)
+register_module_module_registration_hook(_note_attachment)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from torchkeras.core import random_state
+from torchkeras.core.operations.user_warnings import warn_user
 from torchkeras.training.data.object_state import ObjectState, State
 
 _CONSEQUENCES = {
@@ -174,10 +174,8 @@ class Source:
             given: the batches that the epoch had.
         """
         wanted = "" if self.steps is None else f" of {self.steps}"
-        warnings.warn(
-            f"Your input ran out of data; {_CONSEQUENCES[self.purpose].format(given=f'{given}{wanted}')}",
-            stacklevel=4,
-        )
+        owner = "validation data" if self.purpose == "validation" else "input"
+        warn_user(f"Your {owner} ran out of data; {_CONSEQUENCES[self.purpose].format(given=f'{given}{wanted}')}")
 
     def describe(self) -> str:
         """The data of the source, for messages."""
