@@ -197,3 +197,37 @@ def test_the_default_compiler(data):
     """Once with torch's own compiler, beside the counting one."""
     plain, compiled, _ = both(lambda: keras.Sequential([keras.Input((6,)), L.Dense(3)]), data)
     same(plain, compiled)
+
+
+def test_the_attributes_can_be_set(data, graphs):
+    model = make()
+    assert not model.jit_compile and not model.run_eagerly
+    model.jit_compile = True
+    for _ in range(2):
+        model.predict(data[0], batch_size=BATCH, verbose=0)
+    assert len(graphs) == 1
+    model.run_eagerly = True
+    model.compile("sgd", "mse", jit_compile=True)
+    assert model.jit_compile and not model.run_eagerly
+    model.run_eagerly = True
+    assert not model.jit_compile
+    model.run_eagerly = False
+    model.jit_compile = True
+    assert model.jit_compile
+
+
+def test_predict_and_evaluate_stop_when_a_callback_says_so(data):
+    class Stop(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            self.model.stop_predicting = batch == 1
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.model.stop_evaluating = batch == 1
+            self.seen = batch
+
+    model, stop = make(), Stop()
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert len(model.predict(data[0], batch_size=BATCH, verbose=0, callbacks=[stop])) == 2 * BATCH
+    model.evaluate(*data, batch_size=BATCH, verbose=0, callbacks=[stop])
+    assert stop.seen == 1
+    assert len(model.predict(data[0], batch_size=BATCH, verbose=0)) == ROWS

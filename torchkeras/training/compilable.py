@@ -145,8 +145,20 @@ class Compilable(_Base):
 
     @property
     def run_eagerly(self) -> bool:
-        """Whether `compile(run_eagerly=True)` was called."""
-        return getattr(state_of(self).compiled, "run_eagerly", False)
+        """Whether steps run uncompiled, whatever `jit_compile` says: as `compile()` was told, or as set since."""
+        state = state_of(self)
+        return state.run_eagerly if state.compiled is None else state.compiled.run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        state = state_of(self)
+        if state.compiled is None:
+            state.run_eagerly = bool(value)
+            return
+        state.compiled.run_eagerly = bool(value)
+        if value:
+            state.compiled.jit_compile = state.compiled.replays = False
+        state.forget_steps()
 
     @property
     def steps_per_execution(self) -> int:
@@ -155,8 +167,18 @@ class Compilable(_Base):
 
     @property
     def jit_compile(self) -> bool:
-        """Whether forward pass and loss are compiled."""
-        return getattr(state_of(self).compiled, "jit_compile", False)
+        """Whether the steps of `fit`, `evaluate` and `predict` are compiled."""
+        state = state_of(self)
+        return state.jit_compile if state.compiled is None else state.compiled.jit_compile
+
+    @jit_compile.setter
+    def jit_compile(self, value: bool) -> None:
+        state = state_of(self)
+        if state.compiled is None:
+            state.jit_compile = bool(value)
+            return
+        state.compiled.jit_compile = bool(value) and not state.compiled.run_eagerly
+        state.forget_steps()
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """The arguments of `compile()`, JSON-ready; `None` for a model that is not compiled, or not describable."""

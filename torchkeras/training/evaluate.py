@@ -49,6 +49,7 @@ def evaluate_pass(
     model: TrainableModel, strategy: Strategy, source: RankSource, callbacks: CallbackList
 ) -> dict[str, Any] | None:
     """One pass over the batches; the values by name, `None` if there was no batch."""
+    vars(model).pop("stop_evaluating", None)
     callbacks.on_test_begin()
     results = PassResults(model, strategy)
     results.begin()

@@ -38,6 +38,7 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
         build(model, source.peek())
         agree_on_weights(model, strategy)
     listening = run.add_callbacks(callbacks, verbose)
+    vars(model).pop("stop_predicting", None)
     listening.on_predict_begin()
     watched = listening.watches_predict_batches
     only_bar = all(isinstance(callback, ProgbarLogger) for callback in listening.callbacks)
@@ -60,6 +61,8 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
             if watched:
                 seen = outputs if only_bar else tree.map_structure(convert_to_numpy, outputs)
                 listening.on_predict_batch_end(index, {"outputs": seen})
+            if getattr(model, "stop_predicting", False) and strategy.stops_between_batches:
+                break
     listening.on_predict_end()
     if not parts:
         raise ValueError(

@@ -60,6 +60,8 @@ class TrainingState:
         """Set as `model.optimizer` before `compile()`."""
         self.loss: Any = None
         """Set as `model.loss`."""
+        self.run_eagerly = self.jit_compile = False
+        """Set as attributes of the model before `compile()`."""
         self.ranks_agree = False
         """Whether every rank has rank 0's weights."""
         self._start()
@@ -84,6 +86,10 @@ class TrainingState:
     def compile(self, compiled: Compiled, snapshot: TrainableSnapshot) -> None:
         """Take what `compile()` made in the place of what was there."""
         self.compiled, self.snapshot = compiled, snapshot
+        self.forget_steps()
+
+    def forget_steps(self) -> None:
+        """Make the steps again when they are needed."""
         self.train_step = self.train_step_key = self.test_step = self.predict_step = None
         self.replayers = {}
 

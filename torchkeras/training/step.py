@@ -320,7 +320,8 @@ def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep 
 def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionStep:
     """The prediction step of a model; a compiled one is kept until the model is compiled again."""
     state = state_of(model)
-    if state.compiled is None or not state.compiled.jit_compile or not strategy.can_compile:
+    jit = state.jit_compile and not state.run_eagerly if state.compiled is None else state.compiled.jit_compile
+    if not jit or not strategy.can_compile:
         return PredictionStep(model)
     if state.predict_step is None:
         state.predict_step = PredictionStep(model, jit=True)
