@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from torchkeras.core.library_code import is_library_class
+
 _LEAST = 1 / 256
 """A block has at least this share of the model's weights: smaller ones would cost a message and save little."""
 
@@ -54,7 +56,8 @@ def _large_parts(module: nn.Module, least: float) -> Iterator[nn.Module]:
         if size < least:
             continue
         is_container = hasattr(type(child), "fit") or not _is_called(child)
-        if _has_children_with_weights(child) and (is_container or size > whole / 2):
+        is_large = size > whole / 2 and not is_library_class(type(child))  # ours may read the weights of those within
+        if _has_children_with_weights(child) and (is_container or is_large):
             yield from _large_parts(child, least)
         else:
             yield child

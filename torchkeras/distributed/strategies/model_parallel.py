@@ -99,7 +99,7 @@ class ModelParallel(DataParallel):
             return
         model.__dict__["_tk_layouts_checked"] = True
         used = {id(layouts[v.path]) for v in variables}
-        unused = [key for key in layouts if id(layouts.get(key)) not in used]
+        unused = [key for key in layouts if id(layouts.get(key)) not in used and not key.endswith("output")]
         if unused and process.is_main_process():
             warnings.warn(
                 f"No weight has a path that the layout map's keys {unused} match. A key is a regular expression for a "

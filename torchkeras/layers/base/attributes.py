@@ -118,6 +118,17 @@ class AttributeTracking(nn.Module):
             if isinstance(value, nn.Parameter):
                 note_weight(self, value)
 
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """Register a parameter, as torch does; one takes another's place without a look at the other's value.
+
+        FSDP2 does that in each step, when the other one is in parts on all ranks.
+        """
+        own = self.__dict__.get("_parameters", {})
+        if name in own and isinstance(param, nn.Parameter):
+            own[name] = param
+        else:
+            super().register_parameter(name, param)
+
     def __delattr__(self, name: str) -> None:
         own = self.__dict__
         if name in own.get("_tk_aliases", ()):
