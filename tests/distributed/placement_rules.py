@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import torch
+import torch.distributed.fsdp
 
 import torchkeras as keras
 from tests.distributed.strategy_cases import set_strategy
@@ -156,6 +157,51 @@ def an_optimizer_of_weights_that_were_replaced():
         return ""
     except RuntimeError as error:
         return str(error)
+
+
+def messages_per_step(run):
+    """By kind, from the difference of a run of six steps and one of two; the rest belongs to the epoch."""
+    counts = []
+    for steps in (2, 6):
+        with torch.profiler.profile() as profile:
+            run(steps)
+        kinds = [event.name for event in profile.events() if event.name.startswith("gloo:")]
+        counts.append({kind: kinds.count(kind) for kind in set(kinds)})
+    return {
+        kind: (count - counts[0].get(kind, 0)) / 4 for kind, count in counts[1].items() if count != counts[0].get(kind)
+    }
+
+
+@rule
+def messages():
+    """Those of `fit`, and of a loop by hand around torch's own wrappers."""
+    found = {}
+    for strategy in ("data", "sharded"):
+        set_strategy(strategy)
+        model = deep()
+        model.compile("sgd", "mse", metrics=["mae"])
+        model.fit(np.ones((4, 16)), np.ones((4, 16)), epochs=3, verbose=0)  # DDP's first steps arrange its messages
+
+        def fit(steps, model=model):
+            model.fit(np.ones((4 * steps, 16)), np.ones((4 * steps, 16)), batch_size=4, verbose=0)
+
+        hand = torch.nn.Sequential(*(torch.nn.Linear(16, 16) for _ in range(4)))
+        if strategy == "data":
+            hand = torch.nn.parallel.DistributedDataParallel(hand)
+        else:
+            for layer in (*hand, hand):
+                torch.distributed.fsdp.fully_shard(layer, reshard_after_forward=True)
+        optimizer = torch.optim.SGD(hand.parameters(), 0.01)
+
+        def loop(steps, hand=hand, optimizer=optimizer):
+            for _ in range(steps):
+                optimizer.zero_grad()
+                (hand(torch.ones(2, 16)) - 1).square().mean().backward()
+                optimizer.step()
+
+        loop(3)
+        found[strategy] = [messages_per_step(fit), messages_per_step(loop)]
+    return found
 
 
 @rule

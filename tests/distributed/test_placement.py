@@ -49,6 +49,13 @@ def test_an_optimizer_of_replaced_weights_is_refused(run):
         assert "SGD holds weights that are no longer the model's" in message
 
 
+def test_a_step_sends_no_message_more_than_one_by_hand(run):
+    for rank in found(run, "messages"):
+        for strategy, (fit, by_hand) in rank.items():
+            assert by_hand, strategy
+            assert fit == by_hand, strategy
+
+
 def test_batches_of_each_rank_count_alike(run):
     # The mean of the gradients 2 * 1 and 2 * 4, times the rate.
     assert found(run, "batches_of_each_rank") == [pytest.approx(1 - 0.5 * 5)] * 2
