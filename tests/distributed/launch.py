@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(script: Path, *arguments: Any, ranks: int = 1, timeout: float = 120) -> subprocess.CompletedProcess:
+def start(script: Path, *arguments: Any, ranks: int = 1, timeout: float = 300) -> subprocess.CompletedProcess:
     """Run a script by itself, or on so many ranks of one machine, on the CPU."""
     torchrun = ["-m", "torch.distributed.run", f"--nproc-per-node={ranks}", "--master-port=0", "--rdzv-backend=c10d"]
     torchrun += ["--rdzv-endpoint=localhost:0"]
