@@ -118,17 +118,6 @@ class AttributeTracking(nn.Module):
             if isinstance(value, nn.Parameter):
                 note_weight(self, value)
 
-    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
-        """Register a parameter, as torch does; one takes another's place without a look at the other's value.
-
-        FSDP2 does that in each step, when the other one is in parts on all ranks.
-        """
-        own = self.__dict__.get("_parameters", {})
-        if name in own and isinstance(param, nn.Parameter):
-            own[name] = param
-        else:
-            super().register_parameter(name, param)
-
     def __delattr__(self, name: str) -> None:
         own = self.__dict__
         if name in own.get("_tk_aliases", ()):
@@ -144,10 +133,14 @@ class AttributeTracking(nn.Module):
         """Hold a parameter as the attribute `name`, as `torch.nn.Module` does.
 
         Where a weight of that name was deleted, as torch's parametrizations do while they stand in for it, the
-        parameter takes its metadata and its place in the order.
+        parameter takes its metadata and its place in the order. A parameter that takes another's place does so without
+        a look at the other's value: FSDP2 puts whole weights in the places of parts in each step.
         """
-        super().register_parameter(name, param)
         own = self.__dict__
+        if name in own.get("_parameters", ()) and isinstance(param, nn.Parameter):
+            own["_parameters"][name] = param
+            return
+        super().register_parameter(name, param)
         info = own["_tk_deleted"].pop(name, None)
         if info is not None and param is not None and info not in own["_tk_infos"].values():
             own["_parameters"][name] = param if isinstance(param, Variable) else as_variable(param, True, info)
