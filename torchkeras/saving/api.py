@@ -82,8 +82,9 @@ def save_model(
             return
     if row is registry.LEGACY:
         warnings.warn(
-            f"You are saving your model as an HDF5 file: filepath={filepath!r}. This file format is considered legacy. "
-            f"We recommend using instead the native Keras format, e.g. `model.save('my_model.keras')`.",
+            "You are saving your model as an HDF5 file via `model.save()` or `keras.saving.save_model(model)`. This "
+            "file format is considered legacy. We recommend using instead the native Keras format, e.g. "
+            "`model.save('my_model.keras')` or `keras.saving.save_model(model, 'my_model.keras')`.",
             stacklevel=3,
         )
     with row.model_writer(filepath) as target:  # type: ignore[union-attr,misc]

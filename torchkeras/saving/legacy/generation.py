@@ -10,7 +10,7 @@ from torchkeras.saving.legacy.types import Config
 # Arguments that only layers of Keras 1 have.
 _KERAS_1 = frozenset(
     "nb_filter nb_row nb_col border_mode subsample dim_ordering W_regularizer b_regularizer inner_activation "
-    "dropout_W input_dtype subsample_length pool_length".split()
+    "dropout_W input_dtype subsample_length pool_length init".split()
 )
 
 

@@ -69,7 +69,7 @@ def _metric(value: Any) -> Any:
 
 def _object(value: Config, module: str) -> Config:
     """A loss or metric with a config."""
-    if _is_of_user(value):
+    if _is_of_user(value) or value["class_name"] == "function":
         return value
     name = str(value["class_name"]).rsplit(">", 1)[-1]
     config = dict(value["config"])
