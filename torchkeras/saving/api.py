@@ -43,11 +43,14 @@ def save_model(
 
     Args:
         model: the model (or layer) to save. It should be built, else it has no weights yet.
-        filepath: a path that ends in `.keras`, the path of a folder if `zipped=False`, or a binary file object.
+        filepath: a path that ends in `.keras`, the path of a folder if `zipped=False`, or a binary file object. A path
+            that ends in `.h5` or `.hdf5` gets the legacy HDF5 format, as Keras 3 writes it, with a warning.
         overwrite: whether to replace an existing file without asking; with `False` the question is asked on the
             terminal. Default: `True`.
         zipped: `True` or `None` for one `.keras` file; `False` for a folder that holds the same parts as files.
             Default: `None`.
+        **kwargs: `include_optimizer=False` leaves the compile configuration and the optimizer's state out of a legacy
+            HDF5 file. `save_format` is taken with a warning, and has no effect.
 
     Raises:
         ValueError: the name has another ending, or an argument is unknown.
@@ -142,14 +145,17 @@ def _may_replace(path: str) -> bool:
 def load_model(
     filepath: Place, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
-    """Load a model that was saved whole, by torchkeras or by Keras 3.
+    """Load a model that was saved whole, by torchkeras or by Keras 1, 2 or 3.
+
+    Configs of Keras 1 and 2 are translated: old names of layers and arguments, kernels with the channels first, the
+    weights of layers on cuDNN, functions of TensorFlow among the layers. docs/files.md has the table.
 
     A file is data: nothing that it names is imported and no code in it is run. Its config may name Keras's own classes
     and functions, those that were registered (`register_keras_serializable`), and `custom_objects`.
 
     Args:
-        filepath: a `.keras` file, a folder saved with `zipped=False`, or a binary file object. The content decides
-            about the format, not the name.
+        filepath: a `.keras` file, a legacy HDF5 file (`.h5`, `.hdf5`), a folder saved with `zipped=False`, or a binary
+            file object. The content decides about the format, not the name.
         custom_objects: `{"name": class or function}`: objects of your own that the file names. Default: `None`.
         compile: whether to restore the compile configuration and the optimizer too. Default: `True`.
         safe_mode: whether to refuse what would run code from the file. Default: `True`. (A Python lambda's bytecode is
@@ -285,11 +291,14 @@ def load_weights(
     A `.safetensors` file of another program is read if its tensors have the names of the model's `state_dict()`; see
     `load_torch_weights` for those of a torch model.
 
+    Legacy HDF5 files match layers by their order in `model.layers`, whatever their names, as Keras does; those without
+    weights do not count.
+
     Args:
         model: the model or layer; it must be built.
         filepath: a file of weights (`.weights.h5`, `.safetensors`), the index of several files (`.weights.json`,
             `.safetensors.index.json`; or the name of the one `.safetensors` file that they would be), or a whole model
-            (`.keras`, or a folder saved with `zipped=False`).
+            (`.keras`, or a folder saved with `zipped=False`), or a legacy HDF5 file of either (`.h5`, `.hdf5`).
         skip_mismatch: whether to leave out layers whose number or shapes of weights differ, with a warning;
             `False` raises an error. Default: `False`.
         by_name: `True` loads only those direct layers of the model whose names are in the file, in whatever order.
