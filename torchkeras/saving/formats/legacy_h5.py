@@ -157,16 +157,23 @@ class LegacySource:
         self.name, self.total_bytes = source.name, source.total_bytes
         self._source, self._file, self._budget = source, file, source.budget
         self._h5 = source.root
-        is_whole = not _has_names(self._h5, "layer_names") and isinstance(self._member(self._h5, WEIGHTS), h5py.Group)
-        self._weights: h5py.Group = self._h5[WEIGHTS] if is_whole else self._h5
+        with _reading(self.name):
+            has_names = _has_names(self._h5, "layer_names")
+        inner = None if has_names else self._member(self._h5, WEIGHTS)
+        self._weights: h5py.Group = inner if isinstance(inner, h5py.Group) else self._h5
 
     def _member(self, group: h5py.Group, name: str) -> Any:
-        return group.get(name)  # safe: there are hard links only
+        with _reading(self.name):
+            return group.get(name)  # safe: there are hard links only
+
+    def _strings(self, group: h5py.Group, name: str) -> list[str] | None:
+        with _reading(self.name):
+            return strings(self._file, group, name, self._budget, self.name)
 
     # ------------------------------------------------------------------ texts
 
     def _text(self, group: h5py.Group, name: str) -> str | None:
-        found = strings(self._file, group, name, self._budget, self.name)
+        found = self._strings(group, name)
         return found[0] if found else None
 
     def config(self) -> dict[str, Any]:
@@ -244,15 +251,26 @@ class LegacySource:
 
     def _names(self, group: h5py.Group, name: str) -> list[str] | None:
         """A list of names, also in parts; `None` if there is none."""
-        whole = strings(self._file, group, name, self._budget, self.name)
+        whole = self._strings(group, name)
         if whole is not None:
             return whole
         found: list[str] | None = None
         part = 0
-        while (more := strings(self._file, group, f"{name}{part}", self._budget, self.name)) is not None:
+        while (more := self._strings(group, f"{name}{part}")) is not None:
             found = (found or []) + more
             part += 1
         return found
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Say of damaged structures that the file is corrupt, whatever HDF5 and h5py make of them."""
+    try:
+        yield
+    except BadFileError:
+        raise
+    except Exception as error:
+        raise BadFileError(f"{name} is corrupt: HDF5 can't read it ({error}).") from error
 
 
 def _has_names(group: h5py.Group, name: str) -> bool:
@@ -262,7 +280,10 @@ def _has_names(group: h5py.Group, name: str) -> bool:
 def has_layout(source: H5Source) -> bool:
     """Whether an HDF5 file has this layout, not that of `.weights.h5`."""
     root = source.root
-    return "model_config" in root.attrs or _has_names(root, "layer_names") or isinstance(root.get(WEIGHTS), h5py.Group)
+    with _reading(source.name):
+        if "model_config" in root.attrs or _has_names(root, "layer_names"):
+            return True
+        return isinstance(root.get(WEIGHTS), h5py.Group)
 
 
 @contextmanager

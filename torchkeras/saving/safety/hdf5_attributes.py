@@ -1,8 +1,8 @@
-"""Text in HDF5 attributes, measured before HDF5 takes memory for it.
+"""Text in HDF5 attributes, read without HDF5 where HDF5 can be led astray.
 
-HDF5 keeps a string of variable length once and refers to it by 16 bytes: an attribute with thousands of references to
-one long string unpacks to gigabytes. HDF5 has no function that says how much, so the references are read here, from the
-object header, whose layout the HDF5 file format specification (versions 1 and 2 of the header) gives.
+HDF5 keeps strings of variable length in heaps and refers to each by 16 bytes: an attribute with thousands of references
+to one long string unpacks to gigabytes, and in a damaged heap HDF5 runs in circles. So the references and the strings
+are read here, by the HDF5 file format specification (object headers of versions 1 and 2, global heaps of version 1).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from torchkeras.saving.safety.budget import BadFileError, Budget
 
 _ATTRIBUTE, _CONTINUATION = 0x0C, 0x10
 _REFERENCE = 16  # a length of 4 bytes, an address of 8, an index of 4
-_DENSE_LIMIT = 1 << 24
 
 
 def strings(file: IO[bytes], group: h5py.Group, name: str, budget: Budget, file_name: str) -> list[str] | None:
@@ -46,13 +45,13 @@ def strings(file: IO[bytes], group: h5py.Group, name: str, budget: Budget, file_
         return []
     if not isinstance(kind, h5py.h5t.TypeStringID):
         raise BadFileError(f"{where} is corrupt: it must hold strings; it holds {attribute.dtype}.")
-    size = attribute.get_storage_size()
     if kind.is_variable_str():
-        size = _referenced_bytes(file, group, name, count, where)
-    budget.spend(size + 64 * count, f"attribute {name!r} of {group.name!r}")
-    value = group.attrs[name]
+        values = _referenced(file, group, name, count, budget, where)
+    else:
+        budget.spend(attribute.get_storage_size() + 64 * count, f"attribute {name!r} of {group.name!r}")
+        values = np.ravel(group.attrs[name]) if shape else [group.attrs[name]]
     try:
-        return [_text(item) for item in (np.ravel(value) if shape else [value])]
+        return [_text(item) for item in values]
     except UnicodeDecodeError as error:
         raise BadFileError(f"{where} is corrupt: it is no UTF-8 text ({error}).") from error
 
@@ -61,20 +60,55 @@ def _text(value: str | bytes) -> str:
     return value.decode("utf-8") if isinstance(value, bytes) else str(value)
 
 
-def _referenced_bytes(file: IO[bytes], group: h5py.Group, name: str, count: int, where: str) -> int:
-    """The size of all strings that an attribute refers to."""
+def _referenced(file: IO[bytes], group: h5py.Group, name: str, count: int, budget: Budget, where: str) -> list[bytes]:
+    """The strings that an attribute refers to."""
     size = file.seek(0, 2)
-    for found, data in _attributes(file, h5py.h5o.get_info(group.id).addr, size):
-        if found == name.encode():
-            if len(data) < count * _REFERENCE:
-                raise BadFileError(f"{where} is corrupt: it is cut off.")
-            lengths = [struct.unpack_from("<I", data, i * _REFERENCE)[0] for i in range(count)]
-            if max(lengths) > size:
-                raise BadFileError(f"{where} is corrupt: a string of it is longer than the file.")
-            return sum(lengths)
-    if count * size > _DENSE_LIMIT:  # it is kept elsewhere than in the header: the references can't be looked at
-        raise BadFileError(f"{where} may unpack to {count} times the size of the file; such an attribute is not read.")
-    return count * size
+    headers = _attributes(file, h5py.h5o.get_info(group.id).addr, size)
+    data = next((data for found, data in headers if found == name.encode()), None)
+    if data is None:  # HDF5 keeps attributes elsewhere only in files that were asked to be of its latest version
+        raise BadFileError(f"{where} is not kept in the group's header; strings elsewhere are not read.")
+    if len(data) < count * _REFERENCE:
+        raise BadFileError(f"{where} is corrupt: it is cut off.")
+    references = [struct.unpack_from("<IQI", data, i * _REFERENCE) for i in range(count)]
+    longest = max(length for length, _, _ in references)
+    if longest > size:
+        raise BadFileError(f"{where} is corrupt: a string of it is longer than the file.")
+    budget.spend(sum(length for length, _, _ in references) + 64 * count, f"attribute {name!r} of {group.name!r}")
+    heaps: dict[int, dict[int, tuple[int, int]]] = {}
+    found = []
+    for length, address, index in references:
+        if length == 0:
+            found.append(b"")
+            continue
+        if address not in heaps:
+            heaps[address] = _heap(file, address, size)
+        start, stored = heaps[address].get(index, (0, -1))
+        if stored < length:
+            raise BadFileError(f"{where} is corrupt: a string of it is not where it says.")
+        file.seek(start)
+        found.append(file.read(length).rstrip(b"\0"))
+    return found
+
+
+def _heap(file: IO[bytes], address: int, size: int) -> dict[int, tuple[int, int]]:
+    """Place and size of each object in a global heap, by its index; empty if there is none at the address."""
+    if address + 16 > size:
+        return {}
+    file.seek(address)
+    head = file.read(16)
+    if head[:5] != b"GCOL\x01":
+        return {}
+    end = min(address + struct.unpack_from("<Q", head, 8)[0], size)
+    block = file.read(end - address - 16) if end > address + 16 else b""
+    found = {}
+    place = 0
+    while place + 16 <= len(block):
+        index, _, stored = struct.unpack_from("<HH4xQ", block, place)
+        if index == 0:  # the rest is free
+            break
+        found[index] = (address + 32 + place, stored)
+        place += 16 + (stored + 7) // 8 * 8
+    return found
 
 
 def _attributes(file: IO[bytes], address: int, size: int) -> Iterator[tuple[bytes, bytes]]:
