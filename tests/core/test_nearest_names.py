@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import re
+from collections.abc import Iterable
 
 import pytest
 
@@ -28,17 +29,21 @@ NAMES = [(namespace, name) for namespace in GETS for name in registry.known_name
 ABSTRACT = {"Constraint", "Initializer", "Layer", "LearningRateSchedule", "Loss", "Metric", "Optimizer", "Regularizer"}
 
 
-def misspelled(name: str) -> str:
-    """The name with one letter doubled (if it is long, also replaced or left out), somewhere behind the first."""
+def misspelled(name: str, known: Iterable[str]) -> str:
+    """The name with one letter doubled (if it is long, also replaced or left out), somewhere behind the first.
+
+    A name that is another one and a letter ("relu6", "AdamW") is not changed so that it comes nearer to the other one.
+    """
     place = random.randrange(1, len(name))
-    middle = random.choice([2 * name[place], "z", ""] if len(name) > 3 else [2 * name[place]])
+    keeps_letters = len(name) <= 3 or name[:-1].lower() in map(str.lower, known)
+    middle = random.choice([2 * name[place]] if keeps_letters else [2 * name[place], "z", ""])
     return name[:place] + middle + name[place + 1 :]
 
 
 @pytest.mark.parametrize("namespace, name", [case for case in NAMES if case[1] not in ABSTRACT and len(case[1]) > 2])
 def test_a_misspelled_identifier_is_answered_with_the_right_one(namespace, name):
-    wrong = misspelled(name)
     known = registry.spellings(f"keras.{namespace}")
+    wrong = misspelled(name, known)
     if wrong in known or wrong.lower() in known:
         pytest.skip(f"{wrong} is a name, too")  # relu6 without its 6
     with pytest.raises(ValueError, match="Could not interpret .* identifier") as caught:
@@ -129,12 +134,21 @@ def test_a_misspelled_argument_is_answered_with_the_right_one(cls):
     if cls in TAKING_ANY:
         pytest.skip("takes any argument")
     right = random.choice(optional)
-    wrong = misspelled(right)
+    wrong = misspelled(right, known)
     if wrong in known:
         pytest.skip(f"{wrong} is an argument, too")
     required = {p.name: REQUIRED.get(p.name, 1) for p in arguments(cls) if p.default is p.empty}
     with pytest.raises((TypeError, ValueError), match=rf"Did you mean .*'{right}'.* instead of '{wrong}'"):
         cls(**required, **{wrong: 1})
+
+
+def test_a_misspelled_argument_of_compile_and_of_evaluate_is_answered_with_the_right_one():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="Did you mean 'optimizer' instead of 'optimzer'"):
+        model.compile(optimzer="adam", loss="mse")
+    model.compile(loss="mse")
+    with pytest.raises(ValueError, match=r"Did you mean 'batch_size' instead of 'batchsize'"):
+        model.evaluate([[0.0, 0.0]], [[0.0]], batchsize=1)
 
 
 def test_a_hook_that_does_not_exist_is_not_silently_ignored():

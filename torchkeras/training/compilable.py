@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchkeras.callbacks import History
+from torchkeras.core.config.keywords import keywords_of
+from torchkeras.core.nearest_names import candidates
 from torchkeras.core.operations.tracebacks import filtered
 from torchkeras.core.types import Identifier, Nest
 from torchkeras.distributed.rank_share import RankBatch, current_share
@@ -88,7 +90,8 @@ class Compilable(_Base):
         """
         steps = kwargs.pop("experimental_steps_per_execution", None)
         if kwargs:
-            raise ValueError(f"Unknown arguments of compile(): {sorted(kwargs)}.")
+            hint = candidates(kwargs, keywords_of(type(self).compile))
+            raise ValueError(f"Unknown arguments of compile(): {sorted(kwargs)}. {hint}")
         compiled = Compiled(
             optimizer,
             loss,

@@ -7,6 +7,8 @@ from typing import Any
 
 from torchkeras.callbacks import Callback, CallbackList, History
 from torchkeras.core import tree
+from torchkeras.core.config.keywords import keywords_of
+from torchkeras.core.nearest_names import candidates
 from torchkeras.core.operations.tracebacks import filtered
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.types import ArrayLike, Nest
@@ -162,7 +164,8 @@ class Trainer(Compilable):
         compiled_of(self, "evaluate")
         kwargs.pop("_use_cached_eval_dataset", None)
         if kwargs:
-            raise ValueError(f"Unknown arguments of evaluate(): {sorted(kwargs)}.")
+            hint = candidates(kwargs, keywords_of(type(self).evaluate))
+            raise ValueError(f"Unknown arguments of evaluate(): {sorted(kwargs)}. {hint}")
         strategy = registry.choose()
         source = evaluation_source(self, strategy, (x, y, sample_weight), batch_size, steps)
         logs = evaluate(Run(self, strategy, source), callbacks, verbose)

@@ -64,3 +64,9 @@ def _accepted_keywords(cls: type) -> tuple[frozenset[str], bool]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return frozenset(names), False
     return frozenset(names), True
+
+
+def keywords_of(method: Callable) -> list[str]:
+    """The names of a method's arguments, without `self`."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    return [parameter.name for parameter in parameters if parameter.kind not in _VARIADIC]
