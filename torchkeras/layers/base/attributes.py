@@ -135,6 +135,10 @@ class AttributeTracking(nn.Module):
         Where a weight of that name was deleted, as torch's parametrizations do while they stand in for it, the
         parameter takes its metadata and its place in the order. A parameter that takes another's place does so without
         a look at the other's value: FSDP2 puts whole weights in the places of parts in each step.
+
+        Args:
+            name: name of the attribute.
+            param: the parameter, or `None`.
         """
         own = self.__dict__
         if name in own.get("_parameters", ()) and isinstance(param, nn.Parameter):

@@ -165,7 +165,7 @@ class ConvLSTM(CellRNN):
 
     def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[ConvLSTMOptions]) -> None:
         arguments = {**_arguments, "rank": self.rank, "unroll": kwargs.pop("unroll", False)}
-        super().__init__(_cell_of, "conv_lstm_cell", arguments, **kwargs)
+        super().__init__(_cell_of, "conv_lstm_cell", arguments, **kwargs)  # type: ignore[misc]
         self.input_spec = InputSpec(ndim=self.rank + 3)
 
     def compute_output_shape(self, sequences_shape: Shape, initial_state_shape: Nest[Shape] | None = None) -> Any:

@@ -125,7 +125,7 @@ def _check_pickle(file: IO[bytes], path: str) -> None:
             raise BadFileError(f"{path}: its pickle makes a {words!r}, which can take any memory. It is not loaded.")
 
 
-# What `weights_only=True` lets a pickle call, and what then may be of any size without any bytes in the file.
+# Functions that a pickle may call with `weights_only=True`, and that then make tensors of any size without any bytes.
 _OF_ANY_SIZE = ("bytearray", "_rebuild_device_tensor_from_numpy", "_rebuild_wrapper_subclass")
 _PICKLES_OF_OLD = 4  # torch below 1.6 wrote a number, a version, the machine, then the names, and the numbers behind
 
