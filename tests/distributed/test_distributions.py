@@ -49,6 +49,28 @@ def test_layout_maps_match_whole_paths_as_in_keras(path):
     assert answer(lambda: layout_map(keras)[path]) == answer(lambda: layout_map(peer)[path])
 
 
+# Keys as KerasHub's models publish them, and paths of their weights.
+PUBLISHED = {
+    "token_embedding/embeddings": "token_embedding/embeddings",
+    "decoder_block.*attention.*(query|key|value).kernel": "decoder_block_11/attention/value/kernel",
+    "decoder_block.*attention_output.kernel": "decoder_block_0/attention/attention_output/kernel",
+    "decoder_block.*ffw_gating.kernel": "decoder_block_3/ffw_gating/kernel",
+    "transformer_layer.*self_attention.*(query|key|value).kernel": "transformer_layer_2/self_attention/key/kernel",
+    "transformer_layer.*feedforward_output_dense.kernel": "transformer_layer_2/feedforward_output_dense/kernel",
+}
+
+
+@pytest.mark.parametrize("key", PUBLISHED)
+def test_published_layout_maps(key):
+    found = []
+    for library in (keras, peer):
+        published = library.distribution.LayoutMap(mesh(library))
+        for other in PUBLISHED:
+            published[other] = ("model", "data") if other == key else ("model",)
+        found.append(published[PUBLISHED[key]].axes)
+    assert found == [("model", "data")] * 2
+
+
 @pytest.mark.parametrize("path", ["dense/kernel", "dense/gamma", "d/bias"])
 def test_layouts_of_weights(path):
     class Weight:

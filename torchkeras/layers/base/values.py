@@ -21,15 +21,15 @@ def read_weight(value: torch.Tensor, info: VariableInfo | None) -> torch.Tensor:
     if state.stateless is not None and isinstance(value, Variable):
         replaced = state.stateless.get_current_value(value)
         value = value if replaced is None else replaced
-    is_parameter = isinstance(value, nn.Parameter)
+    whole = value
     if state.gathered is not None and is_sharded(value):
-        value = state.gathered.read(value)
+        whole = state.gathered.read(value)
     if state.autocast is not None and value.is_floating_point() and value.dtype != state.autocast:
-        if (info is None or info.autocast) and is_parameter:
-            if state.casts is None or state.stateless is not None or not isinstance(value, nn.Parameter):
-                return value.to(state.autocast)
+        if (info is None or info.autocast) and isinstance(value, nn.Parameter):
+            if state.casts is None or state.stateless is not None or whole is not value:
+                return whole.to(state.autocast)
             return state.casts.read(value, state.autocast, None if info is None else info.memory_order)
-    return value
+    return whole
 
 
 def restore_variables(module: nn.Module, infos: dict[str, VariableInfo]) -> None:
