@@ -300,3 +300,13 @@ def test_weights_are_no_model(path):
     make().save_weights(path)
     with pytest.raises(BadFileError, match="weights only"):
         saving.load_model(path)
+
+
+def test_checksums_by_several_threads_are_those_of_one(path):
+    import io
+
+    from torchkeras.saving.safety import checksum
+
+    models.Sequential([layers.Input((700,)), layers.Dense(1100)]).save_weights(path)
+    with open(path, "rb") as file:
+        assert checksum.check(file, "the file") and checksum.check(io.BytesIO(path.read_bytes()), "its bytes")
