@@ -1,6 +1,6 @@
 """Training steps of large networks on a GPU: plain torch and this library in eager mode, replayed and compiled.
 
-    python benchmarks/gpu.py [--networks resnet50,bert,gpt2] [--ways torch,torch-compiled,eager,replayed,jit]
+    python benchmarks/gpu.py [--networks resnet50,bert,gpt2] [--ways torch,eager,replayed,jit,...]
                              [--steps 24] [--limit 90] [--out FOLDER] [--small]
 
 Each network and way runs in a process of its own, which is ended after `--limit` seconds. bfloat16, Adam, loss and
@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gpu_networks import NETWORKS, SMALL, Network, keras_network, torch_network
 
-WAYS = ("torch", "torch-compiled", "eager", "replayed", "jit")
+WAYS = ("torch", "torch-compiled", "eager", "replayed", "jit", "jit-replayed")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # Dense bfloat16 arithmetic by the makers' data sheets, in operations per second.
 PEAKS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
@@ -92,10 +92,10 @@ def keras_way(of: Network, steps: int, way: str) -> Training:
     import torchkeras as keras
 
     keras.config.set_dtype_policy("mixed_bfloat16")
-    keras.config.set_cuda_graphs("always" if way == "replayed" else "off")
+    keras.config.set_cuda_graphs("always" if way.endswith("replayed") else "off")
     model = keras_network(keras, of)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    jit = {"eager": False, "replayed": "auto", "jit": True}[way]
+    jit = {"eager": False, "replayed": "auto", "jit": True, "jit-replayed": True}[way]
     model.compile(keras.optimizers.Adam(1e-4), loss, metrics=["accuracy"], jit_compile=jit)
     x, y = of.data(steps, DEVICE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 _MODES = ("off", "auto", "always")
-_DEFAULT = "off"  # of processes whose environment says nothing
+_DEFAULT = "auto"  # of processes whose environment says nothing
 
 
 def _from_environment() -> str:
@@ -39,7 +39,8 @@ def set_cuda_graphs(mode: str) -> None:
     evaluations in between act as in eager mode. Steps that can't be captured run in eager mode; the logger
     `torchkeras` says why, once.
 
-    The environment variable `TORCHKERAS_CUDA_GRAPHS` sets the mode that a process starts with.
+    The environment variable `TORCHKERAS_CUDA_GRAPHS` sets the mode that a process starts with; without it, the mode is
+    `"auto"`. A profiler shows the kernels of a replayed step without the operations that they belong to.
 
     Args:
         mode: `"off"`; `"auto"` for models in which only layers, losses, metrics and functions of this library and of
