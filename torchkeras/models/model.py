@@ -26,6 +26,7 @@ from torchkeras.models import inputs as model_inputs
 from torchkeras.models.child_keys import ChildKeys
 from torchkeras.models.graph import Graph
 from torchkeras.models.module_tree import module_tree
+from torchkeras.models.state_tree import set_state_tree, state_tree
 from torchkeras.models.summary import print_summary
 from torchkeras.training.trainer import Trainer
 
@@ -331,6 +332,38 @@ class Model(Trainer, Layer):
             True
         """
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Return all variables of the model, its optimizer and its metrics as nested dicts.
+
+        Args:
+            value_format: `"backend_tensor"` for the variables themselves, `"numpy_array"` for copies as arrays.
+
+        Returns:
+            A dict with the entries `"trainable_variables"`, `"non_trainable_variables"`, `"optimizer_variables"` and
+            `"metrics_variables"`, each of them nested as the variables' paths are.
+
+        Raises:
+            ValueError: the format is unknown, or two variables of a kind have one path.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="scores")], name="model")
+            >>> tree = model.get_state_tree(value_format="numpy_array")
+            >>> tree["trainable_variables"]["model"]["scores"]["kernel"].shape
+            (3, 2)
+        """
+        return state_tree(self, value_format)
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Set the variables of the model, its optimizer and its metrics to the values of a tree.
+
+        Args:
+            state_tree: a dict as `get_state_tree` returns it. Variables that it lacks keep their values.
+
+        Raises:
+            ValueError: the tree has an unknown entry, or a value has another shape than its variable.
+        """
+        set_state_tree(self, state_tree)
 
     # ------------------------------------------------------------------ description and files
 

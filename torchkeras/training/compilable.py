@@ -163,6 +163,10 @@ class Compilable(_Base):
             state.compiled.jit_compile = state.compiled.replays = False
         state.forget_steps()
 
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        compiled_of(self, "run_eagerly").set_run_eagerly(value)
+
     @property
     def steps_per_execution(self) -> int:
         """Batches between two calls of the callbacks."""

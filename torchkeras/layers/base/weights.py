@@ -79,7 +79,10 @@ class WeightOwner(AttributeTracking):
         if "_dtype_policy" not in self.__dict__:
             raise RuntimeError(f"{forgotten_init(self)} It must be called before weights are made.")
         if isinstance(shape, str):
-            raise ValueError(f"A weight's name is given as a keyword argument: add_weight(name={shape!r}, ...).")
+            raise ValueError(
+                f"`name` must be passed as a keyword argument. Received: add_weight({shape!r}, ...). "
+                f"Use: add_weight(shape=..., name={shape!r})."
+            )
         shape = () if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape))
         if None in shape:
             raise ValueError(

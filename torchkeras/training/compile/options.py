@@ -76,10 +76,10 @@ class Compiled:
         self.metrics = CompileMetrics(metrics, weighted_metrics, output_names)
         self.loss_tracker = LossTracker(name="loss")
         self.part_trackers: dict[str, LossTracker] = {}
-        self.run_eagerly = run_eagerly
+        self._wanted_compilation = jit_compile
         self.steps_per_execution = steps_per_execution
-        self.jit_compile = jit_compile is True and not run_eagerly
-        self.replays = jit_compile in ("auto", True) and not run_eagerly
+        self.config: dict[str, Any] = {}
+        self.set_run_eagerly(run_eagerly)
         self.config = {
             "optimizer": optimizer,
             "loss": loss,
@@ -88,8 +88,15 @@ class Compiled:
             "weighted_metrics": weighted_metrics,
             "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
-            "jit_compile": bool(self.jit_compile),
+            "jit_compile": self.jit_compile,
         }
+
+    def set_run_eagerly(self, value: bool) -> None:
+        """Switch compilation off, or back to what `compile(jit_compile=...)` asked for."""
+        self.run_eagerly = value
+        self.jit_compile = self._wanted_compilation is True and not value
+        self.replays = self._wanted_compilation in ("auto", True) and not value
+        self.config.update(run_eagerly=value, jit_compile=self.jit_compile)
 
     def track_loss(self, loss: torch.Tensor, rows: float) -> None:
         """Add a batch's loss to the epoch's, whole and by output."""
