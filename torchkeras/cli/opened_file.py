@@ -16,6 +16,7 @@ from torchkeras.saving.api import MissingFileError, load_model
 from torchkeras.saving.formats import registry
 from torchkeras.saving.formats.base import ModelSource, StoredTensor, WeightsSource
 from torchkeras.saving.formats.keras_zip import Archive
+from torchkeras.saving.formats.legacy_h5 import LegacySource
 from torchkeras.saving.formats.safetensors import as_array
 from torchkeras.saving.plain_torch.state_files import PICKLES, opened_state
 from torchkeras.saving.safety.budget import BadFileError
@@ -97,30 +98,29 @@ def opened_file(path: str) -> Iterator[OpenedFile]:
         raise BadFileError(f"{path} is neither a model nor weights of a format that is known.")
     with ExitStack() as stack:
         found = OpenedFile(path, row.name)
-        if row.model_reader is not None:
+        if row.weights_reader is not None:
+            weights: Any = stack.enter_context(row.weights_reader(path, path))
+            if isinstance(weights, LegacySource):  # which may hold a whole model
+                found.config = _config_of(weights)
+                found.about = _about(weights)
+            else:
+                found.about = _metadata(weights)
+        elif row.model_reader is not None:
             source: ModelSource = stack.enter_context(row.model_reader(path, path))
-            found.config = _config_of(source, row)
+            found.config = source.config()
             found.about = _about(source)
-            weights: Any = stack.enter_context(source.weights())
-        else:
-            weights = stack.enter_context(row.weights_reader(path, path))  # type: ignore[misc]
-            found.about = _metadata(weights)
+            weights = stack.enter_context(source.weights())
         found._source = weights
         found.tensors = {tensor.name: tensor for tensor in sorted(weights.stored(), key=_natural)}
         yield found
 
 
-def _config_of(source: ModelSource, row: registry.Format) -> Any:
-    try:
-        return source.config()
-    except BadFileError as error:
-        # A legacy file may hold weights alone.
-        if row is registry.LEGACY and "weights only" in str(error):
-            return None
-        raise
+def _config_of(source: LegacySource) -> Any:
+    """The config; `None` if the file holds weights alone."""
+    return source.config() if source.has_config() else None
 
 
-def _about(source: ModelSource) -> dict[str, str]:
+def _about(source: ModelSource | LegacySource) -> dict[str, str]:
     """The versions, and the date where the file has one."""
     said = source.metadata() if isinstance(source, Archive) else {}
     found = {"keras_version": source.keras_version()}

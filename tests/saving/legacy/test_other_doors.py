@@ -13,6 +13,8 @@ import pytest
 
 import torchkeras as keras
 from tests.saving.legacy.old_files import functional, input_layer, layer, placed, sequential, write
+from torchkeras.cli.main import main
+from torchkeras.cli.opened_file import opened_file
 
 
 def keras_archive(path, config, weights, version="2.13.1"):
@@ -122,3 +124,17 @@ def test_weights_of_an_application(tmp_path, rng):
     model.load_weights(path)
     for mine, (_, theirs) in zip(model.get_weights(), [w for row in weights.values() for w in row], strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_inspect_and_diff(tmp_path, whole, capsys):
+    """The command line lists the datasets of legacy files by their paths."""
+    dense = sequential([layer("Dense", "d", units=2, use_bias=False, batch_input_shape=[None, 3])], "s")
+    weights = {"d": [("d/kernel:0", np.ones((3, 2), "float32"))]}
+    path = write(tmp_path / "m.h5", dense if whole else None, weights)
+    with opened_file(str(path)) as file:
+        assert (file.config is not None) == whole
+        (name,) = file.tensors
+        assert name == ("model_weights/d/d/kernel:0" if whole else "d/d/kernel:0")
+        assert file.tensors[name].shape == (3, 2)
+    assert main(["diff", str(path), str(path)]) == 0

@@ -18,7 +18,7 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from torchkeras.saving.formats.base import Format, Place, opened
+from torchkeras.saving.formats.base import Format, Place, StoredTensor, opened
 from torchkeras.saving.formats.weights_h5 import CHECKSUM_ATTRIBUTE, SIGNATURE, H5Source, ReadEntry, to_array
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, replacing
@@ -176,6 +176,11 @@ class LegacySource:
         found = self._strings(group, name)
         return found[0] if found else None
 
+    def has_config(self) -> bool:
+        """Whether the file holds a whole model, not weights alone."""
+        with _reading(self.name):
+            return "model_config" in self._h5.attrs
+
     def config(self) -> dict[str, Any]:
         """The model's config, with the arguments of `compile()` as `compile_config` where the file has them.
 
@@ -234,6 +239,14 @@ class LegacySource:
         if self._member(self._weights, TOP_LEVEL) is None:
             return None
         return self._saved(self._weights, TOP_LEVEL)
+
+    def stored(self) -> Iterator[StoredTensor]:
+        """All datasets of the file; nothing is read."""
+        return self._source.stored()
+
+    def read_stored(self, name: str) -> np.ndarray:
+        """The values of a dataset."""
+        return self._source.read_stored(name)
 
     def optimizer(self) -> SavedLayer | None:
         """The optimizer's variables; `None` if the file has none."""
