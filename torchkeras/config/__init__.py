@@ -1,5 +1,7 @@
 """Settings of the library."""
 
+from torchkeras.core.config.limits import max_model_bytes as max_model_bytes
+from torchkeras.core.config.limits import set_max_model_bytes as set_max_model_bytes
 from torchkeras.core.cuda_graphs import cuda_graphs as cuda_graphs
 from torchkeras.core.cuda_graphs import set_cuda_graphs as set_cuda_graphs
 from torchkeras.core.determinism import disable_op_determinism as disable_op_determinism

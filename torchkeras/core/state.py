@@ -21,6 +21,7 @@ class CallState(threading.local):
         deferred: what that call does at its end, once for all layers (`core/variables/deferred.py`); `None` if nothing.
         casts: where casts of weights are found that are made for many at once (`core/variables/weight_casts.py`).
         safe_mode: whether the load in progress refuses what could run code.
+        memory_limit: counts what the load in progress makes (`core/config/limits.py`).
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class CallState(threading.local):
         self.deferred: Any = None
         self.casts: Any = None
         self.safe_mode: bool | None = None
+        self.memory_limit: Any = None
 
     def set(self, name: str, value: Any) -> Any:
         """Set `autocast`, `stateless`, `symbolic` or `gathered`; returns what it was."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings
+from torchkeras.core.config.limits import count_objects
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike
 from torchkeras.dtype_policies.policy import PolicyLike
@@ -174,6 +175,7 @@ def _with_ends(given: list[float] | None, count: int) -> list[float]:
     if given is None:
         if count <= 1:
             raise ValueError(f"Argument `num_thresholds` must be an integer > 1; received {count!r}.")
+        count_objects(count)
         given = [i / (count - 1) for i in range(1, count - 1)]
     return [-settings.epsilon(), *given, 1.0 + settings.epsilon()]
 

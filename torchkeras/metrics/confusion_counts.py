@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import settings
+from torchkeras.core.config.limits import count_objects
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike
 from torchkeras.losses.shapes import check_broadcast, match_ranks
@@ -184,4 +185,5 @@ def even_thresholds(count: int) -> list[float]:
     """
     if count < 1:
         raise ValueError(f"Argument `num_thresholds` must be an integer > 0; received {count!r}.")
+    count_objects(count)
     return [0.5] if count == 1 else [i / (count - 1) for i in range(count)]

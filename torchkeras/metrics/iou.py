@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from torchkeras.core import settings
+from torchkeras.core.config.limits import count_objects
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.types import ArrayLike
@@ -209,6 +210,7 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
+        count_objects(num_classes)
         super().__init__(
             num_classes, list(range(num_classes)), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
         )

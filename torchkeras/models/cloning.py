@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torchkeras.core import tree
+from torchkeras.core.config.limits import NoLimit, limited
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
 from torchkeras.layers.base.layer import Layer
@@ -14,6 +15,7 @@ from torchkeras.models.model import Functional, Model
 from torchkeras.models.sequential import Sequential
 
 
+@limited(NoLimit())
 def clone_model(
     model: Model,
     input_tensors: Nest[KerasTensor] | None = None,

@@ -105,6 +105,11 @@ def _call_what_can(operation: Any, calls: list, operations: dict[str, Any]) -> b
                 args = [args[0], tuple(args[-1])]  # JSON has no tuples; a list of indices goes as an array
         except _NotYetError:
             break
+        if not any(isinstance(value, KerasTensor) for value in tree.flatten((args, kwargs))):
+            raise ValueError(
+                f"A call of layer or operation {operation.name!r} in the config has no symbolic input: it would be "
+                f"computed while the model is made. No saved model has such a call."
+            )
         operation(*args, **kwargs)
         calls.pop(0)
     return len(calls) < before

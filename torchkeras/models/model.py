@@ -13,6 +13,7 @@ import torch
 
 from torchkeras import saving
 from torchkeras.core import tree
+from torchkeras.core.config.limits import limited
 from torchkeras.core.memo import memoized
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
@@ -394,7 +395,8 @@ class Model(Trainer, Layer):
         """
         if not {"layers", "input_layers", "output_layers"} <= set(config):
             return super().from_config(config)
-        inputs, outputs = graph_config.graph_from_config(config, custom_objects)
+        with limited():
+            inputs, outputs = graph_config.graph_from_config(config, custom_objects)
         named = {key: value for key, value in config.items() if key not in ("layers", "input_layers", "output_layers")}
         return (Functional if cls is Model else cls)(inputs=inputs, outputs=outputs, **named)  # type: ignore[return-value]
 

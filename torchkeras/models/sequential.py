@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 
 from torchkeras.core import naming, tree
+from torchkeras.core.config.limits import limited
 from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.memo import memoized
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
@@ -272,11 +273,12 @@ class Sequential(Model):
                 )
         shape = config.get("build_input_shape")
         model = cls(name=config["name"])
-        for row in config["layers"]:
-            model.add(deserialize_keras_object(row, custom_objects), rebuild=False)
-        model._tk_rebuild()
-        if shape and not model.built:
-            model.build(tuple(shape) if tree.is_shape_tuple(shape) else shape)
+        with limited():
+            for row in config["layers"]:
+                model.add(deserialize_keras_object(row, custom_objects), rebuild=False)
+            model._tk_rebuild()
+            if shape and not model.built:
+                model.build(tuple(shape) if tree.is_shape_tuple(shape) else shape)
         if config.get("trainable") is False:
             model.trainable = False
         return model

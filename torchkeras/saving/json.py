@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 import torchkeras.ops  # noqa: F401  its functions are what files may name
 from torchkeras.core import tree
+from torchkeras.core.config.limits import config_limit, file_limit, limited
+from torchkeras.core.config.resolve import resolve_class
 from torchkeras.core.config.serialization import (
     SafeModeScope,
     deserialize_keras_object,
     in_safe_mode,
+    is_saved_value,
 )
 from torchkeras.core.registry import custom_object_scope
 from torchkeras.core.symbolic.infer import infer
@@ -21,7 +23,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Config
 from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.legacy.upgrade import upgraded
-from torchkeras.saving.safety.budget import AllocationLimit, BadFileError, parse_json
+from torchkeras.saving.safety.budget import BadFileError, parse_json
 
 
 def dumped(config: Config) -> str:
@@ -59,7 +61,10 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         >>> keras.models.model_from_json(model.to_json()).count_params()
         8
     """
-    return build(parse_json(json_string, "The JSON text"), custom_objects, None, "The JSON text", None)
+    model = build(parse_json(json_string, "The JSON text"), custom_objects, None, "The JSON text", None)
+    if not hasattr(model, "compile_from_config"):
+        raise BadFileError(f"The JSON text describes no model but a {type(model).__name__}.")
+    return model
 
 
 def build(
@@ -73,18 +78,22 @@ def build(
     """The object that a config describes, in the spelling of any Keras; errors say of which text.
 
     Args:
-        weight_bytes: what the file has of values, for which alone memory is granted; `None`: no limit.
+        weight_bytes: what the file has of values, for which alone memory is granted; `None`: what
+            `set_max_model_bytes` says.
         keras_version: the version of Keras that the file states.
     """
     if not isinstance(config, dict) or not isinstance(config.get("class_name"), str) or "config" not in config:
         raise BadFileError(f"{name} describes no model: it must be an object with 'class_name' and 'config'.")
-    limit = nullcontext() if weight_bytes is None else AllocationLimit(weight_bytes, name)
+    limit = config_limit(name) if weight_bytes is None else file_limit(weight_bytes, name)
     try:
-        with limit, custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
+        with limited(limit), custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
             return _made(upgraded(config, keras_version), custom_objects, safe_mode)
-    except BadFileError:
-        raise
+    except BadFileError as error:
+        raise BadFileError(str(error) if name in str(error) else f"{name}: {error}") from error
     except (TypeError, ValueError) as error:
+        bad = _bad_file_error(error)
+        if bad is not None:
+            raise BadFileError(str(bad) if name in str(bad) else f"{name}: {bad}") from error
         cause = _innermost(error)
         if type(cause) in (TypeError, ValueError):
             raise type(cause)(f"{name}: {cause}") from error
@@ -97,6 +106,8 @@ def build(
 
 def _made(config: dict[str, Any], custom_objects: Any, safe_mode: bool | None) -> Any:
     """The object, built all through before it is compiled: an optimizer's state goes by the model's weights."""
+    if not _may_be_layer(config, custom_objects):
+        raise BadFileError(f"Its root is no model and no layer but of class {config['class_name']!r}.")
     made = deserialize_keras_object(
         {**config, "compile_config": None, "torch_compile_config": None}, custom_objects, safe_mode
     )
@@ -107,6 +118,16 @@ def _made(config: dict[str, Any], custom_objects: Any, safe_mode: bool | None) -
     if compiled and hasattr(made, "compile_from_config"):
         made.compile_from_config(compiled)
     return made
+
+
+def _may_be_layer(config: dict[str, Any], custom_objects: Any) -> bool:
+    """Whether the root of a config is a layer or model, or of an unknown class, about which another error is raised."""
+    if is_saved_value(config["class_name"]) or config["class_name"] in ("function", "__lambda__", "__typespec__"):
+        return False
+    try:
+        return issubclass(resolve_class(config, custom_objects), Layer)
+    except (TypeError, ValueError):
+        return True
 
 
 def _has_unbuilt_layers(layer: Layer) -> bool:
@@ -129,6 +150,16 @@ def _tensors(shapes: Any) -> Any:
     if all(size is None or isinstance(size, int) for size in shapes):
         return KerasTensor(tuple(shapes))
     return [_tensors(shape) for shape in shapes]
+
+
+def _bad_file_error(error: BaseException) -> BadFileError | None:
+    """The refusal for which other errors were raised, if there was one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, BadFileError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def _innermost(error: BaseException) -> BaseException:

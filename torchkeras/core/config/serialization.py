@@ -12,6 +12,7 @@ import torch
 
 from torchkeras.core import registry
 from torchkeras.core.config import configurable
+from torchkeras.core.config.limits import limited
 from torchkeras.core.config.resolve import resolve_class, resolve_function
 from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
@@ -313,7 +314,7 @@ def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, 
             f"Argument `name` must be a string; the config of {config['class_name']!r} has name={inner['name']!r} (of "
             f"type {type(inner['name']).__name__})."
         )
-    with registry.custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
+    with limited(), registry.custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
         try:
             instance = cls.from_config(dict(inner))
         except TypeError as error:
@@ -322,6 +323,12 @@ def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, 
                 f"the class is yours, its get_config() must return what its constructor takes, or override "
                 f"from_config(), in which layers and other objects are explicitly deserialized.\n"
                 f"config={inner}\n{error}"
+            ) from error
+        except (KeyError, AttributeError, IndexError, OverflowError) as error:
+            if not registry.is_own(cls):
+                raise
+            raise ValueError(
+                f"{cls.__name__} cannot be made from its config: {type(error).__name__}: {error}. config={inner}"
             ) from error
         if isinstance(instance, configurable.Configurable):
             instance._tk_from_description()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,8 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
     if shape is None:
         raise ValueError(f"A variable made by a callable needs a shape; received initializer={initializer!r}.")
     shape = tuple(int(size) for size in shape)
+    if state.memory_limit is not None:
+        state.memory_limit.spend_weight(math.prod(shape) * torch_dtype(dtype or standardize_dtype(None)).itemsize)
     place = current_device()
     with torch.device(place):
         value = initializer(shape, dtype=standardize_dtype(dtype))

@@ -17,6 +17,7 @@ from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTen
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, replacing
 from torchkeras.saving.safety.budget import BadFileError, Budget, readable
+from torchkeras.saving.safety.positional import Positional
 
 CHECKSUM_ATTRIBUTE = "torchkeras_checksum"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -153,6 +154,7 @@ class H5Source:
         self.name = name
         size = file.seek(0, 2)
         self._budget = budget or Budget(size, name)
+        self.positional = Positional(file)
         _check_whole(file, size, name)
         self.checksum = checksum.check(file, name) if verify else None
         file.seek(0)
@@ -201,7 +203,13 @@ class H5Source:
     def _datasets(self) -> Iterator[tuple[str, h5py.Dataset]]:
         """All datasets, without ever following a link that is not a hard one."""
         links: list[tuple[str, int]] = []
-        self._h5.id.links.visit(lambda name, info: links.append((name.decode(), info.type)), info=True)
+
+        def note(name: bytes, info: Any) -> bool | None:
+            links.append((name.decode(), info.type))
+            return True if name.count(b"/") > _DEEPEST else None  # `True` ends the visit
+
+        if self._h5.id.links.visit(note, info=True):
+            raise BadFileError(f"{self.name} has groups that are nested more than {_DEEPEST} deep.")
         for path, kind in links:
             if kind != h5py.h5l.TYPE_HARD:
                 what = "an external link (ExternalLink)" if kind == h5py.h5l.TYPE_EXTERNAL else "a soft link (SoftLink)"
@@ -228,6 +236,13 @@ class H5Source:
                 )
         if dataset.shape is None or not _is_numeric(dataset):
             raise BadFileError(f"{head} holds no numbers but {dataset.dtype}.")
+        if dataset.chunks is not None:
+            count = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks))
+            if count > _MOST_SMALL_CHUNKS and math.prod(dataset.chunks) * dataset.dtype.itemsize < _SMALL_CHUNK:
+                raise BadFileError(
+                    f"{head} is cut into {count:,} chunks of shape {dataset.chunks}: reading them would take far "
+                    f"longer than its size justifies. Write it again with larger chunks."
+                )
         declared, stored = _declared_bytes(dataset), dataset.id.get_storage_size()
         if dataset.chunks is None and stored < declared:
             raise BadFileError(
@@ -310,7 +325,7 @@ class ReadEntry(SavedValues):
     def __getitem__(self, key: str) -> np.ndarray:
         dataset = self._dataset(key)
         try:
-            array = dataset[()] if dataset.chunks is None else _read_chunks(dataset)
+            array = dataset[()] if dataset.chunks is None else _read_chunks(dataset, self._reader.positional)
         except BadFileError:
             raise
         except Exception as error:  # as above: damaged structures
@@ -359,33 +374,34 @@ def _declared_bytes(dataset: h5py.Dataset) -> int:
     return math.prod(dataset.shape) * dataset.dtype.itemsize
 
 
+_DEEPEST = 200
+# Chunks that others write have kilobytes; each costs some microseconds, whatever its size.
+_MOST_SMALL_CHUNKS, _SMALL_CHUNK = 20_000, 256
 _SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}
 
 
-def _read_chunks(dataset: h5py.Dataset) -> np.ndarray:
+def _read_chunks(dataset: h5py.Dataset, file: Positional) -> np.ndarray:
     """A dataset in chunks, unpacked here: HDF5 unpacks a chunk to whatever size its bytes blow up to."""
-    array = np.zeros(dataset.shape, dataset.dtype)
+    fill = np.zeros((), dataset.dtype) if dataset.fillvalue is None else dataset.fillvalue
+    array = np.full(dataset.shape, fill, dataset.dtype)
     chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
     plist = dataset.id.get_create_plist()
     filters = [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
-    fill = np.zeros((), dataset.dtype) if dataset.fillvalue is None else dataset.fillvalue
-    array[...] = fill
-    for i in range(dataset.id.get_num_chunks()):
-        info = dataset.id.get_chunk_info(i)
-        mask, data = dataset.id.read_direct_chunk(info.chunk_offset)
+    places: list[Any] = []
+    dataset.id.chunk_iter(places.append)  # one walk: looking chunks up one by one takes time that grows with the square
+    for place in places:
+        data: Any = file.read(place.byte_offset, place.size)
         for position in reversed(range(len(filters))):
-            if mask & (1 << position):
+            if place.filter_mask & (1 << position):
                 continue
             if filters[position] == h5py.h5z.FILTER_DEFLATE:
-                unpacker = zlib.decompressobj()
-                data = unpacker.decompress(data, chunk_bytes + 1)
+                data = zlib.decompressobj().decompress(data, chunk_bytes + 1)
             else:
                 data = np.frombuffer(data, "u1").reshape(dataset.dtype.itemsize, -1).T.tobytes()
         if len(data) != chunk_bytes:
             raise BadFileError(f"{dataset.file.filename}: a chunk of {dataset.name} has a wrong size.")
-        where = tuple(slice(o, o + c) for o, c in zip(info.chunk_offset, dataset.chunks))
         block = np.frombuffer(data, dataset.dtype).reshape(dataset.chunks)
-        held = array[where]
+        held = array[tuple(slice(o, o + c) for o, c in zip(place.chunk_offset, dataset.chunks))]
         held[...] = block[tuple(slice(0, n) for n in held.shape)]
     return array
 
