@@ -59,5 +59,6 @@ def test_nothing_ran_and_nothing_was_written(verdicts):
     assert not list(root.rglob("sentinel"))
     assert not list(root.rglob("escaped")) and not os.path.exists("/tmp/escaped")
     assert not (root / "imported").exists()
-    left = [path for path in (root / "tmp").iterdir() if not path.name.startswith("torchinductor_")]  # the cache of torch
+    # torch may make its own cache there.
+    left = [path for path in (root / "tmp").iterdir() if not path.name.startswith("torchinductor_")]
     assert not left, "temporary files were left"
