@@ -635,7 +635,7 @@ for _name, _config in COUNTS.items():
 
 
 @maker("objects")
-def lambda_of_ten_million_pieces(folder):
+def ten_million_pieces(folder):
     config = json.loads(members(good_model(folder))["config.json"])
     config["config"]["layers"][0]["config"]["batch_shape"] = [None, 10**7]
     config["config"]["layers"][1:] = [_lambda_of("unstack", axis=1)]

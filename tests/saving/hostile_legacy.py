@@ -36,7 +36,7 @@ def spoiled(folder: Path, name: str, spoil, door: str = "load_model") -> tuple[s
     with h5py.File(path, "a") as file:
         del file.attrs["torchkeras_checksum"]
         spoil(file)
-    path.write_bytes(path.read_bytes().replace(b"torchkeras-sha256", b"someother-comment"))
+    path.write_bytes(path.read_bytes().replace(b"torchkeras-blocks", b"someother-comment"))
     return door, str(path)
 
 
@@ -273,7 +273,7 @@ def h5_string_that_claims_four_gigabytes(folder):
     with h5py.File(path, "a") as file:
         del file.attrs["torchkeras_checksum"]
         length = len(file.attrs["model_config"])
-    data = bytearray(path.read_bytes().replace(b"torchkeras-sha256", b"someother-comment"))
+    data = bytearray(path.read_bytes().replace(b"torchkeras-blocks", b"someother-comment"))
     for place in _places(data, struct.pack("<I", length)):
         data[place : place + 4] = struct.pack("<I", 0xFFFFFFF0)
     path.write_bytes(data)
