@@ -31,6 +31,7 @@ bench: $(VENV)/installed-test  ## speed against torch and against Keras; writes 
 	$(BIN)/python benchmarks/optimizers.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/ops.py
+	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/launches.py
 
 stress: $(VENV)/installed-test  ## the full counts of random faults, and the suite again and again with new random inputs

@@ -263,3 +263,29 @@ def test_no_warning_where_all_is_well(path):
         warnings.simplefilter("error")
         model.save_weights(path)
         model.load_weights(path)
+
+
+def test_a_loaded_model_is_held_once(tmp_path):
+    """The greatest memory of Python and NumPy that loading takes beside the model's is a small part of the weights."""
+    import tracemalloc
+
+    model = models.Sequential([layers.Input((512,)), *(layers.Dense(512, use_bias=False) for _ in range(8))])
+    model.save(tmp_path / "m.keras")
+    saving.load_model(tmp_path / "m.keras")
+    tracemalloc.start()
+    loaded = saving.load_model(tmp_path / "m.keras")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert_equal(loaded.get_weights(), model.get_weights())
+    assert peak < 0.5 * 8 * 512 * 512 * 4
+
+
+def test_large_weights_that_the_file_lacks_get_initial_values(tmp_path):
+    """The state of an optimizer that was saved before its first step is not in the file, and not left to chance."""
+    model = models.Sequential([layers.Input((600,)), layers.Dense(600)])
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.keras")
+    loaded = saving.load_model(tmp_path / "m.keras")
+    loaded.optimizer.build(loaded.trainable_weights)
+    state = [v for v in loaded.optimizer.variables if v.numel() > 1]
+    assert state and all(not v.any() for v in state)

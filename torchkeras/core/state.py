@@ -22,6 +22,8 @@ class CallState(threading.local):
         casts: where casts of weights are found that are made for many at once (`core/variables/weight_casts.py`).
         safe_mode: whether the load in progress refuses what could run code.
         memory_limit: counts what the load in progress makes (`core/config/limits.py`).
+        unfilled: takes note of large weights that are made without initial values, because the load in progress has
+            values for them (`core/variables/unfilled.py`).
     """
 
     def __init__(self) -> None:
@@ -38,6 +40,7 @@ class CallState(threading.local):
         self.casts: Any = None
         self.safe_mode: bool | None = None
         self.memory_limit: Any = None
+        self.unfilled: Any = None
 
     def set(self, name: str, value: Any) -> Any:
         """Set `autocast`, `stateless`, `symbolic` or `gathered`; returns what it was."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.core.variables.unfilled import Unfilled, unfilled
 from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
@@ -33,8 +34,9 @@ def read_model(
         config["compile_config"] = config["torch_compile_config"] = None
     with source.weights() as weights, source.assets() as assets:
         name, version = f"{source.name}: {source.config_name}", source.keras_version()
-        model = build(config, custom_objects, safe_mode, name, weights.total_bytes, version)
-        load_into(model, weights, fresh=True)
+        with unfilled() as waiting:
+            model = build(config, custom_objects, safe_mode, name, weights.total_bytes, version)
+            load_into(model, weights, fresh=True, waiting=waiting)
         if assets is not None:
             _load_assets(model, assets)
     return model
@@ -62,7 +64,7 @@ class _Load:
         self.fresh = fresh
         self.problems: list[tuple[str, str]] = []
         self.objects = 0
-        self.assignments: list[Callable[[], None]] = []
+        self.assignments: list[_Assignment] = []
         self.hooks: list[tuple[str, Any, Callable[[], None]]] = []
 
     def add(self, path: str, obj: Any, entry: SavedValues) -> None:
@@ -150,7 +152,7 @@ class _Load:
                 return f"{key!r} has shape {own}; the file has shape {found} at {entry.path}/{key}"
         return None
 
-    def finish(self, skip_mismatch: bool) -> None:
+    def finish(self, skip_mismatch: bool, waiting: Unfilled | None = None) -> None:
         """Run the hooks and put the values in place; nothing is changed where something does not fit.
 
         Raises:
@@ -158,6 +160,8 @@ class _Load:
         """
         if self.problems and not skip_mismatch:
             raise ValueError(self._message("Nothing was loaded."))
+        if waiting is not None:
+            waiting.fill(but=[one.tensor for one in self.assignments])
         undo = [] if self.fresh else [_Undo(obj) for _, obj, _ in self.hooks]
         for path, obj, hook in self.hooks:
             self.objects += 1
@@ -192,13 +196,13 @@ class _Assignment:
     """A value on its way into a tensor. Without a `value` it is read when it is put in place: none is held twice."""
 
     def __init__(self, tensor: torch.Tensor, entry: SavedValues, key: str, value: np.ndarray | None) -> None:
-        self._tensor, self._entry, self._key, self._value = tensor, entry, key, value
+        self.tensor, self._entry, self._key, self._value = tensor, entry, key, value
 
     def __call__(self) -> None:
         if self._value is not None:
-            assign(self._tensor, self._value)
-        elif not self._entry.read_into(self._key, self._tensor):
-            assign(self._tensor, self._entry[self._key])
+            assign(self.tensor, self._value)
+        elif not self._entry.read_into(self._key, self.tensor):
+            assign(self.tensor, self._entry[self._key])
 
 
 class _Undo:
@@ -221,6 +225,7 @@ def load_into(
     by_name: bool = False,
     skip: Iterable[Any] = (),
     fresh: bool = False,
+    waiting: Unfilled | None = None,
 ) -> None:
     """Give the model the values of a file of any format.
 
@@ -230,10 +235,13 @@ def load_into(
         by_name: give the direct layers of the model the values of the layers with their names.
         skip: objects to leave out.
         fresh: nobody has the model yet, so a load that fails half-way harms nothing.
+        waiting: weights of a fresh model that have no values yet.
 
     Raises:
         ValueError: something does not fit; then no weight has been changed.
     """
+    if waiting is not None and (by_name or isinstance(source, LegacySource)):
+        waiting.fill()
     if isinstance(source, LegacySource):
         load_layers(model, source, skip_mismatch, by_name, list(skip), fresh)
         if fresh and getattr(model, "optimizer", None) is not None:
@@ -241,7 +249,7 @@ def load_into(
     elif by_name:
         load_state_by_name(model, source, skip_mismatch)
     else:
-        load_state(model, source, skip_mismatch, skip, fresh)
+        load_state(model, source, skip_mismatch, skip, fresh, waiting)
 
 
 def load_state(
@@ -250,6 +258,7 @@ def load_state(
     skip_mismatch: bool = False,
     skip: Iterable[Any] = (),
     fresh: bool = False,
+    waiting: Unfilled | None = None,
 ) -> None:
     """Give the model, and all that it holds, the file's values.
 
@@ -257,6 +266,7 @@ def load_state(
         skip_mismatch: leave out, with a warning, what does not fit.
         skip: objects to leave out.
         fresh: nobody has the model yet, so a load that fails half-way harms nothing.
+        waiting: weights of a fresh model that have no values yet.
 
     Raises:
         ValueError: something does not fit; then no weight has been changed.
@@ -283,7 +293,7 @@ def load_state(
             f"They keep their values.",
             stacklevel=4,
         )
-    load.finish(skip_mismatch)
+    load.finish(skip_mismatch, waiting)
 
 
 def _optimizers(model: Any) -> list[Any]:

@@ -272,6 +272,10 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
     if state.memory_limit is not None:
         state.memory_limit.spend_weight(math.prod(shape) * torch_dtype(dtype or standardize_dtype(None)).itemsize)
     place = current_device()
+    if state.unfilled is not None:
+        empty = state.unfilled.make(initializer, shape, torch_dtype(dtype or standardize_dtype(None)), place)
+        if empty is not None:
+            return empty
     with torch.device(place):
         value = initializer(shape, dtype=standardize_dtype(dtype))
     value = convert_to_tensor(value, dtype=torch_dtype(dtype or standardize_dtype(None)), device=place)

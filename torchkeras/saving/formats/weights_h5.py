@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import torch
 
+from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTensor, opened
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, replacing
@@ -322,6 +323,22 @@ class ReadEntry(SavedValues):
         found = self._dataset(key).dtype
         return "bfloat16" if found == _OPAQUE_BFLOAT16 else found.name
 
+    @property
+    def reads_later(self) -> bool:  # type: ignore[override]
+        """Whether all values lie in the file as they are, so that reading cannot meet anything unexpected."""
+        return all(self._dataset(key).chunks is None for key in self)
+
+    def read_into(self, key: str, tensor: torch.Tensor) -> bool:
+        """Fill a tensor without any memory between; `False`, and nothing done, where type or place do not allow it."""
+        dataset = self._dataset(key)
+        offset = dataset.id.get_offset() if dataset.chunks is None else None
+        view = None if offset is None else _bytes_of(tensor, dataset)
+        if view is None:
+            return False
+        if self._reader.positional.readinto(offset, view) < len(view):
+            raise BadFileError(f"{self._reader.name} was cut off while it was being read.")
+        return True
+
     def __getitem__(self, key: str) -> np.ndarray:
         dataset = self._dataset(key)
         try:
@@ -343,6 +360,26 @@ class ReadEntry(SavedValues):
 
     def __len__(self) -> int:
         return 0 if self._group is None else len(self._group)
+
+
+def _bytes_of(tensor: torch.Tensor, dataset: h5py.Dataset) -> memoryview | None:
+    """The memory of a tensor that holds numbers just as a dataset does; `None` of all others."""
+    if is_sharded(tensor) or tensor.device.type != "cpu" or not tensor.is_contiguous() or not tensor.numel():
+        return None
+    dtype = dataset.dtype
+    if dtype == _OPAQUE_BFLOAT16:
+        same = tensor.dtype is torch.bfloat16
+    else:
+        same = dtype.kind in "fiuc" and dtype.isnative and _TORCH_TYPES.get(dtype.name) is tensor.dtype
+    if not same or tuple(tensor.shape) != tuple(dataset.shape):
+        return None
+    return memoryview(tensor.detach().as_subclass(torch.Tensor).view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
+
+
+_TORCH_TYPES = {
+    name: getattr(torch, name)
+    for name in "float16 float32 float64 int8 int16 int32 int64 uint8 complex64 complex128".split()
+}
 
 
 def _check_whole(file: Any, size: int, name: str) -> None:
