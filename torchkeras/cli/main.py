@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from torchkeras.cli import convert_files as convert_files  # each adds its row to the table
 from torchkeras.cli import diff_files as diff_files
+from torchkeras.cli import doctor as doctor
 from torchkeras.cli import inspect_file as inspect_file
 from torchkeras.cli import run_script as run_script
 from torchkeras.cli.registry import COMMANDS, FAILED
