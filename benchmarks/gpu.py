@@ -91,6 +91,7 @@ def keras_way(of: Network, steps: int, way: str) -> Training:
     """`fit` of this library."""
     import torchkeras as keras
 
+    keras.utils.set_random_seed(0)  # one order of the rows, whatever the way
     keras.config.set_dtype_policy("mixed_bfloat16")
     keras.config.set_cuda_graphs("always" if way.endswith("replayed") else "off")
     model = keras_network(keras, of)
