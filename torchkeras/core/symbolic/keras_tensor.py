@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from torchkeras.core import naming, registry
 from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.types import Axes, DTypeLike, Shape
 
 
 class History(NamedTuple):
@@ -43,7 +44,7 @@ def canonical(value: Any) -> Any:
 
 
 def _fixed(name: str, doc: str) -> Any:
-    def refuse(self: KerasTensor, value: Any) -> None:
+    def refuse(self: KerasTensor, value: object) -> None:
         raise AttributeError(f"The `{name}` attribute of KerasTensor is immutable. Make another one instead.")
 
     return property(lambda self: getattr(self, f"_{name}"), refuse, doc=doc)
@@ -77,13 +78,13 @@ class KerasTensor:
 
     def __init__(
         self,
-        shape: Any,
-        dtype: Any = "float32",
+        shape: Shape | int,
+        dtype: DTypeLike | np.dtype = "float32",
         sparse: bool = False,
         ragged: bool = False,
         record_history: bool = True,
         name: str | None = None,
-        **_: Any,
+        **_: object,
     ) -> None:
         if sparse and ragged:
             raise ValueError("A KerasTensor cannot have `sparse=True` and `ragged=True`: say one of them.")
@@ -133,7 +134,7 @@ class KerasTensor:
             f"the call() of a layer of your own."
         )
 
-    def __array__(self, *_: Any, **__: Any) -> Any:
+    def __array__(self, *_: object, **__: object) -> Any:
         raise ValueError(self._no_values("converted to a NumPy array"))
 
     def __bool__(self) -> bool:
@@ -149,7 +150,9 @@ class KerasTensor:
         raise NotImplementedError(self._no_values("iterated over"))
 
     @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        cls, func: Callable, types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
         name = getattr(func, "__name__", str(func))
         raise TypeError(
             f"torch's {name!r} got a KerasTensor, which has a shape but no values. In a functional model wrap an "
@@ -165,7 +168,7 @@ class KerasTensor:
     def __getitem__(self, key: Any) -> Any:
         return _op("get_item")(self, np.asarray(key) if isinstance(key, list) else key)
 
-    def reshape(self, *newshape: Any) -> Any:
+    def reshape(self, *newshape: int | Sequence[int]) -> Any:
         """Return the tensor reshaped, as `keras.ops.reshape` does.
 
         Args:
@@ -174,7 +177,7 @@ class KerasTensor:
         sizes = newshape[0] if len(newshape) == 1 and isinstance(newshape[0], (list, tuple)) else newshape
         return _op("reshape")(self, sizes)
 
-    def squeeze(self, axis: Any = None) -> Any:
+    def squeeze(self, axis: Axes | None = None) -> Any:
         """Return the tensor without axes of size 1, as `keras.ops.squeeze` does.
 
         Args:
@@ -225,7 +228,7 @@ _UNARY = {"neg": "negative", "abs": "absolute", "invert": "logical_not"}
 
 
 def _method(function_name: str, swapped: bool = False) -> Any:
-    def method(self: KerasTensor, *others: Any) -> Any:
+    def method(self: KerasTensor, *others: object) -> Any:
         function = _op(function_name)
         return function(*others, self) if swapped else function(self, *others)
 
@@ -239,7 +242,7 @@ for _name, _function in _BINARY.items():
 KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
-def standardize_shape(shape: Any) -> tuple:
+def standardize_shape(shape: Shape | int | None) -> tuple:
     """A shape as a tuple of non-negative ints and `None`.
 
     Raises:
@@ -262,7 +265,7 @@ def standardize_shape(shape: Any) -> tuple:
     return tuple(sizes)
 
 
-def is_keras_tensor(x: Any) -> bool:
+def is_keras_tensor(x: object) -> bool:
     """Return whether a value is a symbolic tensor.
 
     Args:
