@@ -71,3 +71,18 @@ def test_run_eagerly_can_be_set():
     assert (model.run_eagerly, model.jit_compile) == (False, True)
     with pytest.raises(ValueError, match="not compiled"):
         keras.Sequential([keras.layers.Dense(1)]).run_eagerly = True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "Provide either a layer name or layer index"),
+        ({"name": "a", "index": 1}, "Provide only a layer name or a layer index. Received: index=1, name=a"),
+        ({"index": 9}, "Was asked to retrieve layer at index 9 but model .*only has 2 layers"),
+        ({"name": "a"}, "No such layer: a. Existing layers.* are: .'scores', 'norm'."),
+    ],
+)
+def test_layers_that_are_not_there_in_keras_words(arguments, message):
+    for lib in (keras, real):
+        with pytest.raises(ValueError, match=message):
+            compiled(lib).get_layer(**arguments)

@@ -281,18 +281,24 @@ class Model(Trainer, Layer):
             >>> model.get_layer("scores") is model.get_layer(index=0)
             True
         """
-        if (name is None) == (index is None):
-            raise ValueError(f"get_layer() takes a name or an index; received name={name!r}, index={index!r}.")
+        if name is None and index is None:
+            raise ValueError("Provide either a layer name or layer index at `get_layer`.")
+        if name is not None and index is not None:
+            raise ValueError(f"Provide only a layer name or a layer index. Received: index={index}, name={name}.")
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(f"Model {self.name!r} has {len(layers)} layers; there is none at index {index}.")
+                raise ValueError(
+                    f"Was asked to retrieve layer at index {index} but model {self.name!r} "
+                    f"only has {len(layers)} layers."
+                )
             return layers[index]
         for layer in layers:
             if getattr(layer, "name", None) == name:
                 return layer
         raise ValueError(
-            f"Model {self.name!r} has no layer {name!r}; it has {[getattr(x, 'name', x) for x in layers]}."
+            f"No such layer: {name}. Existing layers of model {self.name!r} are: "
+            f"{[getattr(x, 'name', x) for x in layers]}."
         )
 
     def reset_states(self) -> None:

@@ -302,6 +302,6 @@ def _as_layer(layer: Any) -> Any:
     if isinstance(layer, torch.nn.Module):
         return TorchModuleWrapper(layer)
     raise ValueError(
-        f"Only instances of Layer (or torch modules) can be added to a Sequential model; received {layer!r} "
-        f"(of type {type(layer).__name__})."
+        f"Only instances of `keras.Layer` (or torch modules) can be added to a Sequential model. Received: {layer!r} "
+        f"(of type {type(layer)})."
     )
