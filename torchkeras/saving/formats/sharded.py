@@ -376,6 +376,10 @@ class _Joined(SavedValues):
     def __init__(self, path: str, parts: list[SavedValues]) -> None:
         self.path = path
         self._by_key = {key: part for part in parts for key in part}
+        self.reads_later = all(part.reads_later for part in parts)
+
+    def read_into(self, key: str, tensor: torch.Tensor) -> bool:
+        return self._by_key[key].read_into(key, tensor)
 
     def shape(self, key: str) -> tuple[int, ...]:
         return self._by_key[key].shape(key)
