@@ -174,9 +174,9 @@ def test_stateful_chains_equal_keras(name, kwargs, rng):
     for i in range(5):
         x = torch.from_numpy(inputs(rng))
         # Outputs alone: a backward pass through Keras's stateful layers fails on torch.
-        np.testing.assert_allclose(numpy(mine(x)), numpy(other(x)), atol=1e-5)
+        np.testing.assert_allclose(numpy(mine(x)), numpy(other(x)), rtol=1e-5, atol=1e-5)
         for kept, wanted in zip(mine.states, other.states, strict=True):
-            np.testing.assert_allclose(numpy(kept), numpy(wanted), atol=1e-5)
+            np.testing.assert_allclose(numpy(kept), numpy(wanted), rtol=1e-5, atol=1e-5)
         if i == 2:
             mine.reset_states()
             other.reset_states()
@@ -285,7 +285,7 @@ def test_stateful_bidirectional_equals_keras(rng):
     same_weights(mine, other, rng)
     for _ in range(3):
         x = torch.from_numpy(inputs(rng))
-        np.testing.assert_allclose(numpy(mine(x)), numpy(other(x)), atol=1e-5)
+        np.testing.assert_allclose(numpy(mine(x)), numpy(other(x)), rtol=1e-5, atol=1e-5)
 
 
 WRAPPED = [

@@ -158,14 +158,8 @@ class Compilable(_Base):
         if state.compiled is None:
             state.run_eagerly = bool(value)
             return
-        state.compiled.run_eagerly = bool(value)
-        if value:
-            state.compiled.jit_compile = state.compiled.replays = False
+        state.compiled.set_run_eagerly(bool(value))
         state.forget_steps()
-
-    @run_eagerly.setter
-    def run_eagerly(self, value: bool) -> None:
-        compiled_of(self, "run_eagerly").set_run_eagerly(value)
 
     @property
     def steps_per_execution(self) -> int:

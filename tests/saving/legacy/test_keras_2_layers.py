@@ -284,14 +284,14 @@ def test_refused(tmp_path, class_name, config, words):
 
 
 def test_a_lambda_of_a_named_function(tmp_path):
-    def double(x, by=2.0):
+    def double_of_old(x, by=2.0):
         return x * by
 
-    config = {"function": "double", "function_type": "function", "module": "__main__", "arguments": {"by": 3.0}}
+    config = {"function": "double_of_old", "function_type": "function", "module": "__main__", "arguments": {"by": 3.0}}
     config |= {"output_shape": None, "output_shape_type": "raw", "output_shape_module": None}
     row = old_files.layer("Lambda", "l", batch_input_shape=[None, 2], **config)
     path = old_files.write(tmp_path / "m.h5", old_files.sequential([row]), {})
-    model = torchkeras.saving.load_model(path, custom_objects={"double": double}, compile=False)
+    model = torchkeras.saving.load_model(path, custom_objects={"double_of_old": double_of_old}, compile=False)
     np.testing.assert_array_equal(model.predict(np.ones((1, 2)), verbose=0), [[3.0, 3.0]])
-    with pytest.raises(TypeError, match="double"):
+    with pytest.raises(TypeError, match="double_of_old"):
         torchkeras.saving.load_model(path)
