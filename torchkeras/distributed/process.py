@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from torchkeras.core.tensors import devices
 from torchkeras.core.torch_internals import get_default_store
 
 _writes: Counter[str] = Counter()
+_SECONDS_TO_END = 0.2  # seconds
 
 
 def join() -> None:
@@ -53,6 +55,10 @@ def _leave() -> None:
     # After an error the other processes are not there to agree on the end; torchrun stops them.
     if distributed.is_initialized() and getattr(sys, "last_exc", getattr(sys, "last_value", None)) is None:
         distributed.destroy_process_group()
+        # The group's threads may still be letting go of the tensors of the last message, for which they need the
+        # interpreter: where it ends meanwhile, the process is aborted though its work is done. Torch has no way to wait
+        # for them.
+        time.sleep(_SECONDS_TO_END)
 
 
 def is_joined() -> bool:
