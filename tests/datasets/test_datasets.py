@@ -6,6 +6,7 @@ import gzip
 import importlib
 import io
 import json
+import os
 import pickle
 import struct
 import tarfile
@@ -177,11 +178,12 @@ def test_sources_are_keras_own(monkeypatch):
 
 class Payload:
     def __reduce__(self):
-        return (open, ("/tmp/torchkeras-datasets-sentinel", "w"))
+        return (open, (os.environ["SENTINEL"], "w"))
 
 
 @pytest.mark.parametrize("name", ["imdb", "cifar100"])
-def test_a_pickle_in_a_data_set_runs_nothing(name, cache, rng):
+def test_a_pickle_in_a_data_set_runs_nothing(name, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SENTINEL", str(tmp_path / "sentinel"))
     hostile = np.empty(1, object)
     hostile[0] = Payload()
     if name == "imdb":
@@ -192,6 +194,7 @@ def test_a_pickle_in_a_data_set_runs_nothing(name, cache, rng):
         )
     with pytest.raises(ValueError, match=r"is no data set that can be read.*names .*open"):
         getattr(ours.datasets, name).load_data()
+    assert not (tmp_path / "sentinel").exists()
 
 
 @pytest.mark.parametrize("cut", [0, 10, 100, -10])

@@ -132,6 +132,10 @@ def test_normalization_says_which_data_does_not_fit(rng):
         layer.adapt(rng.standard_normal((5, 3)))
     with pytest.raises(ValueError, match="received an empty iterable"):
         ours.layers.Normalization().adapt([])
+    with pytest.raises(ValueError, match=r"2 NaN of 6 values, at \[1, 2\] along the last axis"):
+        ours.layers.Normalization().adapt(np.array([[1.0, np.nan, 2.0], [1.0, 2.0, np.nan]]))
+    with pytest.raises(ValueError, match="Discretization.adapt.. needs data without NaN"):
+        ours.layers.Discretization(num_bins=2).adapt(torch.tensor([1.0, float("nan")]))
     with pytest.raises(TypeError, match="takes numbers"):
         ours.layers.Normalization().adapt(np.array(["a"]))
     with pytest.raises(ValueError, match="were given to the constructor"):

@@ -65,6 +65,10 @@ UNKNOWN = {
         {"loss": "mse", "metrics": {"scores": ["mea"]}},
         ["metric identifier: mea", "Did you mean 'mean'"],
     ),
+    "metrics in the place of loss_weights": (
+        {"loss": "mse", "loss_weights": ["accuracy"]},
+        ["loss_weights must hold numbers", "metrics=[...]"],
+    ),
     "optimizer's kind": ({"optimizer": 3, "loss": "mse"}, ["optimizer", "3"]),
     "loss's kind": ({"loss": 3}, ["loss", "3"]),
     "metric's kind": ({"loss": "mse", "metrics": [3]}, ["metric", "3"]),

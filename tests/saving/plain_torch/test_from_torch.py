@@ -254,3 +254,8 @@ def test_a_wrong_reading_is_noticed(monkeypatch):
 
 def test_functional_models_are_returned():
     assert isinstance(saving.from_torch(nn.Linear(2, 2), torch.randn(1, 2)), models.Model)
+
+
+def test_an_example_that_the_module_cannot_take_is_said():
+    with pytest.raises(ValueError, match=r"Conv2d can't be called on the example, of shape \(1, 8, 8, 3\)"):
+        saving.from_torch(torch.nn.Conv2d(3, 4, 3), torch.zeros(1, 8, 8, 3))

@@ -83,10 +83,21 @@ def to_float64(batch: Any, layer: str) -> np.ndarray:
 
     Raises:
         TypeError: the batch holds no numbers.
+        ValueError: a number is NaN; names the columns.
     """
     if isinstance(batch, Tensor):
-        return batch.detach().to("cpu", torch.float64).numpy()
-    array = np.asarray(batch)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{layer}.adapt() takes numbers. Received: an array of dtype {array.dtype}")
-    return array.astype("float64")
+        array = batch.detach().to("cpu", torch.float64).numpy()
+    else:
+        array = np.asarray(batch)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{layer}.adapt() takes numbers. Received: an array of dtype {array.dtype}")
+        array = array.astype("float64")
+    missing = np.isnan(array)
+    if missing.any():
+        columns = sorted(set(np.nonzero(missing)[-1].tolist()))
+        raise ValueError(
+            f"{layer}.adapt() needs data without NaN, which would make everything that it learns NaN. Received: "
+            f"{int(missing.sum())} NaN of {array.size} values, at {columns[:10]} along the last axis"
+            f"{' and more' if len(columns) > 10 else ''}. Fill or drop them first."
+        )
+    return array

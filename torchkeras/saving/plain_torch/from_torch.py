@@ -34,7 +34,8 @@ def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
         A `keras.Model` with the module's weights, layers named after its parts.
 
     Raises:
-        ValueError: the module can't be traced, or a part of it has no counterpart; the message names the node.
+        ValueError: the module can't be called on the example; it can't be traced, or a part of it has no counterpart:
+            the message names the node.
         RuntimeError: the outputs differ.
 
     Example:
@@ -52,6 +53,7 @@ def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
     was_training = module.training
     module.eval()
     try:
+        _check_example(module, examples)
         interpreter = _Interpreter(module, examples)  # type: ignore[arg-type]
         outputs = interpreter.run()
         model = registry.lookup("keras", "Model")(
@@ -63,6 +65,23 @@ def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
     finally:
         module.train(was_training)
     return model
+
+
+def _check_example(module: nn.Module, examples: list[Any]) -> None:
+    """Raise if the module itself can't take the example.
+
+    Raises:
+        ValueError: says the shapes, and why in torch's words.
+    """
+    try:
+        with torch.no_grad():
+            module(*examples)
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        shapes = ", ".join(str(tuple(getattr(one, "shape", ()))) for one in examples)
+        raise ValueError(
+            f"from_torch(): the module {type(module).__name__} can't be called on the example, of shape {shapes}: "
+            f"{error} Images have their channels second, (batch, channels, height, width), as torch takes them."
+        ) from error
 
 
 # The errors that a node that does not fit may raise, in torch's functions or in Keras's.

@@ -71,6 +71,12 @@ class CompileLoss:
         self.output_names = output_names
         if loss_weights is not None and not isinstance(loss_weights, (list, tuple, dict, int, float)):
             raise ValueError(f"loss_weights must be a number, a list or a dict; received {loss_weights!r}.")
+        wrong = [one for one in tree.flatten(loss_weights) if isinstance(one, str) or callable(one)]
+        if wrong:
+            raise ValueError(
+                f"loss_weights must hold numbers; received {loss_weights!r}. compile()'s third argument is "
+                "loss_weights: pass metrics by name, metrics=[...]."
+            )
         # Unknown names and wrong types are found at compile(), not in the first step.
         self._made = tree.map_structure(get_loss, loss)
         if output_names is not None:

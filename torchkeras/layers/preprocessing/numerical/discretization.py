@@ -103,7 +103,7 @@ class Discretization(DataLayer):
             steps: number of batches to read at most; `None`: all. Default: `None`.
 
         Raises:
-            ValueError: the layer has `bin_boundaries` from its constructor, or there is no data.
+            ValueError: the layer has `bin_boundaries` from its constructor, or there is no data, or it holds NaN.
             TypeError: the data holds no numbers.
         """
         if self.num_bins is None:

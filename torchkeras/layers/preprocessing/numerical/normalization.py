@@ -137,7 +137,7 @@ class Normalization(DataLayer):
                 tuples the first element counts.
 
         Raises:
-            ValueError: there is no data, or its shape does not fit the layer.
+            ValueError: there is no data, it holds NaN, or its shape does not fit the layer.
             TypeError: the data holds no numbers.
 
         Example:
