@@ -46,6 +46,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "saving": EVERYTHING,
     "tree": EVERYTHING,
     "utils": EVERYTHING,
+    "utils.bounding_boxes": EVERYTHING,
 }
 # Openings that keep a sentence from having a subject and a verb.
 FORBIDDEN_OPENINGS = ("What ", "That of ", "Which ", "That which ")

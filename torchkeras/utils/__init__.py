@@ -22,6 +22,7 @@ from torchkeras.training.data import PyDataset as PyDataset
 from torchkeras.training.data import PyDataset as Sequence
 from torchkeras.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from torchkeras.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from torchkeras.utils import bounding_boxes as bounding_boxes
 from torchkeras.utils.config import Config as Config
 from torchkeras.utils.images import array_to_img as array_to_img
 from torchkeras.utils.images import img_to_array as img_to_array

@@ -1,0 +1,1 @@
+"""Bounding boxes: formats, overlaps, geometry, and the deltas that detectors predict."""
