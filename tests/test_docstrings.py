@@ -47,6 +47,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "tree": EVERYTHING,
     "utils": EVERYTHING,
     "utils.bounding_boxes": EVERYTHING,
+    "visualization": EVERYTHING,
 }
 # Openings that keep a sentence from having a subject and a verb.
 FORBIDDEN_OPENINGS = ("What ", "That of ", "Which ", "That which ")
