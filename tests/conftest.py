@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import random
 import shutil
@@ -63,6 +64,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     value = dict(item.user_properties).get("seed")
     if report.failed and value is not None:
         report.sections.append(("seed", f"repeat with TORCHKERAS_TEST_SEED={value}"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Tens of thousands of tests and all modules are objects that live to the end: no collection need look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

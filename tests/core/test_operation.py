@@ -64,7 +64,7 @@ each = pytest.mark.parametrize("make, args, kwargs, count", CASES)
 
 def pair(make, args, kwargs):
     torchkeras.utils.clear_session()
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     return make(torchkeras)(*args, **kwargs), make(keras)(*args, **kwargs)
 
 

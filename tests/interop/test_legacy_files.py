@@ -70,7 +70,7 @@ def test_whole_models_of_ours(tmp_path, case, seed):
 @pytest.mark.parametrize("by_name", [False, True])
 @each_case
 def test_weights_alone(tmp_path, case, writer, reader, by_name, seed):
-    keras.utils.clear_session()  # so that both number their layers from the start
+    keras.utils.clear_session(free_memory=False)  # so that both number their layers from the start
     model, x, y = make(case, PACKAGES[writer], seed)
     train(model, x, y)
     model.save(tmp_path / "m.h5")
@@ -96,7 +96,7 @@ def test_the_same_file(tmp_path, case, seed):
     """The same names, shapes and attributes as Keras writes."""
     found = []
     for name, package in PACKAGES.items():
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         model, x, y = make(case, package, seed)
         train(model, x, y)
         model.save(tmp_path / f"{name}.h5")

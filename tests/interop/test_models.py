@@ -45,7 +45,7 @@ GRAPH_DIFFERS = {"masked": DIFFERENT["masked"]}
 def pair(make: Any) -> tuple[Any, Any]:
     """The model here and in Keras, names counted from zero in both."""
     naming.reset_names()
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     return make(torchkeras), make(keras)
 
 
