@@ -2,6 +2,6 @@
 
 from torchkeras.preprocessing import image as image
 from torchkeras.preprocessing import sequence as sequence
-from torchkeras.utils.directories.images import image_dataset_from_directory as image_dataset_from_directory
-from torchkeras.utils.directories.texts import text_dataset_from_directory as text_dataset_from_directory
-from torchkeras.utils.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
+from torchkeras.utils.loaders.images import image_dataset_from_directory as image_dataset_from_directory
+from torchkeras.utils.loaders.texts import text_dataset_from_directory as text_dataset_from_directory
+from torchkeras.utils.loaders.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array

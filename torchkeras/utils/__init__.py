@@ -24,9 +24,9 @@ from torchkeras.training.data import pack_x_y_sample_weight as pack_x_y_sample_w
 from torchkeras.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from torchkeras.utils import bounding_boxes as bounding_boxes
 from torchkeras.utils.config import Config as Config
-from torchkeras.utils.directories.audio import audio_dataset_from_directory as audio_dataset_from_directory
-from torchkeras.utils.directories.images import image_dataset_from_directory as image_dataset_from_directory
-from torchkeras.utils.directories.texts import text_dataset_from_directory as text_dataset_from_directory
+from torchkeras.utils.loaders.audio import audio_dataset_from_directory as audio_dataset_from_directory
+from torchkeras.utils.loaders.images import image_dataset_from_directory as image_dataset_from_directory
+from torchkeras.utils.loaders.texts import text_dataset_from_directory as text_dataset_from_directory
 from torchkeras.utils.images import array_to_img as array_to_img
 from torchkeras.utils.images import img_to_array as img_to_array
 from torchkeras.utils.images import load_img as load_img
@@ -35,4 +35,4 @@ from torchkeras.utils.numerical import normalize as normalize
 from torchkeras.utils.numerical import to_categorical as to_categorical
 from torchkeras.utils.sequences import pad_sequences as pad_sequences
 from torchkeras.utils.splitting import split_dataset as split_dataset
-from torchkeras.utils.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
+from torchkeras.utils.loaders.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array

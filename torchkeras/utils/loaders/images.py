@@ -12,9 +12,9 @@ import torch
 from torchkeras import ops
 from torchkeras.core import settings
 from torchkeras.core.tensors.devices import device
-from torchkeras.utils.directories.indexing import Request
-from torchkeras.utils.directories.loader import BatchLoader, default_workers, load_files
 from torchkeras.utils.images import load_img
+from torchkeras.utils.loaders.indexing import Request
+from torchkeras.utils.loaders.loader import BatchLoader, default_workers, load_files
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 COLOR_MODES = ("rgb", "rgba", "grayscale")

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from torchkeras.core.types import T
-from torchkeras.utils.directories.file_dataset import FileDataset, Reader
-from torchkeras.utils.directories.indexing import Request, Subset, find_files, seed_or_draw, split_files
+from torchkeras.utils.loaders.file_dataset import FileDataset, Reader
+from torchkeras.utils.loaders.indexing import Request, Subset, find_files, seed_or_draw, split_files
 
 _AHEAD = 2  # batches that are being prepared while one is in use
 _MOST_THREADS = 8

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from torchkeras.utils.directories.indexing import Labels, say
+from torchkeras.utils.loaders.indexing import Labels, say
 
 
 class Reader(Protocol):

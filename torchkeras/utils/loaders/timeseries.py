@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike
-from torchkeras.utils.directories.indexing import check_format, seed_or_draw
-from torchkeras.utils.directories.loader import BatchLoader, as_it_is
+from torchkeras.utils.loaders.indexing import check_format, seed_or_draw
+from torchkeras.utils.loaders.loader import BatchLoader, as_it_is
 
 
 class WindowDataset(Dataset):

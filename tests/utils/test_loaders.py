@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import torchkeras as ours
-from torchkeras.utils.directories.resampling import resample
+from torchkeras.utils.loaders.resampling import resample
 
 MODES = {"RGB": 3, "RGBA": 4, "L": 1}
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from torchkeras.utils.directories.indexing import Request
-from torchkeras.utils.directories.loader import BatchLoader, default_workers, load_files
-from torchkeras.utils.directories.resampling import resample
-from torchkeras.utils.directories.wav import read_wav
+from torchkeras.utils.loaders.indexing import Request
+from torchkeras.utils.loaders.loader import BatchLoader, default_workers, load_files
+from torchkeras.utils.loaders.resampling import resample
+from torchkeras.utils.loaders.wav import read_wav
 
 
 @dataclass

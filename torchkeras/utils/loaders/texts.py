@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torchkeras.utils.directories.indexing import Request
-from torchkeras.utils.directories.loader import BatchLoader, load_files
+from torchkeras.utils.loaders.indexing import Request
+from torchkeras.utils.loaders.loader import BatchLoader, load_files
 
 
 @dataclass
