@@ -144,7 +144,7 @@ def test_a_misspelled_argument_is_answered_with_the_right_one(cls):
 
 def test_a_misspelled_argument_of_compile_and_of_evaluate_is_answered_with_the_right_one():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match="Did you mean 'optimizer' instead of 'optimzer'"):
+    with pytest.raises(TypeError, match="Did you mean 'optimizer' instead of 'optimzer'"):
         model.compile(optimzer="adam", loss="mse")
     model.compile(loss="mse")
     with pytest.raises(ValueError, match=r"Did you mean 'batch_size' instead of 'batchsize'"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
 import torch
 
+import torchkeras as keras
 from torchkeras import layers
 
 
@@ -155,3 +158,42 @@ def test_masks_of_arrays():
     np.testing.assert_array_equal(
         layers.Embedding(3, 2, mask_zero=True).compute_mask([[0, 2]]).numpy(), [[False, True]]
     )
+
+
+def holding_itself(kind):
+    """A layer with a list or dict that holds itself, and a layer in most."""
+    dense, found = keras.layers.Dense(2), []
+    layer = keras.layers.Identity()
+    if kind == "alone":
+        layer.held = []
+        layer.held.append(layer.held)
+        return layer
+    if kind == "through a list":
+        layer.held = []
+        layer.held.append([layer.held])
+        layer.held.append(dense)
+        return layer
+    layer.held = {
+        "list": lambda: found.extend([dense, found]) or found,
+        "through a tuple": lambda: found.append((found, dense)) or found,
+        "dict": lambda: (own := {"dense": dense}).update(list=[own]) or own,
+    }[kind]()
+    return layer
+
+
+@pytest.mark.parametrize("kind", ["alone", "list", "through a list", "through a tuple", "dict"])
+def test_a_container_that_holds_itself(kind, tmp_path):
+    layer = holding_itself(kind)
+    for part in layer._flatten_layers():
+        part.build((None, 3))
+    model = keras.Sequential([keras.Input((3,)), layer])
+    values = layer.get_weights()
+    assert len(values) == len(layer.state_dict()) == (0 if kind == "alone" else 2)
+    model.save_weights(tmp_path / "m.weights.h5")
+    layer.set_weights([np.zeros_like(value) for value in values])
+    model.load_weights(tmp_path / "m.weights.h5")
+    for one in (layer, copy.deepcopy(layer).half().float(), pickle.loads(pickle.dumps(layer))):
+        for found, wanted in zip(one.get_weights(), values, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-3)
+    layer.held = []
+    assert not layer.weights

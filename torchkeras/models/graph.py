@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor, canonical, set_building
 from torchkeras.core.symbolic.node import Node
+from torchkeras.core.types import Nest
 
 
 class Slot(NamedTuple):
@@ -44,6 +45,7 @@ class Graph:
     def __init__(self, inputs: Any, outputs: Any, takes_apart: bool = True) -> None:
         outputs = tree.map_structure(canonical, outputs)
         self.inputs_struct = inputs
+        self.warned_keys: set[frozenset] = set()
         self.outputs_struct = outputs
         self.inputs: list[KerasTensor] = tree.flatten(inputs)
         self.outputs: list[KerasTensor] = tree.flatten(outputs)
@@ -53,7 +55,7 @@ class Graph:
                     raise ValueError(f"All `{kind}` values must be KerasTensors; received {tensor!r}.")
             if not tensors:
                 raise ValueError(f"`{kind}` argument cannot be empty: KerasTensors are needed there.")
-        self.nodes, self.operations = _ordered(self.inputs, self.outputs)
+        self.nodes, self.operations = _ordered(self.inputs, outputs)
         self._plan(takes_apart)
         set_building(False)
 
@@ -193,7 +195,7 @@ def _filled(value: Any, slots: list) -> Any:
 # ---------------------------------------------------------------------------- order
 
 
-def _ordered(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[list[Node], list[Any]]:
+def _ordered(inputs: list[KerasTensor], outputs: Nest[KerasTensor]) -> tuple[list[Node], list[Any]]:
     """Nodes in an order in which they can run, operations in Keras's order: deepest first, then as found.
 
     An operation's depth is its longest way to an output.
@@ -218,13 +220,14 @@ def _ordered(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[lis
     return nodes, ranked
 
 
-def _discover(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[list[Node], dict[int, int]]:
+def _discover(inputs: list[KerasTensor], outputs: Nest[KerasTensor]) -> tuple[list[Node], dict[int, int]]:
     """The nodes between inputs and outputs, each behind those it needs, and the order in which operations were met."""
     given = {id(tensor) for tensor in inputs}
     nodes: list[Node] = []
     done: set[int] = set()
     met: dict[int, int] = {}
-    for output in outputs:
+    for path, output in tree.flatten_with_path(outputs):
+        known = len(nodes)
         stack = [] if _is_outside(output, given) else [(_node_of(output), False)]
         while stack:  # an explicit stack: models may be deeper than Python's recursion
             node, ready = stack.pop()
@@ -242,14 +245,14 @@ def _discover(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[li
             for tensor in reversed(node.input_tensors):
                 if not _is_outside(tensor, given):
                     stack.append((_node_of(tensor), False))
-    for node in nodes:
-        if node.is_input and not all(id(t) in given for t in node.output_tensors):
-            needed = node.output_tensors[0]
-            raise ValueError(
-                f"Output {[t.name for t in outputs]} is not connected to `inputs` alone: it also needs the symbolic "
-                f"input {needed.name!r} of {node.operation.name!r}, which is not among {[t.name for t in inputs]}. "
-                f"Add it to `inputs`."
-            )
+        for node in nodes[known:]:
+            if node.is_input and not all(id(t) in given for t in node.output_tensors):
+                needed = node.output_tensors[0]
+                raise ValueError(
+                    f"Output with path `{'.'.join(map(str, path))}` is not connected to `inputs`: it also needs the "
+                    f"symbolic input {needed.name!r} of {node.operation.name!r}, which is not among "
+                    f"{[t.name for t in inputs]}. Add it to `inputs`."
+                )
     return nodes, met
 
 

@@ -29,7 +29,7 @@ def standardize(graph: Graph, inputs: Any, name: str, sizes: bool = True) -> lis
     if isinstance(inputs, torch.Tensor) and graph.entry is not None and _is_ready(inputs, graph.entry, sizes):
         return [inputs]
     values = _ordered_values(graph, inputs, name)
-    return [_one(value, known, i, name, sizes) for i, (value, known) in enumerate(zip(values, graph.inputs))]
+    return [_one(graph, value, known, i, name, sizes) for i, (value, known) in enumerate(zip(values, graph.inputs))]
 
 
 def entry_of(tensors: list[KerasTensor]) -> tuple | None:
@@ -65,12 +65,16 @@ def _ordered_values(graph: Graph, inputs: Any, name: str) -> list:
         values = tree.flatten(inputs)
     if len(values) != len(graph.inputs):
         raise complete(
-            ValueError(
-                f"Model {name!r} expects {len(graph.inputs)} input(s) {[_input_name(t) for t in graph.inputs]}; "
-                f"received {len(values)}."
-            )
+            ValueError(f'Layer "{name}" expects {_expected(graph)}, but it received {len(values)} input tensors.')
         )
     return values
+
+
+def _expected(graph: Graph) -> str:
+    count, struct = len(graph.inputs), graph.inputs_struct
+    if isinstance(struct, dict):
+        return f"{count} named input(s) with keys {list(struct)}"
+    return f"{count} input(s), in the order {[_input_name(t) for t in graph.inputs]}"
 
 
 def _check_order(struct: dict, name: str) -> None:
@@ -85,28 +89,34 @@ def _check_order(struct: dict, name: str) -> None:
 
 def _by_name(graph: Graph, inputs: dict, name: str) -> list:
     struct = graph.inputs_struct
-    if len(inputs) > len(struct if isinstance(struct, dict) else graph.inputs):
+    wanted = list(struct) if isinstance(struct, dict) else [_input_name(tensor) for tensor in graph.inputs]
+    missing = [key for key in wanted if key not in inputs]
+    if missing:
+        raise complete(
+            ValueError(
+                f'Missing data for input "{missing[0]}" of model {name!r}. You passed a data dictionary with keys '
+                f"{list(inputs)}. Expected the following keys: {wanted}"
+            )
+        )
+    if len(inputs) > len(wanted) and frozenset(inputs) not in graph.warned_keys:
+        graph.warned_keys.add(frozenset(inputs))
         warnings.warn(
-            f"The structure of `inputs` doesn't match the expected structure: model {name!r} takes "
-            f"{list(struct) if isinstance(struct, dict) else [_input_name(t) for t in graph.inputs]}; "
-            f"received {list(inputs)}. The others are left aside.",
+            f"The structure of `inputs` doesn't match the expected structure: model {name!r} takes {wanted}; received "
+            f"{list(inputs)}. The others are left aside.",
             stacklevel=2,
         )
-    if isinstance(struct, dict) and all(key in inputs for key in struct):
-        return tree.flatten({key: inputs[key] for key in struct})
-    names = [_input_name(tensor) for tensor in graph.inputs]
-    missing = [known for known in names if known not in inputs]
-    if missing:
-        wanted = list(struct) if isinstance(struct, dict) else names
-        raise complete(ValueError(f"Model {name!r} takes inputs named {wanted}; received {list(inputs)}."))
-    return [inputs[known] for known in names]
+    return (
+        tree.flatten({key: inputs[key] for key in wanted})
+        if isinstance(struct, dict)
+        else [inputs[key] for key in wanted]
+    )
 
 
 def _input_name(tensor: Any) -> str:
     return tensor._keras_history.operation.name
 
 
-def _one(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
+def _one(graph: Graph, value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
     if value is None:
         if not getattr(known._keras_history.operation, "optional", False):  # type: ignore[attr-defined]
             raise complete(
@@ -114,7 +124,7 @@ def _one(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> 
             )
         return None
     if isinstance(value, KerasTensor):
-        return _fitted(value, known, index, name, sizes)
+        return _fitted(graph, value, known, index, name, sizes)
     if not isinstance(value, torch.Tensor):
         value = convert_to_tensor(value)
     dtype = TORCH_DTYPES.get(known._dtype)
@@ -122,10 +132,10 @@ def _one(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> 
         mask = getattr(value, "_keras_mask", None)
         value = value.to(dtype)
         set_mask(value, mask)
-    return _fitted(value, known, index, name, sizes)
+    return _fitted(graph, value, known, index, name, sizes)
 
 
-def _fitted(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
+def _fitted(graph: Graph, value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
     """The value with a last axis of 1 added or taken where that makes it fit; an error where nothing does."""
     shape, wanted = value.shape, known.shape
     if len(shape) != len(wanted) and not isinstance(value, KerasTensor):
@@ -144,10 +154,15 @@ def _fitted(value: Any, known: KerasTensor, index: int, name: str, sizes: bool) 
             return value
     raise complete(
         ValueError(
-            f"Input {index} ({_input_name(known)!r}) of model {name!r} has the wrong shape: expected shape={wanted}, "
-            f"found shape={tuple(shape)}."
+            f"Invalid input shape for the input with name {_input_name(known)!r} and path {_path(graph, index)!r} of "
+            f"model {name!r}: expected shape={wanted}, found shape={tuple(shape)}."
         )
     )
+
+
+def _path(graph: Graph, index: int) -> str:
+    """The keys and indices that lead to an input, as `0.image`."""
+    return ".".join(str(key) for key in tree.flatten_with_path(graph.inputs_struct)[index][0])
 
 
 def attach_masks(values: list, mask: Any) -> None:

@@ -496,7 +496,17 @@ class Model(Trainer, Layer):
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
 
-class Functional(Model):
+class _FunctionalType(type):
+    """Makes a subclass of `Model` whose constructor gave it inputs and outputs an instance of `Functional`."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if type.__instancecheck__(cls, instance):
+            return True
+        own = getattr(instance, "__dict__", {})
+        return cls is Functional and isinstance(instance, Model) and bool(own.get("_tk_graph")) and "_tk_row" not in own
+
+
+class Functional(Model, metaclass=_FunctionalType):
     """A model made of symbolic inputs and outputs; `keras.Model(inputs, outputs)` makes one.
 
     Args:

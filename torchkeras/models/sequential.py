@@ -172,7 +172,7 @@ class Sequential(Model):
             return
         try:
             for layer in row[1:]:
-                x = layer(x)
+                x = _called(layer, x)
         except NotImplementedError:  # a layer that can't tell its output's shape: known when data comes
             return
         self._tk_set_row_graph(Graph(start, x))
@@ -200,7 +200,7 @@ class Sequential(Model):
             return super().call(inputs, training=training, mask=mask)
         x = inputs
         for layer in self.layers:
-            x = layer(x)
+            x = _called(layer, x)
         return x
 
     @property
@@ -305,3 +305,26 @@ def _as_layer(layer: Any) -> Any:
         f"Only instances of `keras.Layer` (or torch modules) can be added to a Sequential model. Received: {layer!r} "
         f"(of type {type(layer)})."
     )
+
+
+def _called(layer: torch.nn.Module, x: Any) -> Any:
+    """The output of a layer of the stack.
+
+    Raises:
+        ValueError: the layer needs more than the input tensor.
+    """
+    try:
+        return layer(x)
+    except TypeError as error:
+        function = layer.call if isinstance(layer, Layer) else layer.forward
+        required = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        if len(required) < 2:
+            raise
+        raise ValueError(
+            f"Layers added to a Sequential model can only have a single required positional argument, the input "
+            f"tensor. {type(layer).__name__} {getattr(layer, 'name', '')!r} has {required}: give the others defaults."
+        ) from error

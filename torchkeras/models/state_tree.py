@@ -70,7 +70,7 @@ def _kinds(model: Any) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
     keys = {id(tensor): key.replace(".", "/") for key, tensor in model.named_parameters()}
     yield "trainable_variables", _by_path(model.trainable_variables, keys)
     yield "non_trainable_variables", _by_path(model.non_trainable_variables, keys)
-    yield "optimizer_variables", _by_path(getattr(model.optimizer, "variables", []), keys)
+    yield "optimizer_variables", _by_path(getattr(getattr(model, "optimizer", None), "variables", []), keys)
     yield "metrics_variables", _by_path(model.metrics_variables, keys)
 
 

@@ -27,7 +27,7 @@ def held_by(obj: Any) -> dict[str, Any]:
         if hasattr(obj, name):
             found[name] = getattr(obj, name)
     for cls in type(obj).__mro__:
-        found.update((name, getattr(obj, name)) for name in vars(cls).get("_tk_saved_properties", ()))
+        found.update((name, getattr(obj, name, None)) for name in vars(cls).get("_tk_saved_properties", ()))
     for name, path in aliases.items():
         value = _follow(obj, path)
         if value is not _NOTHING:

@@ -20,7 +20,7 @@ from torchkeras.training.compile.snapshot import TrainableSnapshot
 from torchkeras.training.data import ask_for_targets, unpack_x_y_sample_weight
 from torchkeras.training.placing import place_at_compile
 from torchkeras.training.results import results_by_metric
-from torchkeras.training.state import TrainingState, compiled_of, state_of
+from torchkeras.training.state import TrainingState, compiled_of, optimizer_of, state_of
 from torchkeras.training.step import EvaluationStep, TrainStep, library_default, own_train_step
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Compilable(_Base):
             **kwargs: `experimental_steps_per_execution`, an older name of `steps_per_execution`.
 
         Raises:
-            ValueError: an argument has a wrong value or an unknown name; the model stays as it was.
+            TypeError: an argument has an unknown name; the model stays as it was.
+            ValueError: an argument has a wrong value; likewise.
 
         Example:
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
@@ -91,7 +92,7 @@ class Compilable(_Base):
         steps = kwargs.pop("experimental_steps_per_execution", None)
         if kwargs:
             hint = candidates(kwargs, keywords_of(type(self).compile))
-            raise ValueError(f"Unknown arguments of compile(): {sorted(kwargs)}. {hint}")
+            raise TypeError(f"compile() got an unexpected keyword argument {min(kwargs)!r}. {hint}")
         compiled = Compiled(
             optimizer,
             loss,
@@ -110,21 +111,17 @@ class Compilable(_Base):
 
     @property
     def output_names(self) -> list[str] | None:
-        """The names of the outputs, where the model knows them."""
+        """The names of the layers that the outputs come from, where the model knows them."""
         graph = self.__dict__.get("_tk_graph")
-        if graph is None:
-            return None
-        if isinstance(graph.outputs_struct, dict):
-            return sorted(graph.outputs_struct)
-        return [t._keras_history.operation.name for t in graph.outputs]
+        return None if graph is None else [t._keras_history.operation.name for t in graph.outputs]
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer that `compile` was given."""
-        state = state_of(self)
-        if state.optimizer is not None:
-            return state.optimizer
-        return state.compiled.optimizer if state.compiled is not None else None
+        """The optimizer that `compile` was given; a model that was not compiled has no such attribute."""
+        optimizer = optimizer_of(self)
+        if optimizer is None and state_of(self).compiled is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'optimizer': it is not compiled.")
+        return optimizer
 
     @optimizer.setter
     def optimizer(self, value: Any) -> None:

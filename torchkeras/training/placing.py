@@ -7,7 +7,7 @@ from typing import Any
 from torchkeras.distributed.distributions import distribution
 from torchkeras.distributed.strategies import registry
 from torchkeras.distributed.strategies.base import Strategy
-from torchkeras.training.state import TrainableModel, state_of
+from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 
 
 def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = False) -> None:
@@ -19,7 +19,7 @@ def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = Fa
         again: whether ranks agree once more where they did before.
     """
     state = state_of(model)
-    optimizer = model.optimizer
+    optimizer = optimizer_of(model)
     if again or not state.ranks_agree:
         strategy.broadcast_state([*model.weights, *(optimizer.variables if optimizer is not None else ())])
         state.ranks_agree = strategy.is_distributed

@@ -18,7 +18,7 @@ from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.layer import Layer
 from torchkeras.training.data import unpack_x_y_sample_weight
-from torchkeras.training.state import TrainableModel, state_of
+from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 from torchkeras.training.step import OwnStep, TrainStep, is_overridden, make_train_step
 
 
@@ -63,8 +63,9 @@ def build(model: Any, data: Any) -> None:
             pass
         for metric in compiled.metrics.metrics:
             metric.to(device_of(model))
-    if model.optimizer is not None and snapshot is not None and not model.optimizer.built:
-        model.optimizer.build(snapshot.weights(model))
+    optimizer = optimizer_of(model)
+    if optimizer is not None and snapshot is not None and not optimizer.built:
+        optimizer.build(snapshot.weights(model))
 
 
 def _build_layers(model: Any, x: Any) -> Any:
@@ -94,7 +95,7 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
     state = state_of(model)
     assert state.snapshot is not None
     with state.snapshot.applied(model) as weights, _torch_mode(model, True):
-        key = (id(model.optimizer), strategy.world_size, *map(id, weights))
+        key = (id(optimizer_of(model)), strategy.world_size, *map(id, weights))
         if state.train_step_key != key:
             state.train_step, state.train_step_key = make_train_step(model, weights, strategy), key
         state.train_step.begin()

@@ -18,7 +18,7 @@ from torchkeras.training.compile.torch_metric import TorchMetric
 from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.replay.replayer import Parts, Replayer
 from torchkeras.training.replay.settings import Settings
-from torchkeras.training.state import TrainableModel, state_of
+from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 from torchkeras.training.step import StepOf, TrainStep, is_overridden
 
 Step = Callable[[RankBatch], Any]
@@ -67,12 +67,12 @@ class KeyedReplayer(Replayer):
 def _key(model: TrainableModel, step: StepOf, purpose: str, device: torch.device) -> tuple[Any, ...]:
     """Another training step replaces the one before; steps of evaluation and prediction are all alike."""
     owner = step if purpose == "train" else state_of(model).compiled
-    return cuda_graphs(), device, owner, model.optimizer
+    return cuda_graphs(), device, owner, optimizer_of(model)
 
 
 def _parts(model: TrainableModel, step: StepOf, purpose: str, device: torch.device) -> Parts:
     compiled = state_of(model).compiled
-    optimizer = model.optimizer if isinstance(step, TrainStep) else None
+    optimizer = optimizer_of(model) if isinstance(step, TrainStep) else None
     updates = None
     if optimizer is not None and ReplayedUpdates.obstacle(optimizer) is None:
         updates = ReplayedUpdates(optimizer, device)
@@ -106,7 +106,7 @@ def obstacle_of(model: TrainableModel, step: StepOf, purpose: str, settings: Set
     if isinstance(step, TrainStep):
         if not step.weights:
             return "no weight is trained"
-        reason = ReplayedUpdates.obstacle(model.optimizer)
+        reason = ReplayedUpdates.obstacle(optimizer_of(model))
         if reason is not None:
             return reason
         if any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in step.weights):

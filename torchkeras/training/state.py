@@ -134,6 +134,14 @@ def state_of(model: Any) -> TrainingState:
     return state
 
 
+def optimizer_of(model: Any) -> Any:
+    """The model's optimizer; `None` for a model that was not compiled and was given none."""
+    state = state_of(model)
+    if state.optimizer is not None:
+        return state.optimizer
+    return state.compiled.optimizer if state.compiled is not None else None
+
+
 def compiled_of(model: Any, method: str) -> Compiled:
     """The result of `compile()`.
 

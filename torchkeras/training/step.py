@@ -17,7 +17,7 @@ from torchkeras.distributed.strategies.base import Strategy, TrainedModel
 from torchkeras.training.compile.torch_metric import TorchMetric
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.jit import Jit
-from torchkeras.training.state import TrainableModel, state_of
+from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 
 
 def library_default(method: Callable) -> Callable:
@@ -78,7 +78,7 @@ class TrainStep:
         self.state = state_of(model)
         self.weights = list(weights)
         self.trained = trained
-        self.optimizer = model.optimizer
+        self.optimizer = optimizer_of(model)
         if self.weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
         self.jit = Jit(self._outputs_and_loss, f"the training step of {model.name!r}") if jit else None
@@ -296,7 +296,7 @@ def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Str
 
 def own_train_step(model: TrainableModel, weights: Sequence[Any], jit: bool = False) -> TrainStep | None:
     """The library's step for a `train_step` of the user's to call; `None` where the library's could not run."""
-    if model.optimizer is None and len(weights):
+    if optimizer_of(model) is None and len(weights):
         return None
     return TrainStep(model, weights, TrainedModel(model, weights), jit)  # type: ignore[arg-type]
 

@@ -313,15 +313,29 @@ def _key(container: Any, key: Any) -> str:
     return f"{name}_" if hasattr(type(container), name) else name
 
 
-def holds_state(value: Any) -> bool:
-    """Whether it is a module or a weight, or a list, tuple or dict with one in it."""
+def holds_state(value: Any, above: tuple = ()) -> bool:
+    """Whether it is a module or a weight, or a list, tuple or dict with one in it.
+
+    Args:
+        value: any value.
+        above: the containers that hold it, outermost first: a container may hold itself.
+    """
     if isinstance(value, (nn.Module, nn.Parameter)):
         return True
-    if isinstance(value, (list, tuple)):
-        return any(holds_state(item) for item in value)
-    if isinstance(value, dict):
-        return any(holds_state(item) for item in value.values())
+    if isinstance(value, (list, tuple, dict)):
+        if any(value is one for one in above):
+            return False
+        above = (*above, value)
+        return any(holds_state(item, above) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, Variable) and isinstance(value, torch.Tensor)
+
+
+def _is_within(container: Tracked, outer: Tracked) -> bool:
+    """Whether a container is another one, or lies in it."""
+    inner: Tracked | None = container
+    while inner is not None and inner is not outer:
+        inner = inner._parent
+    return inner is not None
 
 
 def _put(container: Any, key: Any, value: Any) -> None:
@@ -366,6 +380,8 @@ def _register(container: Any, owner: nn.Module) -> None:
     known = weight_walk.assigned_infos(owner, container)
     for key, value in _pairs(container):
         name = _key(container, key)
+        if isinstance(value, Tracked) and _is_within(container, value):
+            continue  # torch's walks of modules would not end
         if isinstance(value, nn.Module):
             take_mode(container, name, value)
             container._modules[name] = value
@@ -401,6 +417,7 @@ def _write_back(container: Any) -> None:
 # ---------------------------------------------------------------------------- making
 
 _PLAIN = (list, dict, tuple, set, OrderedDict)
+_TRACKED: dict[type, type] = {list: TrackedList, dict: TrackedDict, OrderedDict: TrackedOrderedDict}
 
 
 def _wrap_nested(tracked: Any) -> None:
@@ -411,17 +428,29 @@ def _wrap_nested(tracked: Any) -> None:
             _put(tracked, key, wrap(value))
 
 
-def wrap(value: Any) -> Any:
-    """A tracked copy of a plain list, dict or set, and of a tuple that holds layers; all else as it is."""
-    if type(value) is list:
-        return TrackedList(wrap(item) for item in value)
-    if type(value) in (dict, OrderedDict):
-        tracked = TrackedDict if type(value) is dict else TrackedOrderedDict
-        return tracked((key, wrap(item)) for key, item in value.items())
+def wrap(value: Any, above: dict[int, Tracked] | None = None) -> Any:
+    """A tracked copy of a plain list, dict or set, and of a tuple that holds layers; all else as it is.
+
+    Args:
+        value: any value.
+        above: the copies in the making, by the `id` of the original: a container may hold itself.
+    """
+    if type(value) in (list, dict, OrderedDict):
+        above = above or {}
+        if id(value) in above:
+            return above[id(value)]
+        made: Any = _TRACKED[type(value)]()
+        above = {**above, id(value): made}
+        if isinstance(made, list):
+            list.extend(made, [wrap(item, above) for item in value])
+        else:
+            for key, item in value.items():
+                _put(made, key, wrap(item, above))
+        return made
     if type(value) is set:
         return TrackedSet(value)
     if type(value) is tuple:
-        items = tuple(wrap(item) for item in value) if any(type(item) in _PLAIN for item in value) else value
+        items = tuple(wrap(item, above) for item in value) if any(type(item) in _PLAIN for item in value) else value
         if not holds_state(items):
             return items
         made = tuple.__new__(ModuleTrackedTuple, items)
@@ -430,21 +459,42 @@ def wrap(value: Any) -> Any:
     return value
 
 
-def unwrapped(value: Any) -> Any:
-    """The plain list, dict, set or tuple with the items of a tracked one, also of those within."""
-    if isinstance(value, dict):
-        return (OrderedDict if isinstance(value, OrderedDict) else dict)((k, unwrapped(v)) for k, v in _raw(value))
-    if isinstance(value, Tracked):
-        kind = next(k for k in (list, set, tuple) if isinstance(value, k))
-        return kind(unwrapped(item) for item in _raw(value))
-    return value
+def unwrapped(value: Any, above: dict[int, Any] | None = None) -> Any:
+    """The plain list, dict, set or tuple with the items of a tracked one, also of those within.
+
+    Args:
+        value: any value.
+        above: the copies in the making, by the `id` of the original: a container may hold itself.
+    """
+    if not isinstance(value, (dict, Tracked)):
+        return value
+    above = above or {}
+    if id(value) in above:
+        return above[id(value)]
+    kind = next(k for k in (OrderedDict, dict, list, set, tuple) if isinstance(value, k))
+    if kind in (set, tuple):
+        return kind(unwrapped(item, above) for item in _raw(value))
+    made: Any = kind()
+    above = {**above, id(value): made}
+    if kind is list:
+        made.extend(unwrapped(item, above) for item in _raw(value))
+    else:
+        made.update((key, unwrapped(item, above)) for key, item in _raw(value))
+    return made
 
 
-def flat_items(value: Any) -> Iterable[Any]:
-    """All that a tracked container holds, however deep, in order."""
+def flat_items(value: Any, above: tuple = ()) -> Iterable[Any]:
+    """All that a tracked container holds, however deep, in order.
+
+    Args:
+        value: the container.
+        above: the containers that hold it, outermost first: a container may hold itself.
+    """
+    above = (*above, value)
     for _, item in _pairs(value):
         if isinstance(item, Tracked):
-            yield from flat_items(item)
+            if all(item is not one for one in above):
+                yield from flat_items(item, above)
         elif type(item) in _PLAIN:
             yield from (x for x in tree.flatten(item))
         else:

@@ -91,8 +91,8 @@ class InputLayer(Layer):
         return self._tk_input_dtype or super().dtype
 
     def call(self, *args: Any) -> Any:
-        """Return the input as it is."""
-        return args[0] if args else self._tk_input_tensor
+        """Return the input as it is; `None` without an input: the symbolic one is `output`."""
+        return args[0] if args else None
 
     def compute_output_shape(self, input_shape: Any = None) -> tuple:
         return self.batch_shape

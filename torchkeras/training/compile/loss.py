@@ -11,7 +11,8 @@ from torchkeras.core import tree
 from torchkeras.losses import Loss
 from torchkeras.losses.reduction import batch_rows, batch_weight
 from torchkeras.training.compile.errors import raise_with_names, warn_of_broadcast
-from torchkeras.training.compile.outputs import is_named, leaves, output_names, spread, weights
+from torchkeras.training.compile.loss_parts import LossPart, at_path, loss_parts
+from torchkeras.training.compile.outputs import is_named, leaves, output_names, structures, weights
 
 
 class Crossentropy(Loss):
@@ -77,13 +78,12 @@ class CompileLoss:
                 f"loss_weights must hold numbers; received {loss_weights!r}. compile()'s third argument is "
                 "loss_weights: pass metrics by name, metrics=[...]."
             )
-        # Unknown names and wrong types are found at compile(), not in the first step.
+        # Unknown losses are found at compile(), not in the first step. Whether they fit the outputs is seen there: a
+        # `compute_loss` of the user's may compare others than the model's.
         self._made = tree.map_structure(get_loss, loss)
-        if output_names is not None:
-            spread(self._made, None, output_names, "loss")
-            spread(loss_weights, None, output_names, "loss_weights", default=1.0)
-        self._single = None if tree.is_nested(self._made) or loss_weights is not None else self._made
-        self._rows: list[tuple[int, Any, float, str]] | None = None
+        alone = self._made[0] if isinstance(self._made, (list, tuple)) and len(self._made) == 1 else self._made
+        self._single = None if tree.is_nested(alone) or loss_weights is not None else alone
+        self._parts: list[LossPart] | None = None
         self.last_parts: list[tuple[str, torch.Tensor]] = []
         self._has_checked_shapes = False
         self.accumulating: Any = None  # an optimizer that must know how much a batch weighs among others
@@ -108,33 +108,63 @@ class CompileLoss:
             except Exception as error:
                 name = output_names(y_pred, self.output_names)[0]
                 raise_with_names(error, "loss", self._single, name, y_true, y_pred)
-        if self._rows is None:
-            self._rows = self._assign(y_pred)
-        truths, preds = leaves(y_true, y_pred, self.output_names), tree.flatten(y_pred)
-        if len(truths) != len(preds):
-            raise ValueError(
-                f"The targets must be nested as the outputs are: the model has {len(preds)} output(s), y has "
-                f"{len(truths)}."
-            )
+        if self._parts is None:
+            self._parts = self._assign(y_pred)
+        preds = tree.flatten(y_pred)
+        truths = self._targets(y_true, y_pred, len(preds))
         sample_weights = weights(sample_weight, y_pred, len(preds), self.output_names)
         total = None
-        self.last_parts = []
-        names = output_names(y_pred, self.output_names)
-        for index, function, factor, name in self._rows:
-            if function is None:
-                continue
-            if truths[index] is None:
-                raise ValueError(f"{name!r} can't be computed: y has no targets for that output.")
-            try:
-                part = function(truths[index], preds[index], sample_weights[index])
-            except Exception as error:
-                raise_with_names(error, "loss", function, names[index], truths[index], preds[index])
-            self.last_parts.append((name, part.detach()))  # a value to log, which must not keep the graph
-            part = part * factor if factor != 1.0 else part
-            total = part if total is None else total + part
-        if len(self.last_parts) < 2:
-            self.last_parts = []
+        values: dict[str, torch.Tensor] = {}
+        for part in self._parts:
+            if part.index is None:
+                value = self._of_nest(part, y_pred, truths, sample_weights)
+            else:
+                value = self._of_output(part, part.index, y_pred, preds, truths, sample_weights)
+            values[part.name] = value.detach()  # a value to log, which must not keep the graph
+            value = value * part.factor if part.factor != 1.0 else value
+            total = value if total is None else total + value
+        self.last_parts = list(values.items()) if len(self._parts) > 1 else []
         return total
+
+    def _targets(self, y_true: Any, y_pred: Any, count: int) -> list:
+        """The target of each output; outputs without a loss need none.
+
+        Raises:
+            ValueError: there are more or fewer.
+        """
+        truths = leaves(y_true, y_pred, self.output_names)
+        if len(truths) == count:
+            return truths
+        wanted = sorted({part.index for part in self._parts or () if part.index is not None})
+        if len(truths) != len(wanted):
+            raise ValueError(
+                f"y_true and y_pred have different structures.\ny_true: {structures(y_true)}\n"
+                f"y_pred: {structures(y_pred)}\nThe targets must be nested as the outputs are: the model has {count} "
+                f"output(s), y has {len(truths)}."
+            )
+        given = dict(zip(wanted, truths))
+        return [given.get(index) for index in range(count)]
+
+    def _of_output(
+        self, part: LossPart, index: int, y_pred: Any, preds: list, truths: list, sample_weights: list
+    ) -> torch.Tensor:
+        if truths[index] is None:
+            raise ValueError(f"{part.name!r} can't be computed: y has no targets for that output.")
+        try:
+            return part.function(truths[index], preds[index], sample_weights[index])
+        except Exception as error:
+            name = output_names(y_pred, self.output_names)[index]
+            raise_with_names(error, "loss", part.function, name, truths[index], preds[index])
+
+    def _of_nest(self, part: LossPart, y_pred: Any, truths: list, sample_weights: list) -> torch.Tensor:
+        """The value of a loss that takes several outputs at once, nested as the model gives them."""
+        outputs = at_path(y_pred, part.path)
+        targets = at_path(tree.pack_sequence_as(y_pred, truths), part.path)
+        places = tree.flatten(at_path(tree.pack_sequence_as(y_pred, list(range(len(truths)))), part.path))
+        try:
+            return part.function(targets, outputs, sample_weights[places[0]])
+        except Exception as error:
+            raise_with_names(error, "loss", part.function, part.name.removesuffix("_loss"), targets, outputs)
 
     def _batch_weight(self, y_pred: Any, sample_weight: Any) -> Any:
         """How much the batch counts among those whose gradients are accumulated; of several losses, its rows."""
@@ -147,24 +177,20 @@ class CompileLoss:
         if self._has_checked_shapes:
             return
         self._has_checked_shapes = True
-        names = output_names(y_pred, self.output_names)
-        functions = spread(self._made, y_pred, names, "loss")
         truths, preds = leaves(y_true, y_pred, self.output_names), tree.flatten(y_pred)
-        for name, function, truth, pred in zip(names, functions, truths, preds):
-            warn_of_broadcast(function, name, truth, pred)
-
-    def _assign(self, y_pred: Any) -> list:
-        """For each output, by place: its loss, weight and name."""
         names = output_names(y_pred, self.output_names)
-        functions = spread(self._made, y_pred, names, "loss")
-        factors = spread(self.loss_weights, y_pred, names, "loss_weights", default=1.0)
-        labels = [f"{name}_loss" for name in names]
-        if not is_named(y_pred, self.output_names):  # then Keras calls the parts after their losses
-            labels = _numbered([f"{function.name}_loss" if function is not None else "" for function in functions])
-        return [
-            (i, function, 1.0 if factor is None else float(factor), labels[i])
-            for i, (function, factor) in enumerate(zip(functions, factors))
-        ]
+        for part in self._assign(y_pred):
+            if part.index is not None and len(truths) == len(preds):
+                warn_of_broadcast(part.function, names[part.index], truths[part.index], preds[part.index])
+
+    def _assign(self, y_pred: Any) -> list[LossPart]:
+        names = output_names(y_pred, self.output_names)
+        has_names = tree.is_nested(y_pred) and is_named(y_pred, self.output_names)
+        parts = loss_parts(self._made, self.loss_weights, y_pred, names, has_names)
+        if not has_names:  # parts that are called after their losses are numbered
+            for part, name in zip(parts, _numbered([part.name for part in parts])):
+                part.name = name
+        return parts
 
 
 def _numbered(names: list[str]) -> list[str]:

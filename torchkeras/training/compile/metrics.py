@@ -14,7 +14,7 @@ from torchkeras.losses.torch_loss import is_torch_loss
 from torchkeras.metrics import Metric
 from torchkeras.training.compile.errors import raise_with_names
 from torchkeras.training.compile.loss import CROSSENTROPY, kind_by_shape
-from torchkeras.training.compile.outputs import is_named, leaves, output_names, weights
+from torchkeras.training.compile.outputs import is_flat, is_named, leaves, output_names, weights
 from torchkeras.training.compile.torch_metric import TorchMetric, is_torchmetric
 
 _ACCURACY = ("accuracy", "acc")
@@ -76,9 +76,6 @@ class CompileMetrics:
                 continue
             if not isinstance(identifier, str) or identifier.lower() not in _ACCURACY + CROSSENTROPY:
                 metrics.get(identifier)
-        if self.output_names is not None:
-            _per_output(self.plain, self.output_names)
-            _per_output(self.weighted, self.output_names)
 
     def __bool__(self) -> bool:
         return any(m is not None for m in tree.flatten([self.plain, self.weighted]))
@@ -98,7 +95,8 @@ class CompileMetrics:
             raise ValueError(f"The model has {len(preds)} output(s); y has {len(truths)} for its metrics.")
         rows: list[tuple] = []
         for given, weighted in ((self.plain, False), (self.weighted, True)):
-            for i, ones in enumerate(_per_output(given, names)):
+            argument = "weighted_metrics" if weighted else "metrics"
+            for i, ones in enumerate(_per_output(given, names, y_pred, argument)):
                 for one in ones:
                     metric = get_metric(one, truths[i], preds[i])
                     if metric is not None:
@@ -154,27 +152,38 @@ class CompileMetrics:
             metric.reset_state()
 
 
-def _per_output(given: Any, names: list[str]) -> list[list]:
-    """For each output the list of its metrics."""
+def _per_output(given: Any, names: list[str], y_pred: Any, argument: str) -> list[list]:
+    """For each output the list of its metrics.
+
+    Raises:
+        ValueError: there are outputs without a place in `given`, or entries without an output.
+    """
     if given is None:
         return [[] for _ in names]
-    if isinstance(given, dict):
-        unknown = [key for key in given if key not in names]
-        if unknown:
-            raise ValueError(f"metrics names {unknown}, which are no outputs of the model; it has {names}.")
+    if len(names) == 1 and not isinstance(given, dict):
+        return [tree.flatten(given)]
+    if isinstance(given, dict) and set(given) <= set(names) and is_flat(y_pred):
         return [_listed(given.get(name)) for name in names]
-    if not isinstance(given, (list, tuple)):
-        given = [given]
-    if len(names) == 1:
-        return [_listed([m for one in given for m in _listed(one)])]
-    if len(given) == len(names):
+    if isinstance(given, (list, tuple)) and is_flat(y_pred) and len(given) == len(names):
         return [_listed(one) for one in given]
-    if any(isinstance(one, (list, tuple)) for one in given):
-        raise ValueError(f"metrics has {len(given)} entries; the model has {len(names)} outputs: {names}.")
-    raise ValueError(
-        f"A model with several outputs ({names}) needs metrics as a dict by output name or a list of lists; "
-        f"received {len(given)} entries."
-    )
+    try:
+        nested = tree.map_structure_up_to(tree.lists_to_tuples(y_pred), _Leaf, tree.lists_to_tuples(given))
+        return [_listed(leaf.value) for leaf in tree.flatten(nested)]
+    except (ValueError, TypeError) as error:
+        form = tree.map_structure(lambda _: "X", y_pred)
+        raise ValueError(
+            f"Invalid `{argument}`. It must be a dict or a list with the metrics of each output, by the names of the "
+            f"outputs {names} or in the form of the outputs, {form}. Received: {argument}={given}"
+        ) from error
+
+
+class _Leaf:
+    """The metrics of one output, which may be a list, as a leaf of a nest."""
+
+    def __init__(self, value: Any) -> None:
+        if isinstance(value, dict):
+            raise ValueError("A dict goes deeper than the outputs.")
+        self.value = value
 
 
 def _listed(value: Any) -> list:

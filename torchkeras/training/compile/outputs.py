@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from torchkeras.core import tree
+
+
+def is_flat(y_pred: Any) -> bool:
+    """Whether the outputs are one tensor, or a list, tuple or dict of tensors: nothing nested deeper."""
+    values = y_pred.values() if isinstance(y_pred, dict) else y_pred
+    return not tree.is_nested(y_pred) or not any(tree.is_nested(value) for value in values)
 
 
 def is_named(y_pred: Any, known: list[str] | None) -> bool:
     """Whether the outputs have names of their own: by their dict, or as a model of symbolic tensors knows them."""
-    return isinstance(y_pred, dict) or (known is not None and len(known) == len(tree.flatten(y_pred)))
+    return _is_flat_dict(y_pred) or (known is not None and len(known) == len(tree.flatten(y_pred)))
 
 
 def output_names(y_pred: Any, known: list[str] | None) -> list[str]:
-    if isinstance(y_pred, dict):
+    """The names of the outputs, in the order of `tree.flatten`: keys of a dict, else those that the model knows."""
+    if _is_flat_dict(y_pred):
         return [str(key) for key in sorted(y_pred)]
     count = len(tree.flatten(y_pred))
     if known is not None and len(known) == count:
@@ -23,24 +28,8 @@ def output_names(y_pred: Any, known: list[str] | None) -> list[str]:
     return [f"output_{i}" for i in range(count)] if count > 1 else ["output"]
 
 
-def spread(value: Any, y_pred: Any, names: list[str], what: str, default: Any = None) -> list:
-    """One entry an output, from a single value, a list or a dict."""
-    count = len(names)
-    if value is None:
-        return [default] * count
-    if isinstance(value, dict):
-        unknown = [key for key in value if key not in names]
-        if unknown:
-            raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
-        return [value.get(name, default if what == "loss_weights" else None) for name in names]
-    if isinstance(value, (list, tuple)):
-        flat = tree.flatten(value)
-        if isinstance(y_pred, torch.Tensor) and len(flat) == 1:
-            return flat
-        if len(flat) != count:
-            raise ValueError(f"{what} has {len(flat)} entries; the model has {count} output(s): {names}.")
-        return flat
-    return [value] * count
+def _is_flat_dict(y_pred: Any) -> bool:
+    return isinstance(y_pred, dict) and is_flat(y_pred)
 
 
 def leaves(y_true: Any, y_pred: Any, names: list[str] | None = None) -> list:
@@ -80,3 +69,8 @@ def weights(sample_weight: Any, y_pred: Any, count: int, names: list[str] | None
     if len(flat) != count:
         raise ValueError(f"sample_weight has {len(flat)} arrays; the model has {count} output(s).")
     return flat
+
+
+def structures(value: Any) -> Any:
+    """The form of a nest, for messages: each leaf is shown as `*`."""
+    return tree.map_structure(lambda _: "*", value)

@@ -121,7 +121,7 @@ def check_lengths(x: Any, y: Any = None, sample_weight: Any = None) -> int:
     }
     found = {length for part in lengths.values() for length in part}
     if not lengths["x"]:
-        raise ValueError(f"x must hold at least one array; received {x!r}.")
+        raise ValueError(f"x must hold at least one array; received {x!r}. At least one input is not optional.")
     if len(found) > 1:
         told = "; ".join(f"{name!r} sizes: {', '.join(map(str, part))}" for name, part in lengths.items() if part)
         raise ValueError(f"Data cardinality is ambiguous: all arrays must have the same number of samples. {told}.")
