@@ -23,6 +23,7 @@ from torchkeras import regularizers as regularizers
 from torchkeras import saving as saving
 from torchkeras import tree as tree
 from torchkeras import utils as utils
+from torchkeras import wrappers as wrappers
 from torchkeras import visualization as visualization
 from torchkeras.core.tensors.devices import device as device
 from torchkeras.core.symbolic.infer import SymbolicScope as SymbolicScope

@@ -73,7 +73,8 @@ class Progbar:
         target: number of steps in all; `None` if it is not known.
         width: width of the bar in characters. Default: `20`.
         verbose: 0: nothing; 1: a bar; 2: one line at the end. Default: `1`.
-        interval: seconds between two drawings at least. Default: `0.05`.
+        interval: seconds between two drawings at least; with 0 each state is printed, without a terminal too. Default:
+            `0.05`.
         stateful_metrics: names of values that are shown as they are; the others are averaged over the steps. Default:
             `None`.
         stateless_metrics: names of values that are averaged over the steps; the others are shown as they are. At most
@@ -102,7 +103,7 @@ class Progbar:
         unit_name: str = "step",
     ) -> None:
         if stateful_metrics is not None and stateless_metrics is not None:
-            raise ValueError("Pass stateful_metrics or stateless_metrics, not both.")
+            raise ValueError("Only one of `stateful_metrics` and `stateless_metrics` can be given; received both.")
         self.target = target
         self.width = width
         self.verbose = verbose
@@ -135,7 +136,7 @@ class Progbar:
         now = time.monotonic()
         per_step = self._seconds_per_step(current, now)
         if self.verbose == 1:
-            if finalize or (is_dynamic() and now - self._drawn >= self.interval):
+            if finalize or ((is_dynamic() or not self.interval) and now - self._drawn >= self.interval):
                 self._draw(current, now, per_step, finalize)
                 self._drawn = now
         elif self.verbose == 2 and finalize and self.target:
