@@ -135,6 +135,25 @@ from torchkeras.layers.preprocessing.numerical.discretization import Discretizat
 from torchkeras.layers.preprocessing.numerical.normalization import Normalization as Normalization
 from torchkeras.layers.preprocessing.audio.mel_spectrogram import MelSpectrogram as MelSpectrogram
 from torchkeras.layers.preprocessing.audio.stft_spectrogram import STFTSpectrogram as STFTSpectrogram
+from torchkeras.layers.preprocessing.image.color import RandomColorDegeneration as RandomColorDegeneration
+from torchkeras.layers.preprocessing.image.color import RandomColorJitter as RandomColorJitter
+from torchkeras.layers.preprocessing.image.color import RandomGrayscale as RandomGrayscale
+from torchkeras.layers.preprocessing.image.color import RandomHue as RandomHue
+from torchkeras.layers.preprocessing.image.color import RandomSaturation as RandomSaturation
+from torchkeras.layers.preprocessing.image.histograms import AutoContrast as AutoContrast
+from torchkeras.layers.preprocessing.image.histograms import (
+    ContrastLimitedAdaptiveHistogramEqualization as ContrastLimitedAdaptiveHistogramEqualization,
+)
+from torchkeras.layers.preprocessing.image.histograms import Equalization as Equalization
+from torchkeras.layers.preprocessing.image.light import RandomBrightness as RandomBrightness
+from torchkeras.layers.preprocessing.image.light import RandomContrast as RandomContrast
+from torchkeras.layers.preprocessing.image.light import RandomInvert as RandomInvert
+from torchkeras.layers.preprocessing.image.light import RandomPosterization as RandomPosterization
+from torchkeras.layers.preprocessing.image.light import Solarization as Solarization
+from torchkeras.layers.preprocessing.image.mixing import CutMix as CutMix
+from torchkeras.layers.preprocessing.image.mixing import MixUp as MixUp
+from torchkeras.layers.preprocessing.image.mixing import Mosaic as Mosaic
+from torchkeras.layers.preprocessing.image.sharpness import RandomSharpness as RandomSharpness
 from torchkeras.layers.preprocessing.pipeline import Pipeline as Pipeline
 from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
 
