@@ -2,6 +2,7 @@
 
 import random
 import warnings
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torchkeras.callbacks import BackupAndRestore, CallbackList, EarlyStopping, 
 from torchkeras.callbacks.backup_store import ARRAYS, STATE, WEIGHTS, BackupStore, CorruptBackup
 from torchkeras.core import random_state
 from torchkeras.core.tensors.convert import convert_to_numpy
+from torchkeras.distributed.step_requests import StepRequests
 from torchkeras.training.data.source import Source
 
 
@@ -36,6 +38,7 @@ class Run:
     def __init__(self, model, source):
         self.model, self.source = model, source
         self.initial_epoch = self.initial_step = 0
+        self.requests, self.exits = StepRequests(), ExitStack()
 
     def get_state(self):
         return {"total": float(self.model.metrics[0].variables[0])}
@@ -52,6 +55,11 @@ def train(folder, epochs=4, steps=5, kill=None, callbacks=(), **kwargs):
     found = CallbackList([backup, stopping, *callbacks], model=model, epochs=epochs)
     model.stop_training = False
     found.set_run(run := Run(model, Steps(steps)))
+    with run.exits:
+        return loop(model, found, run, stopping, epochs, kill, seen)
+
+
+def loop(model, found, run, stopping, epochs, kill, seen):
     found.on_train_begin()
     skip = run.initial_step
     for epoch in range(run.initial_epoch, epochs):

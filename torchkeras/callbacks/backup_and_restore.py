@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from torchkeras.callbacks.backup_store import BackupStore, CorruptBackup
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.model_checkpoint import BatchCount
 from torchkeras.callbacks.run import Run, State
+from torchkeras.callbacks.signals import SignalHandlers
 from torchkeras.core import random_state
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.distributed import broadcast_object, gather_objects, is_main_process, rank, world_size
+from torchkeras.reporting.progress import announce
+
+_CLOCK = "save_every"
 
 
 class BackupAndRestore(Callback):
@@ -44,10 +50,16 @@ class BackupAndRestore(Callback):
         save_freq: `"epoch"`, or an integer: a backup after so many batches, counted over epochs. Default: `"epoch"`.
         double_checkpoint: kept for Keras's signature: two backups are always kept. Default: `False`.
         delete_checkpoint: whether to remove the backups when `fit` has come to its end. Default: `True`.
+        save_every: minutes after which a backup is made, beside those of `save_freq`, after the batch that is running
+            then (also one of the validation). Default: `None`, never.
+        signals: names of signals at which a backup is made after the running batch and the process ends, with the exit
+            code 128 plus the signal's number. Clusters send SIGTERM or SIGUSR1 before they take a machine away. Under
+            several processes it is enough if one of them gets the signal. If the program has a handler of its own for
+            the signal, it is called after the backup. Default: `("SIGTERM", "SIGUSR1")`.
 
     Raises:
-        ValueError: `backup_dir` is empty, `save_freq` is neither `"epoch"` nor a positive integer, or (in `fit`) the
-            model is not built.
+        ValueError: `backup_dir` is empty, `save_freq` is neither `"epoch"` nor a positive integer, `save_every` is not
+            positive, something in `signals` is not the name of a signal, or (in `fit`) the model is not built.
 
     Example:
         >>> class Interrupt(keras.callbacks.Callback):
@@ -75,6 +87,8 @@ class BackupAndRestore(Callback):
         save_freq: str | int = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
+        save_every: float | None = None,
+        signals: Sequence[str] = ("SIGTERM", "SIGUSR1"),
     ) -> None:
         super().__init__()
         if not backup_dir:
@@ -83,6 +97,14 @@ class BackupAndRestore(Callback):
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
+        if save_every is not None and not save_every > 0:
+            raise ValueError(f"save_every must be a positive number of minutes; received {save_every!r}.")
+        self.save_every = save_every
+        self.signals = tuple(signals)
+        self._handlers = SignalHandlers(self.signals, self._ask)
+        self._timer: threading.Timer | None = None
+        self._postponed: str | None = None
+        self._of_epoch: State | None = None  # the state of this process before the validation that runs
         self._store = BackupStore(self.backup_dir)
         self._count = BatchCount(save_freq)
         self._callbacks: list[Callback] = []
@@ -109,8 +131,10 @@ class BackupAndRestore(Callback):
                 f"BackupAndRestore needs a model that is built; {self.model!r} is not. Call it on a batch first."
             )
         self._has_warned = self._is_due = False
+        self._postponed = self._of_epoch = None
         if self._run is not None:
             self._run.source.keep_place()
+            self._listen(self._run)
         self._resumed = self._load()
         if self._resumed is None:
             return
@@ -184,6 +208,61 @@ class BackupAndRestore(Callback):
                 buffer.copy_(torch.from_numpy(np.asarray(value)).reshape(buffer.shape))
         self._resumed = None
 
+    # ------------------------------------------------------------------ requests: signals and the clock
+
+    def _listen(self, run: Run) -> None:
+        run.requests.answer = self._answer
+        run.exits.callback(self._handlers.remove)
+        run.exits.callback(self._stop_clock)
+        self._handlers.install()
+        self._start_clock()
+
+    def _ask(self, reason: str) -> None:
+        if self._run is not None:
+            self._run.requests.ask(reason)
+
+    def _start_clock(self) -> None:
+        self._stop_clock()
+        if self.save_every is not None and is_main_process():
+            self._timer = threading.Timer(60.0 * self.save_every, self._ask, [_CLOCK])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _stop_clock(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _answer(self, reason: str, step: int) -> None:
+        """Make a backup after a batch of the training or of its validation; end the process if it got a signal."""
+        run = self._run
+        assert run is not None
+        if self._of_epoch is not None:
+            saved = self._save(self._epoch, step, self._of_epoch["gathered"]["results"]["values"], self._of_epoch)
+        elif run.source.num_batches == step:
+            self._postponed = reason  # the epoch's end, or its validation, is next
+            return
+        else:
+            saved = self._save(self._epoch, step, run.logs())
+        self._end_process(reason, saved)
+
+    def _end_process(self, reason: str, saved: bool) -> None:
+        if reason != _CLOCK:
+            done = f"a backup was made in {self.backup_dir}" if saved else "no backup was made"
+            announce(f"{reason}: {done}; the process ends.")
+            self._handlers.end_process(reason)
+
+    def on_test_begin(self, logs: HookLogs | None = None) -> None:
+        if self._run is None or self._run.source.num_batches is None:
+            return
+        step = self._run.source.num_batches
+        self._of_epoch = self._own_part(step)
+        if self._postponed is not None:
+            reason, self._postponed = self._postponed, None
+            self._answer(reason, step)
+
+    def on_test_end(self, logs: HookLogs | None = None) -> None:
+        self._of_epoch = None
+
     # ------------------------------------------------------------------ backing up
 
     def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
@@ -195,23 +274,35 @@ class BackupAndRestore(Callback):
 
     def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._resumed = None
-        if self.save_freq == "epoch" or self._is_due:
+        reason, self._postponed = self._postponed, None
+        if self.save_freq == "epoch" or self._is_due or reason is not None:
             self._is_due = False
-            self._save(epoch + 1, 0, logs)
+            saved = self._save(epoch + 1, 0, logs)
+            if reason is not None:
+                self._end_process(reason, saved)
 
     def on_train_end(self, logs: HookLogs | None = None) -> None:
         if self.delete_checkpoint and is_main_process() and _is_sound(logs):
             self._store.remove()
 
-    def _save(self, epoch: int, step: int, logs: HookLogs | None) -> None:
+    def _save(self, epoch: int, step: int, logs: HookLogs | None, part: State | None = None) -> bool:
+        """Make a backup, unless the loss is not finite; whether it was made.
+
+        Args:
+            epoch: the epoch to resume in.
+            step: how many of its batches are done.
+            logs: values, which must be finite.
+            part: the state of this process. Default: as it is now.
+        """
+        self._start_clock()
         if not broadcast_object(_is_sound(logs)):
             if is_main_process():
                 warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)
-            return
-        ranks = gather_objects(self._own_part(step))
+            return False
+        ranks = gather_objects(self._own_part(step) if part is None else part)
         if not is_main_process():
             self.model._tk_save_along()
-            return
+            return True
         state: State = {
             "epoch": epoch,
             "step": step,
@@ -222,6 +313,7 @@ class BackupAndRestore(Callback):
             self._warn_of_data(self._run)
             state["place"] = self._run.source.place(step)
         self._store.write(self.model.save_weights, state)
+        return True
 
     def _own_part(self, step: int) -> State:
         """Each process has its own random numbers and, within an epoch, its own metrics and statistics."""

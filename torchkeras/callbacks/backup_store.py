@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from torchkeras.saving.safety.atomic import sync_folder
 
@@ -134,22 +135,44 @@ def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         # Types of ml_dtypes' lose their names in an .npz; as float32 the values are the same.
         arrays[name] = value.astype("float32") if value.dtype.isbuiltin == _OF_A_PACKAGE else value
         return {"array": name}
+    if isinstance(value, torch.Tensor):
+        return {"tensor": _without_arrays(value.detach().cpu().numpy(), arrays)}
+    if isinstance(value, bytes):
+        return {"bytes": _without_arrays(np.frombuffer(value, dtype="uint8"), arrays)}
+    if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+        return {"pairs": [_without_arrays(pair, arrays) for pair in value.items()]}
     if isinstance(value, dict):
-        return {"dict": {str(key): _without_arrays(item, arrays) for key, item in value.items()}}
-    if isinstance(value, (list, tuple)):
+        return {"dict": {key: _without_arrays(item, arrays) for key, item in value.items()}}
+    if isinstance(value, tuple):
+        return {"tuple": [_without_arrays(item, arrays) for item in value]}
+    if isinstance(value, list):
         return [_without_arrays(item, arrays) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
     raise TypeError(
-        f"A callback's state must be numbers, strings, lists, dicts and arrays; received a {type(value).__name__}."
+        f"A callback's state must be numbers, strings, lists, tuples, dicts, arrays and tensors; received a "
+        f"{type(value).__name__}."
     )
+
+
+def _listed(pair: Any) -> list[Any]:
+    """The two parts of an entry of a dict whose keys are not all strings."""
+    return list(pair["tuple"])
 
 
 def _with_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, dict):
         if "array" in value:
             return arrays[value["array"]]
+        if "tensor" in value:
+            return torch.from_numpy(_with_arrays(value["tensor"], arrays))
+        if "bytes" in value:
+            return _with_arrays(value["bytes"], arrays).tobytes()
+        if "pairs" in value:
+            return {_with_arrays(key, arrays): _with_arrays(item, arrays) for key, item in map(_listed, value["pairs"])}
+        if "tuple" in value:
+            return tuple(_with_arrays(value["tuple"], arrays))
         return {key: _with_arrays(item, arrays) for key, item in value["dict"].items()}
     return [_with_arrays(item, arrays) for item in value] if isinstance(value, list) else value

@@ -37,8 +37,12 @@ class LearningRateScheduler(Callback):
         super().__init__()
         self.schedule = schedule
         self.verbose = verbose
+        self._epoch: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
+        if epoch == self._epoch:
+            return  # the epoch is resumed, with the rate that it had
+        self._epoch = epoch
         for suffix, optimizer in learning_rates.parts(self.model.optimizer):
             rate = self._next(epoch, learning_rates.read(optimizer))
             learning_rates.write(optimizer, rate)
@@ -48,6 +52,21 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
         learning_rates.add_to_logs(self.model.optimizer, logs)
+
+    def on_train_begin(self, logs: HookLogs | None = None) -> None:
+        self._epoch = None
+
+    def get_state(self) -> dict[str, int | None]:
+        """The running epoch, whose rate is set already."""
+        return {"epoch": self._epoch}
+
+    def set_state(self, state: dict[str, int | None]) -> None:
+        """The inverse of `get_state`.
+
+        Args:
+            state: the dict that `get_state` returned.
+        """
+        self._epoch = state["epoch"]
 
     def _next(self, epoch: int, rate: float) -> float:
         rate = self.schedule(epoch, rate) if _takes_two(self.schedule) else self.schedule(epoch)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Protocol
+
+from torchkeras.distributed.step_requests import StepRequests
 
 State = dict[str, Any]  # plain data: numbers, strings, lists, dicts and arrays
 
@@ -34,13 +37,20 @@ class Run(Protocol):
 
     Attributes:
         source: the data.
+        requests: requests to do something after the running batch. Their `answer` is to be set in `on_train_begin`.
+        exits: functions that are called when the training ends, also by an error.
         initial_epoch: the first epoch, counted from 0. To be set in `on_train_begin`.
         initial_step: how many batches of that epoch are done already. To be set in `on_train_begin`.
     """
 
     source: Source
+    requests: StepRequests
+    exits: ExitStack
     initial_epoch: int
     initial_step: int
+
+    def logs(self) -> dict[str, Any]:
+        """The loss and the metrics of the epoch so far, of this rank."""
 
     def get_state(self) -> State:
         """The results of the epoch so far: the states of the metrics."""

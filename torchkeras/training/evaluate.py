@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 from torchkeras.callbacks import CallbackList
 from torchkeras.distributed.rank_source import RankSource
+from torchkeras.distributed.step_requests import StepRequests
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.reporting.logs import Logs
 from torchkeras.training.placing import agree_on_weights
@@ -45,10 +46,40 @@ def evaluate(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> di
     return logs or {}
 
 
+class StepsOfValidation(NamedTuple):
+    """The requests of a training that validates now, after all batches of its epoch.
+
+    Attributes:
+        requests: requests to do something after the running batch.
+        step: how many batches of the epoch the training did.
+    """
+
+    requests: StepRequests
+    step: int
+
+    def after_batch(self) -> None:
+        """Count a batch of the validation, and answer what was asked."""
+        self.requests.count_batch()
+        if self.requests.due:
+            self.requests.after_batch(self.step)
+
+
 def evaluate_pass(
-    model: TrainableModel, strategy: Strategy, source: RankSource, callbacks: CallbackList
+    model: TrainableModel,
+    strategy: Strategy,
+    source: RankSource,
+    callbacks: CallbackList,
+    steps: StepsOfValidation | None = None,
 ) -> dict[str, Any] | None:
-    """One pass over the batches; the values by name, `None` if there was no batch."""
+    """One pass over the batches; the values by name, `None` if there was no batch.
+
+    Args:
+        model: the model.
+        strategy: how the ranks work together.
+        source: the batches.
+        callbacks: the callbacks.
+        steps: the requests of a training that validates.
+    """
     vars(model).pop("stop_evaluating", None)
     callbacks.on_test_begin()
     results = PassResults(model, strategy)
@@ -66,6 +97,8 @@ def evaluate_pass(
                 results.add(logs, batch)
             if watched:
                 callbacks.on_test_batch_end(index, results.batch_logs(lazily))
+            if steps is not None:
+                steps.after_batch()
             if getattr(model, "stop_evaluating", False) and strategy.stops_between_batches:
                 break
         values = results.read()

@@ -11,7 +11,7 @@ from torchkeras.core.variables.session import max_epochs, max_steps_per_epoch
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.reporting.logs import Logs
 from torchkeras.reporting.progress import announce
-from torchkeras.training.evaluate import evaluate_pass
+from torchkeras.training.evaluate import StepsOfValidation, evaluate_pass
 from torchkeras.training.placing import agree_on_weights
 from torchkeras.training.ready import build, device_of, training
 from torchkeras.training.replayed import replaying
@@ -57,6 +57,7 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
         try:
             listening.set_run(run)  # type: ignore[arg-type]
             listening.on_train_begin()
+            run.requests.begin()
             for epoch in range(run.initial_epoch, min(run.epochs, max_epochs() or run.epochs)):
                 found = _epoch(run, step, listening, epoch)
                 if found is None:
@@ -69,6 +70,8 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
             listening.on_train_end(logs)
         finally:
             state.run = outer
+            run.requests.close()
+            run.exits.close()
     source.close()
 
 
@@ -99,7 +102,8 @@ def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: 
     run.strategy.average_buffers(model)  # type: ignore[arg-type]
     logs = Logs(results.read())
     if run.is_validation_due(epoch):
-        values = evaluate_pass(run.model, run.strategy, run.validation, callbacks)  # type: ignore[arg-type]
+        requests = StepsOfValidation(run.requests, done + skip)
+        values = evaluate_pass(run.model, run.strategy, run.validation, callbacks, requests)  # type: ignore[arg-type]
         if values is None:  # the data for it ended
             run.validation = None
         logs = Logs({**logs, **{f"val_{name}": value for name, value in (values or {}).items()}})
@@ -126,12 +130,14 @@ def _train_batches(run: Run, batches: Iterator[RankBatch], step: StepOf, callbac
     train = run.strategy.runner(step, lambda: model.metrics)
     if callbacks.watches_train_batches or run.strategy.is_distributed:
         return _watched_batches(run, batches, train, callbacks, skip)
-    before = results.batches
+    before, requests = results.batches, run.requests
     for batch in batches:
         logs = train(batch)
         results.batches += 1
         if logs is not None:
             results.add(logs, batch)
+        if requests.due:
+            requests.after_batch(results.batches - before + skip)
         if model.stop_training:
             break
     return results.batches - before
@@ -147,7 +153,7 @@ def _watched_batches(
     ask = strategy.decide(watched and not lazily)
     acts = callbacks.acts_on_train_batches
     group = model.steps_per_execution
-    results = run.results
+    results, requests = run.results, run.requests
     assert results is not None
     index, left, done, begun = skip, group, 0, False
     for batch in batches:
@@ -162,6 +168,7 @@ def _watched_batches(
             results.add(found, batch)
         done += 1
         left -= 1
+        requests.count_batch()
         if left:
             continue
         left, begun = group, False
@@ -169,6 +176,8 @@ def _watched_batches(
             callbacks.on_train_batch_end(index + group - 1, results.batch_logs(lazily))
             if acts:
                 run.hold_trainable()
+        if requests.due:
+            requests.after_batch(skip + done)
         if ask:
             strategy.agree_on_stopping(model)
         index += group

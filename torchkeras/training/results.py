@@ -102,6 +102,8 @@ class PassResults:
         self._last_fraction = 1.0
         self._rows = 0
         self._sums: dict[str, Any] | None = None
+        self._values: dict[str, Any] | None = None  # when they were read
+        self._restored: dict[str, Any] | None = None
 
     def begin(self) -> None:
         """Start a pass: reset the metrics."""
@@ -164,6 +166,8 @@ class PassResults:
         """
         if not self.batches:
             return {}
+        if self._restored is not None:
+            return dict(self._restored)
         metrics = self.model.metrics
         flags = self.strategy.decide([self.updates.has_updates(metric) for metric in metrics])
         has_updates = {id(metric): flag for metric, flag in zip(metrics, flags)}
@@ -172,7 +176,8 @@ class PassResults:
                 values = {name: _plain(value) for name, value in self._metric_values(has_updates).items()}
             if self.last is not None:
                 values = self._returned(values)
-        return {name: _plain(value) for name, value in sorted(values.items())}
+        self._values = {name: _plain(value) for name, value in sorted(values.items())}
+        return dict(self._values)
 
     def _returned(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values under the names that the user's step returned."""
@@ -195,13 +200,14 @@ class PassResults:
     # -- for a backup within an epoch
 
     def get_state(self) -> dict[str, Any]:
-        """The sums so far, as plain numbers."""
+        """The sums so far, and the values once the pass is over, as plain numbers."""
         sums = None if self._sums is None else {name: _plain(total) for name, total in self._sums.items()}
-        return {"batches": self.batches, "rows": self._rows, "sums": sums}
+        return {"batches": self.batches, "rows": self._rows, "sums": sums, "values": self._values}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from sums that `get_state` gave."""
         self.batches, self._rows, self._sums = state["batches"], state["rows"], state["sums"]
+        self._values = self._restored = state.get("values")
 
 
 def _plain(value: Any) -> Any:

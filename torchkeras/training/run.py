@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from contextlib import ExitStack
 from typing import Any
 
 from torchkeras.callbacks import CallbackList
@@ -52,6 +53,10 @@ class Run:
         self.validation_freq = validation_freq
         self.results: PassResults | None = None
         """The results of the steps of the pass in progress."""
+        self.requests = strategy.step_requests()
+        """Requests to do something after the running batch, which a callback may make and answer."""
+        self.exits = ExitStack()
+        """Functions that callbacks want called when the training ends, also by an error."""
 
     def add_callbacks(self, callbacks: Any, verbose: int | str, add_history: bool = False) -> CallbackList:
         """The callbacks of this call, with a progress bar where one is wanted; a `CallbackList` stays as it is."""
@@ -83,6 +88,10 @@ class Run:
 
     # -- for a backup within an epoch
 
+    def logs(self) -> dict[str, Any]:
+        """The loss and the metrics of the epoch so far, of this rank."""
+        return {} if self.results is None else self.results.batch_logs(False)
+
     def get_state(self) -> dict[str, Any]:
         """The states of the metrics and what the steps of the epoch gave so far, as plain data."""
         compiled = compiled_of(self.model, "fit")
@@ -91,9 +100,11 @@ class Run:
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from a state that `get_state` gave."""
-        metric_states.set_states(compiled_of(self.model, "fit"), self.model.metrics, state["metrics"])
-        if state["results"] and self.results is not None:
-            self.results.set_state(state["results"])
+        results = state["results"]
+        if not results or results.get("values") is None:  # else the metrics were read already
+            metric_states.set_states(compiled_of(self.model, "fit"), self.model.metrics, state["metrics"])
+        if results and self.results is not None:
+            self.results.set_state(results)
 
 
 def check_validation_freq(frequency: Any) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from torchkeras.core.variables.weight_casts import TrainingCasts, casts_weights
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.rank_source import BatchSource, RankSource
+from torchkeras.distributed.step_requests import StepRequests
 
 T = TypeVar("T")
 
@@ -133,6 +134,10 @@ class Strategy:
 
     def average_buffers(self, model: nn.Module) -> None:
         """Give every rank the mean of the model's float buffers, such as batch normalization's statistics."""
+
+    def step_requests(self) -> StepRequests:
+        """The requests of a training to do something after the running batch."""
+        return StepRequests()
 
     # -- results
 

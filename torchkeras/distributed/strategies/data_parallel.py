@@ -20,6 +20,7 @@ from torchkeras.distributed.gradient_reduction import pending_reduction, reducin
 from torchkeras.distributed.rank_group import RankGroup, all_ranks
 from torchkeras.distributed.rank_share import RankBatch, computing, cut_share
 from torchkeras.distributed.rank_source import BatchSource, RankSource, SharedSource
+from torchkeras.distributed.step_requests import RankRequests, StepRequests
 from torchkeras.distributed.strategies.base import Step, Strategy, TrainedModel
 
 T = TypeVar("T")
@@ -102,6 +103,9 @@ class DataParallel(Strategy):
 
     def average_buffers(self, model: nn.Module) -> None:
         collectives.average_buffers(model)
+
+    def step_requests(self) -> StepRequests:
+        return RankRequests()
 
     # -- results
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from torchkeras.core import random_state
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.batches import place as place_on
 from torchkeras.training.data.named_parts import NamedParts
-from torchkeras.training.data.object_state import ObjectState, State
+from torchkeras.training.data.object_state import ObjectState, State, Stateful
 from torchkeras.training.data.source import Source
 
 # Loaders that have been iterated over in this process: their persistent workers exist.
@@ -85,6 +86,13 @@ class IterableSource(Source):
             self.size = given
 
 
+class _GeneratorOf:
+    """Holds the generator that a loader was given, so that its state can be kept like that of other objects."""
+
+    def __init__(self, generator: torch.Generator | None) -> None:
+        self.generator = generator
+
+
 class LoaderSource(IterableSource):
     """Batches of a torch DataLoader, in the order in which it was made to give them."""
 
@@ -103,7 +111,10 @@ class LoaderSource(IterableSource):
         parts = [loader.sampler, loader.batch_sampler, getattr(loader.batch_sampler, "sampler", None), loader.dataset]
         parts = list({id(part): part for part in parts}.values())
         self._objects = [ObjectState(loader, generators_only=True), *map(ObjectState, parts)]
-        if loader.persistent_workers:
+        if isinstance(loader, Stateful):
+            self._objects = []  # the loader says itself where it is, but for a generator that it was given
+            self._generator = ObjectState(_GeneratorOf(loader.generator))
+        elif loader.persistent_workers:
             self.inexact = (
                 "the random numbers of a DataLoader's persistent workers can't be restored (the order of samples is); "
                 "persistent_workers=False makes them repeatable"
@@ -119,7 +130,33 @@ class LoaderSource(IterableSource):
     def _state_now(self) -> State:
         return {**super()._state_now(), "opened": self.loader in _opened}
 
+    def place(self, step: int) -> State:
+        place = super().place(step)
+        if not isinstance(self.loader, Stateful):
+            return place
+        return {**place, "loader": self.loader.state_dict(), "generator": self._generator.get()}
+
+    def _resumed(self, place: State, arrived: Callable[[], None], step: int) -> Iterator[Any]:
+        if not place["given"] and isinstance(self.loader, Stateful):
+            self.loader.load_state_dict(place["loader"])
+            self._generator.set(place["generator"])
+        return super()._resumed(place, arrived, step)
+
+    def _continued(self, place: State) -> Iterator[Any]:
+        """The rest of the pass, from where a loader with `state_dict()` says that it was."""
+        if self.size is not None and place["given"] >= self.size:
+            return iter(())
+        device, parts = self.device, self.parts
+        rest = iter(self.loader)  # now: it draws random numbers, and those of the training are restored after this
+        self._generator.set(place["generator"])
+        return (place_on(batch, device, parts) for batch in rest)
+
     def _reopened(self, place: State) -> Iterator[Any]:
+        if isinstance(self.loader, Stateful):
+            random_state.restore(place["random"])
+            self.loader.load_state_dict(place["loader"])
+            self._start = {name: value for name, value in place.items() if name not in ("given", "loader", "generator")}
+            return self._continued(place)
         if self.loader.persistent_workers and place["opened"] and self.loader not in _opened:
             iter(self.loader)  # a seed for the workers is drawn when they are started, not when they are used again
         return super()._reopened(place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,17 @@ SAMPLE = 4096  # elements of an array or a list that are looked at to see whethe
 LARGEST = 64 * 2**20  # bytes of an array, or elements of a list, that are still kept
 COPIED = 8 * 2**20  # likewise, of which a copy is made at the start
 _NUMBERS = (type(None), bool, int, float, str)
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """An object that says itself what of it there is to keep, such as torchdata's `StatefulDataLoader`."""
+
+    def state_dict(self) -> State:
+        """The state."""
+
+    def load_state_dict(self, state: State) -> None:
+        """The inverse of `state_dict`."""
 
 
 class ObjectState:
