@@ -62,6 +62,7 @@ class RankSource:
     def __init__(self, source: BatchSource, training: bool = False) -> None:
         self.source = source
         self.training = training
+        self._epoch = 0
 
     @property
     def num_batches(self) -> int | None:
@@ -87,6 +88,7 @@ class RankSource:
 
     def epoch(self, skip: int = 0) -> Iterator[RankBatch]:
         """The batches of the next epoch, without the first `skip`."""
+        self._epoch += 1
         return map(RankBatch, self.source.epoch(skip))
 
     @property
@@ -99,12 +101,16 @@ class RankSource:
         self.source.keep_place()
 
     def place(self, step: int) -> dict[str, Any]:
-        """The place in the data after `step` batches of the running epoch, as plain data."""
-        return self.source.place(step)
+        """The place in the data after `step` batches of the running epoch, as plain data.
+
+        It has the number of the epoch, by which a `DistributedSampler` shuffles.
+        """
+        return {"source": self.source.place(step), "epoch": self._epoch - 1 if step else self._epoch}
 
     def go_to(self, place: dict[str, Any], arrived: Callable[[], None]) -> None:
         """Let the next epoch begin at a place; `arrived` is called when it is reached, before its next batch."""
-        self.source.go_to(place, arrived)
+        self._epoch = place.get("epoch", 0)
+        self.source.go_to(place.get("source", place), arrived)  # older backups of one process have the source's alone
 
     def close(self) -> None:
         """Let go of iterators, workers and kept batches."""
@@ -136,7 +142,6 @@ class SharedSource(RankSource):
         self.is_sharded = self.sampler is not None or not whole_batches
         self._generators = [] if self.is_sharded else _own_generators(getattr(source, "iterable", None))
         self._random = randomness.DataRandomness()
-        self._epoch = 0
         self._arrived: Callable[[], None] | None = None
 
     @property
@@ -174,15 +179,10 @@ class SharedSource(RankSource):
             if hasattr(batches, "close"):
                 batches.close()
 
-    def place(self, step: int) -> dict[str, Any]:
-        """The place, with the number of the epoch, by which a `DistributedSampler` shuffles."""
-        return {"source": self.source.place(step), "epoch": self._epoch - 1 if step else self._epoch}
-
     def go_to(self, place: dict[str, Any], arrived: Callable[[], None]) -> None:
         """Let the next epoch begin at a place; `arrived` is for the generators of this rank, not for the data's."""
-        self._epoch = place["epoch"]
         self._arrived = arrived
-        self.source.go_to(place["source"], lambda: None)
+        super().go_to(place, lambda: None)
 
     def close(self) -> None:
         self.source.close()
