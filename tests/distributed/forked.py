@@ -1,4 +1,4 @@
-"""Ranks as forks of this process: a rank starts in milliseconds, where torchrun takes seconds. Import torchkeras first."""
+"""Ranks as forks of this process: each starts in milliseconds, not in seconds. Import torchkeras first."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python kill_trials.py FOLDER --kills 50 --ranks 2 [--signal SIGKILL,SIGTERM] [--then 1] [--seed N]
 
-prints a line of JSON. Signals are sent in turn. `--then` is the number of ranks that take over after each stop, in turn.
+prints a line of JSON. Signals are sent in turn. `--then` is the number of ranks that take over after every other stop.
 """
 
 from __future__ import annotations
