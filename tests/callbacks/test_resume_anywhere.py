@@ -1,4 +1,4 @@
-"""BackupAndRestore at any moment: signals, the clock, every kind of training state; the end is as if nothing had been."""
+"""BackupAndRestore at any moment: signals, the clock, every kind of training state; the end is always the same."""
 
 from __future__ import annotations
 
