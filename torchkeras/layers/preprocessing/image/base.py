@@ -183,6 +183,14 @@ class BaseImagePreprocessingLayer(DataLayer):
         masks = self._tk_tensor(segmentation_masks)
         return self._transform_images(masks, transformation, "nearest") if training else masks
 
+    def _tk_parameters(self, transformation: Transformation, device: torch.device) -> dict[str, Tensor]:
+        """The parameters of a transformation as tensors: users may give numbers, lists and arrays."""
+        return {
+            name: value if isinstance(value, Tensor) else convert_to_tensor(value, device=device)
+            for name, value in transformation.items()
+            if name != "input_shape"
+        }
+
     def _transform_value_range(
         self, images: ArrayLike, original_range: Range, target_range: Range, dtype: str = "float32"
     ) -> Tensor:

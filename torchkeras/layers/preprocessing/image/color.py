@@ -73,9 +73,9 @@ class RandomColorDegeneration(ColorLayer):
     ) -> Transformation:
         return {"factor": self._tk_draws(data, seed).uniform((sample_count(data), 1, 1, 1), *self.factor)}
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         gray = rgb_to_grayscale(images, data_format=self.data_format)
-        return torch.lerp(images, gray, transformation["factor"].to(images.dtype)).clamp_(*self.value_range)
+        return torch.lerp(images, gray, parameters["factor"].to(images.dtype)).clamp_(*self.value_range)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shape = input_shape["images"] if isinstance(input_shape, dict) else input_shape
@@ -147,7 +147,7 @@ class RandomGrayscale(ColorLayer):
         images = self._tk_tensor(images)
         if not training:
             return images
-        chosen = self.get_random_transformation(images) if transformation is None else transformation
+        chosen = self.get_random_transformation(images) if transformation is None else self._tk_tensor(transformation)
         return torch.where(chosen, rgb_to_grayscale(images, data_format=self.data_format), images)
 
 
@@ -208,9 +208,9 @@ class RandomHue(ColorLayer):
         sign = 1 - 2 * (draws.uniform(shape) > 0.5).float()
         return {"factor": sign * draws.uniform(shape, *self.factor) * 0.5}
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         pixels = rescale(images, self.value_range, UNIT, torch.float32)
-        shift = transformation["factor"].to(pixels.dtype)[:, None, None]
+        shift = parameters["factor"].to(pixels.dtype)[:, None, None]
         axis = self._tk_channel_axis
         hue, saturation, value = rgb_to_hsv(pixels, data_format=self.data_format).unbind(axis)
         hue = hue + shift
@@ -275,8 +275,8 @@ class RandomSaturation(ColorLayer):
         factor = self._tk_draws(data, seed).uniform((sample_count(data),), *self.factor)
         return {"factor": factor / (1 - factor + settings.epsilon())}
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
-        factor = transformation["factor"].to(images.dtype)[:, None, None]
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        factor = parameters["factor"].to(images.dtype)[:, None, None]
         axis = self._tk_channel_axis
         hue, saturation, value = rgb_to_hsv(images, data_format=self.data_format).unbind(axis)
         saturation = (saturation * factor).clamp_(*self.value_range)

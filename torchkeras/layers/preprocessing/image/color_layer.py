@@ -37,9 +37,11 @@ class ColorLayer(BaseImagePreprocessingLayer):
         self, images: ArrayLike, transformation: Transformation | None = None, training: bool = True
     ) -> Tensor:
         tensor = self._tk_tensor(images)
-        return self._tk_recolor(self._tk_cast(tensor), transformation or {}) if training else tensor
+        if not training:
+            return tensor
+        return self._tk_recolor(self._tk_cast(tensor), self._tk_parameters(transformation or {}, tensor.device))
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         raise NotImplementedError
 
     def transform_labels(self, labels: ArrayLike, transformation: Any = None, training: bool = True) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
 from torchkeras.layers.base.options import LayerOptions
-from torchkeras.layers.preprocessing.image.base import Range, Transformation, rescale
+from torchkeras.layers.preprocessing.image.base import Range, rescale
 from torchkeras.layers.preprocessing.image.color_layer import BYTES, ColorLayer, check_value_range
 
 
@@ -66,7 +66,7 @@ class AutoContrast(ColorLayer):
         pixels = rescale(original, self.value_range, BYTES, dtype)
         low, high = (extreme(pixels, self._tk_spatial_axes, keepdim=True) for extreme in (torch.amin, torch.amax))
         scale = 255.0 / (high - low)
-        stretched = torch.addcmul(-low * scale, pixels, scale).clamp_(0, 255)
+        stretched = (pixels * scale).sub_(low * scale).clamp_(0, 255)
         stretched = rescale(stretched, BYTES, self.value_range, dtype)
         return torch.where(stretched.isnan(), original, stretched)
 
@@ -114,7 +114,7 @@ class Equalization(ColorLayer):
         self.bins = bins
         self.value_range = check_value_range(value_range)
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation | None) -> Tensor:
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         axis = self._tk_channel_axis
         planes = images.movedim(axis, 0)
         (low, high), channels = self.value_range, planes.shape[0]

@@ -83,7 +83,7 @@ class RandomBrightness(ColorLayer):
         images = self._tk_tensor(images)
         if not training:
             return images
-        delta = transformation["rgb_delta"]
+        delta = self._tk_parameters(transformation, images.device)["rgb_delta"]
         if images.is_floating_point():
             return (images + delta.to(images.dtype)).clamp_(*self.value_range)
         return (images + delta.trunc()).clamp_(*self.value_range).to(images.dtype)
@@ -143,9 +143,9 @@ class RandomContrast(ColorLayer):
         draws = self._tk_draws(data, seed)
         return {"contrast_factor": draws.uniform(shape, 1.0 - lower, 1.0 + upper, self.compute_dtype)}
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         mean = images.mean(self._tk_spatial_axes, keepdim=True)
-        contrast = transformation["contrast_factor"].to(images.dtype)
+        contrast = parameters["contrast_factor"].to(images.dtype)
         return torch.lerp(mean, images, contrast).clamp_(*self.value_range)
 
 
@@ -210,8 +210,8 @@ class RandomInvert(ColorLayer):
         probability = draws.uniform((number,), *self.factor)
         return {"apply_inversion": draws.uniform((number,)) < probability}
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
-        chosen = transformation["apply_inversion"][:, None, None, None]
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        chosen = parameters["apply_inversion"][:, None, None, None]
         return torch.where(chosen, self.value_range[1] - images, images)
 
 
@@ -277,8 +277,8 @@ class RandomPosterization(ColorLayer):
             bits = draws.integers(shape, int(low), int(high), torch.uint8)
         return {"shift_factor": self._MAX_FACTOR - bits}
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
-        dropped = transformation["shift_factor"].to(torch.int32)
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        dropped = parameters["shift_factor"].to(torch.int32)
         kept = ((255 >> dropped) << dropped).to(torch.uint8)[:, None, None, None]
         pixels = rescale(images, self.value_range, BYTES, images.dtype).to(torch.uint8)
         return rescale((pixels & kept).to(images.dtype), BYTES, self.value_range, images.dtype)
@@ -351,10 +351,10 @@ class Solarization(ColorLayer):
         images = self._tk_cast(self._tk_tensor(images))
         if not training or transformation is None:
             return images
-        dtype = images.dtype
-        pixels = rescale(images, self.value_range, BYTES, dtype) + transformation["additions"].to(dtype)
+        dtype, parameters = images.dtype, self._tk_parameters(transformation, images.device)
+        pixels = rescale(images, self.value_range, BYTES, dtype) + parameters["additions"].to(dtype)
         pixels.clamp_(0, 255)
-        pixels = torch.where(pixels < transformation["thresholds"].to(dtype), pixels, 255 - pixels)
+        pixels = torch.where(pixels < parameters["thresholds"].to(dtype), pixels, 255 - pixels)
         return rescale(pixels, BYTES, self.value_range, dtype)
 
 

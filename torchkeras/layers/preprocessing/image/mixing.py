@@ -38,8 +38,9 @@ class MixingLayer(BaseImagePreprocessingLayer):
                 f"`(batch_size, num_classes)`, or floats. Received: labels.shape={tuple(labels.shape)}, "
                 f"labels.dtype={standardize_dtype(labels.dtype)}. Use keras.ops.one_hot() first."
             )
-        others = labels[transformation["permutation_order"].long()]
-        weight = transformation["mix_weight"].reshape(-1, *[1] * (labels.ndim - 1))
+        parameters = self._tk_parameters(transformation, labels.device)
+        others = labels[parameters["permutation_order"].long()]
+        weight = parameters["mix_weight"].reshape(-1, *[1] * (labels.ndim - 1))
         return weight * labels + (1.0 - weight) * others
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -103,8 +104,9 @@ class MixUp(MixingLayer):
         return self._mixed(self._tk_cast(images), transformation) if training else images
 
     def _mixed(self, pixels: Tensor, transformation: Transformation) -> Tensor:
-        weight = transformation["mix_weight"].to(pixels.dtype).reshape(-1, 1, 1, 1)
-        return torch.lerp(pixels[transformation["permutation_order"].long()], pixels, weight)
+        parameters = self._tk_parameters(transformation, pixels.device)
+        weight = parameters["mix_weight"].to(pixels.dtype).reshape(-1, 1, 1, 1)
+        return torch.lerp(pixels[parameters["permutation_order"].long()], pixels, weight)
 
     def transform_labels(self, labels: ArrayLike, transformation: Any, training: bool = True) -> Tensor:
         labels = self._tk_tensor(labels)
@@ -113,8 +115,8 @@ class MixUp(MixingLayer):
     def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any, training: bool = True) -> Any:
         if not training:
             return bounding_boxes
-        order = transformation["permutation_order"].long()
         boxes, labels = (self._tk_tensor(bounding_boxes[key]) for key in ("boxes", "labels"))
+        order = self._tk_parameters(transformation, boxes.device)["permutation_order"].long()
         both = torch.cat([boxes, boxes[order]], dim=1)
         return {
             **bounding_boxes,
@@ -209,11 +211,12 @@ class CutMix(MixingLayer):
         return start, start + part
 
     def _cut(self, pixels: Tensor, transformation: Transformation) -> Tensor:
-        is_other = transformation["batch_masks"]
+        parameters = self._tk_parameters(transformation, pixels.device)
+        is_other = parameters["batch_masks"]
         axis = self._tk_channel_axis
         if is_other.shape[axis] != pixels.shape[axis]:
             is_other = is_other.narrow(axis, 0, 1)
-        return torch.where(is_other, pixels[transformation["permutation_order"].long()], pixels)
+        return torch.where(is_other, pixels[parameters["permutation_order"].long()], pixels)
 
     def transform_images(self, images: ArrayLike, transformation: Any = None, training: bool = True) -> Tensor:
         images = self._tk_cast(self._tk_tensor(images))
@@ -326,12 +329,13 @@ class Mosaic(MixingLayer):
         return masks if not training or transformation is None else self._put_together(masks, transformation)
 
     def _put_together(self, pixels: Tensor, transformation: Transformation) -> Tensor:
+        parameters = self._tk_parameters(transformation, pixels.device)
         height, width = self._tk_size(pixels)
         is_last = self._tk_channel_axis == -1
-        rows, is_lower = _seen(transformation["mosaic_centers"][:, 1], height)
-        columns, is_right = _seen(transformation["mosaic_centers"][:, 0], width)
+        rows, is_lower = _seen(parameters["mosaic_centers"][:, 1], height)
+        columns, is_right = _seen(parameters["mosaic_centers"][:, 0], width)
         quarter = 2 * is_lower[:, :, None] + is_right[:, None, :]
-        source = transformation["permutation_order"].long().gather(1, quarter.flatten(1)).view(quarter.shape)
+        source = parameters["permutation_order"].long().gather(1, quarter.flatten(1)).view(quarter.shape)
         planes = pixels if is_last else pixels.movedim(1, -1)
         outputs = planes[source, rows[:, :, None], columns[:, None, :]]
         return outputs if is_last else outputs.movedim(-1, 1)
@@ -346,10 +350,10 @@ class Mosaic(MixingLayer):
                 "(or soft) float labels of shape `(batch_size, num_classes)`. Received: "
                 f"labels.shape={tuple(labels.shape)}, labels.dtype={standardize_dtype(labels.dtype)}"
             )
-        labels = self._tk_cast(labels)
-        x, y = transformation["mosaic_centers"].to(labels.dtype).unbind(-1)
+        labels, parameters = self._tk_cast(labels), self._tk_parameters(transformation, labels.device)
+        x, y = parameters["mosaic_centers"].to(labels.dtype).unbind(-1)
         areas = torch.stack([x * y, (1 - x) * y, x * (1 - y), (1 - x) * (1 - y)], dim=-1)
-        return (labels[transformation["permutation_order"].long()] * areas[..., None]).sum(1)
+        return (labels[parameters["permutation_order"].long()] * areas[..., None]).sum(1)
 
     def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any, training: bool = True) -> Any:
         if not training or transformation is None:
@@ -358,10 +362,9 @@ class Mosaic(MixingLayer):
         height, width = shape[-3:-1] if self._tk_channel_axis == -1 else shape[-2:]
         source = self.bounding_box_format or "xyxy"
         boxes = convert_format(bounding_boxes["boxes"], source, "xyxy", height, width)
-        order = transformation["permutation_order"].long()
-        x, y = (transformation["mosaic_centers"] * transformation["mosaic_centers"].new_tensor([width, height])).unbind(
-            -1
-        )
+        parameters = self._tk_parameters(transformation, boxes.device)
+        order, centers = parameters["permutation_order"].long(), parameters["mosaic_centers"]
+        x, y = centers[:, 0] * width, centers[:, 1] * height
         shift_x = torch.stack([x - width, x, x - width, x], dim=-1)
         shift_y = torch.stack([y - height, y - height, y, y], dim=-1)
         shift = torch.stack([shift_x, shift_y, shift_x, shift_y], dim=-1)

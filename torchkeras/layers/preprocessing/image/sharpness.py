@@ -81,8 +81,8 @@ class RandomSharpness(ColorLayer):
         # Keras gives floats in inference, too.
         return super().transform_images(self._tk_cast(self._tk_tensor(images)), transformation, training)
 
-    def _tk_recolor(self, images: Tensor, transformation: Transformation) -> Tensor:
-        blur = (1 - 2 * transformation["factor"].to(images.dtype))[:, None, None, None]
+    def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        blur = (1 - 2 * parameters["factor"].to(images.dtype))[:, None, None, None]
         return torch.lerp(images, self._smooth(images), blur).clamp_(*self.value_range)
 
     def _smooth(self, images: Tensor) -> Tensor:
