@@ -17,6 +17,7 @@ from torchkeras.core.variables.seeds import SeedGenerator, draw_seed
 
 # `TORCH_GENERATOR` is a plain object.
 Seed: TypeAlias = int | SeedGenerator | object
+_STRIDE = 0x9E3779B1
 
 
 class SeededDraws:
@@ -41,7 +42,10 @@ class SeededDraws:
         if not isinstance(self.seed, SeedGenerator) or torch.compiler.is_compiling():
             return self.seed
         worker = get_worker_info()
-        return self.seed if worker is None else (sum(draw_seed(self.seed).tolist()) + worker.seed) % 2**31
+        if worker is None:
+            return self.seed
+        # Workers have consecutive seeds, and so have draws: they are kept apart.
+        return (sum(draw_seed(self.seed).tolist()) + _STRIDE * worker.seed) % 2**31
 
     def uniform(
         self,
