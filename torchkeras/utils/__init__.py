@@ -27,6 +27,8 @@ from torchkeras.utils.config import Config as Config
 from torchkeras.utils.loaders.audio import audio_dataset_from_directory as audio_dataset_from_directory
 from torchkeras.utils.loaders.images import image_dataset_from_directory as image_dataset_from_directory
 from torchkeras.utils.loaders.texts import text_dataset_from_directory as text_dataset_from_directory
+from torchkeras.utils.diagrams.plotting import model_to_dot as model_to_dot
+from torchkeras.utils.diagrams.plotting import plot_model as plot_model
 from torchkeras.utils.images import array_to_img as array_to_img
 from torchkeras.utils.images import img_to_array as img_to_array
 from torchkeras.utils.images import load_img as load_img
