@@ -16,6 +16,7 @@ from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
 from torchkeras.optimizers.optimizer import Optimizer
+from torchkeras.saving.casts import Casts, may_lose
 from torchkeras.saving.formats.base import ModelSource, SavedValues, WeightsSource
 from torchkeras.saving.formats.legacy_h5 import LegacySource
 from torchkeras.saving.json import build
@@ -66,6 +67,7 @@ class _Load:
         self.objects = 0
         self.assignments: list[_Assignment] = []
         self.hooks: list[tuple[str, Any, Callable[[], None]]] = []
+        self.casts = Casts(file_name)
 
     def add(self, path: str, obj: Any, entry: SavedValues) -> None:
         """Compare what the file has for an object with what the object needs."""
@@ -83,6 +85,7 @@ class _Load:
             return  # Keras does not save the state of seeds
         self.objects += 1
         problem = self._count_problem(obj, entry, variables) or self._shape_problem(entry, variables)
+        problem = problem or self._cast_problem(entry, {str(i): pair for i, pair in enumerate(variables)})
         if problem:
             self.problems.append((describe(path, obj), problem))
             return
@@ -113,6 +116,14 @@ class _Load:
                 )
         return None
 
+    def _cast_problem(self, entry: SavedValues, wanted: dict[str, tuple[str, torch.Tensor]]) -> str | None:
+        for key, (name, tensor) in wanted.items():
+            if may_lose(entry.dtype(key), tensor.dtype):
+                problem = self.casts.problem(getattr(tensor, "path", name), entry[key], tensor)
+                if problem is not None:
+                    return problem
+        return None
+
     def _is_untouched(self, obj: Any, entry: SavedValues) -> bool:
         """Whether it is an optimizer that was saved before its first step: a new one is as good."""
         alone = len(entry) <= 2 and all(entry.shape(key) == () for key in entry)
@@ -138,6 +149,7 @@ class _Load:
             self.problems.append((describe(path, module), problem))
             return
         problem = self._shape_problem_by_name(entry, wanted)
+        problem = problem or self._cast_problem(entry, {key: (key, tensor) for key, tensor in wanted.items()})
         if problem:
             self.problems.append((describe(path, module), problem))
             return
@@ -180,6 +192,7 @@ class _Load:
             assignment()
         if self.problems:
             warnings.warn(self._message("They keep their values."), stacklevel=4)
+        self.casts.warn(stacklevel=4)
 
     def _message(self, outcome: str) -> str:
         shown = [f"  {what}: {problem}." for what, problem in self.problems[:8]]

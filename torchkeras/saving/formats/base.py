@@ -38,6 +38,10 @@ class SavedValues(Mapping[str, np.ndarray]):
         """The shape of a value, found without reading the value."""
         raise NotImplementedError
 
+    def dtype(self, key: str) -> str:
+        """The name of a value's type, likewise."""
+        raise NotImplementedError
+
 
 class StoredTensor(NamedTuple):
     """A tensor in a file, as its own name there, not read yet.

@@ -309,6 +309,11 @@ class ReadEntry(SavedValues):
         name = self._tensors[key]
         return self._source.tensors[name].tensors[name].shape
 
+    def dtype(self, key: str) -> str:
+        """The name of a value's type; nothing is read."""
+        name = self._tensors[key]
+        return str(self._source.tensors[name].tensors[name].dtype).removeprefix("torch.")
+
     def __getitem__(self, key: str) -> np.ndarray:
         name = self._tensors[key]
         return as_array(self._source.tensors[name].read(name))

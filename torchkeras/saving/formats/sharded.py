@@ -384,6 +384,9 @@ class _Joined(SavedValues):
     def shape(self, key: str) -> tuple[int, ...]:
         return self._by_key[key].shape(key)
 
+    def dtype(self, key: str) -> str:
+        return self._by_key[key].dtype(key)
+
     def __contains__(self, key: object) -> bool:
         return key in self._by_key
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
+from torchkeras.saving.casts import Casts
 from torchkeras.saving.formats.legacy_h5 import LegacySource, SavedLayer
 from torchkeras.saving.legacy.values import Value, values_of
 from torchkeras.saving.legacy.weight_layouts import Origin, converted, count_in_file
@@ -97,6 +99,7 @@ class _Load:
         self.origin = Origin(max(number, 1), (source.backend() or "").lower() or None)
         self.source, self.skip_mismatch, self.fresh = source, skip_mismatch, fresh
         self.problems: list[str] = []
+        self.casts = Casts(source.name)
         self.assignments: list[tuple[torch.Tensor, Callable[[], Any]]] = []
 
     def add(self, title: str, layer: Layer, entry: SavedLayer) -> None:
@@ -160,10 +163,10 @@ class _Load:
             raise ValueError(f"{self.problems[0]}. Nothing was loaded.{others}")
         assignments = self.assignments
         if not self.fresh:
-            read = [(tensor, value()) for tensor, value in assignments]
+            read = [(tensor, self._checked(tensor, value())) for tensor, value in assignments]
             assignments = [(tensor, lambda value=value: value) for tensor, value in read]  # type: ignore[misc]
         for tensor, value in assignments:
-            assign(tensor, value())
+            assign(tensor, self._checked(tensor, value()) if self.fresh else value())
         for problem in self.problems:
             warnings.warn(f"Skipping loading weights: {problem}.", stacklevel=5)
         if self.origin.guessed_flip:
@@ -172,6 +175,13 @@ class _Load:
                 f"those of Theano do, so their kernels were turned by 180 degrees, as Theano's must be.",
                 stacklevel=5,
             )
+        self.casts.warn(stacklevel=5)
+
+    def _checked(self, tensor: torch.Tensor, value: np.ndarray) -> np.ndarray:
+        problem = self.casts.problem(getattr(tensor, "path", ""), value, tensor)
+        if problem is not None:
+            raise ValueError(f"{self.source.name}: {problem}. Nothing was loaded.")
+        return value
 
 
 def _shapes(weights: Sequence[OwnedWeight]) -> list[tuple[int, ...]]:
