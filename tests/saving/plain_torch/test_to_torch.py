@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 
@@ -405,3 +407,55 @@ def test_a_wrong_conversion_is_noticed(monkeypatch):
 def test_wrong_arguments(arguments, words):
     with pytest.raises(ValueError, match=words):
         saving.to_torch(mobile(), **arguments)
+
+
+def partly_frozen():
+    inner = models.Sequential(
+        [layers.Input((4,)), layers.Dense(4, name="first"), layers.Dense(4, name="second")], name="inner"
+    )
+    inner.get_layer("first").trainable = False
+    x = layers.Input((4,), name="x")
+    frozen = layers.BatchNormalization(name="norm", trainable=False)
+    return models.Model(x, layers.Dense(2, name="head")(frozen(inner(x))), name="partly_frozen")
+
+
+FROZEN = {"inner.first.weight", "inner.first.bias", "norm.weight", "norm.bias"}
+
+
+def test_frozen_layers_stay_frozen(tmp_path):
+    model = partly_frozen()
+    module = saving.to_torch(model, source=tmp_path / "frozen_net.py")
+    assert {name for name, p in module.named_parameters() if not p.requires_grad} == FROZEN
+    source = (tmp_path / "frozen_net.py").read_text()
+    written: dict = {"__file__": str(tmp_path / "frozen_net.py")}
+    exec(source, written)
+    loaded = written["load"]()
+    assert {name for name, p in loaded.named_parameters() if not p.requires_grad} == FROZEN
+    back = saving.from_torch(module, torch.randn(2, 4))
+    assert {layer.name for layer in back.layers if layer.weights and not layer.trainable} == {"inner_first", "norm"}
+    model.trainable = False
+    assert not any(p.requires_grad for p in saving.to_torch(model).parameters())
+
+
+@pytest.mark.parametrize("copied", ["deepcopy", "pickle", "torch.save"])
+def test_copies_of_modules(copied, tmp_path):
+    module = saving.to_torch(partly_frozen())
+    if copied == "torch.save":
+        torch.save(module, tmp_path / "m.pt")
+        other = torch.load(tmp_path / "m.pt", weights_only=False)
+    else:
+        other = copy.deepcopy(module) if copied == "deepcopy" else pickle.loads(pickle.dumps(module))
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(other(x), module(x), rtol=0, atol=0)
+    assert type(other) is type(module) and other.head.weight is not module.head.weight
+    assert {name for name, p in other.named_parameters() if not p.requires_grad} == FROZEN
+
+
+def test_a_pickled_module_in_another_process(tmp_path):
+    module = saving.to_torch(partly_frozen())
+    x = torch.randn(3, 4)
+    (tmp_path / "m.pickle").write_bytes(pickle.dumps((module, x, module(x))))
+    code = (
+        "import pickle, sys, torch; m, x, y = pickle.load(open(sys.argv[1], 'rb')); torch.testing.assert_close(m(x), y)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "m.pickle"], check=True, timeout=100)

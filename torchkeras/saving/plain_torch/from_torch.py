@@ -31,7 +31,8 @@ def from_torch(module: nn.Module, example: Nest[Tensor]) -> Any:
             model takes any size of it, and the other sizes of the example.
 
     Returns:
-        A `keras.Model` with the module's weights, layers named after its parts.
+        A `keras.Model` with the module's weights, layers named after its parts. Parts without a parameter that
+        requires a gradient become layers that do not train.
 
     Raises:
         ValueError: the module can't be called on the example; it can't be traced, or a part of it has no counterpart:

@@ -115,7 +115,9 @@ class ModelProgram(Program):
             (channels_second(value) if swapped else in_keras_order(value)).code
             for value, swapped in zip(values, known.swapped)
         ]
-        call = f"{w.module(layer, f'{known.source.name}()', known.source.state)}({', '.join(codes)})"
+        made = w.module(layer, f"{known.source.name}()", known.source.state)
+        w.frozen.update(f"{made.removeprefix('self.')}.{key}" for key in known.source.frozen)
+        call = f"{made}({', '.join(codes)})"
         flat = tree.flatten(known.outputs)
         if len(flat) == 1:
             return replace(flat[0], code=call)

@@ -28,6 +28,7 @@ class Reading:
         self._made: dict[tuple[int, str], Any] = {}
         self._used: set[str] = set()
         self.weights: list[tuple[Any, State]] = []
+        self.frozen: list[Any] = []
 
     def layer(
         self, module: nn.Module | nn.Parameter, path: str, make: Callable[[str], Any], state: State | None = None
@@ -46,6 +47,9 @@ class Reading:
                 name, number = f"{wanted}_{number}", number + 1
             self._used.add(name)
             self._made[key] = make(name)
+            parameters = [module] if isinstance(module, nn.Parameter) else list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                self.frozen.append(self._made[key])
             if state:
                 self.weights.append((self._made[key], state))
         return self._made[key]
@@ -58,6 +62,8 @@ class Reading:
                 raise NotReadableError(f"{layer.name} has other weights than the module")
             for weight, value in zip(layout.weights, layout.unpack(state)):
                 assign(weight, value.detach())
+        for layer in self.frozen:
+            layer.trainable = False
 
 
 Reader = Callable[..., Any]

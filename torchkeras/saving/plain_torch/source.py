@@ -102,7 +102,10 @@ def identifier(name: str) -> str:
 
 @dataclass
 class ClassSource:
-    """One module class that is being written; its `owner` is the model or layer whose class it is."""
+    """One module class that is being written.
+
+    `owner` is the model or layer whose class it is, `frozen` names the tensors of `state` that do not train.
+    """
 
     name: str
     program: Program
@@ -110,6 +113,7 @@ class ClassSource:
     made: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
     _kept: list[Tensor] = field(default_factory=list)
     _used: set[str] = field(default_factory=set)
     _attributes: dict[tuple[int, str], str] = field(default_factory=dict)
@@ -137,6 +141,8 @@ class ClassSource:
         self._attributes[(id(layer), part)] = name
         self.made.append(f"self.{name} = {constructor}")
         self.state.update((f"{name}.{key}", value) for key, value in (state or {}).items())
+        if not getattr(layer, "trainable", True):
+            self.frozen.update(f"{name}.{key}" for key in state or {})
         return f"self.{name}"
 
     def _key_of(self, layer: Any) -> str:
@@ -163,6 +169,8 @@ class ClassSource:
             )
             self.made.append(made)
             self.state[known] = plain
+            if is_parameter and not tensor.requires_grad:
+                self.frozen.add(known)
         return f"self.{known}"
 
     def buffer(self, wanted: str, code: str) -> str:

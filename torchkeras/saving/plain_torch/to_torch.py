@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import linecache
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from torchkeras.saving.plain_torch.source import (
     in_keras_order,
 )
 from torchkeras.saving.plain_torch.state_files import write_state
+from torchkeras.saving.plain_torch.written import namespace_of
 from torchkeras.saving.safety.atomic import replacing
 
 _FORMATS = ("channels_first", "channels_last")
@@ -48,10 +47,9 @@ _IMPORTS = {
 _FOOTER = '''def load(weights=Path(__file__).with_name("{name}")):
     """The module with its weights, in eval mode."""
     module = {cls}(){cast}
-    module.load_state_dict(load_file(weights))
+    module.load_state_dict(load_file(weights)){frozen}
     return module.eval()
 '''
-_numbers = count()
 
 
 def to_torch(
@@ -78,7 +76,8 @@ def to_torch(
             say them; `None` draws random ones. Default: `None`.
 
     Returns:
-        The module, in eval mode. In training, `nn.BatchNorm` keeps the unbiased variance where Keras keeps the biased
+        The module, in eval mode; it can be copied, and pickled where torchkeras is importable. Parameters of layers
+        that do not train have `requires_grad=False`. In training, `nn.BatchNorm` keeps the unbiased variance where Keras keeps the biased
         one, and dropout inside of recurrent layers is left out.
 
     Raises:
@@ -197,18 +196,16 @@ class Conversion:
 
     def module(self) -> nn.Module:
         """Run the source, and put the weights in."""
-        text = self._text("")
-        name = f"<torch form of {self.main.name} {next(_numbers)}>"
-        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
-        namespace: dict[str, Any] = {"__name__": "torch_form", **self.program.constants}
-        exec(compile(text, name, "exec"), namespace)  # all text in it is names and numbers that were written here
-        module = namespace[self.main.name]()
+        module = namespace_of(self._text(""), self.main.name, self.program.constants)[self.main.name]()
         self.dtype = _dtype_of(self.main.state.values())
         module.to(self.dtype)
         missing, unexpected = module.load_state_dict(self.main.state, strict=False)
         lost = [key for key in missing if not key.endswith("num_batches_tracked") and not self._is_constant(key)]
         if lost or unexpected:
             raise RuntimeError(f"The written module lacks {unexpected} and adds {lost}.")
+        self.frozen = sorted(self.main.frozen & {key for key, _ in module.named_parameters()})
+        for key in self.frozen:
+            module.get_parameter(key).requires_grad_(False)
         return module.eval()
 
     def _is_constant(self, key: str) -> bool:
@@ -225,7 +222,8 @@ class Conversion:
             raise NoCounterpartError(f"The model wraps torch modules ({', '.join(names)}), which cannot be written.")
         weights = path.with_suffix(".safetensors")
         cast = "" if self.dtype is torch.float32 else f".to({self.dtype})"
-        footer = _FOOTER.format(name=weights.name, cls=self.main.name, cast=cast)
+        frozen = "".join(f"\n    module.get_parameter({key!r}).requires_grad_(False)" for key in self.frozen)
+        footer = _FOOTER.format(name=weights.name, cls=self.main.name, cast=cast, frozen=frozen)
         write_state(module.state_dict(), os.fspath(weights))
         with replacing(path) as file:
             file.write(self._text(footer).encode())
