@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from tests.saving import hostile_legacy as hostile_legacy  # adds makers
-from tests.saving.hostile_files import MAKERS, good_model
+from tests.saving.hostile.all_kinds import MAKERS
+from tests.saving.hostile.makers import good_model
 
 MIB = 1 << 20
 ALLOWED = {"BadFileError", "UnclearError", "TypeError", "ValueError"}

@@ -103,6 +103,7 @@ def opened_file(path: str) -> Iterator[OpenedFile]:
             if isinstance(weights, LegacySource):  # which may hold a whole model
                 found.config = _config_of(weights)
                 found.about = _about(weights)
+                weights.check_lists()
             else:
                 found.about = _metadata(weights)
         elif row.model_reader is not None:

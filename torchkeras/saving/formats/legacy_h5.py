@@ -240,6 +240,22 @@ class LegacySource:
             return None
         return self._saved(self._weights, TOP_LEVEL)
 
+    def check_lists(self) -> None:
+        """Compare the lists of layers and weights with what the file holds.
+
+        Raises:
+            BadFileError: a list is missing, or names what is not there.
+        """
+        self.layers()
+        self.top_level()
+        self.optimizer()
+        for name in self._names(self._weights, "layer_names") or ():
+            group = self._member(self._weights, name)
+            with _reading(self.name):
+                holds = group.visititems(lambda _, one: True if isinstance(one, h5py.Dataset) else None)
+            if holds and not self._names(group, "weight_names"):
+                raise BadFileError(f"{self.name} is corrupt: it lists no weights of {name!r}, which has some.")
+
     def stored(self) -> Iterator[StoredTensor]:
         """All datasets of the file; nothing is read."""
         return self._source.stored()

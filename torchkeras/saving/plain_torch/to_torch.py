@@ -77,8 +77,8 @@ def to_torch(
 
     Returns:
         The module, in eval mode; it can be copied, and pickled where torchkeras is importable. Parameters of layers
-        that do not train have `requires_grad=False`. In training, `nn.BatchNorm` keeps the unbiased variance where Keras keeps the biased
-        one, and dropout inside of recurrent layers is left out.
+        that do not train have `requires_grad=False`. In training, `nn.BatchNorm` keeps the unbiased variance where
+        Keras keeps the biased one, and dropout inside of recurrent layers is left out.
 
     Raises:
         ValueError: some layers have no counterpart in torch; the message names all of them. Or an argument is wrong.

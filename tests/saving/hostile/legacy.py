@@ -11,7 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tests.saving.hostile_files import MAKERS, maker, other_file
+from tests.saving.hostile import configs  # noqa: F401  its makers are taken over
+from tests.saving.hostile.hdf5 import other_file
+from tests.saving.hostile.makers import MAKERS, maker
 from torchkeras import layers, models
 
 WEIGHTS = "model_weights"
