@@ -16,13 +16,13 @@ from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
 from torchkeras.optimizers.optimizer import Optimizer
-from torchkeras.saving.casts import Casts, may_lose
 from torchkeras.saving.formats.base import ModelSource, SavedValues, WeightsSource
 from torchkeras.saving.formats.legacy_h5 import LegacySource
 from torchkeras.saving.json import build
 from torchkeras.saving.legacy.optimizer_state import load_optimizer
 from torchkeras.saving.legacy.weights import load_layers
 from torchkeras.saving.safety.budget import BadFileError
+from torchkeras.saving.safety.casts import Casts, may_lose
 from torchkeras.saving.walk import describe, names_by_object, other_paths, own_variables, saveables
 
 

@@ -12,7 +12,6 @@ import torch
 
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
-from torchkeras.saving.casts import Casts
 from torchkeras.saving.formats.legacy_h5 import LegacySource, SavedLayer
 from torchkeras.saving.legacy.values import Value, values_of
 from torchkeras.saving.legacy.weight_layouts import Origin, converted, count_in_file
@@ -23,6 +22,7 @@ from torchkeras.saving.legacy.weight_order import (
     orders,
     own_legacy_weights,
 )
+from torchkeras.saving.safety.casts import Casts
 
 
 def load_layers(
