@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import re
 from itertools import count
 from typing import Any
 
@@ -31,8 +32,9 @@ def namespace_of(text: str, name: str, constants: dict[str, nn.Module] | None = 
     _namespaces[text] = namespace
     if len(_namespaces) > _MOST_KEPT:
         del _namespaces[next(iter(_namespaces))]
-    for found in list(namespace.values()):
-        if isinstance(found, type) and issubclass(found, nn.Module) and found.__module__ == "torch_form":
+    for key in re.findall(r"^class (\w+)\(", text, re.MULTILINE):
+        found = namespace[key]
+        if issubclass(found, nn.Module):
             found.__reduce__ = lambda self: (remade, (text, type(self).__name__), self.__dict__)  # type: ignore[method-assign,assignment]
     return namespace
 
