@@ -157,6 +157,8 @@ class Model(Trainer, Layer):
             model_inputs.attach_masks(values, mask)
         return graph.run(values)
 
+    call._tk_runs_graph = True  # type: ignore[attr-defined]
+
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Return the outputs as KerasTensors, for KerasTensors as inputs."""
         graph = self.__dict__.get("_tk_graph")

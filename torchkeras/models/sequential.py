@@ -203,6 +203,8 @@ class Sequential(Model):
             x = _called(layer, x)
         return x
 
+    call._tk_runs_graph = True  # type: ignore[attr-defined]
+
     @property
     def layers(self) -> list:
         """The layers, without the input layer."""

@@ -16,6 +16,7 @@ from torchkeras.distributed.rank_share import RankBatch, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
 from torchkeras.training.compile.torch_metric import TorchMetric
 from torchkeras.training.data import unpack_x_y_sample_weight
+from torchkeras.training.fused_head import FusedHead, find_head
 from torchkeras.training.jit import Jit
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 
@@ -66,6 +67,7 @@ class TrainStep:
         trained: the model as the strategy has it: its forward pass, backward pass and gradients.
         jit: whether to compile the step: forward pass, loss, backward pass, and the metrics of this library. The
             optimizer's update stays outside: it is one kernel for all weights already.
+        head: the model's last layer, where its logits are large and the loss alone needs them. Default: `None`.
 
     Raises:
         ValueError: there are weights and no optimizer.
@@ -73,8 +75,16 @@ class TrainStep:
 
     is_own = False
 
-    def __init__(self, model: TrainableModel, weights: Sequence[Any], trained: TrainedModel, jit: bool = False) -> None:
+    def __init__(
+        self,
+        model: TrainableModel,
+        weights: Sequence[Any],
+        trained: TrainedModel,
+        jit: bool = False,
+        head: FusedHead | None = None,
+    ) -> None:
         self.model = model
+        self.head = head
         self.state = state_of(model)
         self.weights = list(weights)
         self.trained = trained
@@ -141,8 +151,21 @@ class TrainStep:
         return StepOutputs(x, y, y_pred, sample_weight)
 
     def _outputs_and_loss(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, torch.Tensor]:
+        if self.head is not None and isinstance(y, torch.Tensor) and self.head.is_unseen():
+            return self._stand_in_and_loss(self.head, x, y, sample_weight)
         y_pred = self.trained(x)
         loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._flag)
+        return y_pred, loss
+
+    def _stand_in_and_loss(
+        self, head: FusedHead, x: Any, y: torch.Tensor, sample_weight: Any
+    ) -> tuple[Any, torch.Tensor]:
+        """The loss, and the outputs: a stand-in for them where they are large logits."""
+        with head.deferring():
+            y_pred = self.trained(x)
+        product = head.take(y_pred)
+        with self.state.compiled.loss.of_product(product):  # type: ignore[union-attr]
+            loss = self.model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **self._flag)
         return y_pred, loss
 
     def _outputs_loss_and_metrics(self, x: Any, y: Any, sample_weight: Any, rows: int) -> tuple[Any, torch.Tensor]:
@@ -291,7 +314,10 @@ def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Str
     jit = state_of(model).compiled.jit_compile and strategy.can_compile  # type: ignore[union-attr]
     if is_overridden(model, "train_step"):
         return OwnStep(model, "train_step", own_train_step(model, weights, jit))
-    return TrainStep(model, weights, strategy.trained(model, weights), jit)  # type: ignore[arg-type]
+    trained = strategy.trained(model, weights)  # type: ignore[arg-type]
+    overrides = is_overridden(model, "compute_loss") or is_overridden(model, "compute_metrics")
+    with_head = type(trained) is TrainedModel and not jit and not overrides
+    return TrainStep(model, weights, trained, jit, find_head(model, state_of(model).compiled) if with_head else None)
 
 
 def own_train_step(model: TrainableModel, weights: Sequence[Any], jit: bool = False) -> TrainStep | None:

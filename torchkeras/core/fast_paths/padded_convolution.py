@@ -43,8 +43,8 @@ class PaddedConvolution:
             and x.ndim == padding.input_spec.ndim
             and get_mask(x) is None
             and padding.activity_regularizer is None
-            and _runs_plainly(padding)
-            and _runs_plainly(convolution)
+            and runs_plainly(padding)
+            and runs_plainly(convolution)
             and not has_any_global_hook()
             and not torch.compiler.is_compiling()
         )
@@ -73,7 +73,7 @@ def padded_convolution(padding: Any, convolution: Any) -> PaddedConvolution | No
     return PaddedConvolution(padding, convolution, tuple(a + b for a, b in zip(own, more, strict=True)))
 
 
-def _runs_plainly(layer: nn.Module) -> bool:
+def runs_plainly(layer: nn.Module) -> bool:
     """Whether calling the layer runs its class's own `forward` and nothing besides."""
     own = layer.__dict__
     return (

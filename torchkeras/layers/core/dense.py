@@ -133,6 +133,12 @@ class Dense(LowRankAdaptable):
         outputs = linear(inputs, kernel, self.bias)
         return outputs if self.activation in _IDENTITIES else self.activation(outputs)
 
+    def _tk_as_product(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None] | None:
+        """Inputs, matrix and bias where a call is their product and nothing else, else `None`."""
+        if self.lora_enabled or self.activation not in _IDENTITIES:
+            return None
+        return inputs, self.kernel, self.bias
+
     _tk_split_weight = "kernel"
 
     def _tk_splits(self) -> tuple[Split, Split] | None:

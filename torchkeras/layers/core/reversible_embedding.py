@@ -96,13 +96,22 @@ class ReversibleEmbedding(Embedding):
             if mask is not None:
                 set_mask(vectors, mask)
             return vectors
-        kernel = self.embeddings.T if self.tie_weights else self.reverse_embeddings
-        kind = inputs.dtype if self.reverse_dtype is None else dtypes.torch_dtype(self.reverse_dtype)
-        common = torch.promote_types(kind, kernel.dtype) if self.reverse_dtype is None else kind
-        scores = inputs.to(common) @ kernel.to(common)
+        inputs, kernel = self._factors(inputs)
+        scores = inputs @ kernel
         if self.logit_soft_cap is not None:
             scores = torch.tanh(scores / self.logit_soft_cap) * self.logit_soft_cap
         return scores
+
+    def _factors(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and matrix whose product are the scores, in their common type."""
+        kernel = self.embeddings.T if self.tie_weights else self.reverse_embeddings
+        kind = inputs.dtype if self.reverse_dtype is None else dtypes.torch_dtype(self.reverse_dtype)
+        common = torch.promote_types(kind, kernel.dtype) if self.reverse_dtype is None else kind
+        return inputs.to(common), kernel.to(common)
+
+    def _tk_as_product(self, inputs: Tensor, reverse: bool = False) -> tuple[Tensor, Tensor, None] | None:
+        """Inputs and matrix where a call is their product and nothing else, else `None`."""
+        return (*self._factors(inputs), None) if reverse and self.logit_soft_cap is None else None
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """`call` puts the mask on the vectors; scores have none."""

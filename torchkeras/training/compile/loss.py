@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ import torch
 from torchkeras import losses
 from torchkeras.core import tree
 from torchkeras.losses import Loss
+from torchkeras.losses.chunked_crossentropy import CrossentropyOfProduct, Product
 from torchkeras.losses.reduction import batch_rows, batch_weight
 from torchkeras.training.compile.errors import raise_with_names, warn_of_broadcast
 from torchkeras.training.compile.loss_parts import LossPart, at_path, loss_parts
@@ -165,6 +168,17 @@ class CompileLoss:
             return part.function(targets, outputs, sample_weights[places[0]])
         except Exception as error:
             raise_with_names(error, "loss", part.function, part.name.removesuffix("_loss"), targets, outputs)
+
+    @contextmanager
+    def of_product(self, product: Product | None) -> Iterator[None]:
+        """Inside, the loss of the only output is that of logits that are not computed yet; with `None` as ever."""
+        before = self._single
+        if product is not None:
+            self._single = CrossentropyOfProduct(before, product)
+        try:
+            yield
+        finally:
+            self._single = before
 
     def _batch_weight(self, y_pred: Any, sample_weight: Any) -> Any:
         """How much the batch counts among those whose gradients are accumulated; of several losses, its rows."""
