@@ -46,6 +46,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "saving": EVERYTHING,
     "tree": EVERYTHING,
     "utils": EVERYTHING,
+    "utils.legacy": EVERYTHING,
     "wrappers": EVERYTHING,
     "utils.bounding_boxes": EVERYTHING,
     "visualization": EVERYTHING,

@@ -28,7 +28,7 @@ FLOORS = [
     ["training"],
     ["models"],
     ["export", "applications", "datasets", "visualization", "wrappers", "distillation", "compat"],
-    ["utils", "mixed_precision", "distribution"],
+    ["utils", "mixed_precision", "distribution", "legacy"],
     ["preprocessing"],
     ["cli"],
     ["__main__"],

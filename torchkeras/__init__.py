@@ -11,6 +11,7 @@ from torchkeras import distribution as distribution
 from torchkeras import dtype_policies as dtype_policies
 from torchkeras import initializers as initializers
 from torchkeras import layers as layers
+from torchkeras import legacy as legacy
 from torchkeras import losses as losses
 from torchkeras import metrics as metrics
 from torchkeras import mixed_precision as mixed_precision
