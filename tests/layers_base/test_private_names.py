@@ -14,7 +14,7 @@ import torchkeras as keras
 from torchkeras import layers
 
 # Keras has these under the same name, and code outside of Keras reads them.
-OF_KERAS = {"_dtype_policy", "_flatten_layers", "_inbound_nodes"}
+OF_KERAS = {"_dtype_policy", "_flatten_layers", "_inbound_nodes"} | {"_repr_html_"}  # the last one is Jupyter's
 
 
 def functional():

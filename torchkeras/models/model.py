@@ -28,7 +28,7 @@ from torchkeras.models.child_keys import ChildKeys
 from torchkeras.models.graph import Graph
 from torchkeras.models.module_tree import module_tree
 from torchkeras.models.state_tree import set_state_tree, state_tree
-from torchkeras.models.summary import print_summary
+from torchkeras.models.summary import print_summary, summary_as_html
 from torchkeras.training.trainer import Trainer
 
 
@@ -319,6 +319,9 @@ class Model(Trainer, Layer):
         expand_nested: bool = False,
         show_trainable: bool = False,
         layer_range: Sequence[str] | None = None,
+        *,
+        show_memory: bool = False,
+        show_flops: bool = False,
     ) -> None:
         """Print a table of the layers, their output shapes and numbers of parameters.
 
@@ -329,6 +332,10 @@ class Model(Trainer, Layer):
             expand_nested: whether to show the layers of nested models. Default: `False`.
             show_trainable: whether to add a column that says which layers train. Default: `False`.
             layer_range: patterns of the names of the first and the last layer to show. Default: `None`, all.
+            show_memory: whether to add a column of the bytes that the weights take. Keras has no such argument.
+                Default: `False`.
+            show_flops: whether to add a column of the floating point operations of matrix products and convolutions
+                for one sample, counted by running the model once. Keras has no such argument. Default: `False`.
 
         Raises:
             ValueError: `layer_range` is not two patterns, or names no layers.
@@ -340,7 +347,13 @@ class Model(Trainer, Layer):
             >>> "Total params: 8" in lines[0]
             True
         """
-        print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        print_summary(
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range, show_memory, show_flops
+        )
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return summary_as_html(self)
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
         """Return all variables of the model, its optimizer and its metrics as nested dicts.

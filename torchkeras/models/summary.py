@@ -2,54 +2,126 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from torchkeras.core import tree
+from torchkeras.models.flops import flops_of
 
-_MIN_WIDTHS = {"Layer (type)": 24, "Output Shape": 16, "Param #": 12, "Connected to": 18, "Trainable": 9}
+_MIN_WIDTHS = {
+    "Layer (type)": 24,
+    "Output Shape": 16,
+    "Param #": 12,
+    "Connected to": 18,
+    "Trainable": 9,
+    "Memory": 9,
+    "FLOPs": 9,
+}
+_NUMBERS = {"Param #", "Memory", "FLOPs"}
 
 
-def print_summary(
-    model: Any,
-    line_length: int | None = None,
-    positions: Any = None,
-    print_fn: Any = None,
-    expand_nested: bool = False,
-    show_trainable: bool = False,
-    layer_range: Any = None,
-) -> None:
-    """Print the model's layers with their output shapes and parameter counts.
+@dataclass
+class Summary:
+    """The facts of a summary, before they are text or HTML.
 
     Args:
-        line_length: of the table, default the terminal's (80 at the least).
-        positions: shares of the columns, ending in 1.
-        print_fn: takes the text instead of `print`.
-        expand_nested: show the layers of nested models.
-        show_trainable: add a column.
-        layer_range: two patterns of names, the first and the last layer to show.
+        title: the line above the table.
+        header: names of the columns.
+        rows: texts of the cells.
+        totals: the lines below the table.
+    """
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+    totals: list[str]
+
+
+def summarize(
+    model: Any,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+    show_memory: bool = False,
+    show_flops: bool = False,
+) -> Summary:
+    """The facts of a summary; the arguments are those of `Model.summary`.
+
+    Raises:
+        ValueError: `layer_range` is not two patterns, or names no layers.
     """
     connected = _is_branched(model)
-    header = ["Layer (type)", "Output Shape", "Param #"]
-    header += ["Connected to"] if connected else []
-    header += ["Trainable"] if show_trainable else []
+    layers = _layers(model, expand_nested, layer_range)
+    flops = flops_of(model, [layer for layer, _ in layers]) if show_flops else {}
+    columns = ["Layer (type)", "Output Shape", "Param #"]
+    columns += ["Memory"] if show_memory else []
+    columns += ["FLOPs"] if show_flops else []
+    columns += ["Connected to"] if connected else []
+    columns += ["Trainable"] if show_trainable else []
     rows = []
-    for layer, depth in _layers(model, expand_nested, layer_range):
+    for layer, depth in layers:
         inset = f"{'    ' * (depth - 1)}└ " if depth else ""
         row = [
             f"{inset}{getattr(layer, 'name', '')} ({type(layer).__name__})",
             output_shape_of(layer),
             parameter_count_of(layer),
         ]
+        row += [_readable(_bytes_of(getattr(layer, "weights", ())))] if show_memory else []
+        row += [_count(flops.get(id(layer)))] if show_flops else []
         row += [_connections(model, layer)] if connected else []
         row += [_trainable(layer)] if show_trainable else []
         rows.append(row)
+    totals = _totals(model)
+    if show_flops:
+        known = _count(flops[id(model)]) if flops else "not known, for the model has no symbolic inputs"
+        totals.append(f" FLOPs of one sample, forward: {known}")
+    return Summary(f'Model: "{model.name}"', columns, rows, totals)
+
+
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    print_fn: Callable[[str], object] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+    show_memory: bool = False,
+    show_flops: bool = False,
+) -> None:
+    """Print the model's layers with their output shapes and parameter counts; the arguments are `Model.summary`'s."""
+    summary = summarize(model, expand_nested, show_trainable, layer_range, show_memory, show_flops)
     width = line_length or max(80, min(shutil.get_terminal_size((100, 24)).columns, 120))
-    widths = _widths(header, rows, width, positions)
-    lines = [f'Model: "{model.name}"', *_table(header, rows, widths), *_totals(model)]
+    widths = _widths(summary.header, summary.rows, width, positions)
+    lines = [summary.title, *_table(summary.header, summary.rows, widths), *summary.totals]
     (print_fn or print)("\n".join(lines))
+
+
+def summary_as_html(model: Any) -> str:
+    """The summary as a table for notebooks, with nested models opened and the trainable column."""
+    summary = summarize(model, expand_nested=True, show_trainable=True)
+
+    def row(cells: list[str], tag: str) -> str:
+        aligned = [
+            f'<{tag} style="text-align:{"right" if name in _NUMBERS else "left"};white-space:pre-wrap">'
+            f"{html.escape(cell)}</{tag}>"
+            for name, cell in zip(summary.header, cells)
+        ]
+        return f"<tr>{''.join(aligned)}</tr>"
+
+    body = "".join(row(cells, "td") for cells in summary.rows)
+    totals = "<br>".join(html.escape(line.strip()) for line in summary.totals)
+    return (
+        f"<p><b>{html.escape(summary.title)}</b></p><table><thead>{row(summary.header, 'th')}</thead>"
+        f"<tbody>{body}</tbody></table><p>{totals}</p>"
+    )
 
 
 def _layers(model: Any, expand: bool, layer_range: Any, depth: int = 0) -> list:
@@ -132,6 +204,14 @@ def parameter_count_of(layer: Any) -> str:
     return f"{sum(p.numel() for p in layer.parameters()):,}" if hasattr(layer, "parameters") else "0"
 
 
+def _bytes_of(weights: Iterable[torch.Tensor]) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
 def _connections(model: Any, layer: Any) -> str:
     kept = {id(node) for node in model.__dict__["_tk_graph"].nodes}
     sources = []
@@ -161,7 +241,7 @@ def _widths(header: list, rows: list, total: int, positions: Any) -> list[int]:
 
 
 def _table(header: list, rows: list, widths: list[int]) -> list[str]:
-    right = {i for i, name in enumerate(header) if name == "Param #"}
+    right = {i for i, name in enumerate(header) if name in _NUMBERS}
 
     def cells(values: list, bar: str) -> list[str]:
         wrapped = [_wrap(value, width) for value, width in zip(values, widths)]

@@ -91,7 +91,7 @@ def deserialize_keras_object(
 def _look_up(
     name: str, module_objects: Mapping[str, Any] | None, custom_objects: Mapping[str, Any] | None, noun: str
 ) -> Any:
-    found = get_registered_object(name, custom_objects, module_objects)
+    found = get_registered_object(name, dict(custom_objects or {}), dict(module_objects or {}))
     if found is None:
         raise ValueError(
             f"Unknown {noun}: '{name}'. Please ensure you are using a `keras.utils.custom_object_scope` and that this "
@@ -127,6 +127,6 @@ def _inner(name: str, value: Any, module_objects: Mapping[str, Any] | None, cust
     if isinstance(value, dict) and _NESTED in value:
         return deserialize_keras_object(value, module_objects, custom_objects, "config_item")
     if isinstance(value, str):
-        found = get_registered_object(value, custom_objects, module_objects)
+        found = get_registered_object(value, custom_objects, dict(module_objects or {}))
         return found if inspect.isfunction(found) else value
     return value
