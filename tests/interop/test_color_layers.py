@@ -102,6 +102,15 @@ def test_values_from_0_to_1(case, rng):
     same(mine(images), theirs(images.copy()), 1e-5 + steps)
 
 
+def test_saturation_is_clipped_to_the_range_of_values(rng):
+    """Keras's, so that a range above 0 gives colors to gray pixels."""
+    images = images_of(rng)
+    images[0] = images[0, ..., :1]
+    arguments = {"factor": (0.1, 0.9), "value_range": (20, 200), "seed": 1}
+    mine, theirs = (k.layers.RandomSaturation(**arguments)(images.copy()) for k in (torchkeras, keras))
+    same(mine, theirs, 1.0)  # of values up to 5000
+
+
 @cases
 def test_single_images(case, rng):
     image = images_of(rng)[0]

@@ -63,18 +63,37 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
     """
     axis = _color_axis(images, data_format)
     red, green, blue = images.unbind(axis)
-    value = images.amax(axis)
-    chroma = value - images.amin(axis)
+    value, chroma = value_and_chroma(red, green, blue)
+    hue = hue_of(red, green, blue, value, chroma)
+    positive = value > 0
+    saturation = torch.where(positive, chroma / torch.where(positive, value, 1), 0)
+    return torch.stack([hue - hue.floor(), saturation, value], axis)
+
+
+def value_and_chroma(red: Tensor, green: Tensor, blue: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest of three channels, and its distance from the smallest."""
+    value = torch.maximum(torch.maximum(red, green), blue)
+    return value, value - torch.minimum(torch.minimum(red, green), blue)
+
+
+def hue_of(red: Tensor, green: Tensor, blue: Tensor, value: Tensor, chroma: Tensor) -> Tensor:
+    """Hue in whole turns, from -1/6 on."""
     divisor = torch.where(chroma > 0, chroma, 1)
     hue = torch.where(
         red == value,
         (green - blue) / divisor,
         torch.where(green == value, (blue - red).div_(divisor).add_(2), (red - green).div_(divisor).add_(4)),
     )
-    positive = value > 0
-    saturation = torch.where(positive, chroma / torch.where(positive, value, 1), 0)
-    hue.div_(6)
-    return torch.stack([hue - hue.floor(), saturation, value], axis)
+    return hue.div_(6)
+
+
+def colors_of(hue: Tensor, chroma: Tensor, value: Tensor) -> Tensor:
+    """Red, green and blue along a first axis. Whole turns of hue make no difference."""
+    # All three at once: how far each is from where it peaks, in sixths of a turn.
+    peaks = torch.arange(5, 0, -2, dtype=hue.dtype, device=hue.device).view(3, *[1] * hue.ndim)
+    turns = torch.add(peaks, hue, alpha=6)
+    turns.sub_((turns / 6).floor_(), alpha=6)  # the remainder, which takes four times as long
+    return turns.clamp_max_(4 - turns).clamp(0, 1).mul_(-chroma).add_(value)
 
 
 @op(name="HSVToRGB")
@@ -96,12 +115,7 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
     """
     axis = _color_axis(images, data_format)
     hue, saturation, value = images.unbind(axis)
-    # All three at once, along a first axis: how far each is from where it peaks, in sixths of a turn.
-    peaks = torch.arange(5, 0, -2, dtype=images.dtype, device=images.device).view(3, *[1] * hue.ndim)
-    turns = torch.add(peaks, hue, alpha=6)
-    turns.sub_((turns / 6).floor_(), alpha=6)  # the remainder, which takes four times as long
-    colors = turns.clamp_max_(4 - turns).clamp(0, 1).mul_(value * -saturation).add_(value)
-    return colors.movedim(0, axis).contiguous()
+    return colors_of(hue, value * saturation, value).movedim(0, axis).contiguous()
 
 
 def _color_axis(images: Any, data_format: str | None) -> int:

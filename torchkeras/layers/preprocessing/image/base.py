@@ -52,9 +52,13 @@ def rescale(images: Tensor, source: Range, target: Range, dtype: torch.dtype) ->
     """Map the values of one range to another; equal ranges leave the images, and their type, alone."""
     if tuple(source) == tuple(target):
         return images
-    low, high = source
-    target_low, target_high = target
-    return (images.to(dtype) - low) / (high - low) * (target_high - target_low) + target_low
+    (low, high), (target_low, target_high) = source, target
+    values = images.to(dtype)
+    values = (values - low if low else values) / (high - low)
+    # Multiplied by 1, and with 0 added, they are the same.
+    if target_high - target_low != 1:
+        values.mul_(target_high - target_low)
+    return values.add_(target_low) if target_low else values
 
 
 class BaseImagePreprocessingLayer(DataLayer):

@@ -14,9 +14,23 @@ from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.preprocessing.image.base import Data, Factor, Range, Transformation, rescale, sample_count
 from torchkeras.layers.preprocessing.image.color_layer import ColorLayer, check_value_range
 from torchkeras.layers.preprocessing.image.light import RandomBrightness, RandomContrast
-from torchkeras.ops.image.color import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
+from torchkeras.ops.image.color import colors_of, hue_of, rgb_to_grayscale, value_and_chroma
 
 UNIT: Range = (0, 1)
+
+
+def check_colors(images: Tensor, axis: int) -> Tensor:
+    """The images, if they have three channels.
+
+    Raises:
+        ValueError: they have another number.
+    """
+    if images.shape[axis] != 3:
+        raise ValueError(
+            f"Input images must have 3 channels, but received images with {images.shape[axis]} channels. "
+            f"Received: images.shape={tuple(images.shape)}."
+        )
+    return images
 
 
 class RandomColorDegeneration(ColorLayer):
@@ -210,13 +224,12 @@ class RandomHue(ColorLayer):
 
     def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
         pixels = rescale(images, self.value_range, UNIT, torch.float32)
-        shift = parameters["factor"].to(pixels.dtype)[:, None, None]
         axis = self._tk_channel_axis
-        hue, saturation, value = rgb_to_hsv(pixels, data_format=self.data_format).unbind(axis)
-        hue = hue + shift
-        hue = hue - (hue > 1).to(hue.dtype) + (hue < 0).to(hue.dtype)
-        moved = torch.stack([hue, saturation, value], dim=axis)
-        pixels = hsv_to_rgb(moved, data_format=self.data_format).clamp_(0, 1)
+        red, green, blue = check_colors(pixels, axis).unbind(axis)
+        value, chroma = value_and_chroma(red, green, blue)
+        hue = hue_of(red, green, blue, value, chroma).add_(parameters["factor"].to(pixels.dtype)[:, None, None])
+        chroma = torch.where(value > 0, chroma, 0)
+        pixels = colors_of(hue, chroma, value).clamp_(0, 1).movedim(0, axis).contiguous()
         return rescale(pixels, UNIT, self.value_range, torch.float32).to(images.dtype)
 
 
@@ -276,11 +289,18 @@ class RandomSaturation(ColorLayer):
         return {"factor": factor / (1 - factor + settings.epsilon())}
 
     def _tk_recolor(self, images: Tensor, parameters: dict[str, Tensor]) -> Tensor:
-        factor = parameters["factor"].to(images.dtype)[:, None, None]
-        axis = self._tk_channel_axis
-        hue, saturation, value = rgb_to_hsv(images, data_format=self.data_format).unbind(axis)
-        saturation = (saturation * factor).clamp_(*self.value_range)
-        return hsv_to_rgb(torch.stack([hue, saturation, value], dim=axis), data_format=self.data_format)
+        factor, axis = parameters["factor"].to(images.dtype)[:, None, None], self._tk_channel_axis
+        red, green, blue = check_colors(images, axis).unbind(axis)
+        value, chroma = value_and_chroma(red, green, blue)
+        positive = value > 0
+        saturation = torch.where(positive, chroma / torch.where(positive, value, 1), 0)
+        wanted = (saturation * factor).clamp_(*self.value_range)
+        if self.value_range[0] > 0:  # gray pixels become red
+            return (
+                colors_of(hue_of(red, green, blue, value, chroma), value * wanted, value).movedim(0, axis).contiguous()
+            )
+        ratio = wanted.div_(torch.where(saturation > 0, saturation, 1)).mul_(positive)
+        return torch.lerp(value.unsqueeze(axis), images, ratio.unsqueeze(axis))
 
 
 class RandomColorJitter(ColorLayer):

@@ -88,5 +88,8 @@ class RandomSharpness(ColorLayer):
     def _smooth(self, images: Tensor) -> Tensor:
         is_last = self.data_format == "channels_last"
         planes = images.movedim(-1, 1) if is_last else images
-        smooth = F.avg_pool2d(planes, 3, stride=1, padding=1).mul_(9 / 13).add_(planes, alpha=4 / 13)
+        channels = planes.shape[1]
+        kernel = planes.new_full((1, 1, 3, 3), 1 / 13)
+        kernel[..., 1, 1] = 5 / 13
+        smooth = F.conv2d(planes, kernel.expand(channels, 1, 3, 3), padding=1, groups=channels)
         return smooth.movedim(1, -1) if is_last else smooth
