@@ -29,6 +29,7 @@ class FakeModel:
         self.metrics = [FakeMetric()]
         self.stop_training = False
         self.weight = np.zeros(1)
+        self.weights = []
         self.saved = []
 
     def get_weights(self):

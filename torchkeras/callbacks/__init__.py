@@ -9,6 +9,7 @@ from torchkeras.callbacks.history import History as History
 from torchkeras.callbacks.lambda_callback import LambdaCallback as LambdaCallback
 from torchkeras.callbacks.learning_rate_scheduler import LearningRateScheduler as LearningRateScheduler
 from torchkeras.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
+from torchkeras.callbacks.orbax_checkpoint import OrbaxCheckpoint as OrbaxCheckpoint
 from torchkeras.callbacks.progbar_logger import ProgbarLogger as ProgbarLogger
 from torchkeras.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from torchkeras.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor

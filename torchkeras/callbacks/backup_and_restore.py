@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchkeras.callbacks.backup_store import BackupStore, CorruptBackup
+from torchkeras.callbacks.backup_store import PARTS, BackupStore, CorruptBackup, Prepared
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.model_checkpoint import BatchCount
 from torchkeras.callbacks.run import Run, State
@@ -24,6 +24,7 @@ from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.distributed import broadcast_object, gather_objects, is_main_process, rank, world_size
 from torchkeras.reporting.progress import announce
+from torchkeras.saving.checkpoints import CheckpointWriter
 
 _CLOCK = "save_every"
 
@@ -36,6 +37,9 @@ class BackupAndRestore(Callback):
     therefore ends with the weights, to the last bit, and with the logged values of one that was never interrupted. This
     holds for arrays, `PyDataset`s and torch `DataLoader`s (also with samplers, generators and workers), on one process
     or several. Of other data a warning at the first backup says why they can't be set back.
+
+    Weights that lie in parts on several ranks are written in parts, each rank its own, and are read by any number of
+    ranks under any distribution.
 
     A backup is written beside those before it and appears at once or not at all; the one before stays, to fall back on.
     No backup is made while the loss is NaN or infinite, and none is removed when that ended the training. Backups that
@@ -56,6 +60,8 @@ class BackupAndRestore(Callback):
             code 128 plus the signal's number. Clusters send SIGTERM or SIGUSR1 before they take a machine away. Under
             several processes it is enough if one of them gets the signal. If the program has a handler of its own for
             the signal, it is called after the backup. Default: `("SIGTERM", "SIGUSR1")`.
+        async_save: whether training goes on while a backup is written: it waits only until the weights are copied.
+            Default: `False`.
 
     Raises:
         ValueError: `backup_dir` is empty, `save_freq` is neither `"epoch"` nor a positive integer, `save_every` is not
@@ -89,6 +95,7 @@ class BackupAndRestore(Callback):
         delete_checkpoint: bool = True,
         save_every: float | None = None,
         signals: Sequence[str] = ("SIGTERM", "SIGUSR1"),
+        async_save: bool = False,
     ) -> None:
         super().__init__()
         if not backup_dir:
@@ -101,6 +108,8 @@ class BackupAndRestore(Callback):
             raise ValueError(f"save_every must be a positive number of minutes; received {save_every!r}.")
         self.save_every = save_every
         self.signals = tuple(signals)
+        self.async_save = async_save
+        self._writer = CheckpointWriter(background=async_save)
         self._handlers = SignalHandlers(self.signals, self._ask)
         self._timer: threading.Timer | None = None
         self._postponed: str | None = None
@@ -212,6 +221,7 @@ class BackupAndRestore(Callback):
 
     def _listen(self, run: Run) -> None:
         run.requests.answer = self._answer
+        run.exits.callback(self._writer.wait)
         run.exits.callback(self._handlers.remove)
         run.exits.callback(self._stop_clock)
         self._handlers.install()
@@ -247,6 +257,7 @@ class BackupAndRestore(Callback):
 
     def _end_process(self, reason: str, saved: bool) -> None:
         if reason != _CLOCK:
+            self._writer.wait()
             done = f"a backup was made in {self.backup_dir}" if saved else "no backup was made"
             announce(f"{reason}: {done}; the process ends.")
             self._handlers.end_process(reason)
@@ -282,6 +293,7 @@ class BackupAndRestore(Callback):
                 self._end_process(reason, saved)
 
     def on_train_end(self, logs: HookLogs | None = None) -> None:
+        self._writer.wait()
         if self.delete_checkpoint and is_main_process() and _is_sound(logs):
             self._store.remove()
 
@@ -300,8 +312,10 @@ class BackupAndRestore(Callback):
                 warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)
             return False
         ranks = gather_objects(self._own_part(step) if part is None else part)
+        in_parts = self.async_save or any(is_sharded(weight) for weight in self.model.weights)
         if not is_main_process():
-            self.model._tk_save_along()
+            if in_parts:
+                self._writer.write(self.model, Path, _nothing_to_finish)
             return True
         state: State = {
             "epoch": epoch,
@@ -312,8 +326,21 @@ class BackupAndRestore(Callback):
         if self._run is not None:
             self._warn_of_data(self._run)
             state["place"] = self._run.source.place(step)
-        self._store.write(self.model.save_weights, state)
+        if not in_parts:
+            self._store.write(self.model.save_weights, state)
+            return True
+        prepared = Prepared(state)
+
+        def finish(folder: Path) -> None:
+            self._store.finish(folder.parent, prepared)
+
+        self._writer.write(self.model, self._folder_for_parts, finish)
         return True
+
+    def _folder_for_parts(self) -> Path:
+        folder = self._store.begin() / PARTS
+        folder.mkdir()
+        return folder
 
     def _own_part(self, step: int) -> State:
         """Each process has its own random numbers and, within an epoch, its own metrics and statistics."""
@@ -339,6 +366,10 @@ class BackupAndRestore(Callback):
     def _stateful(self) -> list[tuple[str, Any]]:
         named = [(f"{i} {type(c).__name__}", c) for i, c in enumerate(self._callbacks)]
         return [(key, c) for key, c in named if hasattr(c, "get_state") and hasattr(c, "set_state")]
+
+
+def _nothing_to_finish(folder: Path) -> None:
+    """Rank 0 puts the folder in its place."""
 
 
 def _nothing() -> None:

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchkeras.saving.formats.checkpoint import INDEX, checksum_of
 from torchkeras.saving.safety.atomic import sync_folder
 
 WEIGHTS, STATE, ARRAYS = "model.weights.h5", "state.json", "arrays.npz"
+PARTS = "weights"  # a folder in the place of the file, where each rank wrote its own
 _GENERATION = re.compile(r"generation-(\d{8})$")
 _WRITING = ".writing-"
 _OF_A_PACKAGE = 2  # NumPy's number for types that another package brought
@@ -48,28 +50,36 @@ class BackupStore:
 
     def write(self, save_weights: Callable[[str], None], state: dict[str, Any]) -> Path:
         """Add a generation; `save_weights` writes to the path that it is given."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        last = self.generations()
-        number = int(_GENERATION.match(last[0].name).group(1)) + 1 if last else 0  # type: ignore[union-attr]
-        temporary = self.folder / f"{_WRITING}{secrets.token_hex(6)}"
-        temporary.mkdir()
+        temporary = self.begin()
         try:
             save_weights(str(temporary / WEIGHTS))
-            arrays: dict[str, np.ndarray] = {}
-            plain = _without_arrays(state, arrays)
-            with open(temporary / ARRAYS, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                _to_disk(file)
-            sums = {name: _checksum(temporary / name) for name in (WEIGHTS, ARRAYS)}
-            with open(temporary / STATE, "w") as file:
-                json.dump({"checksum": _checksum_of(plain), "files": sums, "state": plain}, file)
-                _to_disk(file)
-            place = self.folder / f"generation-{number:08d}"
-            os.rename(temporary, place)
+            return self.finish(temporary, Prepared(state))
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+    def begin(self) -> Path:
+        """A folder to write a generation to. Leftovers of others are removed."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        temporary = self.folder / f"{_WRITING}{secrets.token_hex(6)}"
+        temporary.mkdir()
+        return temporary
+
+    def finish(self, temporary: Path, state: Prepared) -> Path:
+        """Add the state to a folder that has the weights, and make it the newest generation."""
+        last = self.generations()
+        number = int(_GENERATION.match(last[0].name).group(1)) + 1 if last else 0  # type: ignore[union-attr]
+        with open(temporary / ARRAYS, "wb") as file:
+            np.savez(file, **state.arrays)  # type: ignore[arg-type]
+            _to_disk(file)
+        files = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
+        sums = {path.relative_to(temporary).as_posix(): checksum_of(path) for path in files}
+        with open(temporary / STATE, "w") as file:
+            json.dump({"checksum": _checksum_of(state.plain), "files": sums, "state": state.plain}, file)
+            _to_disk(file)
+        place = self.folder / f"generation-{number:08d}"
+        os.rename(temporary, place)
         sync_folder(self.folder)
         for old in self.generations()[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)
@@ -86,14 +96,15 @@ class BackupStore:
             state, sums = document["state"], document["files"]
             if document["checksum"] != _checksum_of(state):
                 raise ValueError("its checksum is not that of its contents")
-            for name in (WEIGHTS, ARRAYS):
-                if sums[name] != _checksum(generation / name):
+            weights = PARTS if (generation / PARTS).is_dir() else WEIGHTS
+            for name in {WEIGHTS if weights == WEIGHTS else f"{PARTS}/{INDEX}", ARRAYS, *sums}:
+                if sums[name] != checksum_of(generation / name):
                     raise ValueError(f"{name} is not the file that was written with it")
             with np.load(generation / ARRAYS, allow_pickle=False) as arrays:
                 state = _with_arrays(state, dict(arrays))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptBackup(f"The backup {generation} is corrupt: {error}") from error
-        return str(generation / WEIGHTS), state
+        return str(generation / weights), state
 
     def remove(self) -> None:
         """Remove all generations, and the folder if nothing else is in it."""
@@ -109,14 +120,20 @@ class BackupStore:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _checksum(path: Path) -> list[int]:
-    """Size and CRC-32 of a file."""
-    size = total = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            size += len(block)
-            total = zlib.crc32(block, total)
-    return [size, total]
+class Prepared:
+    """A state in the form in which it is written; what happens to the original later does not change it.
+
+    Args:
+        state: numbers, strings, lists, tuples, dicts, arrays, tensors.
+
+    Raises:
+        TypeError: it holds something else.
+    """
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self.plain = _without_arrays(state, self.arrays)
+        self.arrays = {name: array.copy() for name, array in self.arrays.items()}
 
 
 def _checksum_of(value: Any) -> int:

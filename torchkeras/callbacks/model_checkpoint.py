@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import torch
 
 from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
+from torchkeras.callbacks.run import Run
 from torchkeras.reporting.progress import announce
+from torchkeras.saving.checkpoints import CheckpointWriter
+from torchkeras.saving.safety.folders import replacing_folder
+
+_IN_PARTS = ".checkpoint"
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -19,10 +25,14 @@ class ModelCheckpoint(MonitorCallback):
 
     The main process writes. A file appears at once: an interrupted save leaves the file that was there.
 
+    A path that ends in `.checkpoint` stands for a folder, to which each rank writes the parts of the weights that lie
+    on it; `load_model` and `load_weights` read it on any number of ranks and under any distribution.
+
     Args:
-        filepath: path of the file. It ends in `.keras` or `.h5`, or with `save_weights_only=True` in `.weights.h5`. It
-            may have fields in braces, such as `"{epoch:02d}-{val_loss:.2f}.keras"`: `epoch` and `batch` (counted from
-            1; the latter with a number as `save_freq`) and the names in the logs. Missing folders are made.
+        filepath: path of the file. It ends in `.keras` or `.h5`, or with `save_weights_only=True` in `.weights.h5`; or
+            in either case in `.checkpoint`. It may have fields in braces, such as
+            `"{epoch:02d}-{val_loss:.2f}.keras"`: `epoch` and `batch` (counted from 1; the latter with a number as
+            `save_freq`) and the names in the logs. Missing folders are made.
         monitor: name of the value in the logs that says which model is best. Default: `"val_loss"`.
         verbose: 1: print each save; 0: do not. Default: `0`.
         save_best_only: whether to save only when the value is better than at the last save. NaN is never better. While
@@ -34,9 +44,12 @@ class ModelCheckpoint(MonitorCallback):
         save_freq: `"epoch"`, or an integer: a save after so many batches, counted over epochs. Default: `"epoch"`.
         initial_value_threshold: with `save_best_only`, the value that the first save has to be better than. Default:
             `None`.
+        async_save: whether training goes on while a `.checkpoint` is written: it waits only until the weights are
+            copied. Default: `False`.
 
     Raises:
-        ValueError: `save_freq` is neither `"epoch"` nor a positive integer; `filepath` has another ending.
+        ValueError: `save_freq` is neither `"epoch"` nor a positive integer; `filepath` has another ending, or with
+            `async_save=True` does not end in `.checkpoint`.
         KeyError: (in `fit`) `filepath` has a field that the logs lack.
         OSError: (in `fit`) there is a folder at `filepath`, or it can't be written.
 
@@ -60,6 +73,7 @@ class ModelCheckpoint(MonitorCallback):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
+        async_save: bool = False,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
         self.filepath = os.fspath(filepath)
@@ -70,13 +84,22 @@ class ModelCheckpoint(MonitorCallback):
         self._epoch = 0
         self._count = BatchCount(save_freq)
         endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
-        if not self.filepath.endswith(endings):
+        self.async_save = async_save
+        self._writer = CheckpointWriter(background=async_save)
+        self._in_parts = self.filepath.endswith(_IN_PARTS)
+        if async_save and not self._in_parts:
+            raise ValueError(f"With async_save=True the filepath must end in {_IN_PARTS}. Received: {self.filepath}")
+        if not self._in_parts and not self.filepath.endswith(endings):
             raise ValueError(
                 f"The filepath must end in {' or '.join(endings)} with save_weights_only={save_weights_only}. "
                 f"Received: filepath={self.filepath}"
             )
         if save_freq == "epoch":
             self.idle_hooks = (ModelCheckpoint.on_train_batch_end,)
+
+    def set_run(self, run: Run) -> None:
+        """Take the training in progress, at whose end nothing may be half-written."""
+        run.exits.callback(self._writer.wait)
 
     def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._epoch = epoch
@@ -94,6 +117,9 @@ class ModelCheckpoint(MonitorCallback):
         path = self.file_path(epoch, batch, logs)
         if not self._is_wanted(epoch, logs, path):
             return
+        if self._in_parts:
+            self._save_in_parts(Path(path))
+            return
         if os.path.isdir(path):
             raise OSError(f"Please specify a non-directory filepath for ModelCheckpoint. Received a directory: {path}")
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -103,6 +129,22 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save(path, overwrite=True)
         if self.verbose > 0:
             announce(f"\nEpoch {epoch + 1}: finished saving model to {path}")
+
+    def _save_in_parts(self, path: Path) -> None:
+        def make() -> Path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".saving", dir=path.parent))
+
+        def finish(folder: Path) -> None:
+            with replacing_folder(path) as fresh:
+                for part in folder.iterdir():
+                    os.rename(part, fresh / part.name)
+            folder.rmdir()
+
+        self._writer.write(self.model, make, finish, whole=not self.save_weights_only)
+
+    def on_train_end(self, logs: HookLogs | None = None) -> None:
+        self._writer.wait()
 
     def file_path(self, epoch: int, batch: int | None, logs: HookLogs) -> str:
         """The path of the file to write.

@@ -153,6 +153,32 @@ def gather_objects(value: Any) -> list[Any]:
     return found
 
 
+def on_main_process(function: Callable[[], Any], name: str) -> Any:
+    """Call a function on rank 0 and return its value on every rank.
+
+    Args:
+        function: called without arguments. Its value must be picklable.
+        name: what it is for, for messages.
+
+    Raises:
+        OSError: (on the other ranks) it raised an error on rank 0.
+    """
+    if not is_joined():
+        return function()
+    value, problem = None, None
+    if is_main_process():
+        try:
+            value = function()
+        except Exception as error:
+            problem = error
+    value, text = broadcast_object((value, None if problem is None else f"{type(problem).__name__}: {problem}"))
+    if problem is not None:
+        raise problem
+    if text is not None:
+        raise OSError(f"{name}: rank 0 failed: {text}")
+    return value
+
+
 def write_once(path: str, write: Callable[[], None]) -> None:
     """Let rank 0 write a file; the others wait until it is there.
 

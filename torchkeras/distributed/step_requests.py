@@ -122,6 +122,14 @@ class RankRequests(StepRequests):
     # ------------------------------------------------------------------ the thread
 
     def _listen(self, store: Any) -> None:
+        try:
+            self._answer_all(store)
+        except RuntimeError as error:  # the store is gone, with the rank that had it
+            with self._changed:
+                self._problem = f"The ranks can't agree on a batch: {error}"
+                self._changed.notify_all()
+
+    def _answer_all(self, store: Any) -> None:
         mine: list[str] = []
         for number in itertools.count():
             name = f"torchkeras/requests/{self._number}/{number}"

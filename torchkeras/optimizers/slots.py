@@ -83,9 +83,14 @@ def whole(variable: Any) -> torch.Tensor:
 
 
 def save(variables: list, store: Store) -> None:
-    """Put the values into a dict-like `store` under "0", "1", ..., as Keras's files have them."""
+    """Put the values into a dict-like `store` under "0", "1", ..., as Keras's files have them.
+
+    A store with a true attribute `takes_parts` gets the variables themselves, which it copies.
+    """
+    as_they_are = getattr(store, "takes_parts", False)
     for i, variable in enumerate(variables):
-        store[str(i)] = np.array(convert_to_numpy(whole(variable)))  # a copy: the next step writes into the variable
+        # A copy: the next step writes into the variable.
+        store[str(i)] = variable if as_they_are else np.array(convert_to_numpy(whole(variable)))
 
 
 def load(variables: list, store: Store, name: str) -> None:

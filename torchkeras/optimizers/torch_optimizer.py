@@ -314,7 +314,8 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         store["learning_rate"] = convert_to_numpy(torch.tensor(rates, dtype=torch.float64))
         for name, value in self._state():
-            store[f"state/{name}".replace("/", ".")] = np.array(convert_to_numpy(whole(value)))
+            as_it_is = getattr(store, "takes_parts", False)
+            store[f"state/{name}".replace("/", ".")] = value if as_it_is else np.array(convert_to_numpy(whole(value)))
 
     def load_own_variables(self, store: Store) -> None:
         """Read the state from a store of arrays.

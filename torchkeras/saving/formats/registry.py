@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 from torchkeras.saving.formats import (
+    checkpoint,
     folder,
     keras_zip,
     legacy_h5,
@@ -28,6 +29,7 @@ FORMATS: tuple[Format, ...] = (
     safetensors_shards.FORMAT,
 )
 FOLDER = folder.FORMAT
+CHECKPOINT = checkpoint.FORMAT
 LEGACY = legacy_h5.FORMAT
 
 
@@ -41,7 +43,7 @@ def by_content(place: Place) -> Format | None:
     """The format of what is there: a folder, or a file whose first bytes are known; else what its name stands for."""
     path = os.fspath(place) if isinstance(place, (str, os.PathLike)) else ""
     if path and os.path.isdir(path):
-        return FOLDER
+        return CHECKPOINT if checkpoint.is_checkpoint(path) else FOLDER
     with opened(place) as file:
         file.seek(0)
         head = file.read(16)
