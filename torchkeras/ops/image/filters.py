@@ -60,13 +60,19 @@ def gaussian_blurred(x: Tensor, kernel_size: Sequence[int], sigma: Sequence[floa
     padded = F.pad(x, [(across - 1) // 2, across // 2, (down - 1) // 2, down // 2])
     weights = gaussian(across, sigma[0], x)
     same = down == across and sigma[1] is sigma[0]  # the very same object, for a tensor's value isn't read
-    return _filtered(padded, weights, weights if same else gaussian(down, sigma[1], x))
+    return filtered(padded, weights, weights if same else gaussian(down, sigma[1], x))
 
 
-def gaussian(size: int, sigma: float | Tensor, like: Tensor) -> Tensor:
-    """Return the weights of a Gaussian at `size` pixels around its center, which sum to 1."""
+def gaussian(size: int, sigma: float | Tensor, like: Tensor, width: float | Tensor | None = None) -> Tensor:
+    """Return the weights of a Gaussian at `size` pixels around its center, which sum to 1.
+
+    With a `width`, the weights outside a window of `int(width) | 1` pixels are 0.
+    """
     distance = torch.arange((1 - size) / 2, size / 2, dtype=like.dtype, device=like.device)
-    return (distance / sigma).square_().mul_(-0.5).softmax(0)
+    exponents = (distance / sigma).square_().mul_(-0.5)
+    if width is not None:
+        exponents = exponents.masked_fill(distance.abs() > width // 2, -torch.inf)
+    return exponents.softmax(0)
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -75,7 +81,7 @@ def _channels_last(x: Tensor) -> Tensor:
     return x if transformed else x.contiguous(memory_format=torch.channels_last)
 
 
-def _filtered(x: Tensor, across: Tensor, down: Tensor) -> Tensor:
+def filtered(x: Tensor, across: Tensor, down: Tensor) -> Tensor:
     """Each channel of `(N, C, H, W)` weighted along both axes, without borders."""
     channels = x.shape[1]
     x = _channels_last(x)
@@ -154,7 +160,7 @@ def ssim(
         first, second = torch.broadcast_tensors(first, second)
     window = gaussian(filter_size, filter_sigma, first)
     moments = torch.cat([first, second, _squares(first, second), _doubled(first, second)], 1)
-    mean1, mean2, squares, product = _filtered(moments, window, window).chunk(4, 1)
+    mean1, mean2, squares, product = filtered(moments, window, window).chunk(4, 1)
     mean_squares, mean_product = _squares(mean1, mean2), _doubled(mean1, mean2)
     c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
     contrast = (product - mean_product).add_(c2) / (squares - mean_squares).add_(c2)

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.types import Number
 from torchkeras.core.variables.seeded_random import random_values
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.ops.image.filters import gaussian_blurred
+from torchkeras.ops.image.filters import filtered, gaussian
 from torchkeras.ops.image.layout import channel_axis, computed
 from torchkeras.ops.image.sampling import ORDERS, require_fill_mode, require_interpolation, sample
 
@@ -145,12 +146,12 @@ def perspective_transform(
             f"Received: {tuple(start_points.shape)} and {tuple(end_points.shape)}."
         )
     across, down = _grid(images, axis)
-    rows = _homography(end_points.to(across.dtype).reshape(-1, 4, 2), start_points.to(across.dtype).reshape(-1, 4, 2))
+    rows = homography(end_points.to(across.dtype).reshape(-1, 4, 2), start_points.to(across.dtype).reshape(-1, 4, 2))
     mapped = _mapped(rows, across, down)
     return _warped(images, axis, mapped[:2] / mapped[2], interpolation, "constant", fill_value)
 
 
-def _homography(points: Tensor, targets: Tensor) -> Tensor:
+def homography(points: Tensor, targets: Tensor) -> Tensor:
     """The projective maps that take four points `(N, 4, 2)` to their targets: `(N, 3, 3, 1, 1)`, the row of y first."""
     x, y = targets.split(1, -1)
     one, opposite = F.pad(points, (0, 1), value=1), -points
@@ -196,14 +197,39 @@ def elastic_transform(
     axis = channel_axis(images, data_format)
     require_interpolation(interpolation)
     require_fill_mode(fill_mode)
+    height, width = images.shape[-3:-1] if axis == -1 else images.shape[-2:]
+    dtype = torch.promote_types(images.dtype, torch.float32)
+    shape = (2, len(images) if images.ndim == 4 else 1, height, width)
+    draws = random_values("normals", seed, shape, dtype, images.device, (0.0, alpha * sigma))
+    return displaced(images, smoothed_field(draws, sigma), interpolation, fill_mode, fill_value, data_format)
+
+
+def smoothed_field(noise: Tensor, sigma: Number, largest: int | None = None) -> Tensor:
+    """Smooth `(2, N, H, W)` with a Gaussian whose window is `int(6 * sigma) | 1` pixels wide.
+
+    Args:
+        noise: tensor.
+        sigma: standard deviation in pixels. The value of a tensor is not read.
+        largest: width of the largest window, where `sigma` is a tensor. Default: `None`.
+    """
+    size = largest or int(6 * sigma) | 1
+    weights = gaussian(size, sigma, noise, width=None if largest is None else 6 * sigma)
+    return filtered(F.pad(noise.transpose(0, 1), [size // 2] * 4), weights, weights).transpose(0, 1)
+
+
+def displaced(
+    images: Tensor,
+    field: Tensor,
+    interpolation: str = "bilinear",
+    fill_mode: str = "reflect",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> Tensor:
+    """Images with each pixel `(x, y)` taken from `(x + field[0], y + field[1])`; the field is `(2, N, H, W)`."""
+    axis = channel_axis(images, data_format)
     across, down = _grid(images, axis)
-    shape = (2, len(images) if images.ndim == 4 else 1, len(down), len(across))
-    draws = random_values("normals", seed, shape, across.dtype, images.device, (0.0, alpha * sigma))
-    width = int(6 * sigma) | 1
-    moved = gaussian_blurred(draws.flip(0).transpose(0, 1), (width, width), (sigma, sigma)).transpose(0, 1)
-    moved[0].add_(down)
-    moved[1].add_(across)
-    return _warped(images, axis, moved, interpolation, fill_mode, fill_value)
+    coordinates = torch.stack([field[1] + down, field[0] + across])
+    return _warped(images, axis, coordinates, interpolation, fill_mode, fill_value)
 
 
 def _grid(images: Tensor, axis: int) -> tuple[Tensor, Tensor]:

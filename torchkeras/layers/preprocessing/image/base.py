@@ -17,6 +17,7 @@ from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike, Config
 from torchkeras.core.variables.seeds import SeedGenerator
+from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.preprocessing.data_layer import DataLayer
 from torchkeras.layers.preprocessing.image.bounding_boxes.validation import densify_bounding_boxes
@@ -330,6 +331,12 @@ class BaseImagePreprocessingLayer(DataLayer):
             if key in data:
                 outputs[key] = (on_batch if is_batched else on_sample)(data[key], transformation, training=training)
         return outputs
+
+    def compute_output_spec(self, data: Any, training: bool = True) -> Any:
+        """Return the outputs as KerasTensors, for KerasTensors as inputs; in a dict each has a type of its own."""
+        if isinstance(data, dict):
+            return symbolic.inferred(self, (data,), {"training": training})
+        return super().compute_output_spec(data, training=training)
 
     def get_config(self) -> Config:
         config = super().get_config()

@@ -60,6 +60,11 @@ class SeededDraws:
         values = (high - low) * values + low
         return values if len(shape) else values[0]
 
+    def normal(self, shape: Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
+        """Floats of the standard normal distribution."""
+        wanted = torch_dtype(dtype or settings.floatx())
+        return random_values("normal", self._next(), tuple(shape), wanted, self.device, (0.0, 1.0))
+
     def integers(self, shape: Sequence[int], low: int, high: int, dtype: torch.dtype = torch.int32) -> Tensor:
         """Integers from `[low, high)`."""
         return random_values("randint", self._next(), tuple(shape), dtype, self.device, (low, high))
