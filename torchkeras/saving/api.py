@@ -189,7 +189,7 @@ def load_model(
     elif row.model_reader is None:
         raise BadFileError(f"{name} holds weights only: make the model in code, then model.load_weights({name!r}).")
     else:
-        with row.model_reader(filepath, name) as source:
+        with (row.new_model_reader or row.model_reader)(filepath, name) as source:
             return read_model(source, custom_objects, compile, safe_mode)
 
 

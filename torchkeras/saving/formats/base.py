@@ -143,6 +143,7 @@ class Format:
         signature: the first bytes of such a file; empty for a folder.
         model_writer: opens a place to write a whole model to; `None` if the format cannot hold one.
         model_reader: opens a file of that name with a whole model.
+        new_model_reader: likewise, for a model that nobody has before the block ends without an error.
         weights_writer: opens a place to write weights alone to; `None` if the format is not for weights alone.
         weights_reader: opens a file of that name with weights.
         sharded_writer: opens a place to write weights to in several files; that place is the index of them.
@@ -154,6 +155,7 @@ class Format:
     signature: bytes
     model_writer: ModelWriter | None = None
     model_reader: ModelReader | None = None
+    new_model_reader: ModelReader | None = None
     weights_writer: WeightsWriter | None = None
     weights_reader: WeightsReader | None = None
     sharded_writer: ShardedWriter | None = None

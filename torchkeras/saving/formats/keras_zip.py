@@ -9,6 +9,7 @@ import shutil
 import stat
 import struct
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,10 @@ from typing import IO, Any
 from torchkeras.saving.formats.base import Format, Place, opened
 from torchkeras.saving.formats.weights_h5 import H5Source, H5Target
 from torchkeras.saving.safety import checksum
-from torchkeras.saving.safety.atomic import OutputFile, replacing
+from torchkeras.saving.safety.atomic import OutputFile, OutputWindow, replacing
 from torchkeras.saving.safety.budget import MIB, BadFileError, Budget, parse_json
 from torchkeras.saving.safety.folders import temporary_folder
-from torchkeras.saving.safety.positional import Positional
+from torchkeras.saving.safety.positional import LargeReader, Positional
 from torchkeras.version import __version__
 
 KERAS_VERSION = "3.15.1"  # whose format this is
@@ -36,11 +37,11 @@ class ZipTarget:
 
     Args:
         file: empty.
-        scratch_folder: where the weights are put together first; default: the system's folder for temporary files.
     """
 
-    def __init__(self, file: OutputFile, scratch_folder: Path | None = None) -> None:
-        self._file, self._scratch_folder = file, scratch_folder
+    def __init__(self, file: OutputFile) -> None:
+        self._file = file
+        self._known = checksum.KnownBlocks()
         self._zip = zipfile.ZipFile(file, "w")  # type: ignore[call-overload]
         self._zip.writestr(METADATA, json.dumps(metadata() | {"checksum": "the archive's comment"}))
 
@@ -49,13 +50,28 @@ class ZipTarget:
 
     @contextmanager
     def weights(self) -> Iterator[H5Target]:
-        with tempfile.TemporaryFile(dir=self._scratch_folder, buffering=0) as raw:
-            scratch = OutputFile(raw, self._file.target)
-            with H5Target(scratch) as target:
-                yield target
-            raw.seek(0)
-            with self._zip.open(WEIGHTS, "w", force_zip64=True) as member:
-                shutil.copyfileobj(raw, member, MIB)
+        # HDF5 writes here and there, so its file is written in the member's place, and the member's size and CRC after.
+        info = zipfile.ZipInfo(WEIGHTS, time.localtime()[:6])
+        info.external_attr = 0o600 << 16
+        info.CRC = 0  # known in the end
+        info.header_offset = self._zip.start_dir
+        self._file.seek(info.header_offset)
+        self._file.write(info.FileHeader(zip64=True))
+        start = self._file.tell()
+        with H5Target(OutputWindow(self._file, start)) as target:
+            yield target
+        self._file.check()
+        end = self._file.seek(0, os.SEEK_END)
+        info.file_size = info.compress_size = end - start
+        source = Positional(self._file)
+        self._known.read(source, start, end)
+        info.CRC = checksum.crc32_of(source, start, end, self._known)
+        self._file.seek(info.header_offset)
+        self._file.write(info.FileHeader(zip64=True))
+        self._file.seek(end)
+        self._zip.filelist.append(info)
+        self._zip.NameToInfo[WEIGHTS] = info
+        self._zip.start_dir = end
 
     @contextmanager
     def assets(self) -> Iterator[Path]:
@@ -70,7 +86,7 @@ class ZipTarget:
         self._zip.comment = checksum.PLACEHOLDER
         self._zip.close()
         self._file.check()
-        checksum.seal(self._file, at_end=True)
+        checksum.seal(self._file, at_end=True, known=self._known)
 
     def abandon(self) -> None:
         """Close the archive as it is."""
@@ -93,7 +109,7 @@ def version_in(about: Any) -> str | None:
 def write(place: Place) -> Iterator[ZipTarget]:
     """A target for a model; the file at `place` is replaced when the block ends without an error."""
     if isinstance(place, (str, os.PathLike)):
-        with replacing(place) as file, _filling(file, Path(os.path.realpath(place)).parent) as target:
+        with replacing(place) as file, _filling(file) as target:
             yield target
         return
     with tempfile.TemporaryFile(buffering=0) as raw:
@@ -106,8 +122,8 @@ def write(place: Place) -> Iterator[ZipTarget]:
 
 
 @contextmanager
-def _filling(file: OutputFile, scratch_folder: Path | None = None) -> Iterator[ZipTarget]:
-    target = ZipTarget(file, scratch_folder)
+def _filling(file: OutputFile) -> Iterator[ZipTarget]:
+    target = ZipTarget(file)
     try:
         yield target
     except BaseException:
@@ -125,18 +141,32 @@ class Archive:
     Args:
         file: open for reading.
         name: for messages.
+        check_first: compare all bytes with the checksum now; else `check_bytes` does it later, and computes it from
+            what was read meanwhile.
 
     Raises:
         BadFileError: it is no zip archive, truncated, corrupt, or its members are not what a model's can be.
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, check_first: bool = True) -> None:
         self.name, self._file = name, file
+        self._known = checksum.KnownBlocks()
         self.size = file.seek(0, 2)
         self.budget = Budget(self.size, name)
-        self.sealed = checksum.check(file, name, at_end=True) is not None
+        if check_first:
+            self.check_bytes()
+        self.sealed = checksum.find(file, at_end=True) is not None
         self._zip = self._open()
         self._members = self._checked_members()
+
+    def check_bytes(self) -> None:
+        """Compare the bytes with the checksum, if the archive has one.
+
+        Raises:
+            BadFileError: they were changed.
+        """
+        checksum.check(self._file, self.name, at_end=True, known=self._known)
+        self._known.close()
 
     def _open(self) -> zipfile.ZipFile:
         try:
@@ -235,7 +265,7 @@ class Archive:
             with self._reading(WEIGHTS):
                 stored = info.compress_type == zipfile.ZIP_STORED
                 if stored:
-                    file = Window(self._file, self._data_offset(info), info.file_size)
+                    file = Window(self._file, self._data_offset(info), info.file_size, self._known.readinto)
                 if not (stored and self.sealed):
                     with self._zip.open(info) as member:  # to the end, where the member's CRC is checked
                         for data in iter(lambda: member.read(MIB), b""):
@@ -282,13 +312,14 @@ def _problem_of(info: zipfile.ZipInfo) -> str | None:
 class Window:
     """A read-only file object over a part of another file."""
 
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+    def __init__(self, file: IO[bytes], start: int, size: int, read_large: LargeReader | None = None) -> None:
         self._file, self._start, self._size, self._place = file, start, size, 0
+        self._read_large = read_large
 
     @property
     def positional(self) -> Positional:
         """The same part, to be read at offsets."""
-        return Positional(self._file, self._start)
+        return Positional(self._file, self._start, self._read_large)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
@@ -323,11 +354,29 @@ class Window:
 
 @contextmanager
 def read(place: Place, name: str) -> Iterator[Archive]:
-    """The model in the archive at `place`."""
+    """The model in the archive at `place`; its bytes have been checked."""
     with opened(place) as file:
         archive = Archive(file, name)
         archive.check_metadata()
         yield archive
+
+
+@contextmanager
+def read_in_one_pass(place: Place, name: str) -> Iterator[Archive]:
+    """The model in the archive at `place`, whose bytes are checked as they are read; at the end all of them were.
+
+    Raises:
+        BadFileError: they were changed; likewise in the place of an error that the change led to.
+    """
+    with opened(place) as file:
+        try:
+            archive = Archive(file, name, check_first=False)
+            archive.check_metadata()
+            yield archive
+        except Exception:
+            checksum.check(file, name, at_end=True)
+            raise
+        archive.check_bytes()
 
 
 FORMAT = Format(
@@ -336,4 +385,5 @@ FORMAT = Format(
     signature=b"PK\x03\x04",
     model_writer=write,  # type: ignore[arg-type]
     model_reader=read,
+    new_model_reader=read_in_one_pass,
 )

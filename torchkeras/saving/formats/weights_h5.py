@@ -16,7 +16,7 @@ import torch
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTensor, opened
 from torchkeras.saving.safety import checksum
-from torchkeras.saving.safety.atomic import OutputFile, replacing
+from torchkeras.saving.safety.atomic import OutputFile, OutputWindow, replacing
 from torchkeras.saving.safety.budget import BadFileError, Budget, readable
 from torchkeras.saving.safety.positional import Positional
 
@@ -36,7 +36,9 @@ class H5Target:
 
     tensor_names = None
 
-    def __init__(self, file: OutputFile, sealed: bool = False, attributes: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, file: OutputFile | OutputWindow, sealed: bool = False, attributes: dict[str, str] | None = None
+    ) -> None:
         self._file = file
         self._sealed = sealed
         self.checksum = ""

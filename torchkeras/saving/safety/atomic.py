@@ -288,3 +288,33 @@ class OutputFile:
         except OSError as error:
             self._error = error
             self.check()
+
+
+class OutputWindow:
+    """The end of an `OutputFile` as a file of its own.
+
+    Args:
+        file: the file.
+        start: the offset in it that counts as 0; nothing stands behind it.
+    """
+
+    def __init__(self, file: OutputFile, start: int) -> None:
+        self._file, self._start = file, start
+        self.target = file.target
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        offset += self._start if whence == os.SEEK_SET else 0
+        return self._file.seek(offset, whence) - self._start
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self.tell() if size is None else size
+        return self._file.truncate(self._start + size) - self._start
+
+    def check(self) -> None:
+        self._file.check()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 
@@ -12,16 +13,20 @@ class Positional:
     Args:
         file: open for reading. It must not be written to meanwhile.
         start: the offset in `file` that counts as 0.
+        read_large: reads what is large in the place of the method here, given the whole file, the offset in it, and the
+            buffer; it returns the number of bytes.
     """
 
     _file: Any
     _start: int
+    _read_large: LargeReader | None
 
-    def __init__(self, file: Any, start: int = 0) -> None:
+    def __init__(self, file: Any, start: int = 0, read_large: LargeReader | None = None) -> None:
         if isinstance(getattr(file, "positional", None), Positional):
             inner: Positional = file.positional
             file, start = inner._file, start + inner._start
-        self._file, self._start = file, start
+            read_large = read_large or inner._read_large
+        self._file, self._start, self._read_large = file, start, read_large
         self._descriptor = _descriptor_of(file) if hasattr(os, "preadv") else None
 
     @property
@@ -32,6 +37,8 @@ class Positional:
     def readinto(self, offset: int, buffer: Any) -> int:
         """Fill a buffer with the bytes from an offset on; returns their number, which is less at the file's end."""
         view = memoryview(buffer).cast("B")
+        if self._read_large is not None and len(view) >= _LARGE and self.parallel:
+            return self._read_large(Positional(self._file), self._start + offset, view)
         done = 0
         if self._descriptor is None:
             self._file.seek(self._start + offset)
@@ -54,6 +61,10 @@ class Positional:
         data = bytearray(size)
         del data[self.readinto(offset, data) :]
         return data
+
+
+LargeReader = Callable[[Positional, int, memoryview], int]
+_LARGE = 1 << 21
 
 
 def _descriptor_of(file: Any) -> int | None:
