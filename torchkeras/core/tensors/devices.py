@@ -87,6 +87,16 @@ def current_device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if _has_cuda else _CPU
 
 
+@contextmanager
+def known_device(device: torch.device) -> Iterator[None]:
+    """Inside, `current_device()` is a device that torch's own scope has set as well: it need not be asked for."""
+    _devices.scopes.append(device)
+    try:
+        yield
+    finally:
+        _devices.scopes.pop()
+
+
 def join_current_device(module: nn.Module) -> None:
     """Move a torch module that lies on the CPU, torch's default, to where weights of layers are made now.
 

@@ -15,7 +15,7 @@ from torch.compiler import is_dynamo_compiling
 from torchkeras.core import naming, registry
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
-from torchkeras.core.tensors.devices import current_device, with_values
+from torchkeras.core.tensors.devices import current_device, known_device, with_values
 from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.torch_internals import allow_aliasing_custom_ops, make_subclass
 from torchkeras.core.variables.described import Described
@@ -276,7 +276,7 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
         empty = state.unfilled.make(initializer, shape, torch_dtype(dtype or standardize_dtype(None)), place)
         if empty is not None:
             return empty
-    with torch.device(place):
+    with torch.device(place), known_device(place):
         value = initializer(shape, dtype=standardize_dtype(dtype))
     value = convert_to_tensor(value, dtype=torch_dtype(dtype or standardize_dtype(None)), device=place)
     if tuple(value.shape) != shape:

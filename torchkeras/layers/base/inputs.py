@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.memo import memoized
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
@@ -126,24 +128,34 @@ def build_shapes(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
     """
     spec = layer._tk_call_spec
     given = spec.bind(args, kwargs) if spec.names else dict(enumerate(args))
-    parameters = [
-        p for p in inspect.signature(layer.build).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
+    parameters = parameter_names(layer.build)
     if not parameters:
         return {}
     first = next(iter(given.values()), None)
     if len(parameters) == 1:
-        return {parameters[0].name: shapes_of(first)}
+        return {parameters[0]: shapes_of(first)}
     shapes: dict[str, Any] = {}
     for i, parameter in enumerate(parameters):
-        name = parameter.name.removesuffix("_shape")
+        name = parameter.removesuffix("_shape")
         if name in given:
             value = shapes_of(given[name])
             if value is not None:
-                shapes[parameter.name] = value
-        elif i == 0 and parameter.name == "input_shape":
-            shapes[parameter.name] = shapes_of(first)
+                shapes[parameter] = value
+        elif i == 0 and parameter == "input_shape":
+            shapes[parameter] = shapes_of(first)
     return shapes
+
+
+def parameter_names(method: Callable) -> tuple[str, ...]:
+    """The names of a method's parameters, without `*args` and `**kwargs`; read once per function, not per layer."""
+    function = getattr(method, "__func__", None)
+    return _names_of(method) if function is None else _names_of(function)[1:]
+
+
+@memoized
+def _names_of(function: Callable) -> tuple[str, ...]:
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
 
 
 def shapes_of(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import re
 from typing import Any
 
@@ -79,21 +78,17 @@ def output_spec(layer: Any, args: tuple, kwargs: dict) -> Any:
 
 def _shape_arguments(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
     given = layer._tk_call_spec.bind(args, kwargs)
-    parameters = [
-        p
-        for p in inspect.signature(layer.compute_output_shape).parameters.values()
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
+    parameters = arguments.parameter_names(layer.compute_output_shape)
     first = next(iter(given.values()))
     if len(parameters) == 1:
-        return {parameters[0].name: arguments.shapes_of(first)}
+        return {parameters[0]: arguments.shapes_of(first)}
     shapes = {}
     for i, parameter in enumerate(parameters):
-        name = parameter.name.removesuffix("_shape")
+        name = parameter.removesuffix("_shape")
         if name in given:
-            shapes[parameter.name] = arguments.shapes_of(given[name])
+            shapes[parameter] = arguments.shapes_of(given[name])
         elif i == 0:
-            shapes[parameter.name] = arguments.shapes_of(first)
+            shapes[parameter] = arguments.shapes_of(first)
     return shapes
 
 
