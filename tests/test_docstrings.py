@@ -26,6 +26,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "callbacks.experimental": EVERYTHING,
     "config": EVERYTHING,
     "constraints": EVERYTHING,
+    "distillation": EVERYTHING,
     "distributed": EVERYTHING,
     "distribution": EVERYTHING,
     "dtype_policies": EVERYTHING,

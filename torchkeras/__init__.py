@@ -6,6 +6,7 @@ from torchkeras import callbacks as callbacks
 from torchkeras import config as config
 from torchkeras import constraints as constraints
 from torchkeras import datasets as datasets
+from torchkeras import distillation as distillation
 from torchkeras import distributed as distributed
 from torchkeras import distribution as distribution
 from torchkeras import dtype_policies as dtype_policies
