@@ -19,6 +19,7 @@ from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import state_of
 from torchkeras.training.step import OwnStep, StepOf, TrainStep
+from torchkeras.training.waiting import WaitMeter, waits
 
 
 def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
@@ -118,6 +119,9 @@ def _batches(run: Run, skip: int) -> Iterator[RankBatch]:
     """All batches of an epoch but the first `skip`."""
     limit = max_steps_per_epoch()
     batches = run.source.epoch(skip)
+    if run.waiting is None and waits(source := run.source.source):
+        run.waiting = WaitMeter(source, device_of(run.model))
+        batches = run.waiting.watched(batches)
     return batches if limit is None else itertools.islice(batches, max(limit - skip, 0))
 
 

@@ -16,6 +16,7 @@ from torchkeras.training.data import make_source, unpack_x_y_sample_weight
 from torchkeras.training.ready import device_of, names_of_parts
 from torchkeras.training.results import PassResults
 from torchkeras.training.state import TrainableModel, compiled_of, state_of
+from torchkeras.training.waiting import WaitMeter
 
 
 class Run:
@@ -51,6 +52,8 @@ class Run:
         set both in `on_train_begin`."""
         self.validation = validation
         self.validation_freq = validation_freq
+        self.waiting: WaitMeter | None = None
+        """Measures the first epoch's waits for data, where those may be long."""
         self.results: PassResults | None = None
         """The results of the steps of the pass in progress."""
         self.requests = strategy.step_requests()

@@ -60,7 +60,8 @@ class Trainer(Compilable):
                 read the metrics, once; validate; callbacks
 
         Args:
-            x: arrays or tensors (or nests of them); or a torch DataLoader or Dataset, a PyDataset, a generator, any
+            x: arrays or tensors (or nests of them; HDF5 datasets, zarr and dask arrays and memmaps are read a part at a
+                time); or a torch DataLoader or Dataset, a PyDataset, a generator, any
                 iterable of `(x, y)` or `(x, y, sample_weight)` batches.
             y: the targets, if `x` are arrays; if the batches are dicts, the name of the targets' entry, as in
                 `fit(loader, y="labels")`, or names in the targets' structure. The other entries are the inputs; a

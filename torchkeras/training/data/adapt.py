@@ -94,8 +94,11 @@ def _check_batch_size(batch_size: int | None) -> None:
 
 def _is_dataset(x: object) -> bool:
     """Whether torch's DataLoader batches it: a torch Dataset, or what gives several samples by `__getitems__`."""
-    loader = isinstance(x, torch.utils.data.DataLoader)
-    return isinstance(x, torch.utils.data.Dataset) or (not loader and hasattr(x, "__getitems__"))
+    # A row of stages that begins with a DataLoader, as WebDataset's WebLoader, gives batches already.
+    stages = getattr(x, "pipeline", None)
+    begins = stages[0] if isinstance(stages, list) and stages else x
+    loader = isinstance(x, torch.utils.data.DataLoader) or isinstance(begins, torch.utils.data.DataLoader)
+    return not loader and (isinstance(x, torch.utils.data.Dataset) or hasattr(x, "__getitems__"))
 
 
 def _all_arrays(data: tuple) -> bool:

@@ -13,15 +13,18 @@ import torch
 from torchkeras.core import tree
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
-from torchkeras.training.data.columns import column_of, is_sparse, rows_of
+from torchkeras.training.data.columns import StoredColumn, column_of, is_sparse, rows_of
 from torchkeras.training.data.pack import pack_x_y_sample_weight
 from torchkeras.training.data.source import Source
+from torchkeras.training.data.stored import advise_on_order
 from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight, match_sample_weight
 
 # A chunk on the CPU should stay in cache and below malloc's mmap threshold: at 4 MB a gather costs half of what it
 # costs at 64 MB. On an accelerator fewer kernel launches win.
 CPU_CHUNK_BYTES = 4 * 2**20
 DEVICE_CHUNK_BYTES = 64 * 2**20
+# Of arrays in files a part of the file is read once for each chunk.
+STORED_CHUNK_BYTES = 64 * 2**20
 MAX_BATCHES_A_CHUNK = 1024
 
 
@@ -59,9 +62,20 @@ class ArraySource(Source):
         self.device = parse_device(device)
         self._data = self._place(pack_x_y_sample_weight(x, y, sample_weight))
         self._chunk = self._rows_a_chunk()
+        self.makes_batches = any(isinstance(column, StoredColumn) for column in self._columns())
+        if shuffle is True:
+            for column in self._columns():
+                if isinstance(column, StoredColumn):
+                    advise_on_order(column.matrix, self._chunk)
 
     def describe(self) -> str:
         return f"arrays with {self.num_samples} samples"
+
+    def faster(self, device: torch.device) -> str:
+        return (
+            "The arrays lie in a file. Load them, if memory allows (np.asarray(dataset)); or read the file in order, "
+            'with shuffle="batch".'
+        )
 
     def peek(self) -> Any:
         return next(_stream(self._data, lambda column: (column.rows(0, min(self.batch_size, self.num_samples)),)))
@@ -106,6 +120,8 @@ class ArraySource(Source):
             shape = getattr(column, "matrix", column.tensor).shape
             row += math.prod(shape[1:]) * column.dtype.itemsize
         limit = CPU_CHUNK_BYTES if self.device.type == "cpu" else DEVICE_CHUNK_BYTES
+        if any(isinstance(column, StoredColumn) for column in self._columns()):
+            limit = STORED_CHUNK_BYTES
         return max(1, min(limit // (row * self.batch_size), MAX_BATCHES_A_CHUNK)) * self.batch_size
 
 
@@ -161,5 +177,8 @@ def _fits(arrays: list, device: torch.device) -> bool:
     if device.type != "cuda":
         return True
     dense = [array for array in arrays if array is not None and not is_sparse(array)]
-    wanted = sum(math.prod(array.shape) * getattr(getattr(array, "dtype", None), "itemsize", 8) for array in dense)
+    wanted = sum(
+        math.prod(getattr(array, "shape", (rows_of(array),))) * getattr(getattr(array, "dtype", None), "itemsize", 8)
+        for array in dense
+    )
     return wanted <= torch.cuda.mem_get_info(device)[0] // 2

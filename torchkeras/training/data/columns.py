@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.training.data.stored import is_stored, stored
 
 _WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64}  # Keras's choice: torch can do little with these
 
@@ -39,6 +40,8 @@ def rows_of(value: Any) -> int:
     Raises:
         ValueError: a scalar.
     """
+    if not hasattr(value, "shape"):  # a column of pyarrow's
+        return len(value)
     if len(value.shape) == 0:
         raise ValueError(f"Each array must have one row a sample; received a scalar: {value!r}.")
     return int(value.shape[0])
@@ -50,6 +53,8 @@ def cut(value: Any, start: int, stop: int) -> Any:
         return None
     if hasattr(value, "iloc"):
         return value.iloc[start:stop]
+    if is_stored(value):
+        return stored(value).cut(start, stop)
     if _is_sparse_tensor(value):
         return _as_coo(value).index_select(0, torch.arange(start, min(stop, len(value)), device=value.device))
     if is_sparse(value):
@@ -136,7 +141,33 @@ class Column:
         return staged.to(device=self.device, non_blocking=True).to(self.dtype)
 
 
-def column_of(value: Any, device: torch.device, resident: bool) -> Column | SparseColumn | SparseTensorColumn:
+class StoredColumn:
+    """An array in a file, read a chunk of batches at a time.
+
+    Args:
+        value: the array.
+        device: where batches are wanted.
+    """
+
+    def __init__(self, value: Any, device: torch.device) -> None:
+        self.matrix = stored(value)
+        self.device = device
+        self.tensor = torch.empty(0)
+        self.dtype = batch_dtype(as_tensor(self.matrix[0:0]).dtype)
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Consecutive rows."""
+        return as_tensor(self.matrix[start:stop]).to(device=self.device, dtype=self.dtype)
+
+    def take(self, index: torch.Tensor) -> torch.Tensor:
+        """The rows of an index on the CPU."""
+        return as_tensor(self.matrix.take(index.numpy())).to(device=self.device, dtype=self.dtype)
+
+
+AnyColumn: TypeAlias = "Column | StoredColumn | SparseColumn | SparseTensorColumn"
+
+
+def column_of(value: Any, device: torch.device, resident: bool) -> AnyColumn:
     """The column for an array of any kind.
 
     Args:
@@ -146,6 +177,8 @@ def column_of(value: Any, device: torch.device, resident: bool) -> Column | Spar
     """
     if _is_sparse_tensor(value):
         return SparseTensorColumn(value, device)
+    if is_stored(value):
+        return StoredColumn(value, device)
     return SparseColumn(value, device) if is_sparse(value) else Column(value, device, resident)
 
 

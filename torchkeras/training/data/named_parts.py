@@ -62,7 +62,8 @@ class NamedParts:
         missing = [name for name in sorted(taken) if name not in batch]
         if missing:
             raise ValueError(f"The data have the entries {list(batch)}; there is no {', '.join(map(repr, missing))}.")
-        x = {name: value for name, value in batch.items() if name not in taken}
+        # Names with "__" in front are a format's own, as WebDataset's "__key__".
+        x = {name: value for name, value in batch.items() if name not in taken and not str(name).startswith("__")}
         if not x:
             raise ValueError(f"No entry is left for the inputs: the data have the entries {list(batch)} alone.")
         x = next(iter(x.values())) if len(x) == 1 else x

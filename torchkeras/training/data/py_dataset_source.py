@@ -64,6 +64,13 @@ class PyDatasetSource(Source):
     def describe(self) -> str:
         return type(self.dataset).__name__
 
+    def faster(self, device: torch.device) -> str:
+        workers = self.dataset.workers
+        return (
+            f"The PyDataset has workers={workers}: pass more to its constructor (super().__init__(workers=4, "
+            "use_multiprocessing=True)), or make __getitem__ cheaper."
+        )
+
     def epoch(self, skip: int = 0) -> Iterator[Any]:
         if self._goal is not None:
             return super().epoch(skip)

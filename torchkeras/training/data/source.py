@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 
 from torchkeras.core import random_state
 from torchkeras.core.operations.user_warnings import warn_user
@@ -47,6 +48,8 @@ class Source:
     draws_at_start = False
     """Whether a pass draws random numbers at its start alone."""
     num_samples: int | None = None
+    makes_batches = True
+    """Whether making a batch may take long: it is read or computed, not cut from an array in memory."""
 
     purpose = "training"
     """The purpose of the batches, for messages: `"training"`, `"validation"` or `"evaluation"`."""
@@ -180,6 +183,17 @@ class Source:
     def describe(self) -> str:
         """The data of the source, for messages."""
         return "data"
+
+    def faster(self, device: torch.device) -> str:
+        """What makes batches come sooner, for an advice.
+
+        Args:
+            device: the device of the model's weights.
+        """
+        return (
+            "Make the batches in other processes: put the data into a torch Dataset, and give fit() a "
+            "DataLoader(dataset, batch_size, num_workers=...) of it."
+        )
 
     def _batches(self) -> Iterator[Any]:
         """One pass over the data."""
