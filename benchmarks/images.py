@@ -54,6 +54,8 @@ ROWS = [
     Row("MixUp", {}),
     Row("CutMix", {}),
     Row("Mosaic", {}),
+    Row("RandAugment", {}),
+    Row("AugMix", {}),
 ]
 
 
