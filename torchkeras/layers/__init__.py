@@ -166,6 +166,8 @@ from torchkeras.layers.preprocessing.image.light import Solarization as Solariza
 from torchkeras.layers.preprocessing.image.mixing import CutMix as CutMix
 from torchkeras.layers.preprocessing.image.mixing import MixUp as MixUp
 from torchkeras.layers.preprocessing.image.mixing import Mosaic as Mosaic
+from torchkeras.layers.preprocessing.image.policies import AugMix as AugMix
+from torchkeras.layers.preprocessing.image.policies import RandAugment as RandAugment
 from torchkeras.layers.preprocessing.image.sharpness import RandomSharpness as RandomSharpness
 from torchkeras.layers.preprocessing.pipeline import Pipeline as Pipeline
 from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling

@@ -90,8 +90,8 @@ class RandAugment(AugmentationPolicy):
     """Apply some of eleven transformations to images during training, one after another, drawn at random.
 
     The transformations are shear, translation, rotation, brightness, color degeneration, contrast, sharpness,
-    posterization, solarization, automatic contrast and equalization (Cubuk et al., "RandAugment", 2020). All images of a
-    batch get the same ones, each with parameters of its own.
+    posterization, solarization, automatic contrast and equalization (Cubuk et al., "RandAugment", 2020). All images of
+    a batch get the same ones, each with parameters of its own.
 
     Args:
         value_range: lowest and highest value of the images. Default: `(0, 255)`.
@@ -217,7 +217,7 @@ def _where(condition: Tensor, first: Any, second: Any) -> Any:
 
 
 class AugMix(AugmentationPolicy):
-    """Mix images during training with the results of random chains of transformations.
+    """Mix images with the results of random chains of transformations during training.
 
     Each chain applies up to `chain_depth` transformations. The chains are mixed by weights of a Dirichlet distribution,
     and the mixture with the images by a weight of a beta distribution, one for the batch (Hendrycks et al., "AugMix",
@@ -232,8 +232,8 @@ class AugMix(AugmentationPolicy):
         all_ops: whether the transformations of `RandAugment` are used, or only those without brightness, color
             degeneration, contrast and sharpness. Default: `True`.
         interpolation: `"nearest"` or `"bilinear"`, for those that move pixels. Default: `"bilinear"`.
-        seed: int that makes the layer's draws repeatable. Which transformations are used is drawn by Python's
-            generator, as in Keras. Without a seed, the other draws come from torch's global generator. Default: `None`.
+        seed: int that makes the layer's draws repeatable, but for the choice of transformations, which Python's
+            generator makes, as in Keras. Without a seed, draws come from torch's global generator. Default: `None`.
         data_format: `"channels_last"` or `"channels_first"`; `None` means `keras.config.image_data_format()`.
             Default: `None`.
         **kwargs: `bounding_box_format`, and `name`, `dtype` and the other arguments of `Layer`.
