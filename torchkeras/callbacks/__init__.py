@@ -1,16 +1,26 @@
 """Callbacks: objects that `fit`, `evaluate` and `predict` call at each stage."""
 
 from torchkeras.callbacks.backup_and_restore import BackupAndRestore as BackupAndRestore
+from torchkeras.callbacks.batch_size_finder import BatchSizeFinder as BatchSizeFinder
 from torchkeras.callbacks.callback import Callback as Callback
 from torchkeras.callbacks.callback_list import CallbackList as CallbackList
+from torchkeras.callbacks.comet_logger import CometLogger as CometLogger
 from torchkeras.callbacks.csv_logger import CSVLogger as CSVLogger
 from torchkeras.callbacks.early_stopping import EarlyStopping as EarlyStopping
+from torchkeras.callbacks.fast_dev_run import FastDevRun as FastDevRun
+from torchkeras.callbacks.gradient_norm import GradientNorm as GradientNorm
 from torchkeras.callbacks.history import History as History
 from torchkeras.callbacks.lambda_callback import LambdaCallback as LambdaCallback
+from torchkeras.callbacks.learning_rate_finder import LearningRateFinder as LearningRateFinder
 from torchkeras.callbacks.learning_rate_scheduler import LearningRateScheduler as LearningRateScheduler
+from torchkeras.callbacks.live_plot import LivePlot as LivePlot
+from torchkeras.callbacks.mlflow_logger import MLflowLogger as MLflowLogger
 from torchkeras.callbacks.model_checkpoint import ModelCheckpoint as ModelCheckpoint
 from torchkeras.callbacks.orbax_checkpoint import OrbaxCheckpoint as OrbaxCheckpoint
 from torchkeras.callbacks.profiler_callback import ProfilerCallback as ProfilerCallback
+from torchkeras.callbacks.on_exception_checkpoint import OnExceptionCheckpoint as OnExceptionCheckpoint
+from torchkeras.callbacks.overfit_batches import OverfitBatches as OverfitBatches
+from torchkeras.callbacks.print_table import PrintTable as PrintTable
 from torchkeras.callbacks.progbar_logger import ProgbarLogger as ProgbarLogger
 from torchkeras.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
 from torchkeras.callbacks.remote_monitor import RemoteMonitor as RemoteMonitor
@@ -19,4 +29,7 @@ from torchkeras.callbacks.step_times import StepTimes as StepTimes
 from torchkeras.callbacks.swap_ema_weights import SwapEMAWeights as SwapEMAWeights
 from torchkeras.callbacks.tensorboard import TensorBoard as TensorBoard
 from torchkeras.callbacks.terminate_on_nan import TerminateOnNaN as TerminateOnNaN
+from torchkeras.callbacks.throughput import Throughput as Throughput
+from torchkeras.callbacks.timer import Timer as Timer
+from torchkeras.callbacks.wandb_logger import WandbLogger as WandbLogger
 from torchkeras.callbacks import experimental as experimental

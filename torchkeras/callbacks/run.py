@@ -39,6 +39,8 @@ class Run(Protocol):
         source: the data.
         requests: requests to do something after the running batch. Their `answer` is to be set in `on_train_begin`.
         exits: functions that are called when the training ends, also by an error.
+        epochs: the number of the last epoch.
+        validation: the data to validate on, or `None`.
         initial_epoch: the first epoch, counted from 0. To be set in `on_train_begin`.
         initial_step: how many batches of that epoch are done already. To be set in `on_train_begin`.
     """
@@ -46,6 +48,8 @@ class Run(Protocol):
     source: Source
     requests: StepRequests
     exits: ExitStack
+    epochs: int
+    validation: Source | None
     initial_epoch: int
     initial_step: int
 

@@ -68,6 +68,12 @@ class ArraySource(Source):
                 if isinstance(column, StoredColumn):
                     advise_on_order(column.matrix, self._chunk)
 
+    def set_batch_size(self, size: int) -> bool:
+        self.batch_size = size
+        self.size = math.ceil(self.num_samples / size)
+        self._chunk = self._rows_a_chunk()
+        return True
+
     def describe(self) -> str:
         return f"arrays with {self.num_samples} samples"
 

@@ -180,6 +180,14 @@ class Source:
         owner = "validation data" if self.purpose == "validation" else "input"
         warn_user(f"Your {owner} ran out of data; {_CONSEQUENCES[self.purpose].format(given=f'{given}{wanted}')}")
 
+    def set_batch_size(self, size: int) -> bool:
+        """Make batches of another size from now on, if the source makes its batches itself; whether it does.
+
+        Args:
+            size: rows per batch.
+        """
+        return False
+
     def describe(self) -> str:
         """The data of the source, for messages."""
         return "data"
