@@ -99,12 +99,10 @@ class BatchSizeFinder(Callback):
             self.params["steps"] = source.num_batches  # type: ignore[index]
             announce(f"Batch size finder: {size} rows per batch")
         else:
-            announce(
-                f"Batch size finder: {size} rows per batch would fit; the {source.source.describe()} keeps its own"
-            )
+            kept = source.source.describe()
+            announce(f"Batch size finder: {size} rows per batch would fit; the {kept} keeps its own size")
         if self.stop:
-            self.model.stop_training = True
-            source.steps = 0
+            self._run.initial_epoch = self._run.epochs
 
     def _largest_that_fits(self, data: Any, size: int, largest: int) -> int:
         snapshot = TrainingSnapshot(self.model)

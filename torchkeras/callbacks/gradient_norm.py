@@ -13,7 +13,8 @@ class GradientNorm(Callback):
     The gradients are those that the optimizer gets, before it clips them, freed of a loss scale. The logs of an epoch
     have the mean over the batches that were looked at, as `gradient_norm`, and the largest one, as
     `gradient_norm_max`. Nobody waits for the device before the end of the epoch. With several processes the norm is
-    that of the reduced gradients; of weights in parts, that of this rank's parts.
+    that of the reduced gradients, but for the first batch of `fit`, where it is that of this rank's share, and for
+    weights in parts, where it is that of this rank's parts.
 
     Args:
         every: batches from one look to the next. Default: `10`.

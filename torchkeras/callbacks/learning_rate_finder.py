@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 class LearningRateFinder(Callback):
     """Find a learning rate: try rates from small to large on the first batches of `fit`, then go on with a good one.
 
-    Each trial step has a larger rate, `min_rate * (max_rate / min_rate) ** (i / (num_steps - 1))`. The losses are
-    smoothed, and the suggestion is the rate where they fall most steeply. Then all weights, those of the optimizer too,
-    become what they were, and training goes on at the suggested rate. The trial ends early if the loss explodes. Keras
-    has no such callback; see Smith, "Cyclical Learning Rates for Training Neural Networks" (2017).
+    Each trial step has a larger rate, `min_rate * (max_rate / min_rate) ** (i / (num_steps - 1))`. The suggestion is
+    the rate where the losses fall most steeply: straight lines are fitted to a fifth of the steps. Then all weights,
+    those of the optimizer too, become what they were, and training goes on at the suggested rate. The trial ends early
+    if the loss explodes. Keras has no such callback; see Smith, "Cyclical Learning Rates for Training Neural Networks"
+    (2017).
 
     Args:
         min_rate: the first rate. Default: `1e-7`.
@@ -126,13 +127,16 @@ class LearningRateFinder(Callback):
         return smooth
 
     def _suggested(self) -> float | None:
-        """The rate of the steepest fall, apart from the first tenth, where the average is young, and the last step."""
-        smooth = np.array([loss for loss in self.smoothed_losses() if math.isfinite(loss)])
-        if len(smooth) < 3:
+        """The rate in the middle of the steps over which a straight line through the losses falls most steeply."""
+        losses = np.array(self.losses)
+        losses = losses[: np.argmin(np.append(np.isfinite(losses), False))]
+        if len(losses) < 3:
             return None
-        slopes = np.gradient(smooth)
-        first = len(slopes) // 10
-        return self.rates[first + int(np.argmin(slopes[first:-1]))]
+        # As many steps as smooth out the differences between batches.
+        span = min(max(len(losses) // 5, 5), len(losses))
+        steps = np.arange(span) - (span - 1) / 2
+        slopes = np.convolve(losses, steps[::-1], mode="valid")
+        return self.rates[int(np.argmin(slopes)) + span // 2]
 
     def _finish(self) -> None:
         assert self._snapshot is not None
