@@ -85,6 +85,7 @@ class BackupAndRestore(Callback):
         [4, 5]
     """
 
+    needs_all_ranks = True
     runs_last = True  # so that a backup holds what the other callbacks made of the same batch or epoch
 
     def __init__(

@@ -43,6 +43,9 @@ class Callback(ChecksKeywords):
     idle_hooks: tuple[Callable, ...] = ()
     """Hooks (as functions of the class) that this instance, as it is set up, has no work for."""
 
+    needs_all_ranks: bool = False
+    """Whether, under several processes, all of them must have it in their lists."""
+
     runs_last: bool = False
     """Whether it is called after the others, wherever it stands in the list."""
 

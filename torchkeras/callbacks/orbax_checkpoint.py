@@ -61,6 +61,8 @@ class OrbaxCheckpoint(MonitorCallback):
         True
     """
 
+    needs_all_ranks = True
+
     def __init__(
         self,
         directory: str | os.PathLike,

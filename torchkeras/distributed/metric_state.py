@@ -26,7 +26,7 @@ def of_all_ranks(metrics: Iterable[Any], group: RankGroup) -> Iterator[None]:
     with ExitStack() as stack, torch.no_grad():
         for metric in metrics:
             if hasattr(metric, "over_ranks"):  # state that is not in variables
-                stack.enter_context(metric.over_ranks())
+                stack.enter_context(metric.over_ranks(group))
         if variables:
             _combine(variables, group)
         try:

@@ -17,7 +17,10 @@ T = TypeVar("T", torch.Tensor, KerasTensor)
 
 
 def initialize(
-    job_addresses: str | None = None, num_processes: int | None = None, process_id: int | None = None
+    job_addresses: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+    timeout: float | None = None,
 ) -> None:
     """Join the other processes of a job. Under `torchrun` no argument is needed, and `fit` does it by itself.
 
@@ -28,6 +31,8 @@ def initialize(
             Default: `None`.
         process_id: the number of this one. `None` means `KERAS_DISTRIBUTION_PROCESS_ID`, else torchrun's.
             Default: `None`.
+        timeout: seconds after which a rank that waits for another one gives up with an error. `None` means the
+            environment variable `TORCHKERAS_TIMEOUT`, else 600. Default: `None`.
 
     Raises:
         ValueError: only some of the three are known, or an address has no port.
@@ -44,7 +49,7 @@ def initialize(
     given = {"job_addresses": addresses, "num_processes": num_processes, "process_id": process_id}
     missing = [name for name, value in given.items() if value is None]
     if len(missing) == 3:
-        process.join()
+        process.join(timeout)
         return
     if addresses is None or num_processes is None or process_id is None:
         raise ValueError(f"initialize() needs all three arguments, or none under torchrun. Missing: {missing}.")
@@ -53,7 +58,7 @@ def initialize(
         raise ValueError(f"job_addresses must begin with 'host:port' of process 0. Received: {addresses!r}")
     wanted = {"MASTER_ADDR": host, "MASTER_PORT": port, "RANK": process_id, "WORLD_SIZE": num_processes}
     environment.update({name: str(value) for name, value in wanted.items()})
-    process.join()
+    process.join(timeout)
 
 
 def distribute_tensor(tensor: T, layout: TensorLayout) -> T:

@@ -7,7 +7,8 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -18,15 +19,25 @@ from torchkeras.core.torch_internals import get_default_store
 
 _writes: Counter[str] = Counter()
 _SECONDS_TO_END = 0.2  # seconds
+_DEFAULT_TIMEOUT = 600.0  # seconds
+_SECONDS_TO_MEET = 30.0  # in which all ranks must come to a place where they meet
 
 
-def join() -> None:
+class RankError(RuntimeError):
+    """Another rank failed, is gone, or is not where it should be."""
+
+
+def join(timeout: float | None = None) -> None:
     """Join the process group of `torchrun`, if this process was started by it and has not joined yet.
 
     It uses `cuda:LOCAL_RANK` and NCCL if there is CUDA, else the CPU and gloo.
 
+    Args:
+        timeout: seconds after which a rank that waits for another one gives up with an error, here and in every
+            message later. Default: `None`, the environment variable `TORCHKERAS_TIMEOUT`, else 600.
+
     Raises:
-        RuntimeError: this machine runs more processes than it has GPUs.
+        RuntimeError: this machine runs more processes than it has GPUs; or the others did not come in time.
 
     Example:
         >>> keras.distributed.join()  # does nothing in a process of its own
@@ -36,6 +47,7 @@ def join() -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
+    limit = timedelta(seconds=_timeout(timeout))
     if torch.cuda.is_available():
         if local >= torch.cuda.device_count():
             raise RuntimeError(
@@ -45,10 +57,33 @@ def join() -> None:
             )
         torch.cuda.set_device(local)
         devices.set_default_device(f"cuda:{local}")
-        distributed.init_process_group("nccl", device_id=torch.device("cuda", local))
+        _init_group("nccl", limit, device_id=torch.device("cuda", local))
     else:
-        distributed.init_process_group("gloo")
+        _init_group("gloo", limit)
     atexit.register(_leave)
+
+
+def _timeout(given: float | None) -> float:
+    """Seconds to wait for another rank.
+
+    Raises:
+        ValueError: the number is not positive.
+    """
+    found = given if given is not None else float(os.environ.get("TORCHKERAS_TIMEOUT", _DEFAULT_TIMEOUT))
+    if not found > 0:
+        raise ValueError(f"timeout must be a positive number of seconds; received {found!r}.")
+    return found
+
+
+def _init_group(backend: str, limit: timedelta, **options: Any) -> None:
+    try:
+        distributed.init_process_group(backend, timeout=limit, **options)
+    except (distributed.DistNetworkError, distributed.DistStoreError) as error:
+        raise RankError(
+            f"Rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} could not join the others at "
+            f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT')} within {limit.total_seconds():.0f} seconds. "
+            "Are all of them started, and can they reach that address?"
+        ) from error
 
 
 def _leave() -> None:
@@ -191,6 +226,7 @@ def write_once(path: str, write: Callable[[], None]) -> None:
 
     Raises:
         OSError: (on the other ranks) rank 0 failed.
+        RankError: (on the other ranks) rank 0 did not begin to write within 30 seconds.
 
     Example:
         >>> keras.distributed.write_once("a.txt", lambda: open("a.txt", "w").close())
@@ -203,13 +239,55 @@ def write_once(path: str, write: Callable[[], None]) -> None:
     store = get_default_store()
     key = f"torchkeras/written/{_writes[path]}/{path}"
     if not is_main_process():
+        _await_ranks(store, f"{key}/begun", [0], f"Rank {rank()} waits for {path}, which rank 0 writes")
         store.wait([key])
         if problem := store.get(key).decode():
             raise OSError(f"Rank 0 could not write {path}: {problem}")
         return
+    store.set(f"{key}/begun/0", "")
     try:
         write()
     except BaseException as error:
         store.set(key, f"{type(error).__name__}: {error}")
         raise
     store.set(key, "")
+
+
+def meet(place: str) -> None:
+    """Wait until every rank is here, for 30 seconds at most.
+
+    Args:
+        place: what the ranks are going to do, for messages; the same on all ranks.
+
+    Raises:
+        RankError: a rank did not come.
+
+    Example:
+        >>> keras.distributed.process.meet("save()")  # does nothing in a process of its own
+    """
+    if not is_joined():
+        return
+    _writes[place] += 1
+    store = get_default_store()
+    key = f"torchkeras/met/{_writes[place]}/{place}"
+    store.set(f"{key}/{rank()}", "")
+    _await_ranks(store, key, range(world_size()), f"{place} was called on rank {rank()}")
+
+
+def _await_ranks(store: Any, key: str, ranks: Iterable[int], situation: str) -> None:
+    """Wait until ranks have set their keys.
+
+    Raises:
+        RankError: some have not, within 30 seconds.
+    """
+    keys = {other: f"{key}/{other}" for other in ranks}
+    end = time.monotonic() + _SECONDS_TO_MEET
+    while not store.check(list(keys.values())):
+        if time.monotonic() > end:
+            missing = [other for other, name in keys.items() if not store.check([name])]
+            raise RankError(
+                f"{situation}; the rank(s) {missing} did not come within {_SECONDS_TO_MEET:.0f} seconds. All ranks "
+                "must call it. If one of them has other work to do before, let the others wait for it: "
+                "keras.distributed.barrier()."
+            )
+        time.sleep(0.005)

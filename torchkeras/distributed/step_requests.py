@@ -15,7 +15,7 @@ from torchkeras.distributed import process
 Answer: TypeAlias = Callable[[str, int], None]  # the reason, and how many batches of the epoch are done
 
 _LOOK = 0.25  # seconds between two looks at the store
-_LIMIT = 60.0  # seconds until the ranks must have agreed
+_LIMIT = 20.0  # seconds until the ranks must have agreed
 _runs = itertools.count()
 
 

@@ -19,6 +19,7 @@ from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
 from torchkeras.distributed import is_main_process, write_once
+from torchkeras.distributed.process import meet
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import sublayers
@@ -486,6 +487,8 @@ class Model(Trainer, Layer):
             write(filepath)
             return
         path = os.fspath(filepath)
+        if any(hasattr(weight, "full_tensor") for weight in self.parameters()):
+            meet(f"Saving {path}")  # weights in parts are gathered from all ranks
         if not is_main_process():
             self._tk_save_along(write, os.path.basename(path))
         write_once(path, lambda: write(filepath))

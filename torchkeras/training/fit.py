@@ -11,6 +11,7 @@ from torchkeras.core.variables.session import max_epochs, max_steps_per_epoch
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.reporting.logs import Logs
 from torchkeras.reporting.progress import announce
+from torchkeras.training import alike
 from torchkeras.training.evaluate import StepsOfValidation, evaluate_pass
 from torchkeras.training.placing import agree_on_weights
 from torchkeras.training.ready import build, device_of, training
@@ -44,12 +45,13 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
     model, strategy, source = run.model, run.strategy, run.source
     state = state_of(model)
     build(model, source.peek())
+    listening = run.add_callbacks(callbacks, verbose, add_history=True)
+    alike.check(run, listening)
     agree_on_weights(model, strategy, again=True)
     if state.snapshot is not None:
         state.snapshot.warn_if_changed(model)
     if verbose != 0 and (line := strategy.describe_batches(source)):
         announce(line)
-    listening = run.add_callbacks(callbacks, verbose, add_history=True)
     model.stop_training = False
     logs: dict[str, Any] = {}
     run.results = PassResults(model, strategy)

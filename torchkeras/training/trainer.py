@@ -12,6 +12,7 @@ from torchkeras.core.nearest_names import candidates
 from torchkeras.core.operations.tracebacks import filtered
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.types import ArrayLike, Nest
+from torchkeras.distributed import failures
 from torchkeras.distributed.strategies import registry
 from torchkeras.training import on_batch
 from torchkeras.training.compilable import Compilable
@@ -32,6 +33,7 @@ class Trainer(Compilable):
     """Mixed into `Model`: training, evaluation and prediction, over all data or one batch."""
 
     @filtered
+    @failures.shared("fit")
     def fit(
         self,
         x: Any = None,
@@ -124,6 +126,7 @@ class Trainer(Compilable):
         return self.history  # type: ignore[return-value]
 
     @filtered
+    @failures.shared("evaluate")
     def evaluate(
         self,
         x: Any = None,
@@ -173,6 +176,7 @@ class Trainer(Compilable):
         return logs if return_dict else as_list(self, logs)
 
     @filtered
+    @failures.shared("predict")
     def predict(
         self,
         x: Any,

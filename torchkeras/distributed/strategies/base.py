@@ -126,6 +126,14 @@ class Strategy:
         """Rank 0's value, on every rank."""
         return value
 
+    def check_alike(self, must: Callable[[], dict[str, Any]], should: Callable[[], dict[str, Any]]) -> None:
+        """Compare what the ranks are about to do.
+
+        Args:
+            must: gives facts by name that must be the same on all ranks.
+            should: gives facts about whose differences a warning is enough.
+        """
+
     def agree_on_stopping(self, model: Any) -> None:
         """Make rank 0's `stop_training` everybody's."""
 

@@ -93,6 +93,21 @@ class DataParallel(Strategy):
     def decide(self, value: T) -> T:
         return process.broadcast_object(value)
 
+    def check_alike(self, must: Callable[[], dict[str, Any]], should: Callable[[], dict[str, Any]]) -> None:
+        everybody = process.gather_objects((must(), should()))
+        wrong, odd = (_differences([facts[kind] for facts in everybody]) for kind in (0, 1))
+        if wrong:
+            raise process.RankError(
+                "The ranks must do the same, and differ in "
+                + "; ".join(wrong)
+                + ". Do all of them run the same code on "
+                "the same data? (Each rank gets the whole data, and takes its rows of every batch by itself.)"
+            )
+        if odd and process.is_main_process():
+            warnings.warn(
+                "The ranks differ in " + "; ".join(odd) + ": rank 0's counts where there is one.", stacklevel=2
+            )
+
     def agree_on_stopping(self, model: Any) -> None:
         flag = torch.tensor([int(model.stop_training)])
         collectives.communicate(flag, lambda tensor: torch.distributed.broadcast(tensor, src=0))
@@ -118,6 +133,18 @@ class DataParallel(Strategy):
     def gather(self, outputs: list[Any], batches: list[RankBatch]) -> list[Any]:
         shares = [batch.share for batch in batches]
         return [collectives.gather_rows(outputs, shares, self.group)] if outputs else []
+
+
+def _differences(facts: list[dict[str, Any]]) -> list[str]:
+    """The facts that are not the same on all ranks, each with its values by rank."""
+    names = {name: None for one in facts for name in one}
+    found = []
+    for name in names:
+        values = [one.get(name) for one in facts]
+        if any(value != values[0] for value in values):
+            shown = ", ".join(f"{value} on rank {rank}" for rank, value in enumerate(values[:8]))
+            found.append(f"{name}: {shown}" + (", ..." if len(values) > 8 else ""))
+    return found
 
 
 class _Forward(nn.Module):

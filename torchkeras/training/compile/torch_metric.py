@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.variables.variable import Variable
+from torchkeras.distributed.rank_group import RankGroup
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.metrics import Metric
 
@@ -32,11 +33,15 @@ class TorchMetric(Metric):
         return list(self.metric.values()) if hasattr(self.metric, "values") else [self.metric]
 
     @contextmanager
-    def over_ranks(self) -> Iterator[None]:
-        """Inside, the state is that of all ranks together."""
+    def over_ranks(self, group: RankGroup) -> Iterator[None]:
+        """Inside, the state is that of all ranks of the group together.
+
+        Args:
+            group: the ranks that have different rows.
+        """
         for part in self._parts():
             part._computed, part._should_unsync = None, False
-            part.sync()
+            part.sync(process_group=group.handle)
         self._is_whole = True
         try:
             yield

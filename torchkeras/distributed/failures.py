@@ -1,0 +1,84 @@
+"""Failures of single ranks: the others end with the first one's error, not with that of a lost connection."""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import distributed
+
+from torchkeras.core.torch_internals import get_default_store
+from torchkeras.distributed import process
+from torchkeras.distributed.process import RankError
+
+_PATIENCE = 5.0  # seconds in which the rank that failed has surely said so
+_LOST = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)|Broken pipe|[Tt]imed? ?out|ProcessGroup|Socket", re.ASCII)
+
+
+_calls: dict[str, int] = {"begun": 0, "open": 0}  # each rank makes as many calls as the others
+
+
+@contextmanager
+def shared(method: str) -> Iterator[None]:
+    """Inside, an error of this rank is published, and a lost connection becomes the error of the rank that failed.
+
+    Args:
+        method: the method that runs, for messages.
+
+    Raises:
+        RankError: another rank failed, or is gone.
+    """
+    _calls["begun"] += not _calls["open"]
+    _calls["open"] += 1
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt, RankError):
+        raise
+    except Exception as error:
+        if not process.is_joined():
+            raise
+        if not is_lost_connection(error):
+            _publish(method, error)
+            raise
+        raise RankError(_explained(method)) from error
+    finally:
+        _calls["open"] -= 1
+
+
+def _key() -> str:
+    return f"torchkeras/failed/{_calls['begun']}"
+
+
+def is_lost_connection(error: Exception) -> bool:
+    """Whether an error means that another rank does not answer."""
+    if isinstance(error, (distributed.DistBackendError, distributed.DistNetworkError, distributed.DistStoreError)):
+        return True
+    return isinstance(error, RuntimeError) and _LOST.search(str(error)) is not None
+
+
+def _publish(method: str, error: Exception) -> None:
+    text = "".join(traceback.format_exception(error))
+    try:
+        get_default_store().compare_set(_key(), "", f"Rank {process.rank()} failed in {method}():\n{text}")
+    except RuntimeError:  # the store is gone, with the rank that had it
+        return
+
+
+def _explained(method: str) -> str:
+    """The error of the rank that failed first, as far as it is known."""
+    end = time.monotonic() + _PATIENCE
+    try:
+        store = get_default_store()
+        while time.monotonic() < end:
+            if store.check([_key()]):
+                return f"{method}() ended because of another rank. {store.get(_key()).decode()}"
+            time.sleep(0.05)
+    except RuntimeError:
+        pass
+    return (
+        f"{method}() ended on rank {process.rank()}: another rank is gone, or did not answer in time, and has not said "
+        "why. Its own output says more; a rank that is killed (by the system for want of memory, say) says nothing."
+    )
