@@ -35,7 +35,7 @@ bench: $(VENV)/installed-test  ## speed against torch and against Keras; writes 
 	$(BIN)/python benchmarks/launches.py
 
 stress: $(VENV)/installed-test  ## the full counts of random faults, and the suite again and again with new random inputs
-	TORCHKERAS_STRESS=1 $(RUN) tests/saving tests/distributed/test_stops.py tests/distributed/test_checkpoints.py $(ARGS)
+	TORCHKERAS_STRESS=1 $(RUN) tests/saving tests/distributed/test_stops.py tests/distributed/test_checkpoints.py tests/distributed/test_faults.py $(ARGS)
 	for round in 1 2 3 4 5; do $(RUN) $(ARGS) || exit 1; done
 
 peer: $(VENV)/installed-test  ## the tests that compare with the real Keras

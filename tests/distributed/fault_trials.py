@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import time
 from functools import partial
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torchmetrics
 
 import torchkeras as keras
 from tests.distributed import forked
@@ -37,6 +39,20 @@ def net(loss="mse", units=3, **kwargs):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units), keras.layers.Dense(1)])
     model.compile("sgd", loss, **kwargs)
     return model
+
+
+class Rows(torchmetrics.Metric):
+    """Counts rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("rows", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, predicted, target):
+        self.rows += len(predicted)
+
+    def compute(self):
+        return self.rows
 
 
 class Raise(keras.callbacks.Callback):
@@ -134,8 +150,6 @@ def alone_in_sharded_save(where):
     model = net()
     model.fit(*rows(16), verbose=0)
     try:
-        import pickle
-
         pickle.dumps(model)
     except TypeError as error:
         print(error, flush=True)
@@ -176,6 +190,33 @@ def uneven(where):
         model.fit(np.zeros((0, 4)), np.zeros((0, 1)), verbose=0)
     except ValueError as error:
         print(error, flush=True)
+    print(json.dumps(found), flush=True)
+
+
+@fault
+def offloaded(where):
+    """No fault: weights in the host's memory, on a machine that has nothing else, train as ever."""
+    keras.distribution.initialize()
+    losses = []
+    for offload in (True, False):
+        keras.distribution.set_distribution(keras.distribution.FullyShardedDataParallel(cpu_offload=offload))
+        keras.utils.set_random_seed(1)
+        x = np.random.normal(size=(32, 4)).astype("float32")
+        losses.append(net().fit(x, x[:, :1], batch_size=8, epochs=2, verbose=0).history["loss"])
+    print(json.dumps(losses), flush=True)
+
+
+@fault
+def torchmetrics_in_parts(where):
+    """No fault: torchmetrics' sums count each row once on a mesh with model ranks."""
+    keras.distribution.initialize()
+    mesh = keras.distribution.DeviceMesh((1, 2), ["batch", "model"])
+    layouts = keras.distribution.LayoutMap(mesh)
+    layouts[".*kernel"] = ("model", None)
+    keras.distribution.set_distribution(keras.distribution.ModelParallel(layout_map=layouts))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    model.compile("sgd", "mse", metrics=[torchmetrics.MeanSquaredError(), Rows()])
+    found = model.evaluate(*rows(10), batch_size=4, verbose=0, return_dict=True)
     print(json.dumps(found), flush=True)
 
 

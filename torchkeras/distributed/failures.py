@@ -14,6 +14,7 @@ from torchkeras.core.torch_internals import get_default_store
 from torchkeras.distributed import process
 from torchkeras.distributed.process import RankError
 
+_TIME_TO_READ = 1.0  # seconds
 _PATIENCE = 5.0  # seconds in which the rank that failed has surely said so
 _LOST = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)|Broken pipe|[Tt]imed? ?out|ProcessGroup|Socket", re.ASCII)
 
@@ -63,6 +64,8 @@ def _publish(method: str, error: Exception) -> None:
     text = "".join(traceback.format_exception(error))
     try:
         get_default_store().compare_set(_key(), "", f"Rank {process.rank()} failed in {method}():\n{text}")
+        if process.is_main_process():
+            time.sleep(_TIME_TO_READ)  # the store may end with this process
     except RuntimeError:  # the store is gone, with the rank that had it
         return
 

@@ -33,7 +33,7 @@ def _must(run: Run, callbacks: CallbackList) -> dict[str, Any]:
     facts = {
         "the class of the model": type(model).__name__,
         "the number of weights": len(shapes),
-        "the shapes of weights (a checksum)": zlib.crc32(repr(shapes).encode()),
+        "the shapes of weights": f"{repr(shapes)[:200]} (checksum {zlib.crc32(repr(shapes).encode())})",
         "the number of weights that train": len(model.trainable_weights),
         "the optimizer": type(model.optimizer).__name__,
         "epochs": (run.initial_epoch, run.epochs),

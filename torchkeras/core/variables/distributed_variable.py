@@ -66,12 +66,6 @@ class _Methods(Described, _Tensor):
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(
-            f"The weight {self.path!r} lies in parts on several ranks, so that the model can't be pickled. Save it "
-            "with model.save(), or as a checkpoint that each rank writes a part of: ModelCheckpoint('name.checkpoint')."
-        )
-
     def __deepcopy__(self, memo: dict) -> Any:
         if id(self) not in memo:
             other = nn.Parameter(self.detach().clone(), requires_grad=self.requires_grad)

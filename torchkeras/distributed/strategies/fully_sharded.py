@@ -81,7 +81,7 @@ class FullyShardedDataParallel(DataParallel):
         return {
             "mesh": self.mesh,
             "mp_policy": fsdp.MixedPrecisionPolicy(**types),
-            "offload_policy": fsdp.CPUOffloadPolicy() if chosen.cpu_offload else fsdp.OffloadPolicy(),
+            "offload_policy": _offload_policy(fsdp, chosen.cpu_offload),
             "reshard_after_forward": chosen.reshard_after_forward,
             "shard_placement_fn": self._split_axis,
         }
@@ -101,6 +101,11 @@ class FullyShardedDataParallel(DataParallel):
 
     def runner(self, step: Step, metrics: Callable[[], Iterable[Any]]) -> Callable[[RankBatch], Any]:
         return weighing(self.rank_weight, step, super().runner(step, metrics))
+
+
+def _offload_policy(fsdp: Any, offload: bool) -> Any:
+    """Where the parts of weights lie; memory is pinned only where there is a device to copy it to."""
+    return fsdp.CPUOffloadPolicy(pin_memory=torch.accelerator.is_available()) if offload else fsdp.OffloadPolicy()
 
 
 def keep_masks(module: nn.Module) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from torchkeras.core import registry
+from torchkeras.core.tensors.sharded import is_sharded
 
 _SIMPLE = (type(None), bool, int, float, str, bytes, np.ndarray, torch.dtype, torch.device)
 
@@ -52,7 +53,16 @@ def deep_copy(layer: Any, memo: dict[int, Any]) -> Any:
 
 
 def reduced(layer: Any, protocol: int) -> Any:
-    """The result of `layer.__reduce_ex__(protocol)` for pickle."""
+    """The result of `layer.__reduce_ex__(protocol)` for pickle.
+
+    Raises:
+        TypeError: weights of the layer lie in parts on several ranks.
+    """
+    if any(is_sharded(parameter) for parameter in layer.parameters()):
+        raise TypeError(
+            f"{layer.name!r} can't be pickled: its weights lie in parts on several ranks. Save it with model.save(), "
+            "or as a checkpoint that each rank writes a part of: ModelCheckpoint('name.checkpoint')."
+        )
     default = object.__reduce_ex__(layer, protocol)
     if registry.is_own(type(layer)):
         return default

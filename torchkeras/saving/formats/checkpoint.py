@@ -69,7 +69,7 @@ def numbered(folder: Path) -> list[Path]:
 
 
 def check(folder: Path) -> dict[str, Any]:
-    """What `checkpoint.json` says, after all files were compared with it.
+    """The contents of `checkpoint.json`, after all files were compared with it.
 
     Raises:
         BadFileError: a file is missing, is a link, or is not the one that was written.
@@ -143,7 +143,7 @@ def _chosen(place: Place) -> Path:
         except (BadFileError, OSError):
             continue
         return path
-    return found[0]  # its damage is what there is to say
+    return found[0]  # all are damaged: the error says how
 
 
 @contextmanager
