@@ -9,7 +9,6 @@ import torch
 
 from torchkeras.callbacks import CallbackList
 from torchkeras.core import tree
-from torchkeras.training.state import state_of
 
 if TYPE_CHECKING:
     from torchkeras.training.run import Run
@@ -47,8 +46,7 @@ def _must(run: Run, callbacks: CallbackList) -> dict[str, Any]:
 
 
 def _should(run: Run) -> dict[str, Any]:
-    compiled = state_of(run.model).compiled
-    facts: dict[str, Any] = {"the names of metrics": sorted(run.model.metrics_names)} if compiled is not None else {}
+    facts: dict[str, Any] = {"the names of metrics": sorted(str(metric.name) for metric in run.model.metrics)}
     if not run.source.is_sharded:
         facts["the first batch (a checksum)"] = _checksum(run.source.peek())
     return facts
