@@ -170,6 +170,11 @@ from torchkeras.layers.preprocessing.image.policies import AugMix as AugMix
 from torchkeras.layers.preprocessing.image.policies import RandAugment as RandAugment
 from torchkeras.layers.preprocessing.image.sharpness import RandomSharpness as RandomSharpness
 from torchkeras.layers.preprocessing.pipeline import Pipeline as Pipeline
+from torchkeras.layers.preprocessing.text.hashed_crossing import HashedCrossing as HashedCrossing
+from torchkeras.layers.preprocessing.text.hashing import Hashing as Hashing
+from torchkeras.layers.preprocessing.text.integer_lookup import IntegerLookup as IntegerLookup
+from torchkeras.layers.preprocessing.text.string_lookup import StringLookup as StringLookup
+from torchkeras.layers.preprocessing.text.text_vectorization import TextVectorization as TextVectorization
 from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
 
 # attention

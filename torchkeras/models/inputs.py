@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.core import tree
@@ -13,6 +14,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import TORCH_DTYPES
 from torchkeras.core.tensors.masks import set_mask
+from torchkeras.core.tensors.strings import is_string_array, string_array
 from torchkeras.layers.core.input_layer import Input
 from torchkeras.models.graph import Graph
 
@@ -125,7 +127,17 @@ def _one(graph: Graph, value: Any, known: KerasTensor, index: int, name: str, si
         return None
     if isinstance(value, KerasTensor):
         return _fitted(graph, value, known, index, name, sizes)
+    if known._dtype == "string":
+        return _fitted(graph, _strings(value, known, name), known, index, name, sizes)
     if not isinstance(value, torch.Tensor):
+        if is_string_array(value):
+            raise complete(
+                ValueError(
+                    f"Input {index} ({_input_name(known)!r}) of model {name!r} takes {known._dtype}; received strings: "
+                    f"an array of dtype {value.dtype} and shape {value.shape}. Make the input with "
+                    f"Input(..., dtype='string') and put StringLookup, TextVectorization or Hashing behind it."
+                )
+            )
         value = convert_to_tensor(value)
     dtype = TORCH_DTYPES.get(known._dtype)
     if dtype is not None and value.dtype is not dtype:
@@ -135,6 +147,22 @@ def _one(graph: Graph, value: Any, known: KerasTensor, index: int, name: str, si
     return _fitted(graph, value, known, index, name, sizes)
 
 
+def _strings(value: Any, known: KerasTensor, name: str) -> np.ndarray:
+    """The data of an input of strings as an array.
+
+    Raises:
+        TypeError: they are numbers.
+    """
+    if isinstance(value, torch.Tensor):
+        raise complete(
+            TypeError(
+                f"Input {_input_name(known)!r} of model {name!r} takes strings; received a tensor of dtype "
+                f"{value.dtype} and shape {tuple(value.shape)}."
+            )
+        )
+    return string_array(value, f"Input {_input_name(known)!r} of model {name!r}")
+
+
 def _fitted(graph: Graph, value: Any, known: KerasTensor, index: int, name: str, sizes: bool) -> Any:
     """The value with a last axis of 1 added or taken where that makes it fit; an error where nothing does."""
     shape, wanted = value.shape, known.shape
@@ -142,7 +170,7 @@ def _fitted(graph: Graph, value: Any, known: KerasTensor, index: int, name: str,
         if len(shape) == len(wanted) + 1 and shape[-1] == 1:
             value = value.squeeze(-1)
         elif len(shape) == len(wanted) - 1 and wanted and wanted[-1] == 1:
-            value = value.unsqueeze(-1)
+            value = value[..., None]
         shape = value.shape
     if len(shape) == len(wanted):
         if not sizes:

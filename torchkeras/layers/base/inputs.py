@@ -14,6 +14,7 @@ from torchkeras.core.memo import memoized
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.strings import is_string_array, lists_to_arrays, string_array
 from torchkeras.layers.base.call_spec import CallSpec, mask_source
 
 
@@ -44,14 +45,16 @@ def convert(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         if isinstance(value, (np.ndarray, np.generic)) or (
             hasattr(value, "__array__") and not isinstance(value, KerasTensor)
         ):
+            if is_string_array(np.asarray(value)):
+                return _strings(layer, value)
             tensor = convert_to_tensor(value)
             return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         return value
 
-    for value in args:
-        if not isinstance(value, (torch.Tensor, np.ndarray)):
-            _check_positional(layer, value)
-    args = tuple(_map(one, value) for value in args)
+    args = tuple(
+        _map(one, value if isinstance(value, (torch.Tensor, np.ndarray)) else _checked_positional(layer, value))
+        for value in args
+    )
     return args, {name: _map(one, value) for name, value in kwargs.items()} if kwargs else kwargs
 
 
@@ -61,9 +64,34 @@ def _map(function: Any, value: Any) -> Any:
     return function(value)
 
 
-def _check_positional(layer: Any, value: Any) -> None:
+def _strings(layer: Any, value: Any) -> np.ndarray:
+    """A column or array of strings as an array, for a layer that takes them itself or holds one that does.
+
+    Raises:
+        ValueError: the layer takes numbers.
+    """
+    if _takes_strings(layer):
+        return string_array(value, f"{type(layer).__name__} {layer.name!r}")
+    raise complete(
+        ValueError(
+            f"Layer {layer.name!r} ({type(layer).__name__}) takes numbers; received strings: an array of dtype "
+            f"{value.dtype} and shape {value.shape}. Put a layer before it that turns strings into numbers: "
+            f"StringLookup, TextVectorization or Hashing."
+        )
+    )
+
+
+def _takes_strings(layer: torch.nn.Module) -> bool:
+    """Whether the layer takes strings, or a layer in it does."""
+    return any(getattr(module, "_tk_takes_strings", False) for module in layer.modules())
+
+
+def _checked_positional(layer: Any, value: Any) -> Any:
+    """A positional argument, with arrays in the place of lists of strings where the layer takes strings."""
     for leaf in tree.flatten(value):
         if leaf is not None and not hasattr(leaf, "shape") and not hasattr(leaf, "__array__"):
+            if isinstance(leaf, (str, bytes)) and _takes_strings(layer):
+                return lists_to_arrays(value, f"{type(layer).__name__} {layer.name!r}")
             raise complete(
                 ValueError(
                     f"Only input tensors may be passed as positional arguments (arrays and nests of them, too); layer "
@@ -71,6 +99,7 @@ def _check_positional(layer: Any, value: Any) -> None:
                     f"it by keyword."
                 )
             )
+    return value
 
 
 def first(args: tuple, kwargs: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ import torch
 from torchkeras.core import tree
 from torchkeras.core.types import ArrayLike, DeviceLike, Nest
 from torchkeras.training.data.array_source import ArraySource
-from torchkeras.training.data.columns import is_array
+from torchkeras.training.data.columns import is_array, with_columns
 from torchkeras.training.data.iterable_source import IterableSource, LoaderSource, loader_of
 from torchkeras.training.data.named_parts import NamedParts, Names, are_names, named_arrays
 from torchkeras.training.data.py_dataset import PyDataset
@@ -54,6 +54,7 @@ def make_source(
     if isinstance(x, Source):
         return x
     _check_batch_size(batch_size)
+    x = with_columns(x)
     x, y, sample_weight = named_arrays(x, y, sample_weight)
     if _all_arrays((x, y, sample_weight)):
         return ArraySource(

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.core import tree
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
-from torchkeras.training.data.columns import StoredColumn, column_of, is_sparse, rows_of
+from torchkeras.training.data.columns import AnyColumn, StoredColumn, column_of, holds_text, is_sparse, rows_of
 from torchkeras.training.data.pack import pack_x_y_sample_weight
 from torchkeras.training.data.source import Source
 from torchkeras.training.data.stored import advise_on_order
@@ -92,9 +93,13 @@ class ArraySource(Source):
             stop = min(start + self._chunk, self.num_samples)
             yield from _stream(self._data, partial(self._cut, order, start, stop))
 
-    def _cut(self, order: dict | None, start: int, stop: int, column: Any) -> tuple[torch.Tensor, ...]:
+    def _cut(
+        self, order: dict | None, start: int, stop: int, column: AnyColumn
+    ) -> tuple[torch.Tensor | np.ndarray, ...]:
         rows = column.rows(start, stop) if order is None else column.take(order[column.tensor.device][start:stop])
-        return rows.split(self.batch_size)
+        if isinstance(rows, torch.Tensor):
+            return rows.split(self.batch_size)
+        return tuple([rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)])
 
     def _order(self) -> dict[torch.device, torch.Tensor] | None:
         """This epoch's row numbers on each device that holds data; `None`: as they lie."""
@@ -118,6 +123,8 @@ class ArraySource(Source):
         def make(value: Any) -> Any:
             return column_of(value, self.device, resident)
 
+        for part, name in zip(data[1:] if isinstance(data, tuple) else (), ("y", "sample_weight")):
+            _check_numbers(part, name)
         return tree.map_structure(make, data, none_is_leaf=False)
 
     def _rows_a_chunk(self) -> int:
@@ -129,6 +136,16 @@ class ArraySource(Source):
         if any(isinstance(column, StoredColumn) for column in self._columns()):
             limit = STORED_CHUNK_BYTES
         return max(1, min(limit // (row * self.batch_size), MAX_BATCHES_A_CHUNK)) * self.batch_size
+
+
+def _check_numbers(part: Any, name: str) -> None:
+    """Raise `ValueError` if targets or weights are strings."""
+    for value in tree.flatten(part):
+        if value is not None and holds_text(value):
+            raise ValueError(
+                f"Data must be numbers, but for inputs; received {name} with strings: {np.asarray(value).ravel()[:3]} "
+                f"of shape {tuple(value.shape)}. Turn them into numbers first, for example with StringLookup."
+            )
 
 
 def check_lengths(x: Any, y: Any = None, sample_weight: Any = None) -> int:

@@ -9,13 +9,14 @@ import torch
 
 from torchkeras.core import tree
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.strings import is_string_array, lists_to_arrays
 from torchkeras.training.data.named_parts import NamedParts
 
 
 def to_device(value: Any, device: torch.device) -> Any:
     """One leaf of a batch as a tensor on the device. It keeps its type, float64 too, as in Keras.
 
-    A value that is no number (a string, say) stays as it is.
+    Strings stay on the host, as an array.
     """
     if isinstance(value, torch.Tensor):
         return value if value.device == device else value.to(device, non_blocking=True)
@@ -23,6 +24,8 @@ def to_device(value: Any, device: torch.device) -> Any:
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufc":
         return value
+    if hasattr(value, "iloc") and is_string_array(array := np.asarray(value)):
+        return array
     return convert_to_tensor(value, device=device)
 
 
@@ -39,9 +42,20 @@ def place(batch: Any, device: torch.device, parts: NamedParts | None = None) -> 
     """
     if parts is not None:
         batch = parts.split(batch)
+    if type(batch) in (list, tuple, dict) and any(isinstance(leaf, (str, bytes)) for leaf in tree.flatten(batch)):
+        batch = _with_string_arrays(batch)
     placed = tuple([_place(part, device) for part in batch]) if type(batch) in (list, tuple) else _place(batch, device)
     _check_rows(placed)
     return placed
+
+
+def _with_string_arrays(batch: Any) -> Any:
+    """A batch with arrays in the place of lists and tuples of strings, as collation makes them."""
+    if isinstance(batch, dict):
+        return {name: lists_to_arrays(value, f"Entry {name!r} of a batch") for name, value in batch.items()}
+    if all(isinstance(leaf, (str, bytes)) for leaf in batch):
+        return lists_to_arrays(batch, "A batch")
+    return type(batch)(lists_to_arrays(part, "A batch") for part in batch)
 
 
 def _check_rows(batch: Any) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.tensors.strings import holds_strings, is_string_array, lists_to_arrays, string_array
 from torchkeras.training.data.stored import is_stored, stored
 
 _WIDER = {torch.uint16: torch.int32, torch.uint32: torch.int64}  # Keras's choice: torch can do little with these
@@ -164,7 +165,60 @@ class StoredColumn:
         return as_tensor(self.matrix.take(index.numpy())).to(device=self.device, dtype=self.dtype)
 
 
-AnyColumn: TypeAlias = "Column | StoredColumn | SparseColumn | SparseTensorColumn"
+class StringColumn:
+    """An array of strings, which stays on the host.
+
+    Args:
+        value: array of strings, or a pandas, pyarrow or Polars column or table of them.
+
+    Raises:
+        ValueError: values are missing.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.matrix = string_array(value, "The data")
+        if is_pandas(value, 1):
+            self.matrix = self.matrix[:, None]
+        self.tensor = torch.empty(0)
+        self.dtype = self.matrix.dtype
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Consecutive rows, a view."""
+        return self.matrix[start:stop]
+
+    def take(self, index: torch.Tensor) -> np.ndarray:
+        """The rows of an index."""
+        return self.matrix[index.cpu().numpy()]
+
+
+AnyColumn: TypeAlias = "Column | StoredColumn | SparseColumn | SparseTensorColumn | StringColumn"
+
+
+def with_columns(x: Any) -> Any:
+    """Data with arrays in the place of lists of strings, and in a dict of columns of lists of numbers, too."""
+    if type(x) is dict:
+        return {name: _list_column(value, name) for name, value in x.items()}
+    if type(x) in (list, tuple) and x and holds_strings(x[0] if isinstance(x, tuple) else x):
+        return lists_to_arrays(x, "x")
+    return x
+
+
+def _list_column(value: Any, name: str) -> Any:
+    if not isinstance(value, list) or not value:
+        return value
+    if holds_strings(value):
+        return string_array(value, f"Column {name!r}")
+    return np.asarray(value) if all(isinstance(item, (bool, int, float)) for item in value) else value
+
+
+def holds_text(value: Any) -> bool:
+    """Whether an array of the data, of any kind but torch's, holds strings."""
+    if isinstance(value, torch.Tensor) or is_sparse(value):
+        return False
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    if isinstance(kind, str) and kind in "biufc":
+        return False
+    return is_string_array(np.asarray(value))
 
 
 def column_of(value: Any, device: torch.device, resident: bool) -> AnyColumn:
@@ -179,6 +233,8 @@ def column_of(value: Any, device: torch.device, resident: bool) -> AnyColumn:
         return SparseTensorColumn(value, device)
     if is_stored(value):
         return StoredColumn(value, device)
+    if holds_text(value):
+        return StringColumn(value)
     return SparseColumn(value, device) if is_sparse(value) else Column(value, device, resident)
 
 
