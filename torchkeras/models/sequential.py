@@ -13,6 +13,7 @@ from torchkeras.core.config.limits import limited
 from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.memo import memoized
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.strings import is_string_array
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.input_layer import Input, InputLayer
 from torchkeras.layers.core.torch_module import TorchModuleWrapper
@@ -139,6 +140,10 @@ class Sequential(Model):
         elif len(row) > 1 and isinstance(row[0], Model) and row[0].__dict__.get("_tk_graph") is not None:
             self.build(row[0].input_shape)
 
+    def _tk_first_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        self.__dict__["_tk_first_data_is_text"] = bool(args) and is_string_array(args[0])
+        return super()._tk_first_call(args, kwargs)
+
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of all layers.
 
@@ -164,6 +169,7 @@ class Sequential(Model):
             x = start = row[0].output
         elif tree.is_shape_tuple(input_shape):
             dtype = row[0].compute_dtype if isinstance(row[0], Layer) else None
+            dtype = "string" if self.__dict__.pop("_tk_first_data_is_text", False) else dtype
             x = start = Input(batch_shape=input_shape, dtype=dtype, name=None)
             self._tk_row.insert(0, start._keras_history.operation)
             row = self._tk_row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.core import tree
@@ -36,11 +37,11 @@ def _batch(
         sample_weight = match_sample_weight(sample_weight, y)
     device = device_of(model)
     return tree.map_structure(
-        lambda value: _tensor(value, device), pack_x_y_sample_weight(x, y, sample_weight), none_is_leaf=False
+        lambda value: _batch_of(value, device), pack_x_y_sample_weight(x, y, sample_weight), none_is_leaf=False
     )
 
 
-def _tensor(value: ArrayLike, device: torch.device) -> torch.Tensor:
+def _batch_of(value: ArrayLike, device: torch.device) -> torch.Tensor | np.ndarray:
     if not is_array(value):
         raise ValueError(
             f"A batch must be made of arrays; received {str(value)[:100]} ({type(value).__name__}). np.array(x) makes "

@@ -12,6 +12,7 @@ from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype
+from torchkeras.core.tensors.strings import is_string_array
 from torchkeras.core.variables.weight_casts import InferenceCasts, casts_weights
 from torchkeras.distributed.sharded_weights import holds_parts
 from torchkeras.distributed.strategies.base import Strategy
@@ -71,6 +72,9 @@ def build(model: Any, data: Any) -> None:
 def _build_layers(model: Any, x: Any) -> Any:
     """The outputs as KerasTensors; running without values builds every layer on the way."""
     try:
+        if not model.built and any(map(is_string_array, tree.flatten(x))):  # a shape does not say that data are strings
+            with torch.no_grad():
+                return model(x)
         specs = tree.map_structure(_spec, x)
         if not model.built:
             build_for(model, (specs,), {})
@@ -84,6 +88,8 @@ def _build_layers(model: Any, x: Any) -> Any:
 
 
 def _spec(value: Any) -> Any:
+    if is_string_array(value):
+        return KerasTensor((None, *value.shape[1:]), "string")
     if not isinstance(value, torch.Tensor):
         return value
     return KerasTensor((None, *value.shape[1:]) if value.dim() else (), standardize_dtype(value.dtype))

@@ -49,8 +49,10 @@ def infer(function: Callable, args: tuple, kwargs: dict, with_ones: bool = False
     return tree.map_structure(_describe, first, second)
 
 
-def _stand_in(symbol: KerasTensor, size: int, device: Any) -> torch.Tensor:
+def _stand_in(symbol: KerasTensor, size: int, device: Any) -> torch.Tensor | np.ndarray:
     shape = [size if d is None else d for d in symbol.shape]
+    if symbol.dtype == "string":  # strings are always on the host, with values
+        return np.full(shape, "", dtype=str)
     return torch.ones(shape, dtype=torch_dtype(symbol.dtype), device=device)
 
 

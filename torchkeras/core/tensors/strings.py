@@ -63,7 +63,8 @@ def string_array(value: Any, owner: str) -> np.ndarray:
     if isinstance(wrong, (list, tuple)):
         raise ValueError(
             f"{owner} takes rows of strings that all have the same length; received rows of "
-            f"{sorted({len(row) for row in array.flat if isinstance(row, (list, tuple))})} strings. Pad the shorter ones."
+            f"{sorted({len(row) for row in array.flat if isinstance(row, (list, tuple))})} strings. Pad the shorter "
+            f"ones."
         )
     if is_missing(wrong):
         places = [place for place, item in enumerate(array.flat) if is_missing(item)]
@@ -90,8 +91,10 @@ def lists_to_arrays(value: Any, owner: str) -> Any:
     if isinstance(value, dict):
         return type(value)({key: lists_to_arrays(item, owner) for key, item in value.items()})
     if isinstance(value, (list, tuple)):
-        if value and holds_strings(value if isinstance(value, list) else value[0]) and (
-            isinstance(value, list) or isinstance(value[0], (str, bytes))
+        if (
+            value
+            and holds_strings(value if isinstance(value, list) else value[0])
+            and (isinstance(value, list) or isinstance(value[0], (str, bytes)))
         ):
             return string_array(value, owner)
         items = [lists_to_arrays(item, owner) for item in value]
@@ -111,7 +114,9 @@ def as_text(array: np.ndarray, encoding: str, owner: str) -> list[str]:
     try:
         return [item.decode(encoding) if isinstance(item, bytes) else item for item in items]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{owner} takes text in the encoding {encoding!r}. Received: {_not_text(items, encoding)}") from error
+        raise ValueError(
+            f"{owner} takes text in the encoding {encoding!r}. Received: {_not_text(items, encoding)}"
+        ) from error
 
 
 def _not_text(items: list, encoding: str) -> str:
@@ -120,7 +125,9 @@ def _not_text(items: list, encoding: str) -> str:
             if isinstance(item, bytes):
                 item.decode(encoding)
         except UnicodeDecodeError as error:
-            return f"{item[:60]!r} as element {place} ({error.reason} at byte {error.start}). Give the right `encoding`."
+            return (
+                f"{item[:60]!r} as element {place} ({error.reason} at byte {error.start}). Give the right `encoding`."
+            )
     return "bytes that are not"
 
 
@@ -136,7 +143,9 @@ def as_bytes(array: np.ndarray, owner: str) -> list[bytes]:
     try:
         return [item.encode() if isinstance(item, str) else item for item in items]
     except UnicodeEncodeError as error:
-        raise ValueError(f"{owner} takes text that UTF-8 can hold. Received: {error.object[:60]!r} ({error.reason}).") from error
+        raise ValueError(
+            f"{owner} takes text that UTF-8 can hold. Received: {error.object[:60]!r} ({error.reason})."
+        ) from error
 
 
 def flattened(rows: list) -> tuple[list, np.ndarray]:

@@ -13,7 +13,7 @@ from torchkeras.core.types import ArrayLike, DeviceLike, Nest
 from torchkeras.training.data.array_source import ArraySource
 from torchkeras.training.data.columns import is_array, with_columns
 from torchkeras.training.data.iterable_source import IterableSource, LoaderSource, loader_of
-from torchkeras.training.data.named_parts import NamedParts, Names, are_names, named_arrays
+from torchkeras.training.data.named_parts import NamedParts, Names, are_names, columns_by_name, named_arrays
 from torchkeras.training.data.py_dataset import PyDataset
 from torchkeras.training.data.py_dataset_source import PyDatasetSource
 from torchkeras.training.data.source import Source
@@ -35,7 +35,8 @@ def make_source(
     """The source of batches for data of any kind that `fit` takes.
 
     Args:
-        x: arrays (nested), a PyDataset, a torch DataLoader or Dataset, a generator or another iterable of batches.
+        x: arrays (nested), lists of strings, a DataFrame, a PyDataset, a torch DataLoader or Dataset, a generator or
+            another iterable of batches.
         y: targets of arrays. The other kinds give them in their batches; where those are dicts, `y` may be the name of
             the targets' entry, or names in the structure of the targets.
         sample_weight: likewise.
@@ -56,6 +57,7 @@ def make_source(
     _check_batch_size(batch_size)
     x = with_columns(x)
     x, y, sample_weight = named_arrays(x, y, sample_weight)
+    x = columns_by_name(x, input_names)
     if _all_arrays((x, y, sample_weight)):
         return ArraySource(
             x,

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from torchkeras.core import tree
 from torchkeras.core.types import Nest
+from torchkeras.training.data.columns import holds_text, is_pandas
 
 Names: TypeAlias = Nest[str]
 
@@ -86,10 +87,49 @@ def _entries(batch: Mapping[str, Any], names: Names | None) -> Any:
 
 
 def named_arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    """Take a dict of arrays apart where `y` or `sample_weight` names entries of it; other data are left as they are."""
-    if not isinstance(x, Mapping) or not (are_names(y) or are_names(sample_weight)):
+    """Take a dict of arrays, or a DataFrame, apart where `y` or `sample_weight` names entries or columns of it.
+
+    Other data are left as they are.
+
+    Raises:
+        ValueError: there is no such column.
+    """
+    if not (are_names(y) or are_names(sample_weight)):
+        return x, y, sample_weight
+    if is_pandas(x, 2):
+        taken = {*tree.flatten(y), *tree.flatten(sample_weight)} - {None}
+        missing = [name for name in sorted(taken) if name not in x.columns]
+        if missing:
+            raise ValueError(
+                f"The DataFrame has the columns {list(x.columns)}; there is no {', '.join(map(repr, missing))}."
+            )
+        rest = x[[name for name in x.columns if name not in taken]]
+        return rest, _entries(x, y), _entries(x, sample_weight)
+    if not isinstance(x, Mapping):
         return x, y, sample_weight
     return (*NamedParts(y, sample_weight).split(x), None)[:3]
+
+
+def columns_by_name(x: Any, input_names: Collection[str]) -> Any:
+    """A DataFrame as a dict of its columns for the inputs that are called as they are; other data as they are.
+
+    Raises:
+        ValueError: some columns hold strings, others numbers, and the model has no inputs for them.
+    """
+    if not is_pandas(x, 2):
+        return x
+    text = [name for name in x.columns if holds_text(x[name])]
+    named = [name for name in x.columns if name in set(input_names)]
+    if named and (text or set(input_names) <= set(named)):
+        return {name: x[name] for name in named}
+    if text and len(text) < len(x.columns):
+        raise ValueError(
+            f"A DataFrame with columns of strings {text} and others {[n for n in x.columns if n not in text]} needs a "
+            f"functional model with an input for each column, named as it is; the model's inputs are called "
+            f"{list(input_names)}. Make the inputs with Input((1,), dtype='string', name={text[0]!r}), or pass one "
+            "column, x[name], or numbers."
+        )
+    return x
 
 
 def with_names(validation_data: Any, y: Any, sample_weight: Any) -> Any:

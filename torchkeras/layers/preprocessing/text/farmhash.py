@@ -116,7 +116,7 @@ def _four_words(strings: PackedBytes, at: np.ndarray, a: Words, b: Words) -> tup
 State = tuple[Words, Words, Words, tuple[Words, Words], tuple[Words, Words]]
 
 
-def _block(strings: PackedBytes, at: np.ndarray, state: State, factor: Words, last: bool) -> State:
+def _block(strings: PackedBytes, at: np.ndarray, state: State, factor: Words | np.uint64, last: bool) -> State:
     """Take a block of 64 bytes into the state; the last one counts some words ninefold."""
     x, y, z, v, w = state
     times = np.uint64(9 if last else 1)
@@ -141,7 +141,7 @@ def _beyond_64(strings: PackedBytes, at: np.ndarray, n: np.ndarray) -> Words:
     blocks = (n - 1) // 64
     for block in range(int(blocks[0])):  # of the strings that have so many, which come first
         active = int(np.searchsorted(-blocks, -block, side="left"))
-        new = _block(strings, at[:active] + 64 * block, _map(state, lambda part: part[:active]), K1, False)
+        new = _block(strings, at[:active] + 64 * block, _heads(state, active), K1, False)
         if active == len(at):
             state = new
         else:
@@ -158,9 +158,10 @@ def _beyond_64(strings: PackedBytes, at: np.ndarray, n: np.ndarray) -> Words:
     return out
 
 
-def _map(state: State, function: Callable[[Words], Words]) -> State:
+def _heads(state: State, number: int) -> State:
+    """The state of the first strings."""
     x, y, z, v, w = state
-    return function(x), function(y), function(z), (function(v[0]), function(v[1])), (function(w[0]), function(w[1]))
+    return x[:number], y[:number], z[:number], (v[0][:number], v[1][:number]), (w[0][:number], w[1][:number])
 
 
 def _assign(state: State, new: State, active: int) -> None:

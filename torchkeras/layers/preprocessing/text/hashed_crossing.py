@@ -69,8 +69,8 @@ class HashedCrossing(HostLayer):
         refuse_sparse(sparse, "HashedCrossing")
         if output_mode not in ("int", "one_hot"):
             raise ValueError(
-                "Unknown value for `output_mode` argument of layer HashedCrossing. Expected one of: ('int', 'one_hot'). "
-                f"Received: output_mode={output_mode}"
+                "Unknown value for `output_mode` argument of layer HashedCrossing. Expected one of: "
+                f"('int', 'one_hot'). Received: output_mode={output_mode}"
             )
         self.num_bins = num_bins
         self.output_mode = output_mode
@@ -83,9 +83,7 @@ class HashedCrossing(HostLayer):
                 f"`HashedCrossing` should be called on a list or tuple of inputs. Received: inputs={inputs}"
             )
         if len(inputs) < 2:
-            raise ValueError(
-                f"`HashedCrossing` should be called on at least two inputs. Received: inputs={inputs}"
-            )
+            raise ValueError(f"`HashedCrossing` should be called on at least two inputs. Received: inputs={inputs}")
         return [as_data(feature, "HashedCrossing") for feature in inputs]
 
     def call(self, inputs: Sequence[Tensor | np.ndarray]) -> Tensor:

@@ -80,12 +80,13 @@ class Hashing(HostLayer):
             )
         if output_mode == "int" and self.dtype_policy.name not in _INTEGERS:
             raise ValueError(
-                'When `output_mode="int"`, `dtype` should be an integer type, \'int32\' or \'int64\'. '
+                "When `output_mode=\"int\"`, `dtype` should be an integer type, 'int32' or 'int64'. "
                 f"Received: dtype={kwargs['dtype']}"
             )
         if output_mode not in MODES:
             raise ValueError(
-                f"Invalid value for argument `output_mode`. Expected one of {MODES}. Received: output_mode={output_mode}"
+                f"Invalid value for argument `output_mode`. Expected one of {MODES}. Received: "
+                f"output_mode={output_mode}"
             )
         if sparse and output_mode == "int":
             raise ValueError(

@@ -12,7 +12,6 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.strings import holds_strings, is_string_array, string_array
 from torchkeras.layers.base.layer import Layer
-from torchkeras.layers.preprocessing.encoding import encode
 
 
 class HostLayer(Layer):
@@ -86,8 +85,3 @@ def to_tensor(numbers: np.ndarray, device: torch.device | None) -> Tensor:
         device: where it is wanted; `None`: where tensors are made now.
     """
     return convert_to_tensor(numbers, device=device or host_or_current())
-
-
-def encoded(numbers: Tensor, output_mode: str, depth: int, dtype: str) -> Tensor:
-    """Class numbers in the form of an output mode; those of a mask, which are negative, count as nothing."""
-    return encode(numbers, output_mode, depth, dtype)

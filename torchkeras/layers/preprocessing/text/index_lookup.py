@@ -32,6 +32,7 @@ _UNKNOWN = -2
 class IndexLookup(HostLayer):
     """Map terms of a vocabulary to numbers, or back. `StringLookup` and `IntegerLookup` document the arguments."""
 
+    _tk_builds_weights = False
     # Python's type of a term.
     _tk_term: type = str
 
@@ -209,8 +210,8 @@ class IndexLookup(HostLayer):
                 int(line)
             except ValueError as error:
                 raise ValueError(
-                    f"A vocabulary file of {type(self).__name__} must have an integer per line. Received: {line[:60]!r} "
-                    f"in line {number} of {path}."
+                    f"A vocabulary file of {type(self).__name__} must have an integer per line. Received: "
+                    f"{line[:60]!r} in line {number} of {path}."
                 ) from error
         return [int(line) for line in lines]
 
@@ -353,8 +354,10 @@ class IndexLookup(HostLayer):
     def _tk_check_ready(self) -> None:
         """Raise `RuntimeError` if there is no vocabulary yet."""
         if self._tk_vocabulary is None:
-            mode = "" if self.output_mode == "int" or self.pad_to_max_tokens else (
-                f"When using `output_mode={self.output_mode}` and `pad_to_max_tokens=False`, y"
+            mode = (
+                ""
+                if self.output_mode == "int" or self.pad_to_max_tokens
+                else (f"When using `output_mode={self.output_mode}` and `pad_to_max_tokens=False`, y")
             )
             raise RuntimeError(
                 f"{mode or 'Y'}ou must set the layer's vocabulary before calling it. Either pass a `vocabulary` "
@@ -396,9 +399,11 @@ class IndexLookup(HostLayer):
     def _tk_hash_unknown(self, numbers: np.ndarray, inputs: Tensor | np.ndarray) -> np.ndarray:
         """The numbers, with those of unknown terms found by their hash."""
         unknown = np.flatnonzero(numbers.reshape(-1) == _UNKNOWN)
-        if not unknown.size:
+        if not unknown.size or state.symbolic:
             return numbers
-        values = inputs.reshape(-1)[torch.from_numpy(unknown).to(inputs.device) if isinstance(inputs, Tensor) else unknown]
+        values = inputs.reshape(-1)[
+            torch.from_numpy(unknown).to(inputs.device) if isinstance(inputs, Tensor) else unknown
+        ]
         if self.num_oov_indices == 0:
             found = convert_to_numpy(values).ravel().tolist()
             raise ValueError(
@@ -574,7 +579,8 @@ def _check_arguments(
     for name, value, allowed in choices:
         if value not in allowed:
             raise ValueError(
-                f"Unknown value for `{name}` argument of {layer}. Allowed values are: {allowed}. Received: {name}={value}"
+                f"Unknown value for `{name}` argument of {layer}. Allowed values are: {allowed}. Received: "
+                f"{name}={value}"
             )
     if invert and output_mode != "int":
         raise ValueError(f"`output_mode` must be `'int'` when `invert` is true. Received: output_mode={output_mode}")

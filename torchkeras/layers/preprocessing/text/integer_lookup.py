@@ -153,7 +153,7 @@ class IntegerLookup(IndexLookup):
         places = torch.searchsorted(terms, integers).clamp_(max=len(terms) - 1)
         found = torch.where(terms[places] == integers, numbers[places], self._tk_default)
         if self.mask_token is not None:
-            found = torch.where(integers == self.mask_token, self._tk_mask_number, found)
+            found = found.masked_fill(integers.eq(int(self.mask_token)), self._tk_mask_number)
         if self.num_oov_indices == 1:
             return found
         return self._tk_with_unknown(found, integers)

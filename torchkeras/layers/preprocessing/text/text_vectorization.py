@@ -76,6 +76,8 @@ class TextVectorization(HostLayer):
         [[1, 0, 2], [0, 1, 0]]
     """
 
+    _tk_builds_weights = False
+
     def __init__(
         self,
         max_tokens: int | None = None,
@@ -123,6 +125,7 @@ class TextVectorization(HostLayer):
             has_input_vocabulary=fixed,
             vocabulary_size=size,
         )
+        self._lookup_layer.built = True  # its tables are asked, it is never called
 
     @property
     def compute_dtype(self) -> str:

@@ -6,14 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
-Term = TypeVar("Term", str, int)
+Term: TypeAlias = str | int
 
 
-class Vocabulary(Generic[Term]):
+class Vocabulary:
     """Terms and their numbers, which begin at `start`.
 
     Args:
