@@ -147,7 +147,7 @@ class Watching(keras.Model):
 
     def train_step(self, data):
         x, y = data
-        self.seen.extend(zip(self(x).ravel().tolist(), y.tolist()))
+        self.seen.extend(zip(self(x).ravel().tolist(), y.tolist(), strict=True))
         return {"rows": len(x)}
 
 
