@@ -119,3 +119,21 @@ def test_weights_that_torch_made_on_the_cpu_go_to_where_layers_make_theirs(monke
     monkeypatch.setattr("torchkeras.layers.core.torch_module.current_device", lambda: torch.device("cuda:0"))
     layers.TorchModuleWrapper(Placed(2, 3, device="meta"))  # its place was chosen
     assert not Placed.places
+
+
+@pytest.mark.parametrize("inside", [lambda module: module, lambda module: torch.nn.ModuleList([module])])
+def test_a_bare_torch_module_under_a_mixed_policy_is_told_how_to_be_wrapped(inside):
+    class Holder(keras.Model):
+        def __init__(self, module):
+            super().__init__(dtype="mixed_bfloat16")
+            self.inner = module
+
+        def call(self, inputs):
+            module = self.inner[0] if isinstance(self.inner, torch.nn.ModuleList) else self.inner
+            return module(inputs)
+
+    with pytest.raises(RuntimeError) as caught:
+        Holder(inside(torch.nn.Linear(4, 2)))(torch.ones(3, 4))
+    assert "self.inner = keras.layers.TorchModuleWrapper(module)" in " ".join(caught.value.__notes__)
+    wrapped = Holder(keras.layers.TorchModuleWrapper(torch.nn.Linear(4, 2), dtype="mixed_bfloat16"))
+    assert wrapped(torch.ones(3, 4)).dtype is torch.bfloat16

@@ -206,6 +206,31 @@ def _explain(layer: Any, error: Exception, args: tuple, kwargs: dict[str, Any]) 
     except TypeError:
         given = {**{f"argument {i}": value for i, value in enumerate(args)}, **kwargs}
     explain_call(error, f"{type(layer).__name__}.call()", getattr(layer, "path", ""), given)
+    _advise_autocast(layer, error)
+
+
+def _advise_autocast(layer: Any, error: Exception) -> None:
+    """Note the remedy where a torch module with float32 weights got the compute type of a mixed policy."""
+    compute_type = layer.__dict__.get("_tk_autocast_type")
+    if compute_type is None or not isinstance(error, RuntimeError) or "dtype" not in str(error):
+        return
+    foreign = [name for name, child in layer._modules.items() if _has_weights_of_torch(child, compute_type)]
+    if foreign:
+        passed = str(compute_type).removeprefix("torch.")
+        error.add_note(
+            f"Under the policy {layer.dtype_policy.name!r} layers pass on {passed}, and the torch module "
+            f"{foreign[0]!r} of {layer.name!r} has weights of another type. Wrap it, so that it runs under "
+            f"torch.autocast: self.{foreign[0]} = keras.layers.TorchModuleWrapper(module)."
+        )
+
+
+def _has_weights_of_torch(module: nn.Module | None, compute_type: torch.dtype) -> bool:
+    """Whether a module that is no layer has float weights of another type than the compute type."""
+    if module is None or isinstance(module, CallableModule):
+        return False
+    if any(p is not None and p.is_floating_point() and p.dtype != compute_type for p in module._parameters.values()):
+        return True
+    return any(_has_weights_of_torch(child, compute_type) for child in module.children())
 
 
 def _warn_lost_mask(layer: Any) -> None:
