@@ -1,6 +1,7 @@
 """Keras's public API made of PyTorch: `import torchkeras as keras`."""
 
 from torchkeras import activations as activations
+from torchkeras import applications as applications
 from torchkeras import backend as backend
 from torchkeras import callbacks as callbacks
 from torchkeras import config as config
