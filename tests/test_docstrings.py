@@ -21,6 +21,8 @@ EVERYTHING = ("*",)
 COMPLETE: dict[str, tuple[str, ...]] = {
     "": EVERYTHING,
     "activations": EVERYTHING,
+    "applications": EVERYTHING,
+    "applications.imagenet_utils": EVERYTHING,
     "backend": EVERYTHING,
     "callbacks": EVERYTHING,
     "callbacks.experimental": EVERYTHING,

@@ -71,14 +71,15 @@ def _block(x: KerasTensor, filters: int, name: str) -> KerasTensor:
     x = activation(x, "gelu", f"{name}_gelu")
     x = layers.Dense(filters, name=f"{name}_pointwise_conv_2")(x)
     x = LayerScale(EPSILON, filters, name=f"{name}_layer_scale")(x)
-    return shortcut + activation(x, "linear", f"{name}_identity")
+    # A KerasTensor gets its operators at run time.
+    return shortcut + activation(x, "linear", f"{name}_identity")  # type: ignore[operator]
 
 
 def _features(
     image: KerasTensor, arguments: Arguments, depths: tuple[int, ...], widths: tuple[int, ...]
 ) -> KerasTensor:
     name, x = arguments.name, image
-    if arguments.own["include_preprocessing"]:
+    if arguments.own["include_preprocessing"] and image.shape[-1] == 3:
         mean = [255 * value for value in TORCH_MEAN]
         variance = [(255 * value) ** 2 for value in TORCH_DEVIATION]
         x = layers.Normalization(mean=mean, variance=variance, name=f"{name}_prestem_normalization")(x)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torchkeras import layers
 from torchkeras.applications.building.application import Arguments, Constructor, Family, Variant
@@ -41,7 +42,7 @@ def kernels() -> VarianceScaling:
     return VarianceScaling(scale=2.0, mode="fan_out", distribution="truncated_normal")
 
 
-def classifier(x: KerasTensor, arguments: Arguments, dropout: float, **options: object) -> KerasTensor:
+def classifier(x: KerasTensor, arguments: Arguments, dropout: float, **options: Any) -> KerasTensor:
     """The mean of each channel, dropout, and one dense layer."""
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)
     if dropout > 0:
@@ -84,7 +85,7 @@ def _inverted_residual(
     x = squeeze_and_excite(blocks, x, max(1, width // 4), name)
     x = blocks.norm(blocks.conv(x, filters, 1, f"{name}project_conv"), f"{name}project_bn")
     if strides == 1 and width == filters:
-        x = layers.add([stochastic_depth(x, drop, f"{name}drop"), shortcut], name=f"{name}add")
+        x = layers.Add(name=f"{name}add")([stochastic_depth(x, drop, f"{name}drop"), shortcut])
     return x
 
 

@@ -11,7 +11,6 @@ from torchkeras.applications.building.blocks import (
     activation,
     channels_of,
     repeats,
-    rounded,
     squeeze_and_excite,
     stochastic_depth,
 )
@@ -27,7 +26,7 @@ from torchkeras.initializers import Constant
 class Stage(NamedTuple):
     """A stage: `fused` blocks have one 3x3 convolution in the place of a 1x1 and a depthwise one, and no excitation."""
 
-    count: int
+    blocks: int
     strides: int
     expansion: int
     filters: int
@@ -70,6 +69,11 @@ _LARGE = (
 )
 
 
+def _scaled_width(filters: int, width: float) -> int:
+    """The multiple of 8 that is nearest to a scaled number of filters."""
+    return max(8, int(filters * width + 4) // 8 * 8)
+
+
 def _blocks() -> Blocks:
     return Blocks(
         conv={"padding": "same", "use_bias": False, "kernel_initializer": kernels()},
@@ -104,13 +108,13 @@ def _inverted_residual(
     if single:
         x = activation(x, "silu", f"{name}project_activation")
     if strides == 1 and width == filters:
-        x = layers.add([stochastic_depth(x, drop, f"{name}drop"), shortcut], name=f"{name}add")
+        x = layers.Add(name=f"{name}add")([stochastic_depth(x, drop, f"{name}drop"), shortcut])
     return x
 
 
 def _scaled(blocks: Blocks, image: KerasTensor, base: bool) -> KerasTensor:
     """Pixels of 0 to 255 as the variant was trained on them."""
-    if not base:
+    if not base or channels_of(image) != 3:
         return layers.Rescaling(scale=1.0 / 128.0, offset=-1)(image)
     x = layers.Rescaling(scale=1.0 / 255)(image)
     variance = [deviation**2 for deviation in TORCH_DEVIATION]
@@ -124,17 +128,17 @@ def _features(
     x = image
     if arguments.own["include_preprocessing"]:
         x = _scaled(blocks, x, base=stages is _BASE)
-    x = _active(blocks, blocks.conv(x, rounded(stem * width), 3, "stem_conv", strides=2), "stem_")
-    counts = [repeats(stage.count, depth) for stage in stages]
-    number = 0
+    x = _active(blocks, blocks.conv(x, _scaled_width(stem, width), 3, "stem_conv", strides=2), "stem_")
+    counts = [repeats(stage.blocks, depth) for stage in stages]
+    number, total = 0, sum(stage.blocks for stage in stages)
     for i, stage in enumerate(stages):
         for j in range(counts[i]):
-            drop = DROP_CONNECT * number / sum(counts)
+            drop = DROP_CONNECT * number / total
             name = f"block{i + 1}{chr(97 + j)}_"
             strides = 1 if j else stage.strides
-            x = _inverted_residual(blocks, x, stage, rounded(stage.filters * width), strides, drop, name)
+            x = _inverted_residual(blocks, x, stage, _scaled_width(stage.filters, width), strides, drop, name)
             number += 1
-    return _active(blocks, blocks.conv(x, rounded(1280 * width), 1, "top_conv"), "top_")
+    return _active(blocks, blocks.conv(x, _scaled_width(1280, width), 1, "top_conv"), "top_")
 
 
 _HASHES = {

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any
 
 import numpy as np
 
+from torchkeras.applications.building import preprocessing
 from torchkeras.applications.building.input_shapes import obtain_input_shape as obtain_input_shape
-from torchkeras.applications.building.preprocessing import scale_pixels
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.types import ArrayLike
 from torchkeras.downloads.get_file import get_file
@@ -18,7 +17,9 @@ CLASS_INDEX = "https://storage.googleapis.com/download.tensorflow.org/data/image
 CLASS_INDEX_HASH = "c2c37ea517e94d9795004a39431a14cb"
 
 
-def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe") -> Any:
+def preprocess_input(
+    x: preprocessing.Images, data_format: str | None = None, mode: str = "caffe"
+) -> preprocessing.Images:
     """Scale the pixels of images in one of the three ways in which networks of ImageNet expect them.
 
     Args:
@@ -42,7 +43,7 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
         >>> keras.applications.imagenet_utils.preprocess_input(pixels, mode="tf").tolist()
         [[[[-1.0, 0.0, 1.0]]]]
     """
-    return scale_pixels(x, data_format, mode)
+    return preprocessing.scale_pixels(x, data_format, mode)
 
 
 def decode_predictions(preds: ArrayLike, top: int = 5) -> list[list[tuple[str, str, float]]]:

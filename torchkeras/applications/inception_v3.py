@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torchkeras import layers
 from torchkeras.applications.building.application import Arguments, Family, Variant, unnamed_poolings
 from torchkeras.applications.building.blocks import Blocks, activation
@@ -15,7 +17,7 @@ from torchkeras.core.types import Sizes
 blocks = Blocks(conv={"use_bias": False, "padding": "same"}, norm={"scale": False}, counts_axis=True)
 
 
-def conv(x: KerasTensor, filters: int, size: Sizes, **options: object) -> KerasTensor:
+def conv(x: KerasTensor, filters: int, size: Sizes, **options: Any) -> KerasTensor:
     """A convolution, normalization and ReLU with automatic names, by which the files know them."""
     return activation(blocks.norm(blocks.conv(x, filters, size, **options)), "relu")
 

@@ -8,7 +8,7 @@ from torchkeras import layers
 from torchkeras.applications.building.application import Arguments, Family, Variant, unnamed_poolings
 from torchkeras.applications.building.blocks import Blocks
 from torchkeras.applications.building.docstrings import TF_PIXELS, Facts
-from torchkeras.applications.building.input_shapes import square_size
+from torchkeras.applications.building.input_shapes import rows, square_size
 from torchkeras.applications.building.preprocessing import tf_preprocessing
 from torchkeras.applications.building.weight_files import BUCKET, WeightFile
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
@@ -51,7 +51,7 @@ def _classifier(x: KerasTensor, arguments: Arguments) -> KerasTensor:
 
 def _check(variant: Variant, arguments: Arguments) -> None:
     """Check that there are weights for the width, and find the size of images that they were trained on."""
-    alpha, size = arguments.own["alpha"], square_size(arguments.input_shape, SIZES)
+    alpha = arguments.own["alpha"]
     if arguments.pretrained:
         if arguments.own["depth_multiplier"] != 1:
             raise ValueError(
@@ -63,11 +63,19 @@ def _check(variant: Variant, arguments: Arguments) -> None:
                 "If imagenet weights are being loaded, alpha can be one of `0.25`, `0.50`, `0.75` or `1.0` only.  "
                 f"Received alpha={alpha}"
             )
-        if size is None and not (arguments.input_shape is None and arguments.include_top):
-            warn_of_size(SIZES)
-    arguments.own["rows"] = size or 224
+    arguments.own["rows"] = named_rows(arguments, SIZES)
     if arguments.name is None:
-        arguments.name = f"mobilenet_{alpha:0.2f}_{size or 224}"
+        arguments.name = f"mobilenet_{alpha:0.2f}_{arguments.own['rows']}"
+
+
+def named_rows(arguments: Arguments, sizes: tuple[int, ...]) -> int | None:
+    """Height of the images in the name of the model, and in the name of its file if weights are loaded."""
+    if arguments.input_shape is None and arguments.include_top:
+        return 224
+    if arguments.pretrained and square_size(arguments.input_shape, sizes) is None:
+        warn_of_size(sizes)
+        return 224
+    return rows(arguments.input_shape)
 
 
 def warn_of_size(sizes: tuple[int, ...]) -> None:

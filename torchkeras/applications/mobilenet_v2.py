@@ -6,11 +6,10 @@ from torchkeras import layers
 from torchkeras.applications.building.application import Arguments, Family, Variant, unnamed_poolings
 from torchkeras.applications.building.blocks import Blocks, channels_of, padding_of_strided, rounded
 from torchkeras.applications.building.docstrings import TF_PIXELS, Facts
-from torchkeras.applications.building.input_shapes import square_size
 from torchkeras.applications.building.preprocessing import tf_preprocessing
 from torchkeras.applications.building.weight_files import BUCKET, WeightFile
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
-from torchkeras.applications.mobilenet import warn_of_size
+from torchkeras.applications.mobilenet import named_rows
 from torchkeras.core import settings
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
@@ -87,18 +86,15 @@ def _check(variant: Variant, arguments: Arguments) -> None:
     """Check that there are weights for the width, and find the size of images that they were trained on."""
     alpha = arguments.own["alpha"]
     check_tensor(arguments)
-    size = square_size(arguments.input_shape, SIZES)
     if arguments.pretrained:
         if alpha not in (0.35, 0.50, 0.75, 1.0, 1.3, 1.4):
             raise ValueError(
                 "If imagenet weights are being loaded, alpha must be one of `0.35`, `0.50`, `0.75`, `1.0`, `1.3` or "
                 f"`1.4` only; Received `alpha={alpha}`"
             )
-        if size is None and not (arguments.input_shape is None and arguments.include_top):
-            warn_of_size(SIZES)
-    arguments.own["rows"] = size or 224
+    arguments.own["rows"] = named_rows(arguments, SIZES)
     if arguments.name is None:
-        arguments.name = f"mobilenetv2_{alpha:0.2f}_{size or 224}"
+        arguments.name = f"mobilenetv2_{alpha:0.2f}_{arguments.own['rows']}"
 
 
 def _weight_file(variant: Variant, arguments: Arguments) -> WeightFile:

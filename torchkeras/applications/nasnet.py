@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from torchkeras import layers
 from torchkeras.applications.building.application import Arguments, Family, Variant, unnamed_poolings
 from torchkeras.applications.building.blocks import Blocks, activation, channels_of, padding_of_strided
@@ -9,6 +12,7 @@ from torchkeras.applications.building.docstrings import TF_PIXELS, Facts
 from torchkeras.applications.building.preprocessing import tf_preprocessing
 from torchkeras.applications.building.weight_files import BUCKET, Hashes, WeightFile
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
+from torchkeras.core.naming import name_scope
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 _blocks = Blocks(
@@ -18,20 +22,37 @@ _blocks = Blocks(
 )
 
 
+Cell: TypeAlias = Callable[[KerasTensor, KerasTensor | None, int, str], KerasTensor]
+
+
+def _within(scope: str) -> Callable[[Cell], Cell]:
+    """Make a cell's weights bear `scope` and the cell's name in their paths."""
+
+    def decorate(cell: Cell) -> Cell:
+        def scoped(x: KerasTensor, before: KerasTensor | None, filters: int, name: str) -> KerasTensor:
+            with name_scope(f"{scope}_{name}"):
+                return cell(x, before, filters, name)
+
+        return scoped
+
+    return decorate
+
+
 def _relu(x: KerasTensor) -> KerasTensor:
     return activation(x, "relu")
 
 
 def _separable(x: KerasTensor, filters: int, size: int, name: str, strides: int = 1) -> KerasTensor:
     """ReLU, separable convolution and normalization, twice; the first convolution may halve the image."""
-    x, padding = _relu(x), "same"
-    if strides == 2:
-        x = layers.ZeroPadding2D(padding_of_strided(x, size), name=f"separable_conv_1_pad_{name}")(x)
-        padding = "valid"
-    x = _blocks.separable(x, filters, size, f"separable_conv_1_{name}", strides=strides, padding=padding)
-    x = _relu(_blocks.norm(x, f"separable_conv_1_bn_{name}"))
-    x = _blocks.separable(x, filters, size, f"separable_conv_2_{name}")
-    return _blocks.norm(x, f"separable_conv_2_bn_{name}")
+    with name_scope(f"separable_conv_block_{name}"):
+        x, padding = _relu(x), "same"
+        if strides == 2:
+            x = layers.ZeroPadding2D(padding_of_strided(x, size), name=f"separable_conv_1_pad_{name}")(x)
+            padding = "valid"
+        x = _blocks.separable(x, filters, size, f"separable_conv_1_{name}", strides=strides, padding=padding)
+        x = _relu(_blocks.norm(x, f"separable_conv_1_bn_{name}"))
+        x = _blocks.separable(x, filters, size, f"separable_conv_2_{name}")
+        return _blocks.norm(x, f"separable_conv_2_bn_{name}")
 
 
 def _average(x: KerasTensor, name: str) -> KerasTensor:
@@ -43,26 +64,35 @@ def _fitted(before: KerasTensor | None, x: KerasTensor, filters: int, name: str)
     if before is None:
         return x
     if before.shape[1] != x.shape[1]:
-        before = activation(before, "relu", f"adjust_relu_1_{name}")
-        first = layers.AveragePooling2D(1, strides=2, name=f"adjust_avg_pool_1_{name}")(before)
-        first = _blocks.conv(first, filters // 2, 1, f"adjust_conv_1_{name}")
-        shifted = layers.Cropping2D(((1, 0), (1, 0)))(layers.ZeroPadding2D(((0, 1), (0, 1)))(before))
-        second = layers.AveragePooling2D(1, strides=2, name=f"adjust_avg_pool_2_{name}")(shifted)
-        second = _blocks.conv(second, filters // 2, 1, f"adjust_conv_2_{name}")
-        return _blocks.norm(_blocks.concatenate([first, second]), f"adjust_bn_{name}")
+        with name_scope("adjust_block"), name_scope(f"adjust_reduction_block_{name}"):
+            return _halved(before, filters, name)
     if channels_of(before) != filters:
-        before = _blocks.conv(_relu(before), filters, 1, f"adjust_conv_projection_{name}")
-        return _blocks.norm(before, f"adjust_bn_{name}")
+        with name_scope("adjust_block"), name_scope(f"adjust_projection_block_{name}"):
+            before = _blocks.conv(_relu(before), filters, 1, f"adjust_conv_projection_{name}")
+            return _blocks.norm(before, f"adjust_bn_{name}")
     return before
 
 
+def _halved(x: KerasTensor, filters: int, name: str) -> KerasTensor:
+    """Every other pixel, and those one step to the right and below, each with half of the channels."""
+    x = activation(x, "relu", f"adjust_relu_1_{name}")
+    first = layers.AveragePooling2D(1, strides=2, name=f"adjust_avg_pool_1_{name}")(x)
+    first = _blocks.conv(first, filters // 2, 1, f"adjust_conv_1_{name}")
+    shifted = layers.Cropping2D(((1, 0), (1, 0)))(layers.ZeroPadding2D(((0, 1), (0, 1)))(x))
+    second = layers.AveragePooling2D(1, strides=2, name=f"adjust_avg_pool_2_{name}")(shifted)
+    second = _blocks.conv(second, filters // 2, 1, f"adjust_conv_2_{name}")
+    return _blocks.norm(_blocks.concatenate([first, second]), f"adjust_bn_{name}")
+
+
+@_within("normal_A_block")
 def _normal_cell(x: KerasTensor, before: KerasTensor | None, filters: int, name: str) -> KerasTensor:
     """Five sums of separable convolutions and poolings, side by side, at the size of the input."""
     before = _fitted(before, x, filters, name)
     h = _blocks.norm(_blocks.conv(_relu(x), filters, 1, f"normal_conv_1_{name}"), f"normal_bn_1_{name}")
 
     def branch(source: KerasTensor, size: int, place: str) -> KerasTensor:
-        return _separable(source, filters, size, f"normal_{place}_{name}")
+        with name_scope(f"block_{place[-1]}"):
+            return _separable(source, filters, size, f"normal_{place}_{name}")
 
     pairs = [
         lambda: (branch(h, 5, "left1"), branch(before, 3, "right1")),
@@ -71,28 +101,30 @@ def _normal_cell(x: KerasTensor, before: KerasTensor | None, filters: int, name:
         lambda: (_average(before, f"normal_left4_{name}"), _average(before, f"normal_right4_{name}")),
         lambda: (branch(h, 3, "left5"), h),
     ]
-    sums = [layers.add([*pair()], name=f"normal_add_{i}_{name}") for i, pair in enumerate(pairs, start=1)]
+    sums = [layers.Add(name=f"normal_add_{i}_{name}")([*pair()]) for i, pair in enumerate(pairs, start=1)]
     return _blocks.concatenate([before, *sums], f"normal_concat_{name}")
 
 
+@_within("reduction_A_block")
 def _reduction_cell(x: KerasTensor, before: KerasTensor | None, filters: int, name: str) -> KerasTensor:
     """Sums of strided separable convolutions and poolings, side by side, at half the size of the input."""
     before = _fitted(before, x, filters, name)
     h = _blocks.norm(_blocks.conv(_relu(x), filters, 1, f"reduction_conv_1_{name}"), f"reduction_bn_1_{name}")
     padded = layers.ZeroPadding2D(padding_of_strided(h, 3), name=f"reduction_pad_1_{name}")(h)
 
-    def branch(source: KerasTensor, size: int, place: str, strides: int = 2) -> KerasTensor:
-        return _separable(source, filters, size, f"reduction_{place}_{name}", strides)
+    def branch(source: KerasTensor, size: int, place: str, block: int, strides: int = 2) -> KerasTensor:
+        with name_scope(f"block_{block}"):
+            return _separable(source, filters, size, f"reduction_{place}_{name}", strides)
 
     def max_pool(place: str) -> KerasTensor:
         return layers.MaxPooling2D(3, strides=2, name=f"reduction_{place}_{name}")(padded)
 
-    first = layers.add([branch(h, 5, "left1"), branch(before, 7, "right1")], name=f"reduction_add_1_{name}")
-    second = layers.add([max_pool("left2"), branch(before, 7, "right2")], name=f"reduction_add_2_{name}")
+    first = layers.Add(name=f"reduction_add_1_{name}")([branch(h, 5, "left1", 1), branch(before, 7, "right1", 1)])
+    second = layers.Add(name=f"reduction_add_2_{name}")([max_pool("left2"), branch(before, 7, "right2", 2)])
     mean = layers.AveragePooling2D(3, strides=2, name=f"reduction_left3_{name}")(padded)
-    third = layers.add([mean, branch(before, 5, "right3")], name=f"reduction_add3_{name}")
-    fourth = layers.add([second, _average(first, f"reduction_left4_{name}")])
-    fifth = layers.add([branch(first, 3, "left4", strides=1), max_pool("right5")], name=f"reduction_add4_{name}")
+    third = layers.Add(name=f"reduction_add3_{name}")([mean, branch(before, 5, "right3", 3)])
+    fourth = layers.Add()([second, _average(first, f"reduction_left4_{name}")])
+    fifth = layers.Add(name=f"reduction_add4_{name}")([branch(first, 3, "left4", 5, strides=1), max_pool("right5")])
     return _blocks.concatenate([second, third, fourth, fifth], f"reduction_concat_{name}")
 
 

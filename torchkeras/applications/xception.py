@@ -26,7 +26,7 @@ def _narrowing(x: KerasTensor, block: int, widths: tuple[int, int]) -> KerasTens
             x = activation(x, "relu", f"block{block}_sepconv{i}_act")
         x = _separable(x, filters, f"block{block}_sepconv{i}")
     x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"block{block}_pool")(x)
-    return layers.add([x, shortcut])
+    return layers.Add()([x, shortcut])
 
 
 def _features(image: KerasTensor, arguments: Arguments) -> KerasTensor:
@@ -41,7 +41,7 @@ def _features(image: KerasTensor, arguments: Arguments) -> KerasTensor:
         for i in (1, 2, 3):
             x = activation(x, "relu", f"block{block}_sepconv{i}_act")
             x = _separable(x, 728, f"block{block}_sepconv{i}")
-        x = layers.add([x, shortcut])
+        x = layers.Add()([x, shortcut])
     x = _narrowing(x, 13, (728, 1024))
     for i, filters in ((1, 1536), (2, 2048)):
         x = activation(_separable(x, filters, f"block14_sepconv{i}"), "relu", f"block14_sepconv{i}_act")

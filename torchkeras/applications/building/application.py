@@ -102,7 +102,7 @@ def pooled(x: KerasTensor, pooling: str | None, average: str | None, maximum: st
 
 @dataclass(frozen=True)
 class Family:
-    """What the variants of a family share.
+    """The parts and the settings that the variants of a family share.
 
     Args:
         facts: for the docstrings: the paper, the scaling of the pixels, descriptions of own arguments.

@@ -98,7 +98,7 @@ def squeeze_and_excite(blocks: Blocks, x: KerasTensor, reduced: int, name: str) 
     options = {"padding": "same", "use_bias": True}
     scale = blocks.conv(scale, reduced, 1, f"{name}se_reduce", activation="silu", **options)
     scale = blocks.conv(scale, filters, 1, f"{name}se_expand", activation="sigmoid", **options)
-    return layers.multiply([x, scale], name=f"{name}se_excite")
+    return layers.Multiply(name=f"{name}se_excite")([x, scale])
 
 
 def stochastic_depth(x: KerasTensor, rate: float, name: str) -> KerasTensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Facts:
-    """What the docstrings of a family say.
+    """The facts that the docstrings of a family state.
 
     Args:
         title: name of the family, such as `"ResNet"`.
@@ -54,13 +54,13 @@ SHARED = {
 
 # How the pixels of the images must be scaled.
 CAFFE_PIXELS = (
-    "Scale pixels of 0 to 255 with `keras.applications.{module}.preprocess_input`: it orders the channels as blue, green, "
-    "red and subtracts the mean of ImageNet."
+    "Scale pixels of 0 to 255 with `keras.applications.{module}.preprocess_input`: it orders the channels as blue, "
+    "green, red and subtracts the mean of ImageNet."
 )
 TF_PIXELS = "Scale pixels of 0 to 255 with `keras.applications.{module}.preprocess_input`, to values between -1 and 1."
 TORCH_PIXELS = (
-    "Scale pixels of 0 to 255 with `keras.applications.{module}.preprocess_input`: values of 0 to 1, normalized by mean and "
-    "deviation of each channel of ImageNet."
+    "Scale pixels of 0 to 255 with `keras.applications.{module}.preprocess_input`: values of 0 to 1, normalized by "
+    "mean and deviation of each channel of ImageNet."
 )
 RAW_PIXELS = "Give it pixels of 0 to 255: the network has a layer that scales them."
 
@@ -70,7 +70,8 @@ TEMPLATE = """Build the network {name}, with weights from ImageNet or random one
 
 Paper: {paper}.
 
-It has {parameters} parameters with the classifier of 1000 classes, which was trained on images of {size} by {size} pixels.
+It has {parameters} parameters with the classifier of 1000 classes, which was trained on images of {size} by {size}
+pixels.
 
 {pixels}
 

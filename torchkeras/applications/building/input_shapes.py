@@ -109,6 +109,13 @@ def sources(image: KerasTensor) -> KerasTensor | list[KerasTensor]:
     return found[0] if len(found) == 1 else found
 
 
+def rows(shape: Sequence[int | None] | None) -> int | None:
+    """Height of the images of a shape; `None` if it varies."""
+    if shape is None or len(shape) != 3:
+        return None
+    return shape[1 if settings.image_data_format() == "channels_first" else 0]
+
+
 def square_size(shape: Sequence[int | None] | None, sizes: Sequence[int]) -> int | None:
     """Height and width of images if they are equal and one of `sizes`, else `None`."""
     if shape is None or len(shape) != 3:

@@ -13,6 +13,7 @@ from torchkeras.core import settings
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 
+# Images as arrays or tensors, symbolic ones too.
 Images: TypeAlias = np.ndarray | torch.Tensor | KerasTensor
 Preprocessing: TypeAlias = Callable[..., Any]
 
@@ -22,7 +23,7 @@ TORCH_MEAN = (0.485, 0.456, 0.406)
 TORCH_DEVIATION = (0.229, 0.224, 0.225)
 
 
-def scale_pixels(x: Images, data_format: str | None, mode: str) -> Any:
+def scale_pixels(x: Any, data_format: str | None, mode: str) -> Any:
     """Scale red, green and blue values of 0 to 255 as `imagenet_utils.preprocess_input` says."""
     if mode not in ("caffe", "tf", "torch"):
         raise ValueError(f"Expected mode to be one of `caffe`, `tf` or `torch`. Received: mode={mode}")
@@ -57,7 +58,8 @@ def _scale_array(x: np.ndarray, data_format: str, mode: str) -> np.ndarray:
     return x
 
 
-def _scale_tensor(x: torch.Tensor | KerasTensor, data_format: str, mode: str) -> Any:
+def _scale_tensor(x: Any, data_format: str, mode: str) -> Any:
+    """Of a tensor, or of a symbolic one: `ops` and operators take both."""
     if "float" not in standardize_dtype(x.dtype):
         x = ops.cast(x, settings.floatx())
     if mode == "tf":
@@ -65,8 +67,8 @@ def _scale_tensor(x: torch.Tensor | KerasTensor, data_format: str, mode: str) ->
     axis = -1 if data_format == "channels_last" else -3
     shift, scale = _numbers(mode, axis)
     x = ops.flip(x, axis=axis) if mode == "caffe" else x / 255.0
-    x = ops.subtract(x, ops.convert_to_tensor(shift, dtype=x.dtype))
-    return x if scale is None else ops.divide(x, ops.convert_to_tensor(scale, dtype=x.dtype))
+    x = x - ops.convert_to_tensor(shift, dtype=x.dtype)
+    return x if scale is None else x / ops.convert_to_tensor(scale, dtype=x.dtype)
 
 
 def _numbers(mode: str, axis: int) -> tuple[np.ndarray, np.ndarray | None]:
