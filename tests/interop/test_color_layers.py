@@ -131,6 +131,21 @@ def test_configs_both_ways(case):
     }
 
 
+def test_models_in_files(tmp_path, rng):
+    """Of all layers, both ways. A functional model with Equalization is refused by Keras itself."""
+    images = images_of(rng)
+    for library, other in ((torchkeras, keras), (keras, torchkeras)):
+        inputs = x = library.Input((7, 8, 3))
+        for case in CASES:
+            if case.name != "Equalization":
+                x = getattr(library.layers, case.name)(**case.arguments)(x)
+        model = library.Model(inputs, library.layers.Dense(2)(library.layers.Flatten()(x)))
+        model.save(tmp_path / "model.keras")
+        loaded = other.models.load_model(tmp_path / "model.keras")
+        expected = model(images, training=False).detach()
+        np.testing.assert_allclose(loaded(images, training=False).detach(), expected, rtol=1e-3, atol=0.05)
+
+
 def _listed(value):
     if isinstance(value, dict):
         return {key: _listed(item) for key, item in value.items()}

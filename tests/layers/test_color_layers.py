@@ -64,7 +64,7 @@ def test_each_image_has_its_own_draw(case, rng):
     assert len({tuple(output.flatten().tolist()) for output in outputs}) > 1
 
 
-@cases
+@pytest.mark.parametrize("case", {case.name: case for case in CASES}.values(), ids=lambda case: case.name)
 def test_compiled(case, rng):
     images = torch.from_numpy(images_of(rng))
     seeded = {"seed": 2} if hasattr(layer_of(case), "seed") else {}

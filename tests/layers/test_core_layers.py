@@ -102,7 +102,8 @@ def test_public_names_are_those_of_keras():
     ours = {name for name in vars(layers) if not name.startswith("_")}
     families = {"core", "base", "activation", "convolutional", "pooling", "normalization", "merging", "reshaping",
                 "regularization", "preprocessing", "attention", "recurrent", "serialization", "spatial"}  # fmt: skip
-    assert ours - families - set(dir(keras_layers)) == set()
+    coming = {"Mosaic"}  # of Keras 3.16
+    assert ours - families - coming - set(dir(keras_layers)) == set()
 
 
 LORA = [
