@@ -20,6 +20,12 @@ RNN |= {"return_sequences": True, "go_backwards": False, "stateful": False, "unr
 RNN |= {"W_regularizer": None, "U_regularizer": None, "b_regularizer": None, "dropout_W": 0.0, "dropout_U": 0.0}
 
 
+CONV_RNN = {key: value for key, value in RNN.items() if key != "output_dim"} | {
+    "nb_filter": 4, "nb_row": 3, "nb_col": 2, "border_mode": "same", "subsample": [1, 1], "forget_bias_init": "one",
+    "inner_activation": "sigmoid", "return_sequences": False,
+}  # fmt: skip
+
+
 def same(weights: list) -> list:
     return weights
 
@@ -133,6 +139,20 @@ CASES: list[tuple[str, dict, Any, tuple, Any]] = [
         lambda L: L.LSTM(4, return_sequences=True),
         (6, 3),
         per_gate([0, 2, 1, 3]),  # Keras 1: input, candidate, forget, output
+    ),
+    (
+        "ConvLSTM2D",
+        {**CONV_RNN, "dim_ordering": "tf"},
+        lambda L: L.ConvLSTM2D(4, (3, 2), padding="same", recurrent_activation="sigmoid"),
+        (3, 6, 5, 2),
+        per_gate([0, 2, 1, 3]),
+    ),
+    (
+        "ConvLSTM2D",
+        {**CONV_RNN, "dim_ordering": "th"},
+        lambda L: L.ConvLSTM2D(4, (3, 2), padding="same", recurrent_activation="sigmoid", data_format="channels_first"),
+        (3, 2, 6, 5),
+        lambda weights: [theano_order(turned([w]))[0] if w.ndim == 4 else w for w in per_gate([0, 2, 1, 3])(weights)],
     ),
     (
         "GRU",

@@ -459,3 +459,44 @@ def test_a_pickled_module_in_another_process(tmp_path):
         "import pickle, sys, torch; m, x, y = pickle.load(open(sys.argv[1], 'rb')); torch.testing.assert_close(m(x), y)"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "m.pickle"], check=True, timeout=100)
+
+
+def wide_table(size, width):
+    layer = layers.ReversibleEmbedding(size, width)
+    x = layers.Input((3,), dtype="int32")
+    return models.Model(x, layer(x))
+
+
+def model_with(shape, layer):
+    return models.Sequential([layers.Input(shape), layer, layers.Flatten()])
+
+
+TABLE = np.arange(12.0).reshape(4, 3)
+LATER = {
+    "adapted": lambda: model_with((4, 3), layers.Normalization(name="norm")),
+    "given": lambda: model_with((4,), layers.Normalization(mean=[1.0, 2, 3, 4], variance=4.0 * np.ones(4))),
+    "given as one number": lambda: model_with((4,), layers.Normalization(mean=3.0, variance=2.0)),
+    "of two axes": lambda: model_with((4, 3), layers.Normalization((1, 2), mean=TABLE, variance=TABLE + 1)),
+    "spectral": lambda: model_with((4,), layers.SpectralNormalization(layers.Dense(3))),
+    "spectral of an image": lambda: model_with((6, 6, 2), layers.SpectralNormalization(layers.Conv2D(3, 2))),
+    "table": lambda: wide_table(5, 4),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_layers_with_statistics_and_wrappers(name):
+    model = shaken(LATER[name]())
+    shape = model.input_shape[1:]
+    x = torch.randint(0, 5, (2, *shape)) if name == "table" else torch.randn(2, *shape)
+    found = saving.to_torch(model)(x.movedim(-1, 1) if len(shape) == 3 else x)
+    torch.testing.assert_close(found, model(x).detach().as_subclass(torch.Tensor), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: layers.ConvLSTM2D(2, 2), lambda: layers.Resizing(3, 3), lambda: layers.Equalization()]
+)
+def test_later_layers_without_a_counterpart_are_named(make):
+    layer = make()
+    shape = (3, 5, 5, 2) if isinstance(layer, layers.ConvLSTM2D) else (5, 5, 3)
+    with pytest.raises(ValueError, match=f"(?s)no counterpart in torch.nn.*{type(layer).__name__} '{layer.name}'"):
+        saving.to_torch(models.Sequential([layers.Input(shape), layer]))

@@ -11,6 +11,7 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.convolutional.base_conv import BaseConv
 from torchkeras.layers.convolutional.conv_transpose import BaseConvTranspose
 from torchkeras.layers.convolutional.depthwise import BaseSeparableConv
+from torchkeras.layers.recurrent.conv_lstm import ConvLSTMCell
 from torchkeras.layers.recurrent.gru import GRUCell
 from torchkeras.layers.recurrent.lstm import LSTMCell
 from torchkeras.saving.legacy.values import Value, concatenated
@@ -36,7 +37,7 @@ class Origin:
 def count_in_file(owner: Layer, count: int, origin: Origin) -> int:
     """How many arrays a file has for a layer that has `count` weights."""
     if origin.version == 1 and count == 3:
-        return 12 if isinstance(owner, LSTMCell) else 9 if isinstance(owner, GRUCell) else count
+        return 12 if isinstance(owner, (LSTMCell, ConvLSTMCell)) else 9 if isinstance(owner, GRUCell) else count
     return count
 
 
@@ -51,6 +52,8 @@ def converted(owner: Layer, shapes: Sequence[Shape], values: list[Value], origin
     """
     if isinstance(owner, (LSTMCell, GRUCell)):
         return _recurrent(owner, shapes, values)
+    if isinstance(owner, ConvLSTMCell):
+        return _convolutional_lstm(shapes, values, origin)
     if values and isinstance(owner, (BaseConv, BaseConvTranspose)):
         return [_kernel(owner, shapes[0], values[0], origin), *values[1:]]
     if isinstance(owner, BaseSeparableConv):
@@ -120,6 +123,18 @@ def _recurrent(owner: Layer, shapes: Sequence[Shape], values: list[Value]) -> li
 def _gates(values: list[Value], order: Sequence[int]) -> list[Value]:
     """The kernel, recurrent kernel and bias of layers that keep three arrays per gate."""
     return [concatenated([values[3 * gate + part] for gate in order]) for part in range(3)]
+
+
+def _convolutional_lstm(shapes: Sequence[Shape], values: list[Value], origin: Origin) -> list[Value]:
+    """The same, where the kernels are those of convolutions: theirs may have the channels first, and be turned."""
+    flip = origin.backend == "theano"
+    if len(values) == 12 and len(shapes) == 3:
+        one = [(*shape[:-1], shape[-1] // 4) for shape in shapes]
+        parts = [_fitted(one[i % 3], value) for i, value in enumerate(values)]
+        if origin.backend is None and any(part is not value for part, value in zip(parts, values)):
+            flip = origin.guessed_flip = True
+        values = _gates(parts, (0, 2, 1, 3))
+    return [value.flipped((0, 1)) if flip and i < 2 else value for i, value in enumerate(values)]
 
 
 def _of_cudnn(values: list[Value], gates: int) -> list[Value]:

@@ -198,8 +198,8 @@ def _rescaling(layer: layers.Rescaling, w: ClassSource, x: Value) -> Value:
 @writes(layers.Normalization)
 def _normalization(layer: layers.Normalization, w: ClassSource, x: Value) -> Value:
     x = in_keras_order(x)
-    mean, variance = (torch.as_tensor(value).detach().float() for value in (layer.mean, layer.variance))
-    state = {"mean": mean.as_subclass(torch.Tensor), "variance": variance.as_subclass(torch.Tensor)}
+    mean, variance = layer._tk_statistics(torch.device("cpu"))
+    state = {"mean": mean.float(), "variance": variance.float()}
     if layer.invert:
         raise NoCounterpartError("it inverts a normalization")
     name = w.module(layer, f"{w.snippet('Normalize')}({arguments(*mean.shape)})", state)

@@ -242,6 +242,12 @@ def _attention(
 # ---------------------------------------------------------------------------- around layers
 
 
+@writes(layers.SpectralNormalization)
+def _spectral_normalization(layer: layers.SpectralNormalization, w: ClassSource, x: Value) -> Value:
+    """The layer inside: its kernel was divided by its largest singular value in the last step of training."""
+    return w.program.write(layer.layer, w, x)
+
+
 @writes(layers.TimeDistributed)
 def _time_distributed(layer: layers.TimeDistributed, w: ClassSource, x: Value) -> Value:
     x = in_keras_order(x)

@@ -189,20 +189,25 @@ class Normalization(DataLayer):
 
     def call(self, inputs: Tensor) -> Tensor:
         dtype = dtypes.torch_dtype(self.compute_dtype)
-        mean, variance = (self._factor(value, inputs) for value in self._learned_or_given())
+        mean, variance = self._tk_statistics(inputs.device)
         scale = variance.sqrt().clamp_min(settings.epsilon()).to(dtype)
         x = inputs.to(dtype)
         return x * scale + mean.to(dtype) if self.invert else (x - mean.to(dtype)) / scale
+
+    def _tk_statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The mean and the variance, learned or given, with an axis for each axis of the inputs."""
+        mean, variance = (self._factor(value, device) for value in self._learned_or_given())
+        return mean, variance
 
     def _learned_or_given(self) -> tuple[Any, Any]:
         if self.input_mean is not None:
             return self.input_mean, self.input_variance
         return self.adapt_mean, self.adapt_variance
 
-    def _factor(self, value: Any, inputs: Tensor) -> Tensor:
+    def _factor(self, value: Any, device: torch.device) -> Tensor:
         """The statistics, at least in float32, with an axis for each axis of the inputs."""
         dtype = torch.promote_types(torch.float32, dtypes.torch_dtype(self.compute_dtype))
-        tensor = torch.as_tensor(value, dtype=dtype, device=inputs.device)
+        tensor = torch.as_tensor(value, dtype=dtype, device=device)
         sizes = [1] * len(self._broadcast_shape)
         for axis, size in zip(reversed(self._keep_axis), reversed(tensor.shape)):
             sizes[axis] = size
