@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from string import Template
+
 import pytest
 
 from torchkeras.cli.main import main
@@ -14,6 +18,11 @@ from torchkeras.cli.main import main
         (
             "--nproc 4 --max-restarts 3 --logs out train.py",
             "torchrun --nproc-per-node=4 --standalone --max-restarts=3 --log-dir=out --tee=3 train.py",
+        ),
+        (
+            "--signals SIGUSR1 --nproc 2 train.py",
+            "torchrun --nproc-per-node=2 --standalone --signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 "
+            "train.py",
         ),
         (
             "--nproc 8 --nnodes 2 --node-rank 1 --master host0:1234 train.py",
@@ -37,6 +46,17 @@ def test_the_line_for_torchrun(words, line, capsys):
 def test_errors_before_the_script_starts(words, message, capsys):
     assert main(["run", *words.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_lines_in_the_guide_are_understood(capsys):
+    text = (Path(__file__).resolve().parents[2] / "docs/clusters.md").read_text().replace("\\\n", " ")
+    lines = re.findall(r"python -m torchkeras run (.*?--dry-run.*?)\)", text, re.DOTALL)
+    assert len(lines) == 2
+    known = {"SLURM_NNODES": "2", "SLURM_NODEID": "1", "MASTER": "host0", "NNODES": "2", "JOB_COMPLETION_INDEX": "0"}
+    for line in lines:
+        assert main(["run", *Template(line).substitute(known).split()]) == 0
+        printed = capsys.readouterr().out
+        assert "torchrun --nproc-per-node=8 --nnodes=2" in printed and printed.strip().endswith("train.py")
 
 
 @pytest.mark.slow

@@ -30,6 +30,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--master", help="host:port of machine 0, where there are several")
     parser.add_argument("--max-restarts", type=int, default=0, help="restarts after a process failed; default 0")
     parser.add_argument("--logs", help="a folder for what each process prints; it is printed as well")
+    parser.add_argument("--signals", help="signals that torchrun hands on beside SIGTERM, such as SIGUSR1 of Slurm")
     parser.add_argument("--threads", type=int, help="threads per process; default: the cores, shared out")
     parser.add_argument("--dry-run", action="store_true", help="print the line for torchrun and do nothing")
 
@@ -66,6 +67,8 @@ def torchrun_line(given: argparse.Namespace, processes: int) -> list[str]:
         line += [f"--master-addr={address}", f"--master-port={port or 29500}"]
     if given.max_restarts:
         line += [f"--max-restarts={given.max_restarts}"]
+    if given.signals:
+        line += [f"--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,{given.signals}"]
     if given.logs:
         line += [f"--log-dir={given.logs}", "--tee=3"]
     return [*line, given.script, *given.arguments]

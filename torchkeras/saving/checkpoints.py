@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.core.torch_internals import get_default_store
 from torchkeras.distributed import process
@@ -31,13 +33,15 @@ class CheckpointWriter:
 
     Args:
         background: whether training goes on while the files are written. The weights are copied before, which is all
-            that the training waits for; it waits for the checkpoint before, too, if that is not done yet.
+            that the training waits for; it waits for the checkpoint before, too, if that is not done yet. The memory of
+            the copies is kept for the next ones.
     """
 
     def __init__(self, background: bool = False) -> None:
         self.background = background
         self._running: Future[None] | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self._buffers: dict[str, torch.Tensor] | None = {} if background else None
 
     def write(self, model: Any, make: Callable[[], Path], finish: Callable[[Path], None], whole: bool = False) -> None:
         """Write a checkpoint. Every rank must call this.
@@ -54,7 +58,7 @@ class CheckpointWriter:
         """
         self.wait()
         folder = Path(process.on_main_process(lambda: os.fspath(make()), "The folder of the checkpoint"))
-        target = PartsTarget(process.rank() if process.is_joined() else 0)
+        target = PartsTarget(process.rank() if process.is_joined() else 0, self._buffers)
         save_state(model, target)
         if whole and process.is_main_process():
             _write_model(model, folder)

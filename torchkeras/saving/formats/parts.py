@@ -81,11 +81,13 @@ class PartsTarget(SafetensorsTarget):
 
     Args:
         rank: the number of this rank.
+        buffers: the copies of the last time, which are written over: new memory costs more than the copying.
     """
 
-    def __init__(self, rank: int, scratch_folder: Path | None = None) -> None:
-        super().__init__(scratch_folder)
+    def __init__(self, rank: int, buffers: dict[str, torch.Tensor] | None = None) -> None:
+        super().__init__()
         self.rank = rank
+        self.buffers = {} if buffers is None else buffers
         self.parts: dict[str, Part] = {}
 
     def entry(self, path: str, name: str | None) -> WriteEntry:
@@ -97,17 +99,23 @@ class PartsTarget(SafetensorsTarget):
             part = local_part(value)
             if part is None:
                 return name
-            copy = part.tensor.detach().to("cpu", copy=True)
+            copy = self._copied(name, part.tensor.detach())
             self.parts[name] = part._replace(tensor=copy)
             self.tensors[name] = copy
         elif self.rank == 0:
             tensor = torch.as_tensor(value).detach() if not _is_narrow(value) else value
-            copy = tensor.as_subclass(torch.Tensor).to("cpu", copy=True) if isinstance(tensor, torch.Tensor) else None
-            if copy is None:
+            if not isinstance(tensor, torch.Tensor):
                 return super().add(path, key, value)
+            copy = self._copied(name, tensor.as_subclass(torch.Tensor))
             self.parts[name] = Part((0,) * copy.dim(), tuple(copy.shape), copy)
             self.tensors[name] = copy
         return name
+
+    def _copied(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        known = self.buffers.get(name)
+        if known is None or known.shape != tensor.shape or known.dtype != tensor.dtype:
+            known = self.buffers[name] = torch.empty(tensor.shape, dtype=tensor.dtype)
+        return known.copy_(tensor)
 
     def drop(self, name: str) -> None:
         self.tensors.pop(name, None)
