@@ -1,4 +1,4 @@
-"""Step time against ranks: a short model and what gloo ranks of this machine take. Writes benchmarks/results/scale.md."""
+"""Step time against ranks: a short model and gloo ranks on this machine. Writes benchmarks/results/scale.md."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _timeout(given: float | None) -> float:
 def _init_group(backend: str, limit: timedelta, **options: Any) -> None:
     try:
         distributed.init_process_group(backend, timeout=limit, **options)
-    except (distributed.DistNetworkError, distributed.DistStoreError) as error:
+    except RuntimeError as error:  # of the store, or of gloo
         raise RankError(
             f"Rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} could not join the others at "
             f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT')} within {limit.total_seconds():.0f} seconds. "
