@@ -24,6 +24,7 @@ from torchkeras.training.data import pack_x_y_sample_weight as pack_x_y_sample_w
 from torchkeras.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from torchkeras.utils import bounding_boxes as bounding_boxes
 from torchkeras.utils.config import Config as Config
+from torchkeras.utils.feature_space import FeatureSpace as FeatureSpace
 from torchkeras.utils.loaders.audio import audio_dataset_from_directory as audio_dataset_from_directory
 from torchkeras.utils.loaders.images import image_dataset_from_directory as image_dataset_from_directory
 from torchkeras.utils.loaders.texts import text_dataset_from_directory as text_dataset_from_directory
