@@ -56,6 +56,44 @@ ROWS = [
     Row("Mosaic", {}),
     Row("RandAugment", {}),
     Row("AugMix", {}),
+    Row("Resizing", {"height": 160, "width": 160}, lambda v2: v2.Resize((160, 160), antialias=False)),
+    Row("Resizing", {"height": 160, "width": 160, "antialias": True}, lambda v2: v2.Resize((160, 160))),
+    Row(
+        "Resizing",
+        {"height": 160, "width": 160, "interpolation": "bicubic"},
+        lambda v2: v2.Resize((160, 160), v2.InterpolationMode.BICUBIC, antialias=False),
+    ),
+    Row("CenterCrop", {"height": 160, "width": 160}, lambda v2: v2.CenterCrop(160)),
+    Row("RandomCrop", {"height": 160, "width": 160}, lambda v2: v2.RandomCrop(160)),
+    Row("RandomFlip", {"mode": "horizontal"}, lambda v2: v2.RandomHorizontalFlip(1.0)),
+    Row("RandomFlip", {"mode": "vertical"}, lambda v2: v2.RandomVerticalFlip(1.0)),
+    Row("RandomRotation", {"factor": 0.1}, lambda v2: v2.RandomRotation(36, v2.InterpolationMode.BILINEAR)),
+    Row(
+        "RandomRotation",
+        {"factor": 0.1, "interpolation": "nearest", "fill_mode": "constant"},
+        lambda v2: v2.RandomRotation(36, v2.InterpolationMode.NEAREST),
+    ),
+    Row(
+        "RandomTranslation",
+        {"height_factor": 0.2, "width_factor": 0.2},
+        lambda v2: v2.RandomAffine(0, translate=(0.2, 0.2), interpolation=v2.InterpolationMode.BILINEAR),
+    ),
+    Row(
+        "RandomZoom",
+        {"height_factor": 0.2},
+        lambda v2: v2.RandomAffine(0, scale=(0.8, 1.2), interpolation=v2.InterpolationMode.BILINEAR),
+    ),
+    Row(
+        "RandomShear",
+        {"x_factor": 0.2, "y_factor": 0.2},
+        lambda v2: v2.RandomAffine(0, shear=(-11, 11, -11, 11), interpolation=v2.InterpolationMode.BILINEAR),
+    ),
+    Row("RandomPerspective", {"scale": 0.5}, lambda v2: v2.RandomPerspective(0.5, p=1.0)),
+    Row("RandomElasticTransform", {"scale": (0.5, 0.5)}, lambda v2: v2.ElasticTransform(50.0, 5.6)),
+    Row("RandomGaussianBlur", {}, lambda v2: v2.GaussianBlur(3)),
+    Row("RandomGaussianBlur", {"kernel_size": 9}, lambda v2: v2.GaussianBlur(9)),
+    Row("RandomErasing", {"fill_value": 0.0}, lambda v2: v2.RandomErasing(1.0)),
+    Row("RandomErasing", {}, lambda v2: v2.RandomErasing(1.0, value="random")),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torchkeras.core.types import Number
 from torchkeras.core.variables.seeded_random import random_values
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.ops.image.filters import filtered, gaussian
-from torchkeras.ops.image.layout import channel_axis, computed
+from torchkeras.ops.image.layout import channel_axis, computed, from_nchw, to_nchw
 from torchkeras.ops.image.sampling import ORDERS, require_fill_mode, require_interpolation, sample
 
 op = functools.partial(op, module="keras.ops.image", file_module="keras.src.ops.image")
@@ -100,8 +101,13 @@ def affine_transform(
             f"Received input with shape: transform.shape={tuple(transform.shape)}"
         )
     across, down = _grid(images, axis)
-    rows = transform.to(across.dtype).reshape(-1, 8)[:, :6].reshape(-1, 2, 3, 1, 1).flip(1)
-    return _warped(images, axis, _mapped(rows, across, down), interpolation, fill_mode, fill_value)
+    rows = transform.to(across.dtype).reshape(-1, 8)[:, :6].reshape(-1, 2, 3)
+    if _torch_samples(images, interpolation, fill_mode):
+        by_x, by_y, shift = rows.unsqueeze(1).unbind(3)
+        parts = (by_x * across.unsqueeze(1)).unsqueeze(1), (by_y * down + shift).unsqueeze(2)
+        return _torch_warped(images, axis, parts, interpolation, fill_mode, fill_value)
+    mapped = _mapped(rows[..., None, None].flip(1), across, down)
+    return _warped(images, axis, mapped, interpolation, fill_mode, fill_value)
 
 
 @op
@@ -250,8 +256,46 @@ def _warped(
     images: Tensor, axis: int, coordinates: Tensor, interpolation: str, fill_mode: str, fill_value: float
 ) -> Tensor:
     """Images with each pixel taken from the row and the column that `(2, N or 1, H, W)` say."""
+    if _torch_samples(images, interpolation, fill_mode):
+        places = torch.stack([coordinates[1], coordinates[0]], -1)
+        return _torch_warped(images, axis, [places], interpolation, fill_mode, fill_value)
     batch = images if images.ndim == 4 else images.unsqueeze(0)
     batch = batch if axis == -1 else batch.movedim(1, -1)
     result = sample(batch, coordinates.flatten(2), ORDERS[interpolation], fill_mode, fill_value).reshape(batch.shape)
     result = result if axis == -1 else result.movedim(-1, 1)
     return result if images.ndim == 4 else result.squeeze(0)
+
+
+def _torch_samples(images: Tensor, interpolation: str, fill_mode: str) -> bool:
+    """Whether torch's `grid_sample` gives the numbers of `sample`, about ten times as quickly.
+
+    Its float numbers must hold the images'. On a GPU its backward pass is not deterministic.
+    """
+    if fill_mode not in ("constant", "nearest", "reflect"):
+        return False
+    if images.requires_grad and images.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return False
+    return images.is_floating_point() or (interpolation == "nearest" and images.element_size() <= 2)
+
+
+# Torch's names for the ways to go on beyond the border.
+_PADDINGS = {"constant": "zeros", "nearest": "border", "reflect": "reflection"}
+
+
+def _torch_warped(
+    images: Tensor, axis: int, parts: Sequence[Tensor], interpolation: str, fill_mode: str, fill_value: float
+) -> Tensor:
+    """Images with each pixel taken from the `(x, y)` that the sum of parts of `(N or 1, H or 1, W or 1, 2)` says."""
+    batch = to_nchw(images, axis).to(parts[0].dtype)
+    padding, border = _PADDINGS[fill_mode], 0
+    if fill_mode == "constant" and fill_value:  # torch has zeros there: it repeats a border of another value instead
+        padding, border = "border", 1
+        batch = F.pad(batch, [1, 1, 1, 1], value=fill_value if images.is_floating_point() else int(fill_value))
+    sizes = torch.tensor([batch.shape[-1], batch.shape[-2]], dtype=batch.dtype, device=batch.device)
+    if interpolation == "nearest":
+        parts = [sum(parts[1:], parts[0]).round()]
+    # From pixels to torch's coordinates, -1 at one edge of the image and 1 at the other.
+    first = parts[0] * (2 / sizes) + ((2 * border + 1) / sizes - 1)
+    grid = sum((part * (2 / sizes) for part in parts[1:]), first).expand(batch.shape[0], -1, -1, -1)
+    result = F.grid_sample(batch.contiguous(), grid, interpolation, padding, align_corners=False)
+    return from_nchw(result.to(images.dtype), axis, images.ndim).contiguous()

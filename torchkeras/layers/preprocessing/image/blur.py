@@ -13,7 +13,7 @@ from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.preprocessing.image.base import Data, Range, Transformation, sample_count
 from torchkeras.layers.preprocessing.image.color_layer import ColorLayer
 from torchkeras.layers.preprocessing.image.factors import Factor, range_from_zero
-from torchkeras.layers.preprocessing.image.geometric_layer import ImageOptions
+from torchkeras.layers.preprocessing.image.geometric_layer import ImageOptions, per_image
 from torchkeras.ops.image.filters import gaussian_blurred
 from torchkeras.ops.image.layout import from_nchw, to_nchw
 
@@ -104,7 +104,7 @@ class RandomGaussianBlur(ColorLayer):
         is_applied = self._tk_tensor(transformation["should_apply_blur"]).to(images.device)
         axis = self._tk_channel_axis
         blurred = from_nchw(gaussian_blurred(to_nchw(images, axis), self.kernel_size, deviations), axis, images.ndim)
-        return torch.where(is_applied[:, None, None, None], blurred, images).clamp(*self.value_range)
+        return torch.where(per_image(is_applied, images), blurred.contiguous(), images).clamp_(*self.value_range)
 
 
 def _odd_pair(size: int | Sequence[int]) -> tuple[int, int]:

@@ -181,6 +181,9 @@ class RandomCrop(CropLayer):
             top, left, _, _ = centered_part((height, width), (self.height, self.width))
             return top, left, height, width
         draws = self._tk_draws(data, seed)
+        if draws.is_unseeded and draws.device.type == "cpu" and not torch.compiler.is_compiling():
+            place = int(torch.randint((height - self.height + 1) * (width - self.width + 1), ()))
+            return *divmod(place, width - self.width + 1), height, width
         top, left = (draws.uniform((), 0.0, float(n)) for n in (height - self.height + 1, width - self.width + 1))
         return top.to(torch.int32), left.to(torch.int32), height, width
 

@@ -15,6 +15,7 @@ from torchkeras.layers.preprocessing.image.geometric_layer import (
     INTERPOLATIONS,
     GeometricLayer,
     ImageOptions,
+    per_image,
     require_one_of,
 )
 from torchkeras.ops.image.sampling import FILL_MODES
@@ -123,7 +124,7 @@ class RandomElasticTransform(GeometricLayer):
             seed = transformation["seed"]
             moved = elastic_transform(pixels, float(alpha), float(sigma), interpolation, seed=seed, **options)
         is_applied = self._tk_tensor(transformation["apply_transform"]).to(pixels.device)
-        result = torch.where(is_applied[:, None, None, None], moved, pixels)
+        result = torch.where(per_image(is_applied, pixels), moved, pixels)
         return self._tk_cast(result.clamp(*self.value_range))
 
     def compute_output_shape(self, input_shape: Any) -> Any:

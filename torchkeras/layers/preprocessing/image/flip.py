@@ -17,6 +17,8 @@ from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer
 # Whether images are mirrored upside down, and left to right.
 MODES = {"horizontal": (False, True), "vertical": (True, False), "horizontal_and_vertical": (True, True)}
 
+_LARGE = 2**14  # values of an image from which on images are mirrored one by one: it saves a copy
+
 
 class RandomFlip(GeometricLayer):
     """Mirror about half of the images during training.
@@ -119,4 +121,9 @@ def _flipped(images: Tensor, flips: Tensor, axes: list[int]) -> Tensor:
     if images.device.type != "cpu" or torch.compiler.is_compiling() or flips.numel() == 1:
         return torch.where(flips.to(images.device), images.flip(axes), images)
     chosen = flips.flatten().nonzero().squeeze(1)
-    return images.index_copy(0, chosen, images.index_select(0, chosen).flip(axes))
+    if images[0].numel() < _LARGE or images.requires_grad:
+        return images.index_copy(0, chosen, images.index_select(0, chosen).flip(axes))
+    outputs = images.clone()
+    for index in chosen.tolist():
+        outputs[index] = images[index].flip(axes)
+    return outputs

@@ -29,6 +29,11 @@ def require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
         raise NotImplementedError(f"Unknown `{name}` {value}. Expected of one {known}.")
 
 
+def per_image(flags: Tensor, images: Tensor) -> Tensor:
+    """Flags `(batch_size,)` in a shape that broadcasts to a batch, or one flag to a single image."""
+    return flags.reshape(-1, *(1,) * (images.ndim - 1))
+
+
 def with_size(shape: Shape, axes: tuple[int, int], height: int, width: int) -> tuple[int | None, ...]:
     """The shape of images with another height and width.
 

@@ -18,6 +18,7 @@ from torchkeras.layers.preprocessing.image.geometric_layer import (
     INTERPOLATIONS,
     GeometricLayer,
     ImageOptions,
+    per_image,
     require_one_of,
 )
 from torchkeras.ops.image.warp import homography, perspective_transform
@@ -123,7 +124,8 @@ class RandomPerspective(GeometricLayer):
             fill_value=self.fill_value,
             data_format=self.data_format,
         )
-        return torch.where(self._tk_tensor(transformation["apply_perspective"])[:, None, None, None], moved, pixels)
+        is_applied = self._tk_tensor(transformation["apply_perspective"]).to(pixels.device)
+        return torch.where(per_image(is_applied, pixels), moved, pixels)
 
     def transform_bounding_boxes(self, bounding_boxes: Any, transformation: Any, training: bool = True) -> Any:
         if not training or transformation is None:

@@ -38,6 +38,11 @@ class SeededDraws:
         if isinstance(seed, SeedGenerator) and not seed.is_seeded:
             self.seed = TORCH_GENERATOR
 
+    @property
+    def is_unseeded(self) -> bool:
+        """Whether the draws come from torch's own generator."""
+        return self.seed is TORCH_GENERATOR
+
     def _next(self) -> Seed:
         if not isinstance(self.seed, SeedGenerator) or torch.compiler.is_compiling():
             return self.seed
