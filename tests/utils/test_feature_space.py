@@ -99,6 +99,13 @@ def test_it_is_saved_with_its_vocabularies(mode, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_discretized_columns_have_the_bins_that_were_asked_for():
+    made = FeatureSpace({"f": FeatureSpace.float_discretized(9)})
+    made.adapt(DATA)
+    assert len(made.preprocessors["f"].bin_boundaries) < 8
+    assert made(DATA).shape == (4, 9)
+
+
 REFUSED = {
     "nothing": (lambda: FeatureSpace({}), "cannot be None or empty"),
     "kind": (lambda: FeatureSpace({"a": "floats"}), "Invalid feature type"),

@@ -478,7 +478,7 @@ def _cardinality(layer: Any, name: str) -> int:
     if isinstance(layer, layers.CategoryEncoding):
         return layer.num_tokens
     if isinstance(layer, layers.Discretization):
-        return layer.num_bins if layer.bin_boundaries is None else len(layer.bin_boundaries) + 1
+        return layer.num_bins if layer.num_bins is not None else len(layer.bin_boundaries) + 1
     if isinstance(layer, (layers.HashedCrossing, layers.Hashing)):
         return layer.num_bins
     raise ValueError(
