@@ -1,0 +1,84 @@
+"""Inference of the networks of `keras.applications` against torchvision's eager models of the same name.
+
+    python benchmarks/applications.py [--size 224] [--batch 8] [--repeats 5] [--out benchmarks/results/applications.md]
+
+torchvision must be installed. Both contenders run in turns on the same random images, channels last, without gradients;
+the ratio is of their best times. Architectures of one name are not always equal: the ResNets of Keras have biases and
+stride in another convolution than torchvision's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torchvision
+
+import torchkeras as keras
+
+NAMES = {
+    "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3Small": "mobilenet_v3_small",
+    "MobileNetV3Large": "mobilenet_v3_large",
+    "ResNet50": "resnet50",
+    "DenseNet121": "densenet121",
+    "EfficientNetB0": "efficientnet_b0",
+    "EfficientNetV2S": "efficientnet_v2_s",
+    "ConvNeXtTiny": "convnext_tiny",
+    "VGG16": "vgg16",
+    "InceptionV3": "inception_v3",
+}
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compare(name: str, size: int, batch: int, repeats: int) -> tuple[float, float]:
+    """Best seconds of a batch: ours, torchvision's."""
+    size = 299 if name == "InceptionV3" else size
+    ours = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3))
+    options = {"aux_logits": True, "init_weights": False} if name == "InceptionV3" else {}
+    theirs = getattr(torchvision.models, NAMES[name])(weights=None, **options).eval()
+    theirs = theirs.to(memory_format=torch.channels_last)
+    images = torch.rand(batch, size, size, 3)
+    calls = (lambda: ours(images), lambda: theirs(images.permute(0, 3, 1, 2)))
+    with torch.inference_mode():
+        for call in calls:
+            call()
+        times = [[seconds(call) for call in calls] for _ in range(repeats)]
+    return min(t[0] for t in times), min(t[1] for t in times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("names", nargs="*", default=list(NAMES))
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    lines = [
+        f"Inference on CPU, {args.threads} threads, {args.batch} images of {args.size} pixels (InceptionV3: 299), "
+        f"torch {torch.__version__}, torchvision {torchvision.__version__}; best of {args.repeats}, in turns.",
+        "",
+        "| network | ours, ms | torchvision, ms | speed (torchvision = 1) |",
+        "|---|---|---|---|",
+    ]
+    for name in args.names:
+        ours, theirs = compare(name, args.size, args.batch, args.repeats)
+        lines.append(f"| {name} | {1e3 * ours:.0f} | {1e3 * theirs:.0f} | {theirs / ours:.2f} |")
+        print(lines[-1], flush=True)
+        if args.out is not None:
+            args.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
