@@ -200,7 +200,7 @@ class LogitsDistillation(DistillationLoss):
 
     Args:
         temperature: number above 0. Higher values show more of how the teacher ranks the wrong classes; 3 to 5 is
-            usual. Default: 3.0.
+            usual. Default: `3.0`.
         loss: name of a loss, a `Loss`, or a callable; for a model with several outputs a nest of them, where `None`
             leaves an output out. Default: `"kl_divergence"`. Keras computes the divergence of the name without the
             softmax; here the name and `KLDivergence()` mean the same.

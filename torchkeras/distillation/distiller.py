@@ -18,21 +18,21 @@ from torchkeras.training.compile.options import Compiled
 from torchkeras.training.state import compiled_of
 
 
-class _FeatureReader:
-    """Runs a model once, and returns its outputs and those of named layers."""
+def _feature_extractor(model: Model, layer_names: list[str]) -> Model | None:
+    """A model that gives the outputs of `model` and of the named layers in one pass; `None` if no names are given."""
+    if not layer_names:
+        return None
+    features = {name: model.get_layer(name=name).output for name in layer_names}
+    return Model(model.inputs, {"outputs": model.output, "features": features})
 
-    def __init__(self, model: Model, layer_names: list[str]) -> None:
-        self.model = model
-        self.extractor: Model | None = None
-        if layer_names:
-            features = {name: model.get_layer(name=name).output for name in layer_names}
-            self.extractor = Model(model.inputs, {"outputs": model.output, "features": features})
 
-    def __call__(self, x: Nest[Any], **kwargs: Any) -> tuple[Nest[torch.Tensor], dict[str, Nest[torch.Tensor]]]:
-        if self.extractor is None:
-            return self.model(x, **kwargs), {}
-        both = self.extractor(x, **kwargs)
-        return both["outputs"], both["features"]
+def _outputs_and_features(
+    model: Model, extractor: Model | None, x: Nest[Any], **kwargs: Any
+) -> tuple[Nest[torch.Tensor], dict[str, Nest[torch.Tensor]]]:
+    if extractor is None:
+        return model(x, **kwargs), {}
+    both = extractor(x, **kwargs)
+    return both["outputs"], both["features"]
 
 
 class Distiller(Model):
@@ -49,7 +49,7 @@ class Distiller(Model):
         student: `Model` that learns; after training it is `distiller.student`.
         distillation_losses: one `DistillationLoss` or a list of them.
         distillation_loss_weights: list of numbers, one per distillation loss. Default: `None`, each 1.
-        student_loss_weight: number from 0 to 1. Default: 0.5.
+        student_loss_weight: number from 0 to 1. Default: `0.5`.
         name: name of the model. Default: `"distiller"`.
         **kwargs: further arguments of `Model`: `trainable`, `dtype`.
 
@@ -71,6 +71,8 @@ class Distiller(Model):
     """
 
     keras_module = "keras.distillation"
+    _teacher_feature_extractor: Model | None
+    _student_feature_extractor: Model | None
 
     def __init__(
         self,
@@ -93,11 +95,11 @@ class Distiller(Model):
         self.teacher = teacher
         self.student = student
         teacher.trainable = False
-        # Beside the modules: the readers hold the same layers again.
-        self.__dict__["_tk_readers"] = {
-            "teacher": _FeatureReader(teacher, self._tk_layer_names("teacher")),
-            "student": _FeatureReader(student, self._tk_layer_names("student")),
-        }
+        # Not submodules: the extractors hold layers of the two models again.
+        self.__dict__.update(
+            _teacher_feature_extractor=_feature_extractor(teacher, self._tk_layer_names("teacher")),
+            _student_feature_extractor=_feature_extractor(student, self._tk_layer_names("student")),
+        )
         self.student_loss_tracker = Mean(name="student_loss")
         self.distillation_loss_tracker = Mean(name="distillation_loss")
         self.total_loss_tracker = Mean(name="total_loss")
@@ -172,10 +174,12 @@ class Distiller(Model):
             The outputs of the student.
         """
         symbolic = any(isinstance(leaf, KerasTensor) for leaf in tree.flatten(inputs))
-        if not training or symbolic or self._tk_readers["student"].extractor is None:
+        if not training or symbolic or self._student_feature_extractor is None:
             return self.student(inputs, training=training, **kwargs)
         # One pass gives the outputs and the features of the loss; a second pass would draw other dropout masks.
-        outputs, features = self._tk_readers["student"](inputs, training=training, **kwargs)
+        outputs, features = _outputs_and_features(
+            self.student, self._student_feature_extractor, inputs, training=training, **kwargs
+        )
         self.__dict__["_tk_student_pass"] = (outputs, features)
         return outputs
 
@@ -217,7 +221,9 @@ class Distiller(Model):
 
     def _tk_distillation_loss(self, x: Nest[torch.Tensor], y_pred: Nest[torch.Tensor], training: bool) -> torch.Tensor:
         with torch.no_grad():
-            teacher_outputs, teacher_features = self._tk_readers["teacher"](x, training=False)
+            teacher_outputs, teacher_features = _outputs_and_features(
+                self.teacher, self._teacher_feature_extractor, x, training=False
+            )
         features = self._tk_student_features(x, y_pred, training)
         total: torch.Tensor | None = None
         for loss, weight in zip(self.distillation_losses, self.distillation_loss_weights):
@@ -239,9 +245,9 @@ class Distiller(Model):
         self, x: Nest[torch.Tensor], y_pred: Nest[torch.Tensor], training: bool
     ) -> dict[str, Nest[torch.Tensor]]:
         outputs, features = self.__dict__.pop("_tk_student_pass", (None, {}))
-        if outputs is y_pred or self._tk_readers["student"].extractor is None:
+        if outputs is y_pred or self._student_feature_extractor is None:
             return features
-        return self._tk_readers["student"](x, training=training)[1]
+        return _outputs_and_features(self.student, self._student_feature_extractor, x, training=training)[1]
 
 
 def _as_list(distillation_losses: DistillationLoss | Sequence[DistillationLoss]) -> list[DistillationLoss]:
