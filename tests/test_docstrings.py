@@ -32,6 +32,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "distributed": EVERYTHING,
     "distribution": EVERYTHING,
     "dtype_policies": EVERYTHING,
+    "export": EVERYTHING,
     "initializers": EVERYTHING,
     "layers": EVERYTHING,
     "losses": EVERYTHING,

@@ -11,6 +11,7 @@ from torchkeras import distillation as distillation
 from torchkeras import distributed as distributed
 from torchkeras import distribution as distribution
 from torchkeras import dtype_policies as dtype_policies
+from torchkeras import export as export
 from torchkeras import initializers as initializers
 from torchkeras import layers as layers
 from torchkeras import legacy as legacy

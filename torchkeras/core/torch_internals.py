@@ -186,3 +186,11 @@ def allow_aliasing_custom_ops() -> None:
     """
     if hasattr(_functorch, "check_custom_op_aliasing"):
         _functorch.check_custom_op_aliasing = False
+
+
+def aoti_compile_and_package(program: Any, path: str, inductor_configs: dict[str, Any] | None) -> None:
+    """Compile an ExportedProgram ahead of time into a package; torch 2.13 has no public name for it.
+
+    Not in the table above: reading the name imports the whole compiler.
+    """
+    find("torch._inductor.aoti_compile_and_package")(program, package_path=path, inductor_configs=inductor_configs)

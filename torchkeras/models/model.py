@@ -20,6 +20,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
 from torchkeras.distributed import is_main_process, write_once
 from torchkeras.distributed.process import meet
+from torchkeras.export.exportable import Exportable
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import sublayers
@@ -33,7 +34,7 @@ from torchkeras.models.summary import print_summary, summary_as_html
 from torchkeras.training.trainer import Trainer
 
 
-class Model(Trainer, Layer):
+class Model(Exportable, Trainer, Layer):
     """A layer of layers that can be trained and saved: it has `compile`, `fit`, `evaluate`, `predict`, `save`.
 
     There are two ways to make one: `Model(inputs, outputs)` from symbolic tensors, a functional model; or a subclass

@@ -9,15 +9,19 @@ from torch import Tensor
 class LeftAligned:
     """A sequence `(batch, time, features)` whose unmasked steps are moved to the front of each row.
 
-    The mask may have any form and lie on any device, and its values are never read on the host: a stable sort moves the
-    steps, and after the kernel each output goes back to its place. Behind the last unmasked step there are zeros.
+    The mask may have any form and lie on any device, and its values are never read on the host: counting the steps
+    before says where each goes, and after the kernel each output goes back to its place. Behind the last unmasked step
+    there are zeros.
     """
 
     def __init__(self, sequences: Tensor, mask: Tensor) -> None:
         self.mask = mask
         self.lengths = mask.sum(1)
-        order = torch.argsort(mask.logical_not().to(torch.uint8), dim=1, stable=True)
-        self.padding = torch.arange(mask.shape[1], device=mask.device) >= self.lengths[:, None]
+        masked = mask.logical_not()
+        places = torch.where(mask, mask.cumsum(1), self.lengths[:, None] + masked.cumsum(1)) - 1
+        steps = torch.arange(mask.shape[1], device=mask.device).expand_as(places)
+        order = torch.zeros_like(places).scatter(1, places, steps)  # a sort has no ONNX form
+        self.padding = steps >= self.lengths[:, None]
         moved = _take(sequences, order)
         self.sequences = moved.masked_fill(self.padding[:, :, None], 0)
 

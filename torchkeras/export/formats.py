@@ -1,0 +1,132 @@
+"""The formats of `Model.export`: a row for each, from a traced program to a file."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from torchkeras.core import torch_internals
+from torchkeras.core.nearest_names import candidates
+
+# The limit of a protobuf message is 2 GiB; larger weights lie in a file beside.
+ONE_FILE = 1_900_000_000
+
+
+class Format(NamedTuple):
+    """How a program becomes a file."""
+
+    suffix: str
+    title: str
+    write: Callable[..., None]
+    options: tuple[str, ...] = ()
+    """Arguments of the writer; the others are for `torch.export.export`."""
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A place to write files in, beside the target. They are moved to the target's folder once all are whole.
+
+    A file `model.<suffix>` gets the target's name.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        yield Path(folder, f"model{path.suffix}")
+        for written in sorted(Path(folder).iterdir(), key=lambda file: file.suffix == path.suffix):
+            os.replace(written, path.with_suffix(written.suffix))
+
+
+def write_torch(program: Any, path: Path, names: list[str]) -> None:
+    with staged(path) as place:
+        torch.export.save(program, place)
+
+
+def write_onnx(program: Any, path: Path, names: list[str], opset_version: int | None = None) -> None:
+    _needs("onnxscript", "onnx", "pip install 'torchkeras-native[onnx]'")
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)  # it warns that torchvision is not installed
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = torch.onnx.export(
+                program, input_names=names, opset_version=opset_version, dynamo=True, verbose=False, external_data=False
+            )
+    finally:
+        exporter.setLevel(level)
+    weights = sum(v.numel() * v.element_size() for v in program.state_dict.values() if isinstance(v, torch.Tensor))
+    if weights > ONE_FILE:
+        made.save(str(path), external_data=True)
+        return
+    with staged(path) as place:
+        place.write_bytes(made.model_proto.SerializeToString())
+
+
+def write_aoti(program: Any, path: Path, names: list[str], inductor_configs: dict[str, Any] | None = None) -> None:
+    with staged(path) as place:
+        torch_internals.aoti_compile_and_package(program, str(place), inductor_configs)
+
+
+def write_openvino(program: Any, path: Path, names: list[str]) -> None:
+    openvino = _needs("openvino", "openvino", "pip install openvino")
+    converted = openvino.convert_model(program)
+    for port, name in zip(converted.inputs, names):
+        port.get_tensor().set_names({name})
+    with staged(path) as place:
+        openvino.save_model(converted, str(place), compress_to_fp16=False)
+
+
+def write_litert(program: Any, path: Path, names: list[str], **options: Any) -> None:
+    litert = _needs("litert_torch", "litert", "pip install litert-torch")
+    with staged(path) as place:
+        litert.convert(program.module(), program.example_inputs[0], **options).export(str(place))
+
+
+FORMATS = {
+    "torch": Format(".pt2", "PyTorch ExportedProgram", write_torch),
+    "onnx": Format(".onnx", "ONNX model", write_onnx, ("opset_version",)),
+    "aoti": Format(".pt2", "AOTInductor package", write_aoti, ("inductor_configs",)),
+    "openvino": Format(".xml", "OpenVINO model", write_openvino),
+    "litert": Format(".tflite", "LiteRT model", write_litert, ("quant_config", "strict_export")),
+}
+
+
+def find_format(name: str, path: Path) -> tuple[str, Format]:
+    """The format of that name. Keras's default, which TensorFlow would write, means the format of the suffix.
+
+    Raises:
+        ValueError: there is no such format, or the suffix is another's.
+    """
+    if name == "tf_saved_model":
+        by_suffix = {".pt2": "torch", ".onnx": "onnx"}.get(path.suffix)
+        if by_suffix is None:
+            raise ValueError(
+                f"TensorFlow writes a SavedModel, and this library never uses TensorFlow. Give format= one of "
+                f"{', '.join(FORMATS)}, or a path that ends with .pt2 (torch) or .onnx; received {str(path)!r}."
+            )
+        name = by_suffix
+    if name not in FORMATS:
+        hint = candidates([str(name)], list(FORMATS))
+        raise ValueError(f"Unrecognized format={name!r}. Supported formats are: {', '.join(FORMATS)}. {hint}")
+    found = FORMATS[name]
+    if path.suffix != found.suffix:
+        raise ValueError(
+            f"The {found.title} export requires the filepath to end with '{found.suffix}'. Got: {str(path)!r}."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
+    return name, found
+
+
+def _needs(package: str, format_name: str, command: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(f"format={format_name!r} needs the package {package}: {command}") from error
