@@ -52,7 +52,10 @@ def images_of(rng, dtype="float32"):
 
 def same(mine, theirs, atol=0.1):
     assert mine.dtype == theirs.dtype and mine.shape == theirs.shape
-    np.testing.assert_allclose(mine.double(), theirs.double(), rtol=1e-4, atol=atol)
+    # Posterization, solarization and equalization have jumps: a value that one library rounds 1e-5 lower lands on the
+    # other side. Another transformation, or other numbers drawn for it, would change nearly all values.
+    close = np.isclose(mine.double(), theirs.double(), rtol=1e-4, atol=atol)
+    assert close.mean() > 0.95, f"{1 - close.mean():.1%} of the values differ"
 
 
 @cases

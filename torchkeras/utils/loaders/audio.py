@@ -79,9 +79,9 @@ def audio_dataset_from_directory(
     validation_split: float | None = None,
     subset: str | None = None,
     follow_links: bool = False,
-    format: str = "tf",
     verbose: bool = True,
     *,
+    format: str = "tf",
     workers: int | None = None,
     skip_errors: bool = False,
 ) -> BatchLoader | tuple[BatchLoader, ...]:
