@@ -45,6 +45,7 @@ COMPLETE: dict[str, tuple[str, ...]] = {
     "optimizers.schedules": EVERYTHING,
     "preprocessing.image": EVERYTHING,
     "preprocessing.sequence": EVERYTHING,
+    "quantizers": EVERYTHING,
     "random": EVERYTHING,
     "regularizers": EVERYTHING,
     "saving": EVERYTHING,

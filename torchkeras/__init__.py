@@ -22,6 +22,7 @@ from torchkeras import models as models
 from torchkeras import ops as ops
 from torchkeras import optimizers as optimizers
 from torchkeras import preprocessing as preprocessing
+from torchkeras import quantizers as quantizers
 from torchkeras import random as random
 from torchkeras import regularizers as regularizers
 from torchkeras import saving as saving
@@ -50,6 +51,7 @@ from torchkeras.metrics import Metric as Metric
 from torchkeras.models import Model as Model
 from torchkeras.models import Sequential as Sequential
 from torchkeras.optimizers import Optimizer as Optimizer
+from torchkeras.quantizers import Quantizer as Quantizer
 from torchkeras.regularizers import Regularizer as Regularizer
 from torchkeras.version import __version__ as __version__
 from torchkeras.version import version as version

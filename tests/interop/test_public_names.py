@@ -30,7 +30,8 @@ PROMISED = {
     "random": "SeedGenerator",
 }
 SHARED = """activations backend callbacks config constraints distribution dtype_policies initializers layers losses
-    metrics mixed_precision models ops optimizers optimizers.schedules random regularizers saving tree utils""".split()
+    metrics mixed_precision models ops optimizers optimizers.schedules quantizers random regularizers saving
+    tree utils""".split()
 
 
 def namespace(library, name):
