@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import random
+import re
 import shutil
 import tempfile
 
@@ -64,6 +65,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     value = dict(item.user_properties).get("seed")
     if report.failed and value is not None:
         report.sections.append(("seed", f"repeat with TORCHKERAS_TEST_SEED={value}"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Names of tests are the same in each process, which those with an address of memory are not."""
+    wrong = {item.nodeid.split("[")[0] for item in items if re.search(r"0x[0-9a-f]{9,}", item.nodeid)}
+    if wrong:
+        raise pytest.UsageError(f"give the parameters of these tests ids without addresses: {sorted(wrong)}")
 
 
 @pytest.hookimpl(trylast=True)

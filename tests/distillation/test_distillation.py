@@ -34,7 +34,11 @@ def crossentropy(package):
     return package.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-@pytest.mark.parametrize("loss", ["kl_divergence", keras.losses.KLDivergence(), keras.losses.kl_divergence], ids=str)
+@pytest.mark.parametrize(
+    "loss",
+    ["kl_divergence", keras.losses.KLDivergence(), keras.losses.kl_divergence],
+    ids=["name", "class", "function"],
+)
 def test_softened_divergence(loss, rng):
     teacher, student = torch.from_numpy(rng.normal(size=(2, 6, 4)))
     p, log_q = torch.softmax(teacher / 2, -1), torch.log_softmax(student / 2, -1)
