@@ -23,7 +23,7 @@ def same(call):
         if isinstance(want, torch.Tensor):
             assert have.dtype == want.dtype
             # Keras adds epsilon to float64 as a number of float32.
-            rtol = 1e-9 if want.dtype == torch.float64 else 0
+            rtol = 1e-7 if want.dtype == torch.float64 else 0
             torch.testing.assert_close(have, want, rtol=rtol, atol=0, equal_nan=True)
         else:
             assert have == want and type(have) is type(want)
