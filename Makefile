@@ -33,6 +33,7 @@ bench: $(VENV)/installed-test  ## speed against torch and against Keras; writes 
 	$(BIN)/python benchmarks/ops.py
 	$(BIN)/python benchmarks/files.py
 	$(BIN)/python benchmarks/launches.py
+	$(BIN)/python benchmarks/text.py
 
 stress: $(VENV)/installed-test  ## the full counts of random faults, and the suite again and again with new random inputs
 	TORCHKERAS_STRESS=1 $(RUN) tests/saving tests/distributed/test_stops.py tests/distributed/test_checkpoints.py tests/distributed/test_faults.py $(ARGS)
