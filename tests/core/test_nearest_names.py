@@ -104,11 +104,13 @@ def public_classes() -> list:
     return found
 
 
-# For the functions that they hold, or (ReduceLROnPlateau) as Keras does; the last one warns.
+# For the functions or packages that get them, or (ReduceLROnPlateau) as Keras does; the last one warns.
 TAKING_ANY = (
     keras.callbacks.CallbackList,
+    keras.callbacks.CometLogger,
     keras.callbacks.LambdaCallback,
     keras.callbacks.ReduceLROnPlateau,
+    keras.callbacks.WandbLogger,
     keras.losses.LossFunctionWrapper,
     keras.metrics.MeanMetricWrapper,
 )

@@ -16,8 +16,6 @@ from torchkeras.core.types import Nest
 from torchkeras.export.specs import open_sizes, sample_of
 from torchkeras.layers.base.input_spec import InputSpec
 
-EXPORT_ARGUMENTS = sorted(set(inspect.signature(torch.export.export).parameters) - {"mod", "args", "kwargs"})
-
 
 class Endpoint(torch.nn.Module):
     """A function as a module. Weights of `modules` that the function uses are parameters of the program."""
@@ -45,11 +43,13 @@ def trace(module: torch.nn.Module, signature: list[Nest[InputSpec]], what: str, 
         ValueError: an option is none of `torch.export.export`.
         RuntimeError: torch can't trace the module.
     """
-    unknown = sorted(set(options) - set(EXPORT_ARGUMENTS))
+    # Not read when this file is imported: the name imports torch's compiler.
+    known = sorted(set(inspect.signature(torch.export.export).parameters) - {"mod", "args", "kwargs"})
+    unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
             f'Unsupported arguments for `format="{what}"`: {", ".join(unknown)}. Supported arguments are: '
-            f"{', '.join(EXPORT_ARGUMENTS)}."
+            f"{', '.join(known)}."
         )
     weight = next(module.parameters(), None)
     device = torch.device("cpu") if weight is None else weight.device

@@ -86,7 +86,7 @@ def crc32_of(file: Positional, start: int, end: int, known: KnownBlocks) -> int:
 
 @lru_cache(1)
 def _tables() -> list[list[int]]:
-    """What a block of zeros that follows makes of a CRC-32, for each value of each of its four bytes.
+    """Tables of the CRC-32 after a block of zeros, for each value of each of its four bytes.
 
     `crc32(a + b)` is `crc32(b)` XOR a linear function of `crc32(a)`, which depends on the length of `b` alone.
     """

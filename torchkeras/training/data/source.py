@@ -193,7 +193,7 @@ class Source:
         return "data"
 
     def faster(self, device: torch.device) -> str:
-        """What makes batches come sooner, for an advice.
+        """Return an advice that makes batches come sooner.
 
         Args:
             device: the device of the model's weights.

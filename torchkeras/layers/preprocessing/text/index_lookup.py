@@ -72,9 +72,7 @@ class IndexLookup(HostLayer):
         dtype = kwargs.pop("dtype", None)
         vocabulary_size = kwargs.pop("vocabulary_size", None)
         fixed = kwargs.pop("has_input_vocabulary", vocabulary is not None)
-        if kwargs:
-            raise ValueError(f"Unrecognized keyword argument(s): {kwargs}")
-        super().__init__(name=name, trainable=trainable, dtype=dtype, autocast=False)
+        super().__init__(name=name, trainable=trainable, dtype=dtype, autocast=False, **kwargs)
         self.invert = invert
         self.max_tokens = max_tokens
         self.num_oov_indices = num_oov_indices

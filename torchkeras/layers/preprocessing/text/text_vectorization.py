@@ -113,7 +113,7 @@ class TextVectorization(HostLayer):
         self.standardize, self.split, self.ngrams = standardize, split, ngrams
         self.output_mode, self.output_sequence_length = output_mode, output_sequence_length
         self.encoding = encoding
-        self._tk_widths = tuple(range(1, ngrams + 1)) if isinstance(ngrams, int) else ngrams
+        self._tk_widths = range(1, ngrams + 1) if isinstance(ngrams, int) else ngrams
         self._lookup_layer = StringLookup(
             max_tokens=max_tokens,
             vocabulary=vocabulary,

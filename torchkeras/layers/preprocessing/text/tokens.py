@@ -97,6 +97,8 @@ def joined(tokens: Tokens, widths: Sequence[int]) -> Tokens:
 
 def _ngrams(row: list[bytes], widths: Sequence[int]) -> list[bytes]:
     found: list[bytes] = []
+    if isinstance(widths, range):  # a row has no n-grams longer than itself, however many are asked for
+        widths = range(widths.start, min(widths.stop, len(row) + 1))
     for width in widths:
         if width == 1:
             found += row
