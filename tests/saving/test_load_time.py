@@ -6,6 +6,7 @@ import sys
 SCRIPT = """
 import sys
 import torchkeras as keras
+assert "torch._dynamo" not in sys.modules, "importing the library imported the compiler"
 model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dropout(0.5)])
 model.compile("adam", "mse")
 model.save(sys.argv[1])

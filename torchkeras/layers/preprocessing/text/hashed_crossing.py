@@ -16,6 +16,7 @@ from torchkeras.layers.preprocessing.encoding import encode, refuse_sparse
 from torchkeras.layers.preprocessing.text.farmhash import concatenated, fingerprint64
 from torchkeras.layers.preprocessing.text.hashing import packed
 from torchkeras.layers.preprocessing.text.host_layer import HostLayer, as_data, to_tensor
+from torchkeras.layers.preprocessing.text.not_compiled import not_compiled
 
 _START = 0xDECAFCAFFE
 
@@ -89,7 +90,7 @@ class HashedCrossing(HostLayer):
     def call(self, inputs: Sequence[Tensor | np.ndarray]) -> Tensor:
         return encode(self._bins(inputs), self.output_mode, self.num_bins, self.compute_dtype)
 
-    @torch.compiler.disable
+    @not_compiled
     def _bins(self, inputs: Sequence[Tensor | np.ndarray]) -> Tensor:
         shape = tuple(inputs[0].shape)
         described = [(tuple(feature.shape), str(feature.dtype)) for feature in inputs]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from torchkeras.core import settings
@@ -17,6 +16,7 @@ from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.preprocessing.encoding import MODES, encode, refuse_sparse
 from torchkeras.layers.preprocessing.text.farmhash import fingerprint64
 from torchkeras.layers.preprocessing.text.host_layer import HostLayer, array_of_numbers, to_tensor
+from torchkeras.layers.preprocessing.text.not_compiled import not_compiled
 from torchkeras.layers.preprocessing.text.packed import PackedBytes
 from torchkeras.layers.preprocessing.text.siphash import siphash64
 
@@ -104,7 +104,7 @@ class Hashing(HostLayer):
     def call(self, inputs: Tensor | np.ndarray) -> Tensor:
         return encode(self._bins(inputs), self.output_mode, self.num_bins, self.compute_dtype)
 
-    @torch.compiler.disable
+    @not_compiled
     def _bins(self, inputs: Tensor | np.ndarray) -> Tensor:
         masked = None if self.mask_value is None or self.num_bins == 1 else self._masked(inputs)
         bins = hash_bins(inputs, self.num_bins - (masked is not None), self.salt, type(self).__name__)

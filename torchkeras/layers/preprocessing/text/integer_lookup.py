@@ -12,6 +12,7 @@ from torch import Tensor
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.layers.preprocessing.text.host_layer import array_of_numbers, as_data
 from torchkeras.layers.preprocessing.text.index_lookup import IndexLookup, plain
+from torchkeras.layers.preprocessing.text.not_compiled import not_compiled
 
 
 class IntegerLookup(IndexLookup):
@@ -158,7 +159,7 @@ class IntegerLookup(IndexLookup):
             return found
         return self._tk_with_unknown(found, integers)
 
-    @torch.compiler.disable
+    @not_compiled
     def _tk_with_unknown(self, found: Tensor, integers: Tensor) -> Tensor:
         numbers = self._tk_hash_unknown(convert_to_numpy(found), integers)
         return convert_to_tensor(numbers, device=found.device)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.tensors.strings import as_text
 from torchkeras.layers.preprocessing.text.host_layer import strings_of, to_tensor
 from torchkeras.layers.preprocessing.text.index_lookup import IndexLookup, plain
+from torchkeras.layers.preprocessing.text.not_compiled import not_compiled
 
 
 class StringLookup(IndexLookup):
@@ -129,14 +129,14 @@ class StringLookup(IndexLookup):
         self._tk_check_ready()
         return self._tk_words(inputs)
 
-    @torch.compiler.disable
+    @not_compiled
     def _tk_words(self, inputs: Tensor | np.ndarray) -> Any:
         words = np.array([*self.get_vocabulary(), self.oov_token], dtype=object)
         numbers = convert_to_numpy(inputs).astype(np.int64)
         known = (numbers >= 0) & (numbers < len(words) - 1)
         return words[np.where(known, numbers, len(words) - 1)].tolist()
 
-    @torch.compiler.disable
+    @not_compiled
     def _tk_numbers(self, inputs: Tensor | np.ndarray) -> Tensor:
         words = strings_of(inputs, "StringLookup")
         items = as_text(words, self.encoding, "StringLookup")

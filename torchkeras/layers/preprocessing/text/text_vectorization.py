@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from torchkeras.core import settings
@@ -17,6 +16,7 @@ from torchkeras.layers.preprocessing.text import tokens as text
 from torchkeras.layers.preprocessing.text.adapt_data import adapt_batches
 from torchkeras.layers.preprocessing.text.host_layer import HostLayer, strings_of, to_tensor
 from torchkeras.layers.preprocessing.text.index_lookup import OUTPUT_MODES
+from torchkeras.layers.preprocessing.text.not_compiled import not_compiled
 from torchkeras.layers.preprocessing.text.string_lookup import StringLookup
 
 _OWN = "TextVectorization"
@@ -235,7 +235,7 @@ class TextVectorization(HostLayer):
         self._lookup_layer._tk_check_ready()
         return self._lookup_layer._tk_encoded(self._tk_numbers(inputs))
 
-    @torch.compiler.disable
+    @not_compiled
     def _tk_numbers(self, inputs: np.ndarray) -> Tensor:
         """The number of each token, rows padded with the mask's."""
         lookup = self._lookup_layer
