@@ -1,4 +1,4 @@
-"""Which layers of a model are gathered by themselves under `FullyShardedDataParallel`."""
+"""The layers that `FullyShardedDataParallel` gathers one at a time."""
 
 from __future__ import annotations
 

@@ -279,3 +279,10 @@ def test_augmentation_inside_a_compiled_model(rng):
     history = model.fit(images, np.ones((6, 1)), epochs=2, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert model.predict(images, verbose=0).shape == (6, 1)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (1, 2, 4, 4, 3)])
+@pytest.mark.parametrize("name, arguments", [("Resizing", (4, 4)), ("CenterCrop", (2, 2)), ("RandomCrop", (2, 2))])
+def test_the_rank_of_images(name, arguments, shape):
+    with pytest.raises(ValueError, match=r"rank 3 \(single image\) or 4"):
+        getattr(torchkeras.layers, name)(*arguments)(torch.zeros(shape), training=True)

@@ -120,3 +120,14 @@ def test_fit_leaves_the_mode_alone():
     x = torch.randn(16, 64)
     one.fit(x, x, verbose=0)
     torch.testing.assert_close(one(x), one(x, training=False))
+
+
+@pytest.mark.parametrize("wrap", [torch.nn.Sequential, lambda layer: keras.Sequential([keras.Input((6, 6, 3)), layer])])
+def test_layers_that_train_by_default_follow_a_chosen_mode(wrap):
+    """Image layers augment where nobody says anything, as in Keras; `eval()` says something."""
+    layer = keras.layers.RandomBrightness(0.9)
+    x = torch.rand(2, 6, 6, 3) * 100 + 50
+    assert not torch.equal(layer(x), x)
+    module = wrap(layer).eval()
+    assert torch.equal(module(x), x)
+    assert not torch.equal(module.train()(x), x)

@@ -15,7 +15,7 @@ _LEAST = 1 / 256
 
 
 def find_blocks(model: nn.Module, wrap: Any = None) -> list[nn.Module]:
-    """The layers that are gathered by themselves, inner ones first. The rest of the weights is gathered with the model.
+    """Return the layers whose weights are gathered one layer at a time, inner ones first; the rest with the model.
 
     By default these are the largest layers that hold less than half of the weights of what they are in: the repeated
     blocks of a deep model, found without their names. Models within the model are looked into.

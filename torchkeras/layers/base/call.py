@@ -97,7 +97,7 @@ class CallableModule(StatefulModule):
             if training is None:
                 training = state.training
                 if training is None:
-                    training = own["training"] or spec.training_default
+                    training = own["training"] or (spec.training_default and not own.get("_tk_mode_chosen"))
             kwargs = arguments.with_training(spec, args, kwargs, training)
         elif kwargs and "training" in kwargs:
             kwargs = arguments.without_training(kwargs)

@@ -62,6 +62,11 @@ class GeometricLayer(BaseImagePreprocessingLayer):
     def _tk_size_of(self, data: Data) -> tuple[int, int]:
         """Height and width of the images among the inputs."""
         shape = images_of(data).shape
+        if len(shape) not in (3, 4):
+            raise ValueError(
+                "Expected image tensor to have rank 3 (single image) or 4 (batch of images). "
+                f"Received: data.shape={tuple(shape)}"
+            )
         height_axis, width_axis = self._tk_spatial_axes
         return shape[height_axis], shape[width_axis]
 
