@@ -281,6 +281,18 @@ def test_version_is_the_distributions():
 
 
 @files
+def test_warnings_point_at_the_users_line(path):
+    if path == PACKAGE / "core" / "user_warnings.py":
+        return
+    plain = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if _is_plain_warning(node)]
+    assert not plain, f"{path}, lines {plain}: a stacklevel goes wrong when a function moves; call core's warn_user()"
+
+
+def _is_plain_warning(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("warnings.warn", "warn")
+
+
+@files
 def test_private_names_of_torch_have_one_room(path):
     if path == PACKAGE / "core" / "torch_internals.py":
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 from torchkeras import layers
 from torchkeras.applications.building.application import Arguments, Family, Variant, unnamed_poolings
 from torchkeras.applications.building.blocks import Blocks
@@ -13,6 +11,7 @@ from torchkeras.applications.building.preprocessing import tf_preprocessing
 from torchkeras.applications.building.weight_files import BUCKET, WeightFile
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.user_warnings import warn_user
 
 SIZES = (128, 160, 192, 224)
 # Filters and strides of each block.
@@ -81,10 +80,9 @@ def named_rows(arguments: Arguments, sizes: tuple[int, ...]) -> int | None:
 def warn_of_size(sizes: tuple[int, ...]) -> None:
     """Say that there are no published weights for the size of the images."""
     known = str(sizes[0]) if len(sizes) == 1 else f"in {list(sizes)}"
-    warnings.warn(
+    warn_user(
         f"`input_shape` is undefined or non-square, or `rows` is not {known}. Weights for input shape (224, 224) will "
-        "be loaded as the default.",
-        stacklevel=5,
+        "be loaded as the default."
     )
 
 

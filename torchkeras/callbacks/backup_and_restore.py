@@ -6,7 +6,6 @@ import json
 import math
 import os
 import threading
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torchkeras.callbacks.signals import SignalHandlers
 from torchkeras.core import random_state
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed import broadcast_object, gather_objects, is_main_process, rank, world_size
 from torchkeras.reporting.progress import announce
 from torchkeras.saving.checkpoints import CheckpointWriter
@@ -171,10 +171,9 @@ class BackupAndRestore(Callback):
         self.model.load_weights(weights)
         before = len(state.get("ranks", ()))
         if before and before != world_size() and is_main_process():
-            warnings.warn(
+            warn_user(
                 f"The backup was made by {before} process(es) and is restored by {world_size()}: random numbers, and "
-                "the metrics of an epoch that was interrupted, will differ from those of an uninterrupted training.",
-                stacklevel=2,
+                "the metrics of an epoch that was interrupted, will differ from those of an uninterrupted training."
             )
         return state
 
@@ -182,7 +181,7 @@ class BackupAndRestore(Callback):
         try:
             self._store.read(generation)
         except CorruptBackup as error:
-            warnings.warn(f"{error}. Falling back to the one before.", stacklevel=2)
+            warn_user(f"{error}. Falling back to the one before.")
             return False
         return True
 
@@ -310,7 +309,7 @@ class BackupAndRestore(Callback):
         self._start_clock()
         if not broadcast_object(_is_sound(logs)):
             if is_main_process():
-                warnings.warn("The loss is not finite: no backup is made, the one before is kept.", stacklevel=3)
+                warn_user("The loss is not finite: no backup is made, the one before is kept.")
             return False
         ranks = gather_objects(self._own_part(step) if part is None else part)
         in_parts = self.async_save or any(is_sharded(weight) for weight in self.model.weights)
@@ -358,10 +357,9 @@ class BackupAndRestore(Callback):
     def _warn_of_data(self, run: Run) -> None:
         if run.source.inexact is not None and not self._has_warned:
             self._has_warned = True
-            warnings.warn(
+            warn_user(
                 "A training that is resumed from this backup will not see exactly the data of an uninterrupted one: "
-                f"{run.source.inexact}.",
-                stacklevel=4,
+                f"{run.source.inexact}."
             )
 
     def _stateful(self) -> list[tuple[str, Any]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.core.nearest_names import did_you_mean
+from torchkeras.core.user_warnings import warn_user
 
 
 class LambdaCallback(Callback):
@@ -53,8 +53,7 @@ class LambdaCallback(Callback):
         known = [name for name in vars(Callback) if name.startswith("on_")]
         for name in kwargs:
             if name.startswith("on_") and name not in known:
-                warnings.warn(
-                    f"LambdaCallback: no hook is called {name!r}, so nothing calls it.{did_you_mean(name, known)}",
-                    stacklevel=2,
+                warn_user(
+                    f"LambdaCallback: no hook is called {name!r}, so nothing calls it.{did_you_mean(name, known)}"
                 )
         self.__dict__.update({name: hook for name, hook in given.items() if hook is not None}, **kwargs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
 from torchkeras.callbacks.run import Run
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.reporting.progress import announce
 from torchkeras.saving.checkpoints import CheckpointWriter
 from torchkeras.saving.safety.folders import replacing_folder
@@ -182,10 +182,9 @@ class ModelCheckpoint(MonitorCallback):
             )
             return not kept
         if isinstance(current, (np.ndarray, torch.Tensor)) and current.ndim > 0:
-            warnings.warn(
+            warn_user(
                 f"Can save best model only when `monitor` is a scalar value. Received: {current}. "
-                "Falling back to `save_best_only=False`.",
-                stacklevel=4,
+                "Falling back to `save_best_only=False`."
             )
             return True
         return self._is_best(epoch, float(current), path)

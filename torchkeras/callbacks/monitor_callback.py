@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from torchkeras import ops
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.core.naming import snake_case
+from torchkeras.core.user_warnings import warn_user
 
 _MORE_IS_BETTER = frozenset(
     """acc accuracy auc binary_accuracy binary_io_u categorical_accuracy concordance_correlation cosine_similarity
@@ -40,10 +40,7 @@ class MonitorCallback(Callback):
     ) -> None:
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            warnings.warn(
-                f"{type(self).__name__} mode {mode!r} is unknown (auto, min or max), fallback to auto mode.",
-                stacklevel=3,
-            )
+            warn_user(f"{type(self).__name__} mode {mode!r} is unknown (auto, min or max), fallback to auto mode.")
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
@@ -59,7 +56,7 @@ class MonitorCallback(Callback):
         """Warn, once per training, that the logs lack the value."""
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(message, stacklevel=4)
+            warn_user(message)
 
     @property
     def sign(self) -> int:

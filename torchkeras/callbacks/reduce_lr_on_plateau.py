@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
 from torchkeras.core.config.keywords import accepted_keywords
 from torchkeras.core.nearest_names import candidates
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.reporting.progress import announce
 
 
@@ -61,7 +61,7 @@ class ReduceLROnPlateau(MonitorCallback):
         super().__init__(monitor, mode, min_delta=min_delta)
         if kwargs:
             hint = candidates(kwargs, accepted_keywords(type(self))[0])
-            warnings.warn(f"ReduceLROnPlateau ignores unknown arguments: {sorted(kwargs)}. {hint}", stacklevel=2)
+            warn_user(f"ReduceLROnPlateau ignores unknown arguments: {sorted(kwargs)}. {hint}")
         if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
         self.factor = factor

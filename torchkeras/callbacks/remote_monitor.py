@@ -6,12 +6,12 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-import warnings
 from typing import Any
 
 import numpy as np
 
 from torchkeras.callbacks.callback import Callback, HookLogs
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed import is_main_process
 
 _TIMEOUT = 10.0  # seconds; a monitor that hangs does not hold up training for longer
@@ -63,7 +63,7 @@ class RemoteMonitor(Callback):
         try:
             urllib.request.urlopen(request, timeout=_TIMEOUT).close()
         except (urllib.error.URLError, OSError) as error:
-            warnings.warn(f"Could not reach RemoteMonitor root server at {self.root} ({error})", stacklevel=2)
+            warn_user(f"Could not reach RemoteMonitor root server at {self.root} ({error})")
 
 
 def _plain(value: Any) -> Any:

@@ -6,9 +6,10 @@ import contextlib
 import json
 import os
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
+
+from torchkeras.core.user_warnings import warn_user
 
 
 def keras_home() -> Path:
@@ -34,7 +35,7 @@ def read(path: Path) -> dict[str, Any] | None:
     if isinstance(found, dict):
         return found
     reason = f"it is not valid JSON ({found})" if isinstance(found, ValueError) else "it must hold one JSON object"
-    warnings.warn(f"The settings file {path} is ignored: {reason}. The default settings are used.", stacklevel=3)
+    warn_user(f"The settings file {path} is ignored: {reason}. The default settings are used.")
     return {}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed import process
 from torchkeras.distributed.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
 
@@ -193,10 +193,9 @@ class DataParallel(Distribution):
     ) -> None:
         mesh = _mesh_of(device_mesh, devices)
         if mesh.devices.ndim != 1:
-            warnings.warn(
+            warn_user(
                 f"Expect the input mesh to be 1D, but received mesh.devices.ndim={mesh.devices.ndim}. The first axis "
-                "will be used for data-parallel sharding.",
-                stacklevel=2,
+                "will be used for data-parallel sharding."
             )
         super().__init__(mesh, mesh.axis_names[0], auto_shard_dataset)
 

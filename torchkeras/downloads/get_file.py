@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 import urllib.parse
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 from torchkeras.core.settings_file import keras_home
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.downloads.archives import extract as extract_archive
 from torchkeras.downloads.fetch import fetch, is_whole
 from torchkeras.downloads.hashing import new_hash
@@ -83,7 +83,7 @@ def get_file(
     if unpacked is None:
         return str(target)
     if (fetched or not (folder / unpacked).is_dir()) and not extract_archive(target, folder / unpacked, archive_format):
-        warnings.warn(f"Could not extract archive: {target} is of no format in {archive_format!r}.", stacklevel=2)
+        warn_user(f"Could not extract archive: {target} is of no format in {archive_format!r}.")
     return str(folder / unpacked)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 from torch.nn import functional as F
 
 from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.loss import FunctionLoss
 from torchkeras.losses.shapes import as_tensors, check_same_shape
@@ -26,11 +25,10 @@ def _prepare(
     if y_pred.dim() == 0:
         raise ValueError("y_true and y_pred must have a class axis; received scalars (shape ()).")
     if y_pred.shape[-1] == 1:
-        warnings.warn(
+        warn_user(
             f"{name} needs predictions for two or more classes; y_pred has shape {tuple(y_pred.shape)}. For one "
             f"yes-or-no output use binary_crossentropy.",
             SyntaxWarning,
-            stacklevel=3,
         )
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +11,7 @@ from torchkeras.core.config.limits import count_objects
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.types import ArrayLike
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.metrics.metric import Metric
 
@@ -111,10 +111,9 @@ class IoU(Metric):
         if sample_weight is None:
             return torch.ones_like(like)
         if "int" in self.dtype and "float" in standardize_dtype(getattr(sample_weight, "dtype", "int32")):
-            warnings.warn(
+            warn_user(
                 f"sample_weight is float but {self.name} counts in {self.dtype}: casting cuts the weights to integers. "
-                "Make the metric with dtype='float32' to count them as they are.",
-                stacklevel=3,
+                "Make the metric with dtype='float32' to count them as they are."
             )
         return convert_to_tensor(sample_weight, self._torch_dtype, like.device).reshape(-1).broadcast_to(like.shape)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.reduction import without_uncounted
 from torchkeras.losses.shapes import check_matrices, check_same_shape, match_ranks
@@ -115,9 +114,8 @@ class R2Score(Metric):
         rest = float(self.num_samples.value) - self.num_regressors - 1.0
         if rest > 0:
             return 1.0 - (1.0 - scores) * (self.num_samples.value - 1.0) / rest
-        warnings.warn(
+        warn_user(
             f"The adjusted R2 needs more than num_regressors + 1 = {self.num_regressors + 1} values; the plain R2 is "
-            f"returned.",
-            stacklevel=3,
+            f"returned."
         )
         return scores

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import TORCH_DTYPES
 from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.tensors.strings import is_string_array, string_array
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.core.input_layer import Input
 from torchkeras.models.graph import Graph
 
@@ -86,7 +86,7 @@ def _check_order(struct: dict, name: str) -> None:
     )
     if list(struct) != sorted(struct):
         raise complete(ValueError(f"{message}; received a list, of which the order would be unclear."))
-    warnings.warn(f"{message}; received a list, which is taken in that order.", stacklevel=2)
+    warn_user(f"{message}; received a list, which is taken in that order.")
 
 
 def _by_name(graph: Graph, inputs: dict, name: str) -> list:
@@ -102,10 +102,9 @@ def _by_name(graph: Graph, inputs: dict, name: str) -> list:
         )
     if len(inputs) > len(wanted) and frozenset(inputs) not in graph.warned_keys:
         graph.warned_keys.add(frozenset(inputs))
-        warnings.warn(
+        warn_user(
             f"The structure of `inputs` doesn't match the expected structure: model {name!r} takes {wanted}; received "
-            f"{list(inputs)}. The others are left aside.",
-            stacklevel=2,
+            f"{list(inputs)}. The others are left aside."
         )
     return (
         tree.flatten({key: inputs[key] for key in wanted})

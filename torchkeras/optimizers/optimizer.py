@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any
@@ -18,6 +17,7 @@ from torchkeras.core.nearest_names import candidates
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import foreach_div, foreach_zero_
 from torchkeras.core.types import Number, Store
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import accumulation, averages, clipping, planning, slots, stateless
@@ -96,7 +96,7 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         **kwargs: object,
     ) -> None:
         if kwargs.pop("decay", None) is not None:
-            warnings.warn("The argument `decay` has no effect; give a schedule as `learning_rate`.", stacklevel=3)
+            warn_user("The argument `decay` has no effect; give a schedule as `learning_rate`.")
         if kwargs:
             hint = candidates(kwargs, accepted_keywords(type(self))[0])
             raise ValueError(f"Argument(s) not recognized: {kwargs}. {hint}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Protocol
 
 import torch
 
 from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.optimizers import slots
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, group_by_kernel, local, to_parameter
 
@@ -100,10 +100,9 @@ def select(optimizer: Planned, grads: list, indices: list[int]) -> tuple[list, l
     if not present:
         raise ValueError("No gradients provided for any variable: each of the gradients is None.")
     names = [_name(optimizer, indices[i]) for i in range(len(grads)) if grads[i] is None]
-    warnings.warn(
+    warn_user(
         f"There are no gradients for the variables {names}: the loss does not depend on them. "
-        "With `model.compile()`, is there a `loss`?",
-        stacklevel=5,
+        "With `model.compile()`, is there a `loss`?"
     )
     return [grads[i] for i in present], [indices[i] for i in present]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
 from torchkeras.core.types import ArrayLike, Store
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable, as_variable
 
 
@@ -102,10 +102,9 @@ def load(variables: list, store: Store, name: str) -> None:
     count = len(store.keys())
     if count != len(variables):
         hint = " The optimizer has not been built yet: call build() first." if not variables else ""
-        warnings.warn(
+        warn_user(
             f"The state of the optimizer {name!r} was not loaded: it has {len(variables)} variables, "
-            f"the file has {count}.{hint}",
-            stacklevel=3,
+            f"the file has {count}.{hint}"
         )
         return
     for i, variable in enumerate(variables):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.saving.formats import registry
 from torchkeras.saving.formats.base import Place, WeightsSource, WeightsWriter
 from torchkeras.saving.formats.legacy_h5 import LegacyTarget
@@ -72,9 +72,8 @@ def save_model(
     if save_format:
         _refuse_save_format(save_format, filepath)
     if not getattr(model, "built", True):
-        warnings.warn(
-            "You are saving a model that has not yet been built: it may have no weights yet. Call it on data first.",
-            stacklevel=2,
+        warn_user(
+            "You are saving a model that has not yet been built: it may have no weights yet. Call it on data first."
         )
     if hasattr(filepath, "write"):
         row = registry.by_suffix(".keras")
@@ -84,11 +83,10 @@ def save_model(
         if not (overwrite or _may_replace(filepath)):
             return
     if row is registry.LEGACY:
-        warnings.warn(
+        warn_user(
             "You are saving your model as an HDF5 file via `model.save()` or `keras.saving.save_model(model)`. This "
             "file format is considered legacy. We recommend using instead the native Keras format, e.g. "
-            "`model.save('my_model.keras')` or `keras.saving.save_model(model, 'my_model.keras')`.",
-            stacklevel=3,
+            "`model.save('my_model.keras')` or `keras.saving.save_model(model, 'my_model.keras')`."
         )
     with row.model_writer(filepath) as target:  # type: ignore[union-attr,misc]
         if isinstance(target, LegacyTarget):
@@ -104,7 +102,7 @@ def _refuse_save_format(save_format: Any, filepath: Place) -> None:
     )
     if not str(filepath).endswith((".keras", *_LEGACY)):
         raise ValueError(text)
-    warnings.warn(text, stacklevel=3)
+    warn_user(text)
 
 
 def _format_to_save(path: str, zipped: bool) -> registry.Format:
@@ -267,9 +265,7 @@ def _weights_opener(path: str, max_shard_size: float | None) -> tuple[WeightsWri
         path = str(Path(path).with_suffix(".json"))
         row = registry.by_suffix(path)
         if row is not None and row.sharded_writer is not None:
-            warnings.warn(
-                f"Weights in several files are saved to a name that ends in `.json`: to {path!r}.", stacklevel=3
-            )
+            warn_user(f"Weights in several files are saved to a name that ends in `.json`: to {path!r}.")
     if row is None or row.sharded_writer is None:
         raise ValueError(
             f"The filename must end in {_listed('sharded_writer')} when `max_shard_size` is specified. "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.unfilled import Unfilled, unfilled
 from torchkeras.core.variables.variable import Variable
@@ -191,8 +191,8 @@ class _Load:
         for assignment in self.assignments:
             assignment()
         if self.problems:
-            warnings.warn(self._message("They keep their values."), stacklevel=4)
-        self.casts.warn(stacklevel=4)
+            warn_user(self._message("They keep their values."))
+        self.casts.warn()
 
     def _message(self, outcome: str) -> str:
         shown = [f"  {what}: {problem}." for what, problem in self.problems[:8]]
@@ -301,10 +301,9 @@ def load_state(
             entry = next((reader.entry(other) for other in aliases.get(id(obj), ()) if reader.has(other)), entry)
         load.add(path, obj, entry)
     if nested:
-        warnings.warn(
+        warn_user(
             f"{reader.name} has nothing for layers in lists within lists, as older Keras wrote it: {nested}. "
-            f"They keep their values.",
-            stacklevel=4,
+            f"They keep their values."
         )
     load.finish(skip_mismatch, waiting)
 

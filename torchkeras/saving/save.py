@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch.nn.utils.parametrize import is_parametrized
 
 from torchkeras.core.config.serialization import serialize_keras_object
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import layer_tree
@@ -25,15 +25,14 @@ def write_model(model: Layer, target: ModelTarget) -> None:
     target.config(dumped(config).encode())
     refused = warning_for(config)
     if refused is not None:
-        warnings.warn(refused, stacklevel=3)
+        warn_user(refused)
     parametrized = [layer.name for layer in layer_tree(model) if is_parametrized(layer)]
     if parametrized:
-        warnings.warn(
+        warn_user(
             f"load_model() will refuse the model that is being saved: torch computes weights of {parametrized} by "
             f"parametrizations, which the file does not describe. Before saving call "
             f"torch.nn.utils.parametrize.remove_parametrizations(layer, name), or read the file with load_weights() "
-            f"into a model with the same parametrizations.",
-            stacklevel=3,
+            f"into a model with the same parametrizations."
         )
     objects = list(saveables(model))
     with target.weights() as weights:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from torchkeras.core import registry, tree
 from torchkeras.core.config.serialization import serialize_keras_object
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.layer import Layer
 from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.saving.formats.keras_zip import KERAS_VERSION
@@ -51,14 +51,13 @@ def write_legacy(model: Any, target: LegacyTarget, include_optimizer: bool = Tru
 def _warn(model: Any, config: Config) -> None:
     refused = warning_for(config)
     if refused is not None:
-        warnings.warn(refused, stacklevel=5)
+        warn_user(refused)
     with_files = [obj for _, obj in saveables(model) if hasattr(obj, "save_assets")]
     if with_files:
         names = sorted({str(getattr(obj, "name", type(obj).__name__)) for obj in with_files})
-        warnings.warn(
+        warn_user(
             f"A legacy HDF5 file has no place for the files that the layers {names} keep (vocabularies and the like). "
-            f"Save to a name that ends in `.keras`.",
-            stacklevel=5,
+            f"Save to a name that ends in `.keras`."
         )
 
 

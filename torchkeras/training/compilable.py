@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +11,7 @@ from torchkeras.core.config.keywords import keywords_of
 from torchkeras.core.nearest_names import candidates
 from torchkeras.core.operations.tracebacks import filtered
 from torchkeras.core.types import Identifier, Nest
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.rank_share import RankBatch, current_share
 from torchkeras.layers.base.losses import may_exist as losses_may_exist
 from torchkeras.metrics import Metric
@@ -192,12 +192,11 @@ class Compilable(_Base):
             config: the dict that it returned.
         """
         if type(self).compile is not Compilable.compile:
-            warnings.warn(
+            warn_user(
                 f"`compile()` was not called as part of model loading because the model's `compile()` method is "
                 f"custom. All subclassed Models that have `compile()` overridden should also override "
                 f"`get_compile_config()` and `compile_from_config(config)`; {type(self).__name__} does not. "
-                f"Or call `compile()` after loading.",
-                stacklevel=2,
+                f"Or call `compile()` after loading."
             )
             return
         if not config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +10,7 @@ from torchkeras.core import settings
 from torchkeras.core.symbolic.keras_tensor import KerasTensor, is_keras_tensor
 from torchkeras.core.symbolic.node import get_source_inputs
 from torchkeras.core.types import Shape
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers import Input
 
 ImageShape = tuple[int | None, ...]
@@ -53,10 +53,9 @@ def obtain_input_shape(
     if weights != "imagenet" and given is not None and len(given) == 3:
         channels = given[0 if channels_first else -1]
         if channels not in (1, 3):
-            warnings.warn(
+            warn_user(
                 "This model usually expects 1 or 3 input channels. However, it was passed an input_shape with "
-                f"{channels} input channels.",
-                stacklevel=3,
+                f"{channels} input channels."
             )
         default = _ordered(default_size, channels, channels_first)
     if weights == "imagenet" and require_flatten:

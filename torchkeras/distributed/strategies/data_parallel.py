@@ -14,6 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed import collectives, metric_state, process
 from torchkeras.distributed.distributions import distribution
 from torchkeras.distributed.gradient_reduction import pending_reduction, reducing_in_apply
@@ -104,9 +105,7 @@ class DataParallel(Strategy):
                 "the same data? (Each rank gets the whole data, and takes its rows of every batch by itself.)"
             )
         if odd and process.is_main_process():
-            warnings.warn(
-                "The ranks differ in " + "; ".join(odd) + ": rank 0's counts where there is one.", stacklevel=2
-            )
+            warn_user("The ranks differ in " + "; ".join(odd) + ": rank 0's counts where there is one.")
 
     def agree_on_stopping(self, model: Any) -> None:
         flag = torch.tensor([int(model.stop_training)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from torchkeras.core.tensors.sharded import dtensors
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed import collectives, distributions, process
 from torchkeras.distributed.mesh import TensorLayout
@@ -101,10 +101,9 @@ class ModelParallel(DataParallel):
         used = {id(layouts[v.path]) for v in variables}
         unused = [key for key in layouts if id(layouts.get(key)) not in used and not key.endswith("output")]
         if unused and process.is_main_process():
-            warnings.warn(
+            warn_user(
                 f"No weight has a path that the layout map's keys {unused} match. A key is a regular expression for a "
-                f"whole path, such as {variables[0].path!r}: begin it with '.*' to match the end of paths.",
-                stacklevel=2,
+                f"whole path, such as {variables[0].path!r}: begin it with '.*' to match the end of paths."
             )
 
     def _in_parts(self, variable: Variable, layout: TensorLayout) -> nn.Parameter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Unpack
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.types import Identifier
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
@@ -172,7 +172,7 @@ class LeakyReLU(ShapeKeeping):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Unpack[LeakyReLUOptions]) -> None:
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
-            warnings.warn("Argument `alpha` is deprecated. Use `negative_slope` instead.", stacklevel=2)
+            warn_user("Argument `alpha` is deprecated. Use `negative_slope` instead.")
         super().__init__(**kwargs)  # type: ignore[misc]
         check_not_negative("Leaky ReLU", negative_slope=negative_slope)
         self.negative_slope = negative_slope

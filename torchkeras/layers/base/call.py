@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -19,6 +18,7 @@ from torchkeras.core.symbolic.keras_tensor import any_symbolic
 from torchkeras.core.tensors import numpy_method  # noqa: F401  importing it gives tensors the method
 from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import Nest
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.deferred import run_deferred
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import losses
@@ -234,8 +234,7 @@ def _has_weights_of_torch(module: nn.Module | None, compute_type: torch.dtype) -
 
 
 def _warn_lost_mask(layer: Any) -> None:
-    warnings.warn(
+    warn_user(
         f"Layer {layer.name!r} ({type(layer).__name__}) received a mask and does not pass it on: it does not set "
-        f"supports_masking. The layers behind it see no mask.",
-        stacklevel=4,
+        f"supports_masking. The layers behind it see no mask."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import torch
@@ -18,6 +17,7 @@ from torchkeras.core.operations.rematerializable import Rematerializable
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import Nest, Store
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.stateless import CallScope
 from torchkeras.layers.base import copies, losses, symbolic
 from torchkeras.layers.base.building import as_shapes, legacy_input_shape, recorded
@@ -437,10 +437,9 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         in_attributes = [weight for weight in own if "." not in weight.name]
         if len(store.keys()) == len(in_attributes) < len(own):  # files had no others once
             missing = [weight.name for weight in own if "." in weight.name]
-            warnings.warn(
+            warn_user(
                 f"Layer {self.name!r}: the file has no values for {missing}, which lists and dicts hold; they keep "
-                f"theirs. Save the model again once they are right.",
-                stacklevel=2,
+                f"theirs. Save the model again once they are right."
             )
             own = in_attributes
         if len(store.keys()) != len(own):

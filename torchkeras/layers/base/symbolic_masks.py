@@ -6,7 +6,6 @@ be given to a layer explicitly (`lstm(x, mask=x._keras_mask)`) or be an output o
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -21,6 +20,7 @@ from torchkeras.core import tree
 from torchkeras.core.operations.operation import Operation
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
+from torchkeras.core.user_warnings import warn_user
 
 
 class MaskRule(Operation):
@@ -91,11 +91,10 @@ def _op_that_lost_it(x: KerasTensor) -> Operation | None:
 
 
 def _warn(layer: Any, function: str) -> None:
-    warnings.warn(
+    warn_user(
         f"Layer {layer.name!r} ({type(layer).__name__}) uses masks, but gets none: {function!r} was applied to a "
         f"tensor with a mask, and functions do not pass masks on. Do it in a layer with supports_masking=True, or pass "
-        f"the mask explicitly: layer(x, mask=masked._keras_mask).",
-        stacklevel=2,
+        f"the mask explicitly: layer(x, mask=masked._keras_mask)."
     )
 
 

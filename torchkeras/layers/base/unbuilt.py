@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from torchkeras.core.operations.user_warnings import warn_user
+from torchkeras.core.user_warnings import warn_user
 
 
 class WalkOfLayer(set):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Unpack
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from torchkeras import constraints, initializers, ops, regularizers
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.types import ArrayLike, Config, Identifier
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.lora import LowRankAdaptable
@@ -85,7 +85,7 @@ class Embedding(LowRankAdaptable):
                     f"`{name}` must be a positive integer. Received: {name}={size} (of type {type(size).__name__})."
                 )
         if kwargs.pop("input_length", None) is not None:
-            warnings.warn("Argument `input_length` is deprecated. Just remove it.", stacklevel=2)
+            warn_user("Argument `input_length` is deprecated. Just remove it.")
         super().__init__(**{**kwargs, "autocast": False})
         self.input_dim = input_dim
         self.output_dim = output_dim

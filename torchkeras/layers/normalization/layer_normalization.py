@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.types import Identifier
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.normalization.axes import axes_last, check_axes, inverse, standardize_axis
@@ -87,10 +87,9 @@ class LayerNormalization(Layer):
     ) -> None:
         rms_scaling = kwargs.pop("rms_scaling", False)
         if rms_scaling:
-            warnings.warn(
+            warn_user(
                 "`rms_scaling=True` is deprecated and divides by the standard deviation; for the root mean square use "
-                "`keras.layers.RMSNormalization`.",
-                stacklevel=2,
+                "`keras.layers.RMSNormalization`."
             )
         kwargs["autocast"] = False
         super().__init__(**kwargs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.user_warnings import warn_user
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
@@ -103,11 +103,10 @@ def softmax(x: Tensor, axis: int | tuple[int, ...] | None = -1) -> Tensor:
     if not isinstance(axis, int):
         return _over_axes(torch.softmax, x, axis)
     if _size(x, axis) == 1 and not torch.compiler.is_compiling():
-        warnings.warn(
+        warn_user(
             f"You are using a softmax over axis {axis} of a tensor of shape {tuple(x.shape)}. This axis has size 1. "
             "The softmax operation will always return the value 1, which is likely not what you intended. Did you "
-            "mean to use a sigmoid instead?",
-            stacklevel=3,
+            "mean to use a sigmoid instead?"
         )
     return torch.softmax(x, axis)
 

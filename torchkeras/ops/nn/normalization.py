@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.dtypes import promote
 from torchkeras.core.torch_internals import mse_loss
 from torchkeras.core.types import Axes
+from torchkeras.core.user_warnings import warn_user
 
 op = functools.partial(op, file_module="keras.src.ops.nn")
 
@@ -234,10 +234,9 @@ _WIDE = (torch.float32, torch.float64)
 
 
 def _divided_by_deviation(x: Tensor, gamma: Tensor | None, axis: Axes, epsilon: float) -> Tensor:
-    warnings.warn(
+    warn_user(
         "You passed `rms_scaling=True`, which is deprecated: it divides by the standard deviation. Use "
-        "`rms_normalization` instead.",
-        stacklevel=4,
+        "`rms_normalization` instead."
     )
     y = x if x.dtype in _WIDE else x.float()
     y = y * torch.rsqrt(torch.var(y, axis, correction=0, keepdim=True) + epsilon)

@@ -8,9 +8,9 @@ anything.
 from __future__ import annotations
 
 import re
-import warnings
 from typing import Any
 
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.saving.formats.legacy_h5 import LegacySource, SavedLayer
 from torchkeras.saving.legacy.values import Value, values_of
@@ -55,10 +55,9 @@ def load_optimizer(optimizer: Any, source: LegacySource) -> None:
         is_keras_3 = (source.keras_version() or "1").startswith("3")
         found = _as_they_are(optimizer, saved) if is_keras_3 else _by_slots(optimizer, saved)
     if found is None:
-        warnings.warn(
+        warn_user(
             "Error in loading the saved optimizer state. As a result, your model is starting with a freshly "
-            "initialized optimizer.",
-            stacklevel=5,
+            "initialized optimizer."
         )
         return
     read = [(variable, value.read()) for variable, value in found]

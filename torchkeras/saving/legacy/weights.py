@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
 from torchkeras.saving.formats.legacy_h5 import LegacySource, SavedLayer
@@ -168,14 +168,13 @@ class _Load:
         for tensor, value in assignments:
             assign(tensor, self._checked(tensor, value()) if self.fresh else value())
         for problem in self.problems:
-            warnings.warn(f"Skipping loading weights: {problem}.", stacklevel=5)
+            warn_user(f"Skipping loading weights: {problem}.")
         if self.origin.guessed_flip:
-            warnings.warn(
+            warn_user(
                 f"{self.source.name} does not say which backend wrote it. Its convolutions keep the channels first, as "
-                f"those of Theano do, so their kernels were turned by 180 degrees, as Theano's must be.",
-                stacklevel=5,
+                f"those of Theano do, so their kernels were turned by 180 degrees, as Theano's must be."
             )
-        self.casts.warn(stacklevel=5)
+        self.casts.warn()
 
     def _checked(self, tensor: torch.Tensor, value: np.ndarray) -> np.ndarray:
         problem = self.casts.problem(getattr(tensor, "path", ""), value, tensor)

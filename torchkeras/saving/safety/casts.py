@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
+
+from torchkeras.core.user_warnings import warn_user
 
 _CHUNK = 1 << 22
 
@@ -59,18 +59,13 @@ class Casts:
             self._rounded.append(f"{name!r} ({value.dtype.name} to {wanted})")
         return None
 
-    def warn(self, stacklevel: int) -> None:
-        """Name the weights whose values were rounded, if there are any.
-
-        Args:
-            stacklevel: as for `warnings.warn`, counted from the caller.
-        """
+    def warn(self) -> None:
+        """Name the weights whose values were rounded, if there are any."""
         if self._rounded:
             shown = ", ".join(self._rounded[:5]) + (", ..." if len(self._rounded) > 5 else "")
-            warnings.warn(
+            warn_user(
                 f"Values of {len(self._rounded)} weights of {self.file_name} were rounded, because the model's types "
-                f"are narrower than the file's: {shown}.",
-                stacklevel=stacklevel + 1,
+                f"are narrower than the file's: {shown}."
             )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NoReturn
 
 import torch
 
 from torchkeras import losses
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.losses.shapes import match_ranks
 
 _ELEMENTWISE = frozenset(
@@ -82,9 +82,8 @@ def warn_of_broadcast(loss: Any, output: str, y_true: Any, y_pred: Any) -> None:
     target, pred = match_ranks(y_true, y_pred)
     pairs = list(zip(reversed(target.shape), reversed(pred.shape)))
     if target.shape != pred.shape and all(a == b or 1 in (a, b) for a, b in pairs):
-        warnings.warn(
+        warn_user(
             f"The loss {loss.name!r} broadcasts a target of shape {tuple(y_true.shape)} against the output {output!r} "
             f"of shape {tuple(y_pred.shape)}, so that numbers are compared that may not belong together. Give both the "
-            "same shape.",
-            stacklevel=2,
+            "same shape."
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from torchkeras import optimizers
 from torchkeras.core import tree
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.losses.torch_loss import TorchLoss, is_torch_loss
 from torchkeras.metrics import Mean
 from torchkeras.training.compile.loss import CompileLoss
@@ -139,13 +139,12 @@ class Compiled:
                     value = tree.map_structure(_described, value)
                 config[name] = serialize_keras_object(value)
             except ValueError as error:
-                warnings.warn(f"{error} Call compile() again after loading.", stacklevel=6)
+                warn_user(f"{error} Call compile() again after loading.")
                 return None
         if left_out:
-            warnings.warn(
+            warn_user(
                 f"No file can describe the metrics {', '.join(left_out)}: the model is described without them. Give "
-                "them to compile() again after loading.",
-                stacklevel=6,
+                "them to compile() again after loading."
             )
         return config
 

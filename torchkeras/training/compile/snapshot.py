@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.weight_walk import all_weights
 
 
@@ -98,8 +98,7 @@ class TrainableSnapshot:
         if changed and not self._has_warned:
             self._has_warned = True
             shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-            warnings.warn(
+            warn_user(
                 f"`trainable` of {shown} was changed after compile(). The change has no effect until the model is "
-                "compiled again: call model.compile(...), then fit().",
-                stacklevel=5,
+                "compiled again: call model.compile(...), then fit()."
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator
 from typing import Any
+
+from torchkeras.core.user_warnings import warn_user
 
 
 class PyDataset:
@@ -43,10 +44,9 @@ class PyDataset:
 
     def _setting(self, name: str, default: Any) -> Any:
         if name not in self.__dict__:
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__} should call `super().__init__(**kwargs)` in its constructor; `**kwargs` can "
-                "hold `workers`, `use_multiprocessing` and `max_queue_size`.",
-                stacklevel=3,
+                "hold `workers`, `use_multiprocessing` and `max_queue_size`."
             )
             self.__dict__[name] = default
         return self.__dict__[name]

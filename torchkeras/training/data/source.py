@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import random_state
-from torchkeras.core.operations.user_warnings import warn_user
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.training.data.object_state import ObjectState, State
 
 _CONSEQUENCES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Unpack
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from torchkeras import initializers, ops
 from torchkeras.core import settings
 from torchkeras.core.tensors import dtypes
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
@@ -90,9 +90,7 @@ class STFTSpectrogram(Layer):
                 f"Received fft_length={fft_length}, frame_length={frame_length}"
             )
         if fft_length is not None and fft_length & (fft_length - 1):
-            warnings.warn(
-                f"`fft_length` is recommended to be a power of two. Received fft_length={fft_length}", stacklevel=2
-            )
+            warn_user(f"`fft_length` is recommended to be a power of two. Received fft_length={fft_length}")
         if mode not in _MODES:
             raise ValueError(f"Output mode is invalid, it must be one of {', '.join(_MODES)}. Received: mode={mode}")
         if scaling not in (None, "density", "spectrum"):

@@ -12,7 +12,7 @@ import torch
 # Python's own files are no place to look at either: a warning may come from within a context manager or a thread.
 _NOT_THE_USERS = tuple(
     str(folder) + os.sep
-    for folder in (Path(__file__).parents[2], Path(torch.__file__).parent, Path(traceback.__file__).parent)
+    for folder in (Path(__file__).parents[1], Path(torch.__file__).parent, Path(traceback.__file__).parent)
 )
 _SITE_PACKAGES = f"{os.sep}site-packages{os.sep}"
 
@@ -24,6 +24,9 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
         message: the text.
         category: the class of the warning.
     """
+    if torch.compiler.is_compiling():  # a stack can't be traced
+        warnings.warn(message, category)
+        return
     level = 1
     for level, frame in enumerate(reversed(traceback.extract_stack()[:-1]), start=2):  # noqa: B007
         if not _is_known(frame.filename):
