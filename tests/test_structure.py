@@ -27,9 +27,11 @@ FLOORS = [
     ["callbacks", "downloads"],
     ["training", "export"],
     ["models"],
-    ["applications", "datasets", "visualization", "wrappers", "distillation", "compat"],
+    ["applications", "datasets", "visualization", "wrappers", "distillation"],
     ["utils", "mixed_precision", "distribution", "legacy"],
     ["preprocessing"],
+    ["compat"],
+    ["as_keras"],
     ["cli"],
     ["__main__"],
     [""],
@@ -267,7 +269,11 @@ def test_init_files_are_lists(path):
         ), f"{path}:{node.lineno} holds more than imports: {ast.unparse(node)[:80]}"
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
+# Importing these puts this package in the place of Keras, which other tests of the process compare it with.
+SWITCHES = {"torchkeras.as_keras", "torchkeras.as_keras.switch"}
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - SWITCHES))
 def test_every_module_can_be_imported_and_keeps_its_list(name):
     module = importlib.import_module(name)
     missing = [public for public in getattr(module, "__all__", ()) if not hasattr(module, public)]

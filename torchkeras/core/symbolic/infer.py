@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.devices import current_device, without_values
@@ -19,8 +21,18 @@ from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
 _STAND_INS = (84, 168)
 
 
+class _Scopes(threading.local):
+    def __init__(self) -> None:
+        self.open: list[SymbolicScope] = []
+
+
+_scopes = _Scopes()
+
+
 class SymbolicScope:
-    """Do nothing: kept for Keras's name. Code that runs only to find shapes has its tensors on the device `meta`.
+    """Say that the code inside runs only to find shapes, which `in_symbolic_scope` answers.
+
+    Nothing else changes: where the library infers shapes, tensors lie on the device `meta`.
 
     Example:
         >>> with keras.SymbolicScope():
@@ -28,10 +40,26 @@ class SymbolicScope:
     """
 
     def __enter__(self) -> SymbolicScope:
+        _scopes.open.append(self)
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        pass
+    def __exit__(self, *error: object) -> None:
+        _scopes.open.pop()
+
+
+def get_symbolic_scope() -> SymbolicScope | None:
+    """The innermost open `SymbolicScope`, else `None`."""
+    return _scopes.open[-1] if _scopes.open else None
+
+
+def in_symbolic_scope() -> bool:
+    """Whether the running code only finds shapes: inside a `SymbolicScope`, or where the library infers them."""
+    return bool(_scopes.open) or state.symbolic
+
+
+def compute_output_spec(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """The outputs of `function` as KerasTensors, for arguments among which are KerasTensors; in Keras's order."""
+    return infer(function, args, kwargs)
 
 
 def infer(function: Callable, args: tuple, kwargs: dict, with_ones: bool = False) -> Any:

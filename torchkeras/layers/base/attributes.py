@@ -13,6 +13,7 @@ from torchkeras.core.tensors.devices import join_current_device
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.variable import Variable, VariableInfo, as_variable
 from torchkeras.layers.base.containers import Tracked, holds_state, unwrapped, wrap
+from torchkeras.layers.base.untracked import depth as untracked
 from torchkeras.layers.base.values import read_weight
 from torchkeras.layers.base.weight_walk import (
     assigned_infos,
@@ -97,7 +98,10 @@ class AttributeTracking(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         ready = "_tk_infos" in self.__dict__
-        if isinstance(value, Variable) and ready:
+        if untracked.scopes and isinstance(value, _PARTS) and not _is_property(self, name):
+            _release(self, name)
+            self.__dict__[name] = value
+        elif isinstance(value, Variable) and ready:
             _set_variable(self, name, value)
         elif isinstance(value, Tracked):
             _set_tracked(self, name, value)
@@ -107,7 +111,7 @@ class AttributeTracking(nn.Module):
             _release(self, name, but_module=True)
             super().__setattr__(name, value)
             note_sublayer(self, value)
-        elif isinstance(getattr(type(self), name, None), property):
+        elif _is_property(self, name):
             object.__setattr__(self, name, value)
         elif type(value) in _CONTAINERS and ready and name not in _UNTRACKED and not name.startswith("_tk_"):
             _set_tracked(self, name, wrap(value))
@@ -156,10 +160,16 @@ class AttributeTracking(nn.Module):
 
 
 _CONTAINERS = (list, dict, set, OrderedDict)
+# Values that a `DotNotTrackScope` keeps from becoming parts.
+_PARTS = (torch.Tensor, nn.Module, SeedGenerator, list, dict, set, tuple)
 # Lists and dicts that the framework keeps and that hold no state.
 _UNTRACKED = frozenset({"_inbound_nodes", "input_spec"})
 # Set by the constructor of the base class: a layer without them was never initialized.
 _OF_INIT = frozenset({"name", "built", "input_spec", "supports_masking", "activity_regularizer", "_dtype_policy"})
+
+
+def _is_property(layer: AttributeTracking, name: str) -> bool:
+    return isinstance(getattr(type(layer), name, None), property)
 
 
 def _absent(layer: AttributeTracking, name: str) -> Any:
