@@ -231,3 +231,154 @@ def test_predict_and_evaluate_stop_when_a_callback_says_so(data):
     model.evaluate(*data, batch_size=BATCH, verbose=0, callbacks=[stop])
     assert stop.seen == 1
     assert len(model.predict(data[0], batch_size=BATCH, verbose=0)) == ROWS
+
+
+class OwnLoop(keras.Sequential):
+    """A step from scratch: torch code, nothing of the library's step."""
+
+    def train_step(self, data):
+        x, y = data
+        self.zero_grad()
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(x, y, y_pred)
+        loss.backward()
+        weights = self.trainable_weights
+        self.optimizer.apply([weight.grad for weight in weights], weights)
+        return {"loss": loss, **self.compute_metrics(x, y, y_pred)}
+
+    def test_step(self, data):
+        x, y = data
+        y_pred = self(x, training=False)
+        return {"loss": self.compute_loss(x, y, y_pred), **self.compute_metrics(x, y, y_pred)}
+
+    def predict_step(self, data):
+        return torch.softmax(self(data, training=False), -1)
+
+
+def test_steps_from_scratch_compile_the_models_calls(data, graphs, caplog):
+    def own():
+        keras.utils.set_random_seed(7)
+        return OwnLoop([keras.Input((6,)), L.Dense(8), L.Dropout(0.3), L.Dense(3)])
+
+    found = []
+    for jit in (False, True):
+        model = own()
+        history = train(model, data, jit, validation_data=data)
+        found.append({**history, "predicted": model.predict(data[0], batch_size=BATCH, verbose=0)})
+        assert len(graphs) == (3 if jit else 0)  # training, validation, prediction; three epochs with a ragged batch
+        train(model, data, jit)
+        assert len(graphs) == (4 if jit else 0)  # compile() made the steps again, once
+    same(*found)
+    assert not lines(caplog)
+
+
+class GAN(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.discriminator = keras.Sequential([keras.Input((6,)), L.Dense(4, activation="relu"), L.Dense(1)])
+        self.generator = keras.Sequential([keras.Input((2,)), L.Dense(4, activation="relu"), L.Dense(6)])
+        self.losses_seen = [keras.metrics.Mean(name="d"), keras.metrics.Mean(name="g")]
+
+    def compile(self, **kwargs):
+        super().compile(**kwargs)
+        self.d_optimizer, self.g_optimizer = O.Adam(0.01), O.Adam(0.02)
+
+    def train_step(self, data):
+        real = data
+        rows = len(real)
+        loss_of = torch.nn.functional.binary_cross_entropy_with_logits
+        for turn, (part, optimizer) in enumerate(
+            [(self.discriminator, self.d_optimizer), (self.generator, self.g_optimizer)]
+        ):
+            noise = keras.random.normal((rows, 2))
+            self.zero_grad()
+            if turn == 0:
+                seen = torch.cat([self.generator(noise).detach(), real])
+                loss = loss_of(self.discriminator(seen), torch.arange(2 * rows)[:, None].lt(rows).float())
+            else:
+                loss = loss_of(self.discriminator(self.generator(noise)), torch.zeros(rows, 1))
+            loss.backward()
+            optimizer.apply([weight.grad for weight in part.trainable_weights], part.trainable_weights)
+            self.losses_seen[turn].update_state(loss)
+        return {metric.name: metric.result() for metric in self.losses_seen}
+
+
+def test_a_gan_with_two_optimizers(data, graphs, caplog):
+    found = []
+    for jit in (False, True):
+        keras.utils.set_random_seed(7)
+        model = GAN()
+        model.compile(jit_compile=jit)
+        found.append(model.fit(data[0], epochs=3, batch_size=BATCH, verbose=0).history)
+    same(*found)
+    assert len(graphs) == 3 and not lines(caplog)  # the generator; the discriminator of both and of generated rows
+
+
+class Block(L.Layer):
+    def __init__(self, broken=False, **kwargs):
+        super().__init__(**kwargs)
+        self.broken = broken
+        self.norm, self.dense, self.drop = L.BatchNormalization(), L.Dense(6, activation="relu"), L.Dropout(0.2)
+
+    def call(self, inputs, training=False):
+        if self.broken:
+            torch._dynamo.graph_break()
+        return inputs + self.drop(self.dense(self.norm(inputs, training=training)), training=training)
+
+
+def blocks(count, make_block=Block, dtype=None):
+    keras.utils.set_random_seed(7)
+    inside = [make_block(dtype=dtype) for _ in range(count)]
+    return keras.Sequential([keras.Input((6,)), *inside, L.Dense(3)])
+
+
+class TorchBlocks(L.Layer):
+    """Blocks of torch, in a torch module."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inside = torch.nn.Sequential(
+            *(torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.Tanh()) for _ in range(3))
+        )
+
+    def call(self, inputs):
+        return self.inside(inputs)
+
+
+REGIONAL = {
+    "blocks": (lambda: blocks(5), {}),
+    "in mixed precision": (lambda: blocks(3, dtype="mixed_bfloat16"), {}),
+    "of torch": (lambda: blocks(1, TorchBlocks), {}),
+}
+
+
+@pytest.mark.parametrize("name", REGIONAL)
+def test_repeated_blocks_share_their_graphs(name, data, graphs, caplog):
+    make_model, options = REGIONAL[name]
+    found = []
+    for jit in (False, "regional"):
+        model = make_model()
+        history = train(model, data, jit, validation_data=data, **options)
+        found.append({**history, "predicted": model.predict(data[0], batch_size=BATCH, verbose=0)})
+    assert model.jit_compile
+    same(*found)
+    # In training of the first block, whose inputs need no gradient, and of all others; in validation; in prediction
+    # again of the first one, whose inputs were not made in torch's inference mode, and of all others.
+    assert len(graphs) == 5 and not lines(caplog)
+
+
+def test_without_repeated_blocks_the_step_is_compiled_whole(data, graphs, caplog):
+    with caplog.at_level(logging.INFO, logger="torchkeras"):
+        train(make(), data, "regional")
+    (line,) = lines(caplog)
+    assert len(graphs) == 1 and "repeat" in line
+
+
+def test_a_break_in_a_block_is_reported_once(data, graphs, caplog):
+    def broken(**kwargs):
+        return Block(True, **kwargs)
+
+    found = [train(blocks(3, broken), data, jit) for jit in (False, "regional")]
+    same(*found)
+    (line,) = lines(caplog)
+    assert "can't be compiled as one graph" in line and "test_jit.py" in line

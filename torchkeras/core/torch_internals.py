@@ -168,6 +168,26 @@ def argument_names(function: Any, args: tuple) -> list[str]:
     return replacements.argument_names(function, args) if schema is None else [a.name for a in schema.arguments]
 
 
+def set_compiled_call(module: torch.nn.Module, call: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Let `module(...)` run another function, as `nn.Module.compile` does; return the one that was in its place.
+
+    Torch 2.13 looks for it in the attribute `_compiled_call_impl`. A torch that does not look runs the module as it is.
+
+    Args:
+        module: the module.
+        call: the function, with the arguments of `module(...)`; `None`: nothing but the module's own call.
+    """
+    before = module.__dict__.pop("_compiled_call_impl", None)
+    if call is not None:
+        module.__dict__["_compiled_call_impl"] = call
+    return before
+
+
+def call_uncompiled(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """The result of `module(...)`, hooks included, without the function of `set_compiled_call` (torch 2.13)."""
+    return module._call_impl(*args, **kwargs)
+
+
 def constant_result(function: Callable) -> Callable:
     """Decorator: compiled code keeps the result that `function` had when it was compiled.
 

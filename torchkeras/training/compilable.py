@@ -15,7 +15,7 @@ from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.rank_share import RankBatch, current_share
 from torchkeras.layers.base.losses import may_exist as losses_may_exist
 from torchkeras.metrics import Metric
-from torchkeras.training.compile.options import Compiled
+from torchkeras.training.compile.options import Compiled, check_jit_compile
 from torchkeras.training.compile.snapshot import TrainableSnapshot
 from torchkeras.training.data import ask_for_targets, unpack_x_y_sample_weight
 from torchkeras.training.placing import place_at_compile
@@ -72,10 +72,14 @@ class Compilable(_Base):
             steps_per_execution: batches between two calls of the callbacks.
             jit_compile: `True` compiles the steps of `fit`, `evaluate` and `predict` with `torch.compile`: forward
                 pass, loss, backward pass and the metrics of this library; the optimizer's update is one kernel
-                already. The first batch, and batches of another size than the first (a ragged last one), run
-                uncompiled. A step that can't be one graph, or is compiled again, is reported once by the logger
-                `torchkeras`. Of a `train_step` of your own, `super().train_step()` is compiled. `"auto"` and `False`
-                compile nothing. With `"auto"` and `True`, `keras.config.set_cuda_graphs` decides about CUDA graphs.
+                already. Of a `train_step`, `test_step` or `predict_step` of your own, each call of the model, or of a
+                layer that holds layers, is one graph with its backward pass; the code around the calls runs as it is,
+                and `super().train_step()` is compiled whole. `"regional"` compiles the calls of the layers (with
+                sublayers) that repeat side by side in the model, such as the blocks of a transformer, which share
+                their graphs: 24 blocks take the time of two. The first batch, and batches of another size than the
+                first (a ragged last one), run uncompiled. A graph that breaks, or is compiled again, is reported once
+                by the logger `torchkeras`. `"auto"` and `False` compile nothing. But for `False`,
+                `keras.config.set_cuda_graphs` decides about CUDA graphs. Files keep `"regional"` as `True`.
             auto_scale_loss: scale the loss under the dtype policy `mixed_float16`, so that gradients do not underflow.
             **kwargs: `experimental_steps_per_execution`, an older name of `steps_per_execution`.
 
@@ -170,12 +174,13 @@ class Compilable(_Base):
         return state.jit_compile if state.compiled is None else state.compiled.jit_compile
 
     @jit_compile.setter
-    def jit_compile(self, value: bool) -> None:
+    def jit_compile(self, value: bool | str) -> None:
+        check_jit_compile(value)
         state = state_of(self)
         if state.compiled is None:
-            state.jit_compile = bool(value)
+            state.jit_compile = value in (True, "regional")
             return
-        state.compiled.jit_compile = bool(value) and not state.compiled.run_eagerly
+        state.compiled.set_jit_compile(value)
         state.forget_steps()
 
     def get_compile_config(self) -> dict[str, Any] | None:

@@ -6,19 +6,24 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from torch import nn
 
 from torchkeras.core.registry import is_own
 from torchkeras.distributed.rank_share import RankBatch, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
 from torchkeras.training.compile.torch_metric import TorchMetric
+from torchkeras.training.compiled_calls import CompiledCalls, composite_layers, repeated_blocks
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.fused_head import FusedHead, find_head
 from torchkeras.training.jit import Jit
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
+
+logger = logging.getLogger("torchkeras")
 
 
 def library_default(method: Callable) -> Callable:
@@ -183,19 +188,29 @@ class OwnStep:
         model: the model.
         name: the method's name.
         library_step: the library's step on the same model, which `super().train_step()` runs.
+        calls: the layers whose calls are compiled; `None`: none. Default: `None`.
     """
 
     is_own = True
 
-    def __init__(self, model: TrainableModel, name: str, library_step: TrainStep | None = None) -> None:
+    def __init__(
+        self,
+        model: TrainableModel,
+        name: str,
+        library_step: TrainStep | None = None,
+        calls: CompiledCalls | None = None,
+    ) -> None:
         self.model = model
         self.name = name
         self.library_step = library_step
+        self.calls = calls
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
         if self.library_step is not None:
             self.library_step.begin()
+        if self.calls is not None:
+            self.calls.begin()
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any]:
         """The logs that the user's step returned for a batch.
@@ -203,7 +218,12 @@ class OwnStep:
         Raises:
             TypeError: it returned no dict.
         """
-        logs = getattr(self.model, self.name)(batch.data)
+        method = getattr(self.model, self.name)
+        if self.calls is None:
+            logs = method(batch.data)
+        else:
+            with self.calls.during(rows_of(batch.data)):
+                logs = method(batch.data)
         if not isinstance(logs, Mapping):
             raise TypeError(
                 f"{type(self.model).__name__}.{self.name}() must return a dict of the values to log, such as "
@@ -309,22 +329,83 @@ def add_to_metrics(model: TrainableModel, done: StepOutputs, by_compute_metrics:
         state_of(model).compiled.metrics.update_state(done.y, done.y_pred, done.sample_weight)  # type: ignore[union-attr]
 
 
+class _ByBlocks:
+    """A step of the library inside of which the calls of some layers are compiled."""
+
+    calls: CompiledCalls
+
+    def begin(self) -> None:
+        """Start a run of batches, perhaps of another size."""
+        super().begin()  # type: ignore[misc]
+        if "calls" in self.__dict__:
+            self.calls.begin()
+
+    def __call__(self, batch: RankBatch) -> Any:
+        """Do the step for a batch."""
+        with self.calls.during(rows_of(batch.data)):
+            return super().__call__(batch)  # type: ignore[misc]
+
+
+class TrainStepByBlocks(_ByBlocks, TrainStep):
+    """`TrainStep` with compiled layers."""
+
+
+class EvaluationStepByBlocks(_ByBlocks, EvaluationStep):
+    """`EvaluationStep` with compiled layers."""
+
+
+class PredictionStepByBlocks(_ByBlocks, PredictionStep):
+    """`PredictionStep` with compiled layers."""
+
+
 def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Strategy) -> TrainStep | OwnStep:
     """The training step of a model: the library's, or the user's."""
-    jit = state_of(model).compiled.jit_compile and strategy.can_compile  # type: ignore[union-attr]
+    compiled = state_of(model).compiled
+    jit = compiled.jit_compile and strategy.can_compile  # type: ignore[union-attr]
+    blocks = _blocks(model) if jit else []
     if is_overridden(model, "train_step"):
-        return OwnStep(model, "train_step", own_train_step(model, weights, jit))
+        step = own_train_step(model, weights, jit and not blocks, not blocks)
+        return OwnStep(model, "train_step", step, _calls(model, "train_step()", blocks, True) if jit else None)
     trained = strategy.trained(model, weights)  # type: ignore[arg-type]
+    if blocks:
+        trained.cast_one_by_one()
+        found = TrainStepByBlocks(model, weights, trained)
+        found.calls = _calls(model, "the training step", blocks)
+        return found
     overrides = is_overridden(model, "compute_loss") or is_overridden(model, "compute_metrics")
     with_head = type(trained) is TrainedModel and not jit and not overrides
-    return TrainStep(model, weights, trained, jit, find_head(model, state_of(model).compiled) if with_head else None)
+    return TrainStep(model, weights, trained, jit, find_head(model, compiled) if with_head else None)
 
 
-def own_train_step(model: TrainableModel, weights: Sequence[Any], jit: bool = False) -> TrainStep | None:
+def own_train_step(
+    model: TrainableModel, weights: Sequence[Any], jit: bool = False, casts_together: bool = True
+) -> TrainStep | None:
     """The library's step for a `train_step` of the user's to call; `None` where the library's could not run."""
     if optimizer_of(model) is None and len(weights):
         return None
-    return TrainStep(model, weights, TrainedModel(model, weights), jit)  # type: ignore[arg-type]
+    trained = TrainedModel(model, weights)  # type: ignore[arg-type]
+    if not casts_together:
+        trained.cast_one_by_one()
+    return TrainStep(model, weights, trained, jit)
+
+
+def _blocks(model: TrainableModel) -> list[list[nn.Module]]:
+    """The groups of layers to compile in the place of the whole step, under `jit_compile="regional"`."""
+    if not state_of(model).compiled.by_blocks:  # type: ignore[union-attr]
+        return []
+    blocks = repeated_blocks(model)  # type: ignore[arg-type]
+    if not blocks:
+        logger.info(
+            "jit_compile='regional': no layers with sublayers repeat side by side in %r; it is compiled whole.",
+            model.name,
+        )
+    return blocks
+
+
+def _calls(model: TrainableModel, label: str, blocks: list[list[nn.Module]], is_own: bool = False) -> CompiledCalls:
+    """The calls to compile in a step of a model: of the blocks, else of whole layers in a step of the user's."""
+    groups = blocks or composite_layers(model)  # type: ignore[arg-type]
+    return CompiledCalls(groups, f"{label} of {model.name!r}", outermost=is_own and not blocks)
 
 
 def make_test_step(model: TrainableModel) -> EvaluationStep | OwnStep:
@@ -335,10 +416,17 @@ def make_test_step(model: TrainableModel) -> EvaluationStep | OwnStep:
 def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep | OwnStep:
     """The evaluation step of a model; a compiled one is kept until the model is compiled again."""
     state = state_of(model)
-    if not state.compiled.jit_compile or not strategy.can_compile or is_overridden(model, "test_step"):  # type: ignore[union-attr]
+    if not state.compiled.jit_compile or not strategy.can_compile:  # type: ignore[union-attr]
         return make_test_step(model)
     if state.test_step is None:
-        state.test_step = EvaluationStep(model, jit=True)
+        blocks = _blocks(model)
+        if is_overridden(model, "test_step"):
+            state.test_step = OwnStep(model, "test_step", None, _calls(model, "test_step()", blocks, True))
+        elif blocks:
+            state.test_step = EvaluationStepByBlocks(model)
+            state.test_step.calls = _calls(model, "the evaluation step", blocks)
+        else:
+            state.test_step = EvaluationStep(model, jit=True)
     state.test_step.begin()
     return state.test_step
 
@@ -350,6 +438,12 @@ def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionSt
     if not jit or not strategy.can_compile:
         return PredictionStep(model)
     if state.predict_step is None:
-        state.predict_step = PredictionStep(model, jit=True)
+        blocks = _blocks(model) if state.compiled is not None else []
+        is_own = is_overridden(model, "predict_step")
+        if blocks or is_own:
+            state.predict_step = PredictionStepByBlocks(model)
+            state.predict_step.calls = _calls(model, "the prediction step", blocks, is_own)
+        else:
+            state.predict_step = PredictionStep(model, jit=True)
     state.predict_step.begin()
     return state.predict_step

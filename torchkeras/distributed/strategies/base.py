@@ -47,6 +47,10 @@ class TrainedModel:
         with self._casts:
             return self.model(x, training=True)
 
+    def cast_one_by_one(self) -> None:
+        """Let each call cast the weights that it reads, where the calls of layers are compiled."""
+        self._casts = None
+
     def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
         """Give every parameter that trains the gradient of this loss alone."""
         for parameter in self.parameters:

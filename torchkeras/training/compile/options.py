@@ -63,8 +63,7 @@ class Compiled:
         scale_loss: bool,
         output_names: list[str] | None,
     ) -> None:
-        if jit_compile not in (True, False, None, "auto"):
-            raise ValueError(f"jit_compile must be True, False or 'auto'; received {jit_compile!r}.")
+        check_jit_compile(jit_compile)
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
             raise ValueError(f"steps_per_execution must be an integer of at least 1; received {steps_per_execution!r}.")
         made = optimizers.get(optimizer)
@@ -94,9 +93,15 @@ class Compiled:
     def set_run_eagerly(self, value: bool) -> None:
         """Switch compilation off, or back to what `compile(jit_compile=...)` asked for."""
         self.run_eagerly = value
-        self.jit_compile = self._wanted_compilation is True and not value
-        self.replays = self._wanted_compilation in ("auto", True) and not value
+        self.jit_compile = self._wanted_compilation in (True, "regional") and not value
+        self.by_blocks = self.jit_compile and self._wanted_compilation == "regional"
+        self.replays = self._wanted_compilation in ("auto", True, "regional") and not value
         self.config.update(run_eagerly=value, jit_compile=self.jit_compile)
+
+    def set_jit_compile(self, value: bool | str) -> None:
+        """Set `model.jit_compile` after `compile()`."""
+        self._wanted_compilation = value
+        self.set_run_eagerly(self.run_eagerly)
 
     def track_loss(self, loss: torch.Tensor, rows: float) -> None:
         """Add a batch's loss to the epoch's, whole and by output."""
@@ -152,6 +157,16 @@ class Compiled:
     def arguments(config: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `compile()` that `get_config` described."""
         return {name: deserialize_keras_object(value) for name, value in config.items()}
+
+
+def check_jit_compile(value: object) -> None:
+    """Refuse a `jit_compile` of the wrong kind.
+
+    Raises:
+        ValueError: it is neither a bool nor one of the words.
+    """
+    if value not in (True, False, None, "auto", "regional"):
+        raise ValueError(f"jit_compile must be True, False, 'auto' or 'regional'; received {value!r}.")
 
 
 def _described(part: Any, left_out: list[str] | None = None) -> Any:

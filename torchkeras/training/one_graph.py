@@ -1,0 +1,100 @@
+"""A function that `torch.compile` makes one graph of, and the log where that fails."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import types
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+
+from torchkeras.core.torch_internals import graph_break_error
+
+logger = logging.getLogger("torchkeras")
+_numbers = itertools.count(1)
+
+
+class Report:
+    """Lines in the log of `torchkeras` about compilation: one per label, for what comes first.
+
+    Args:
+        label: the name of what is compiled, such as "the training step of 'sequential'".
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.is_open = True
+        """Whether nothing was reported yet."""
+
+    def add(self, what: str, error: BaseException) -> None:
+        """Log that the labelled code `what` (a verb and more), with the compiler's reason and the line of code."""
+        if self.is_open:
+            self.is_open = False
+            logger.warning("jit_compile: %s %s %s", self.label, what, _short(error))
+
+
+class OneGraph:
+    """A method compiled as one graph, or as several where it can't be one.
+
+    Args:
+        method: the method.
+        report: takes note of a break of the graph, and of a second compilation for calls of one kind.
+        dynamic: as for `torch.compile`. Default: `None`.
+    """
+
+    def __init__(self, method: Callable[..., Any], report: Report, dynamic: bool | None = None) -> None:
+        self.plain = method
+        self.report = report
+        self.compiled = torch.compile(with_code_of_its_own(method), fullgraph=True, dynamic=dynamic)
+        self._dynamic = dynamic
+        self._known: set[Hashable] = set()
+
+    def __call__(self, kind: Hashable, *args: Any, **kwargs: Any) -> Any:
+        """The result of the method.
+
+        Args:
+            kind: two calls with equal values are expected to run the same compiled code.
+            *args, **kwargs: the arguments of the method.
+        """
+        if kind in self._known:
+            return self._as_before(*args, **kwargs) if self.report.is_open else self.compiled(*args, **kwargs)
+        self._known.add(kind)
+        try:
+            return self.compiled(*args, **kwargs)
+        except graph_break_error() as error:  # nothing has run yet
+            self.report.add("can't be compiled as one graph, so parts of it run uncompiled.", error)
+            self.compiled = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic)
+            return self.compiled(*args, **kwargs)
+
+    def _as_before(self, *args: Any, **kwargs: Any) -> Any:
+        """The compiled function, which is expected to be compiled already."""
+        try:
+            with torch.compiler.set_stance("fail_on_recompile"):
+                return self.compiled(*args, **kwargs)
+        except RuntimeError as error:
+            if "fail_on_recompile" not in str(error):
+                raise
+            self.report.add("is compiled once more.", error)
+            return self.compiled(*args, **kwargs)
+
+
+def _short(error: BaseException) -> str:
+    """The first sentence of an error of the compiler, and the last line of code that it names."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    places = [i for i, line in enumerate(lines) if line.startswith("File ")]
+    reason = next((line for line in lines if line.startswith("- ")), lines[0] if lines else type(error).__name__)
+    return reason + (f" At {' '.join(lines[places[-1] : places[-1] + 2])}" if places else "")
+
+
+def with_code_of_its_own(method: Any) -> Any:
+    """The method with a copy of its code under another name.
+
+    `torch.compile` counts by code object how often it compiled, and gives up after eight times; it remembers by name
+    which sizes have changed. Both must count for one model, not for all models trained in a process.
+    """
+    function = method.__func__
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
+    copied = types.FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
+    return types.MethodType(copied, method.__self__)
