@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 WORKERS ?= 2
 RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
-.PHONY: quickstart test check format bench stress peer clean
+.PHONY: quickstart test check format bench stress peer dist matrix docs clean
 
 quickstart: $(VENV)/installed-examples  ## train, save and load a digit classifier
 	$(BIN)/python examples/quickstart.py
@@ -42,8 +42,18 @@ stress: $(VENV)/installed-test  ## the full counts of random faults, and the sui
 peer: $(VENV)/installed-test  ## the tests that compare with the real Keras
 	$(RUN) tests/interop $(ARGS)
 
+dist: $(VENV)/installed-release  ## build the wheel and the source distribution in dist/, and check them
+	rm -rf build dist *.egg-info
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 315532800) $(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python scripts/check_dist.py dist $(ARGS)
+	rm -rf build *.egg-info
+
+matrix: | $(BIN)/python  ## quick tests on Python 3.11 to 3.14 and torch 2.9 to the newest: gigabytes of downloads
+	$(BIN)/python scripts/matrix.py $(ARGS)
+
 clean:
-	rm -rf $(VENV) outputs build dist *.egg-info
+	rm -rf $(VENV) outputs build dist docs/site *.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

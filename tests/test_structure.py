@@ -280,12 +280,6 @@ def test_every_module_can_be_imported_and_keeps_its_list(name):
     assert not missing, f"{name}.__all__ lists what {name} has not: {missing}"
 
 
-def test_version_is_the_distributions():
-    import torchkeras
-
-    assert torchkeras.__version__ == project()["version"]
-
-
 @files
 def test_warnings_point_at_the_users_line(path):
     if path == PACKAGE / "core" / "user_warnings.py":

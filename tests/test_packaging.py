@@ -1,0 +1,68 @@
+"""What a user gets from the registry: metadata, extras, licence, and names that editors and type checkers see."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import torchkeras
+from tests.package_imports import PACKAGE, ROOT, module_name, project, source_files
+
+SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())
+INITS = [path for path in source_files() if path.name == "__init__.py"]
+
+
+def test_the_version_is_written_once():
+    assert "version" in project()["dynamic"] and "version" not in project()
+    assert SETUP["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "torchkeras.version.__version__"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", torchkeras.__version__)
+
+
+def test_the_licence_is_named_and_there():
+    assert project()["license"] == "Apache-2.0"  # an SPDX expression, PEP 639
+    assert all((ROOT / name).is_file() for name in project()["license-files"])
+    assert not [row for row in project()["classifiers"] if row.startswith("License ::")], "PEP 639 forbids both"
+
+
+def test_the_classifiers_are_the_matrix():
+    minors = [row.rpartition(" ")[2] for row in project()["classifiers"] if "Python :: 3." in row]
+    matrix = (ROOT / "scripts" / "matrix.py").read_text()
+    assert minors == re.findall(r"3\.\d+", re.search(r"^PYTHONS = .*$", matrix, re.MULTILINE).group())
+    assert project()["requires-python"] == f">={minors[0]}"
+    oldest = re.search(r'^TORCHES = \("([\d.]+)"', matrix, re.MULTILINE).group(1)
+    assert f"torch>={oldest}" in project()["dependencies"]
+
+
+def test_extras_that_errors_name_exist():
+    named = {
+        (extra, module_name(path))
+        for path in source_files()
+        for group in re.findall(r"torchkeras-native\[([\w,]+)\]", path.read_text())
+        for extra in group.split(",")
+    }
+    assert len(named) > 3
+    assert not [row for row in named if row[0] not in project()["optional-dependencies"]]
+
+
+@pytest.mark.parametrize("path", INITS, ids=lambda p: str(p.relative_to(PACKAGE).parent))
+def test_public_names_are_seen_without_running(path: Path):
+    """A public name is imported under its own name (`import X as X`, or in `__all__`), so that editors complete it."""
+    tree = ast.parse(path.read_text())
+    listed = {name for node in tree.body if isinstance(node, ast.Assign) for name in ast.literal_eval(node.value)}
+    imported = [alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    exported = {alias.asname for alias in imported if alias.asname}
+    hidden = {alias.name for alias in imported if not alias.asname} - listed
+    assert not hidden, f"a type checker does not export {hidden}: write `import X as X`"
+    submodules = {found.stem for found in path.parent.iterdir()}
+    public = {name for name in vars(importlib.import_module(module_name(path))) if not name.startswith("_")}
+    assert public - submodules <= exported | {alias.name for alias in imported}
+
+
+def test_the_package_says_that_it_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
+    assert "py.typed" in SETUP["tool"]["setuptools"]["package-data"]["torchkeras"]
