@@ -1,4 +1,4 @@
-"""`doctor`: whether this machine can train on several processes."""
+"""`doctor`: whether this machine can train on several processes, or what of a script will not work here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,20 +16,53 @@ from torch import distributed
 
 from torchkeras.cli.all_reduce import NUMBERS
 from torchkeras.cli.registry import DIFFERENT, OK, Command, register
+from torchkeras.cli.script_reader import Finding, read_script
 from torchkeras.cli.tables import as_json, fields
 from torchkeras.version import __version__
 
 _DESCRIPTION = """Check what training on several processes needs: versions, devices, torch's backends for messages, and
 a sum over two processes of this machine by gloo, with its speed.
 
+With scripts: read them instead, without running them, and say by line what of them will not work with this package
+(imports of TensorFlow and JAX, names that Keras 3 does not have, its private modules, arguments of Keras 2), and what
+to write. A line marked "note" works, or needs a switch alone. Objects are not followed through a program: a script
+without findings may still meet an error.
+
 exit code: 0 if all is well, 1 if something is wrong (it is named), 2 for an error."""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scripts", nargs="*", metavar="SCRIPT", help="a Python file to read")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _run(given: argparse.Namespace) -> int:
+    return _read(given) if given.scripts else _check(given)
+
+
+def _read(given: argparse.Namespace) -> int:
+    found = {script: read_script(_text(script), script) for script in given.scripts}
+    if given.json:
+        print(as_json({script: [asdict(finding) for finding in findings] for script, findings in found.items()}))
+    else:
+        for script, findings in found.items():
+            print("\n".join(_line(script, finding) for finding in findings) or f"{script}: nothing found.")
+    return DIFFERENT if any(finding.fatal for findings in found.values() for finding in findings) else OK
+
+
+def _text(script: str) -> str:
+    try:
+        return Path(script).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{script} is no text in UTF-8: {error.reason} at byte {error.start}.") from error
+
+
+def _line(script: str, finding: Finding) -> str:
+    kind = "" if finding.fatal else "note: "
+    return f"{script}:{finding.line}: {kind}{finding.problem} {finding.remedy}"
+
+
+def _check(given: argparse.Namespace) -> int:
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     kind = "cpu" if accelerator is None else accelerator.type
     count = 1 if accelerator is None else torch.accelerator.device_count()
@@ -79,4 +114,4 @@ def _two_processes() -> tuple[float | None, str]:
     return float(done.stdout.strip().splitlines()[-1]), ""
 
 
-register(Command("doctor", "check what several processes need", _DESCRIPTION, _arguments, _run))
+register(Command("doctor", "check what several processes need, or a script", _DESCRIPTION, _arguments, _run))
