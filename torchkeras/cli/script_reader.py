@@ -262,7 +262,7 @@ def _missing(path: str) -> str | None:
 
 
 def _instead(path: str) -> str:
-    """What to write instead of a name that is not there."""
+    """Say what to write instead of a name that is not there."""
     for known, words in advice.OTHER_NAMES.items():
         if path == known or path.startswith(f"{known}."):
             return words
