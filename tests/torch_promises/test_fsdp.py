@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.package_imports import ROOT
-from tests.torch_promises.fsdp_worker import NAMES
+from tests.torch_promises.fsdp_worker import NAMES, TENSOR_PARALLEL
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("fsdp")]
 
@@ -33,3 +33,7 @@ def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_fully_sharded_step_equals_the_whole_one(name, errors):
     assert errors[name] == "", errors[name]
+
+
+def test_linear_modules_in_parts_train_as_the_layers_whole(errors):
+    assert errors[TENSOR_PARALLEL] == "", errors[TENSOR_PARALLEL]

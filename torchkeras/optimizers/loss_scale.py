@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -101,9 +101,11 @@ class LossScaleOptimizer(Optimizer):
         super()._bind(variables)
         self._overwritten = {id(v) for v in variables if planning.is_overwritten(v)}
 
-    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
-        super().replace_variables(replaced)
-        self.inner_optimizer.replace_variables(replaced)
+    def replace_variables(
+        self, replaced: Mapping[int, torch.Tensor], layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {}
+    ) -> None:
+        super().replace_variables(replaced, layouts)
+        self.inner_optimizer.replace_variables(replaced, layouts)
 
     def _move(self, device: torch.device) -> None:
         """Keep the scale and the counts on the device, which alone knows whether the gradients are finite."""

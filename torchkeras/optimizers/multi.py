@@ -159,10 +159,12 @@ class MultiOptimizer(Optimizer):
                 optimizer.build(mine)
         super().build(variables)
 
-    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
-        super().replace_variables(replaced)
+    def replace_variables(
+        self, replaced: Mapping[int, torch.Tensor], layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {}
+    ) -> None:
+        super().replace_variables(replaced, layouts)
         for optimizer in self._inner_optimizers:
-            optimizer.replace_variables(replaced)
+            optimizer.replace_variables(replaced, layouts)
 
     def _split(self, items: Sequence, variables: Sequence) -> list[list]:
         """The items (one a variable) of each inner optimizer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import is_
 from typing import Any
 
@@ -222,14 +222,19 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         special = any(getattr(v, "constraint", None) is not None or planning.is_overwritten(v) for v in variables)
         self._skips_alone = can_skip and not special
 
-    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
+    def replace_variables(
+        self, replaced: Mapping[int, torch.Tensor], layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {}
+    ) -> None:
         """Take other tensors for variables, such as their parts on several ranks; the state follows.
 
         Args:
             replaced: the new tensors by the `id` of the old ones.
+            layouts: by the `id` of the old tensor, the view (such as a transposition) that makes the new tensor's
+                layout of its layout, where it is another one. Default: none.
         """
         if not self.built:
             return
+        planning.change_layouts(self, layouts)
         variables = [replaced.get(id(v), v) for v in self._trainable_variables]
         self._undecayed = {id(replaced[i]) if i in replaced else i for i in self._undecayed}
         planning.move_state(self, variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -75,6 +76,14 @@ def rebind(optimizer: Planned, variables: list, unknown: torch.Tensor) -> None:
         )
     move_state(optimizer, variables)
     optimizer._bind(list(variables))
+
+
+def change_layouts(optimizer: Planned, layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]]) -> None:
+    """Give slots another layout, in place: those shaped like a variable whose `id` is a key of `layouts`."""
+    for row in optimizer._slots.values():
+        for slot, variable in zip(row, optimizer._trainable_variables):
+            if slot is not None and id(variable) in layouts and slot.shape == variable.shape:
+                slot.data = layouts[id(variable)](slot.data)
 
 
 def move_state(optimizer: Planned, variables: list, with_dtype: bool = False) -> None:

@@ -34,7 +34,7 @@ def write_model(model: Layer, target: ModelTarget) -> None:
             f"torch.nn.utils.parametrize.remove_parametrizations(layer, name), or read the file with load_weights() "
             f"into a model with the same parametrizations."
         )
-    objects = list(saveables(model))
+    objects = list(saveables(model, _left_out(model)))
     with target.weights() as weights:
         _save_objects(objects, weights)
     with_files = [(path, obj) for path, obj in objects if hasattr(obj, "save_assets")]
@@ -55,7 +55,7 @@ def save_state(model: Any, target: WeightsTarget, skip: Iterable[Any] = ()) -> N
     if target.tensor_names is not None:
         for name, tensor in named_tensors(model):
             target.tensor_names.setdefault(id(tensor), name)
-    _save_objects(saveables(model, skip), target)
+    _save_objects(saveables(model, [*skip, *_left_out(model)]), target)
 
 
 def _save_objects(objects: Iterable[tuple[str, Any]], target: WeightsTarget) -> None:
@@ -75,3 +75,17 @@ def _save_objects(objects: Iterable[tuple[str, Any]], target: WeightsTarget) -> 
             for key, value in obj.state_dict().items():
                 if isinstance(value, torch.Tensor):
                     entry[key] = value
+
+
+def _left_out(model: Any) -> list[Any]:
+    """The optimizer of a model with layers that stand in for others: its state has the layout of those layers."""
+    optimizer = getattr(model, "optimizer", None)
+    if getattr(optimizer, "built", False) and any(
+        getattr(layer, "_tk_stands_in", False) for layer in layer_tree(model)
+    ):
+        warn_user(
+            "The file gets no state of the optimizer, whose variables are those of torch modules under torch_view. "
+            "Close the view before saving to keep the state."
+        )
+        return [optimizer]
+    return []

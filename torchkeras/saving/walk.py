@@ -99,8 +99,9 @@ def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
         yield "layers", obj.layers
     hidden = _base_attributes(_base_of(obj))
     held = attributes.held_by(obj)
+    unsaved = getattr(type(obj), "_tk_unsaved", ())  # sublayers whose weights the object itself writes
     for name in sorted(held, key=lambda name: f"~{name}" if name.startswith("_") else name):
-        if not (name.startswith(("__", "_tk_")) or name in hidden or name in _OWN_STRUCTURE):
+        if not (name.startswith(("__", "_tk_")) or name in hidden or name in _OWN_STRUCTURE or name in unsaved):
             yield name, held[name]
 
 

@@ -39,4 +39,6 @@ from torchkeras.utils.numerical import to_categorical as to_categorical
 from torchkeras.utils.sequences import pad_sequences as pad_sequences
 from torchkeras.utils.splitting import split_dataset as split_dataset
 from torchkeras.utils.loaders.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
+from torchkeras.utils.torch_view.view import TorchView as TorchView
+from torchkeras.utils.torch_view.view import torch_view as torch_view
 from torchkeras.utils import legacy as legacy

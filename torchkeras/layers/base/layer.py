@@ -73,6 +73,8 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     _tk_config_base = True
     # Whether instances are built when they are made: for layers without weights, until a subclass defines build().
     _tk_nothing_to_build = False
+    # Whether the weights are held by a torch module in another layout for the time, see utils/torch_view.
+    _tk_stands_in = False
     # Whether a mixed policy has float inputs cast to the compute type before `call`.
     _tk_casts_inputs_when_mixed = True
 

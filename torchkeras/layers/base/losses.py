@@ -79,7 +79,7 @@ def may_exist(model: Any) -> bool:
     version = (VariableInfo.regularizers_set, Attachments.count)
     known = model.__dict__.get("_tk_regularized")
     if known is None or known[0] != version:
-        infos = (weight.info for layer in layer_tree(model) for weight in own_weights(layer))
+        infos = (weight.info for module in model.modules() for weight in own_weights(module))
         found = any(info is not None and info.regularizer is not None for info in infos)
         known = model.__dict__["_tk_regularized"] = (version, found)
     return known[1]
@@ -97,7 +97,7 @@ def of_regularizers(layer: Any) -> list[torch.Tensor]:
 
 def _regularized_weights(layer: Any) -> Iterator[tuple[Any, torch.Tensor]]:
     seen = set()
-    for within in layer_tree(layer):
+    for within in layer.modules():  # torch modules under torch_view hold weights of layers
         for _, weight, info in own_weights(within):
             if info is None or info.regularizer is None or not info.trainable or not weight.requires_grad:
                 continue
