@@ -570,7 +570,6 @@ def viewed_class(cls: type) -> type:
         "own_class": cls,
         "call": form.call,
         "_tk_unsaved": (form.key,),
-        "__module__": cls.__module__,
         "__doc__": cls.__doc__,
     }  # type: ignore[attr-defined]
     return type(cls.__name__, (form, cls), {**names, **{name: _property(name) for name in weights}})
