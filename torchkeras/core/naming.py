@@ -127,6 +127,11 @@ class name_scope:
             _names.scopes, self._outer = self._outer, None
 
 
+def in_scope_of(caller: object) -> bool:
+    """Whether a name scope is open that an object opened."""
+    return any(opened_by is caller for _, opened_by in _names.scopes)
+
+
 def current_path() -> str:
     """The open name scopes, joined by slashes."""
     return "/".join(name for name, _ in _names.scopes)

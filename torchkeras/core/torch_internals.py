@@ -109,6 +109,10 @@ unflatten = _private("torch._C._nn.unflatten_dense_tensors", "2.13", replacement
 # oneDNN's matrix product. The replacement is never called: without the private function the fast path is shut.
 onednn_linear = _private("torch.ops.mkldnn._linear_pointwise", "2.13", None, "twice as fast as MKL on AMD's AVX-512")
 
+# Products with quantized weights. Without the private function they are computed in floats.
+_INTEGERS = "the only kernels of torch for products of integers"
+int_mm = _private("torch._int_mm", "2.13", None, _INTEGERS)
+
 # Questions about the state of torch. `unknown` says "perhaps" where no public function knows: callers go the slow way.
 _QUICK = "a thirtieth of the public question's time"
 onednn_enabled = _private("torch._C._get_mkldnn_enabled", "2.13", replacements.onednn_enabled, _QUICK)

@@ -9,7 +9,6 @@ import torch
 
 from torchkeras.core import registry, settings
 from torchkeras.core.config.configurable import Configurable
-from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.nearest_names import did_you_mean
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
@@ -45,10 +44,11 @@ class DTypePolicy(Configurable):
     """
 
     keras_module = "keras"
+    _quantization_mode: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self._name = dtype_policy().name if name is None else name
-        self._compute_dtype, self._variable_dtype = _parse(self._name)
+        self._compute_dtype, self._variable_dtype = parse_name(self._name)
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class DTypePolicy(Configurable):
     @property
     def quantization_mode(self) -> str | None:
         """The quantization of the weights; `None` for a policy without one."""
-        return None
+        return self._quantization_mode
 
     def convert_input(self, x: Any, autocast: bool, dtype: DTypeLike) -> Any:
         """Return an input in the dtype in which a layer computes.
@@ -117,7 +117,8 @@ def _must_cast(x: torch.Tensor | KerasTensor, autocast: bool, dtype: DTypeLike) 
     return bool(autocast) and is_float(x.dtype) and standardize_dtype(x.dtype) != standardize_dtype(dtype)
 
 
-def _parse(name: object) -> tuple[str, str]:
+def parse_name(name: object) -> tuple[str, str]:
+    """The dtypes of computation and of weights that the name of a policy stands for."""
     if not isinstance(name, str):
         raise TypeError(f"name must be a string such as 'mixed_bfloat16'; received {name!r} (a {type(name).__name__}).")
     if name in _MIXED:
@@ -134,15 +135,18 @@ def _parse(name: object) -> tuple[str, str]:
 
 registry.register_public(DTypePolicy, "keras", aliases=("Policy",))
 
-# ---------------------------------------------------------------------------- the global one, and get
+# ---------------------------------------------------------------------------- the global one
 
 
-class _Global:
-    policy: DTypePolicy | None = None
+class GlobalPolicy:
+    """The policy that was set for layers made without one."""
+
+    value: DTypePolicy | None = None
 
 
 @lru_cache(None)
-def _cached(name: str) -> DTypePolicy:
+def policy_named(name: str) -> DTypePolicy:
+    """The one policy object of that name."""
     return DTypePolicy(name)
 
 
@@ -155,27 +159,7 @@ def dtype_policy() -> DTypePolicy:
         >>> keras.config.dtype_policy().name
         'float32'
     """
-    return _cached(settings.floatx()) if _Global.policy is None else _Global.policy
-
-
-def set_dtype_policy(policy: str | DTypePolicy) -> None:
-    """Set the global policy: the one of layers made from now on without `dtype`.
-
-    Args:
-        policy: policy, or its name such as `"mixed_bfloat16"`.
-
-    Raises:
-        ValueError: `policy` is neither a policy nor the name of one.
-
-    Example:
-        >>> keras.config.set_dtype_policy("mixed_bfloat16")
-        >>> keras.layers.Dense(4).compute_dtype
-        'bfloat16'
-        >>> keras.config.set_dtype_policy("float32")
-    """
-    if not isinstance(policy, (str, DTypePolicy)):
-        raise ValueError(f"policy must be a DTypePolicy or a name such as 'mixed_bfloat16'; received {policy!r}.")
-    _Global.policy = get(policy)
+    return policy_named(settings.floatx()) if GlobalPolicy.value is None else GlobalPolicy.value
 
 
 def reset_dtype_policy() -> None:
@@ -187,63 +171,8 @@ def reset_dtype_policy() -> None:
         >>> keras.config.dtype_policy().name
         'float32'
     """
-    _Global.policy = None
+    GlobalPolicy.value = None
+    policy_named.cache_clear()
 
 
 at_clear(reset_dtype_policy)
-
-
-def get(identifier: str | torch.dtype | Config | DTypePolicy | None) -> DTypePolicy:
-    """Return the policy that an identifier stands for.
-
-    Args:
-        identifier: policy, name of a policy, dtype of torch, or config of `serialize`; `None` stands for the global
-            policy.
-
-    Raises:
-        ValueError: `identifier` is none of these.
-
-    Example:
-        >>> keras.dtype_policies.get(torch.float64).name
-        'float64'
-    """
-    if identifier is None:
-        return dtype_policy()
-    if isinstance(identifier, DTypePolicy):
-        return identifier
-    if isinstance(identifier, str):
-        return _cached(identifier.removeprefix("torch."))
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    try:
-        return _cached(standardize_dtype(identifier))
-    except (ValueError, TypeError):
-        raise ValueError(f"dtype must be a name, a type or a dtype policy; received {identifier!r}.") from None
-
-
-def serialize(dtype_policy: DTypePolicy) -> Config:
-    """Return a JSON-ready description of a policy, which `deserialize` reads.
-
-    Args:
-        dtype_policy: the policy.
-
-    Example:
-        >>> keras.dtype_policies.serialize(keras.DTypePolicy("float32"))["config"]
-        {'name': 'float32'}
-    """
-    return serialize_keras_object(dtype_policy)
-
-
-def deserialize(config: Config, custom_objects: dict[str, object] | None = None) -> DTypePolicy:
-    """Return the policy that `serialize` described.
-
-    Args:
-        config: result of `serialize`.
-        custom_objects: classes by name, beside the registered ones. Default: `None`.
-
-    Example:
-        >>> config = keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
-        >>> keras.dtype_policies.deserialize(config).name
-        'float32'
-    """
-    return deserialize_keras_object({"module": "keras.dtype_policies"} | config, custom_objects)

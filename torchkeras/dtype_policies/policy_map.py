@@ -7,7 +7,8 @@ from collections.abc import Iterator, MutableMapping
 
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.types import Config
-from torchkeras.dtype_policies.policy import DTypePolicy, get
+from torchkeras.dtype_policies.identifiers import get
+from torchkeras.dtype_policies.policy import DTypePolicy
 
 
 class DTypePolicyMap(DTypePolicy, MutableMapping):

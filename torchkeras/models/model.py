@@ -29,12 +29,13 @@ from torchkeras.models import inputs as model_inputs
 from torchkeras.models.child_keys import ChildKeys
 from torchkeras.models.graph import Graph
 from torchkeras.models.module_tree import module_tree
+from torchkeras.models.quantization import QuantizableModel
 from torchkeras.models.state_tree import set_state_tree, state_tree
 from torchkeras.models.summary import print_summary, summary_as_html
 from torchkeras.training.trainer import Trainer
 
 
-class Model(Exportable, Trainer, Layer):
+class Model(Exportable, Trainer, QuantizableModel, Layer):
     """A layer of layers that can be trained and saved: it has `compile`, `fit`, `evaluate`, `predict`, `save`.
 
     There are two ways to make one: `Model(inputs, outputs)` from symbolic tensors, a functional model; or a subclass

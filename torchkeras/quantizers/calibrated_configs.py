@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from torchkeras.core.types import ArrayLike, Config
-from torchkeras.quantizers.configs import QuantizationConfig
+from torchkeras.quantizers.configs import CALIBRATED, QuantizationConfig
 
 
 class _CalibratedConfig(QuantizationConfig):
@@ -36,8 +36,7 @@ class _CalibratedConfig(QuantizationConfig):
 class GPTQConfig(_CalibratedConfig):
     """Settings of GPTQ, which rounds weights one column after the other and corrects the rest for each error.
 
-    `Model.quantize("gptq", config)` of Keras takes it. Layers have no quantized form here yet; the object checks the
-    settings, and `keras.quantizers.serialize` exchanges them with Keras
+    `Model.quantize("gptq", config)` takes it.
     (Frantar et al., 2022, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers").
 
     Args:
@@ -110,8 +109,7 @@ class GPTQConfig(_CalibratedConfig):
 class AWQConfig(_CalibratedConfig):
     """Settings of AWQ, which scales up the weights that meet the largest inputs before it rounds.
 
-    `Model.quantize("awq", config)` of Keras takes it. Layers have no quantized form here yet; the object checks the
-    settings, and `keras.quantizers.serialize` exchanges them with Keras
+    `Model.quantize("awq", config)` takes it.
     (Lin et al., 2023, "AWQ: Activation-aware Weight Quantization for LLM Compression and Acceleration").
 
     Args:
@@ -172,3 +170,6 @@ class AWQConfig(_CalibratedConfig):
         names = """weight_bits num_samples sequence_length group_size num_grid_points
             quantization_layer_structure""".split()
         return {"dataset": None, "tokenizer": None, **{name: getattr(self, name) for name in names}}
+
+
+CALIBRATED.update(gptq=GPTQConfig, awq=AWQConfig)

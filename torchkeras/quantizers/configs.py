@@ -6,6 +6,7 @@ from typing import Self
 
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.config.serialization import deserialize_keras_object
+from torchkeras.core.quantization_modes import QUANTIZATION_MODES
 from torchkeras.core.types import Config
 from torchkeras.quantizers.abs_max import AbsMaxQuantizer, Quantizer
 
@@ -42,6 +43,10 @@ class QuantizationConfig(Configurable):
         raise NotImplementedError(
             "Subclasses must implement this property. Do not instantiate QuantizationConfig directly."
         )
+
+    def dtype_policy_string(self) -> str:
+        """Return the mode as dtype policies spell it: a name, and the numbers that a file needs."""
+        return self.mode
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
@@ -159,6 +164,10 @@ class Int4QuantizationConfig(QuantizationConfig):
         """`"int4"`."""
         return "int4"
 
+    def dtype_policy_string(self) -> str:
+        """Return the mode as dtype policies spell it, such as `"int4/128"`; `-1` for one scale for each output."""
+        return f"int4/{-1 if self.block_size is None else self.block_size}"
+
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Make an object from its config; one without `block_size` is older than blocks and means `None`.
@@ -208,3 +217,60 @@ def _require_int8(config: QuantizationConfig) -> None:
             f"{config._tk_class.__name__} requires a weight_quantizer with output_dtype='int8'. "
             f"Received: output_dtype={quantizer.output_dtype}"
         )
+
+
+# ---------------------------------------------------------------------------- from the arguments of `quantize`
+
+_DEFAULTS: dict[str, type[QuantizationConfig]] = {
+    "int8": Int8QuantizationConfig,
+    "int4": Int4QuantizationConfig,
+    "float8": Float8QuantizationConfig,
+}
+# Modes that can't go without a config, with the class that it must have; see `calibrated_configs`.
+CALIBRATED: dict[str, type[QuantizationConfig]] = {}
+
+
+def resolve_config(mode: str | None, config: QuantizationConfig | str | None) -> QuantizationConfig:
+    """The config that the arguments `mode` and `config` of `quantize` stand for together.
+
+    Args:
+        mode: name of the quantization; `None` takes the config's.
+        config: config, or Keras's older way to give the mode; `None` takes the mode's default.
+
+    Raises:
+        ValueError: both are `None`, they contradict each other, or the mode needs a config and there is none.
+    """
+    if isinstance(config, str):
+        mode, config = config, None
+    check_mode(mode)
+    if config is None:
+        if mode is None:
+            raise ValueError("You must provide either `mode` or `config` to `quantize`.")
+        if mode in CALIBRATED:
+            name = CALIBRATED[mode].__name__
+            raise ValueError(
+                f"For {mode.upper()}, you must pass {'an' if name[0] in 'AEIO' else 'a'} `{name}` object in the "
+                f"`config` argument."
+            )
+        return _DEFAULTS[mode]()
+    if not isinstance(config, QuantizationConfig):
+        raise ValueError(
+            f"Argument `config` must be an instance of `QuantizationConfig`. "
+            f"Received: config={config} (of type {type(config)})"
+        )
+    if mode is not None and config.mode != mode:
+        raise ValueError(f"Contradictory arguments: mode='{mode}' but config.mode='{config.mode}'")
+    check_mode(config.mode)
+    expected = CALIBRATED.get(config.mode)
+    if expected is not None and not isinstance(config, expected):
+        raise ValueError(
+            f"Mode '{config.mode}' requires a valid `config` argument of type `{expected.__name__}`. "
+            f"Received: {type(config)}"
+        )
+    return config
+
+
+def check_mode(mode: str | None) -> None:
+    """Raise an error unless a mode is `None` or the name of a quantization."""
+    if mode is not None and mode not in QUANTIZATION_MODES:
+        raise ValueError(f"Invalid quantization mode. Expected one of {QUANTIZATION_MODES}. Received: mode={mode}")

@@ -177,6 +177,8 @@ def _absent(layer: AttributeTracking, name: str) -> Any:
     own = layer.__dict__
     if name in own.get("_tk_aliases", ()):
         return weight_of(layer, own["_tk_aliases"][name], None)
+    if name in own.get("_tk_forms", ()):
+        return own["_tk_forms"][name].shown(layer)
     if name == "_layers" and "_modules" in own:  # Keras's name; a subclass may set an attribute of that name
         return sublayers(layer)
     if name in _OF_INIT and "_tk_infos" in own and "_dtype_policy" not in own:

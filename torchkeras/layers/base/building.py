@@ -20,6 +20,7 @@ def build_for(layer: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         return
     with naming.name_scope(layer.name, caller=layer), with_values():
         layer._tk_path = naming.current_path()
+        layer._tk_follow_policy()
         layer.build(**arguments.build_shapes(layer, args, kwargs))
 
 
@@ -34,6 +35,7 @@ def recorded(build: Callable) -> Callable:
         with naming.name_scope(self.name, caller=self):
             if "_tk_path" not in self.__dict__:
                 self._tk_path = naming.current_path()
+                self._tk_follow_policy()
             args = tuple(as_shapes(value) for value in args)
             build(self, *args, **kwargs)
         self.built = True

@@ -19,15 +19,18 @@ from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import Nest, Store
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.stateless import CallScope
+from torchkeras.dtype_policies import DTypePolicy, DTypePolicyMap
+from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.layers.base import copies, losses, symbolic
 from torchkeras.layers.base.building import as_shapes, legacy_input_shape, recorded
 from torchkeras.layers.base.call import CallableModule, with_signature
 from torchkeras.layers.base.call_spec import CallSpec
+from torchkeras.layers.base.quantization import Quantizable, checked
 from torchkeras.layers.base.values import assign
 from torchkeras.layers.base.weight_walk import own_weights
 
 
-class Layer(CallableModule, Graphed, Rematerializable, Configurable):
+class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable):
     """Compute outputs from inputs with weights: Keras's `Layer`, and a `torch.nn.Module`.
 
     Subclasses define `call(inputs, ...)` in torch or in `keras.ops`, and make weights in `build(input_shape)` with
@@ -77,6 +80,8 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     _tk_stands_in = False
     # Whether a mixed policy has float inputs cast to the compute type before `call`.
     _tk_casts_inputs_when_mixed = True
+    _dtype_policy: DTypePolicy
+    _tk_policy: DTypePolicy
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -88,6 +93,8 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
             cls.build = recorded(cls.build)  # type: ignore[method-assign]
             cls._tk_nothing_to_build = False
             cls._tk_builds_weights = cls.__dict__.get("_tk_builds_weights", True)
+        if "quantize" in cls.__dict__:
+            cls.quantize = checked(cls.quantize)  # type: ignore[method-assign]
         cls._tk_own_mask_rule = cls.compute_mask is not Layer.compute_mask
         cls._tk_own_shape_rule = cls.compute_output_shape is not Layer.compute_output_shape
 
@@ -118,7 +125,8 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
         self.supports_masking = False
         self.input_spec: Any = None
         self._tk_build_shapes: dict | None = None
-        self.dtype_policy = dtype_policies.get(dtype)
+        self.__dict__["_dtype_policy"] = dtype_policies.get(dtype)
+        self._tk_follow_policy()
         if shape is not None:
             self._tk_input_shape_arg = shape
         self._tk_follow_remat_scope()
@@ -126,17 +134,34 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     # ------------------------------------------------------------------ types
 
     @property
-    def dtype_policy(self) -> Any:
-        """The policy that says in which types weights are kept and values computed."""
+    def dtype_policy(self) -> DTypePolicy:
+        """The policy that says in which types weights are kept and values computed.
+
+        A quantized policy, set on a layer that is built, quantizes the layer.
+        """
         return self._dtype_policy
 
     @dtype_policy.setter
-    def dtype_policy(self, value: Any) -> None:
-        policy = dtype_policies.get(value)
+    def dtype_policy(self, value: PolicyLike | None) -> None:
+        policy, held = dtype_policies.get(value), self._dtype_policy
+        if isinstance(held, DTypePolicyMap) and "_tk_path" in self.__dict__:
+            if self.path in held:
+                del held[self.path]
+            held[self.path] = policy
+        else:
+            self.__dict__["_dtype_policy"] = policy
+        self._tk_follow_policy()
+        if policy.quantization_mode is not None and self.built and not self._tk_is_quantized:
+            self._tk_quantize_for_policy(policy)
+
+    def _tk_follow_policy(self) -> None:
+        """Cache what follows from the policy; of a map, that of the layer's path."""
         own = self.__dict__
-        own["_dtype_policy"] = policy
+        policy = own["_dtype_policy"]
+        if isinstance(policy, DTypePolicyMap) and "_tk_path" in own:
+            policy = policy[self.path]
+        own["_tk_policy"] = policy
         compute = policy.compute_dtype
-        # Cached: derived from the policy.
         mixed = compute != policy.variable_dtype and compute in _FLOATS
         casts = self.autocast and compute in _FLOATS and (self._tk_casts_inputs_when_mixed or not mixed)
         own["_tk_input_type"] = torch_dtype(compute) if casts else None
@@ -150,7 +175,7 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     @autocast.setter
     def autocast(self, value: bool) -> None:
         self.__dict__["_tk_autocast"] = bool(value)
-        self.dtype_policy = self._dtype_policy
+        self._tk_follow_policy()
 
     @property
     def dtype(self) -> str:
@@ -160,12 +185,12 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
     @property
     def compute_dtype(self) -> str:
         """The name of the type in which `call` computes."""
-        return self._dtype_policy.compute_dtype
+        return self._tk_policy.compute_dtype
 
     @property
     def variable_dtype(self) -> str:
         """The name of the type in which weights are kept."""
-        return self._dtype_policy.variable_dtype
+        return self._tk_policy.variable_dtype
 
     @property
     def input_dtype(self) -> str:
@@ -451,18 +476,6 @@ class Layer(CallableModule, Graphed, Rematerializable, Configurable):
             )
         for i, weight in enumerate(own):
             assign(weight.tensor, store[str(i)])
-
-    def quantize(self, mode: Any = None, **kwargs: Any) -> None:
-        """Raise an error: the layer has no quantized form.
-
-        Args:
-            mode: Keras's name of the form, such as `"int8"`. Default: `None`.
-            **kwargs: not used.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f"Layer {type(self).__name__!r} has no quantized form.")
 
     def __repr__(self) -> str:
         state_text = f", built={self.built}" if "built" in self.__dict__ else ""

@@ -8,7 +8,6 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from torchkeras import dtype_policies
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.layers.base import unbuilt
 from torchkeras.layers.base.values import restore_variables
@@ -130,4 +129,7 @@ def _follow_dtype(layer: Any, fn: Callable[[torch.Tensor], torch.Tensor]) -> Non
     except (RuntimeError, NotImplementedError, TypeError):
         return
     if moved.dtype != probe.dtype and moved.is_floating_point():
-        layer.dtype_policy = dtype_policies.get(standardize_dtype(moved.dtype))
+        quantization, is_quantized, _ = policy.name.partition("_from_")
+        layer.dtype_policy = (
+            quantization + is_quantized + standardize_dtype(moved.dtype) if is_quantized else moved.dtype
+        )

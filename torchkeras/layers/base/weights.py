@@ -92,7 +92,10 @@ class WeightOwner(AttributeTracking):
         dtype = standardize_dtype(dtype) if dtype is not None else self.variable_dtype  # type: ignore[attr-defined]
         if initializer is None:
             initializer = "glorot_uniform" if is_float(dtype) else "zeros"
-        with naming.name_scope(self.name, caller=self):
+        # A weight that comes after `build`, as low-rank and quantized ones do, has its path beside the first ones.
+        later = "_tk_path" in self.__dict__ and not naming.in_scope_of(self)
+        parent = self.__dict__["_tk_path"].rpartition("/")[0] if later else None
+        with naming.name_scope(self.name, caller=self, override_parent=parent):
             variable: Any = Variable(
                 initializers.get(initializer),
                 shape=shape,

@@ -8,16 +8,19 @@ from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.fast_paths.linear import linear
-from torchkeras.core.types import Config, Identifier
+from torchkeras.core.types import Identifier
 from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.options import CommonOptions
-from torchkeras.layers.core.lora import LowRankAdaptable
+from torchkeras.layers.core.stored_weights import StoredWeights
+from torchkeras.layers.weight_forms.layouts import Layout, MatrixLayout
+from torchkeras.layers.weight_forms.products import Product
+from torchkeras.quantizers import QuantizationConfig
 
 _IDENTITIES = (None, activations.linear)  # not called: an op costs a microsecond
 
 
-class Dense(LowRankAdaptable):
+class Dense(StoredWeights):
     """Multiply the last axis of the inputs by a matrix of weights, add a bias and apply an activation.
 
     `outputs = activation(inputs @ kernel + bias)`: a fully connected layer.
@@ -37,7 +40,8 @@ class Dense(LowRankAdaptable):
             frozen and only `lora_kernel_a` and `lora_kernel_b` of that rank train. Default: `None`, no adapter.
         lora_alpha: the adapter's product is multiplied by `lora_alpha / lora_rank`; `None` means `lora_rank`.
             Default: `None`.
-        quantization_config: kept for Keras's files. Default: `None`.
+        quantization_config: settings of the quantization that the dtype policy names, or that `quantize` gave.
+            Default: `None`.
         **kwargs: `name`, `trainable`, `dtype` and the other arguments of `Layer`.
 
     Call arguments:
@@ -82,7 +86,7 @@ class Dense(LowRankAdaptable):
         bias_constraint: Identifier | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Config | None = None,
+        quantization_config: QuantizationConfig | None = None,
         **kwargs: Unpack[CommonOptions],
     ) -> None:
         if not isinstance(units, int) or units <= 0:
@@ -106,13 +110,17 @@ class Dense(LowRankAdaptable):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         features = input_shape[-1]
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(features, self.units),
-            initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        shape = (features, self.units)
+        if self.quantization_mode is not None:
+            self.quantized_build(shape, self.quantization_mode, self.quantization_config)
+        if self._tk_keeps("kernel"):
+            self.kernel = self.add_weight(
+                name="kernel",
+                shape=shape,
+                initializer=self.kernel_initializer,
+                regularizer=self.kernel_regularizer,
+                constraint=self.kernel_constraint,
+            )
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
@@ -129,20 +137,30 @@ class Dense(LowRankAdaptable):
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor) -> Tensor:
-        kernel = self.adapted_weight() if self.lora_enabled else self.kernel
-        outputs = linear(inputs, kernel, self.bias)
+        if self._tk_stored_specially:
+            return self._tk_call_stored(inputs)
+        outputs = linear(inputs, self.kernel, self.bias)
         return outputs if self.activation in _IDENTITIES else self.activation(outputs)
 
     def _tk_as_product(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None] | None:
         """Inputs, matrix and bias where a call is their product and nothing else, else `None`."""
-        if self.lora_enabled or self.activation not in _IDENTITIES:
+        if self._tk_stored_specially or self.activation not in _IDENTITIES:
             return None
         return inputs, self.kernel, self.bias
+
+    def _tk_call_stored(self, inputs: Tensor) -> Tensor:
+        form = self._tk_form
+        if form is None:
+            return self._tk_finish(linear(inputs, self.adapted_weight(), self.bias), None)
+        return self._tk_finish(self._tk_quantized_product(inputs), form.bias(self.bias))
+
+    def _tk_layouts(self, shape: tuple[int, ...]) -> list[tuple[Layout, Product | None]]:
+        return [(MatrixLayout("kernel", shape), None)]
 
     _tk_split_weight = "kernel"
 
     def _tk_splits(self) -> tuple[Split, Split] | None:
-        return None if self.lora_enabled else (Split(inputs=-1), Split(outputs=-1))
+        return None if self._tk_stored_specially else (Split(inputs=-1), Split(outputs=-1))
 
     def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
         return linear(inputs, weight, None)

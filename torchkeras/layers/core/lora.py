@@ -27,6 +27,8 @@ class LowRankAdaptable(Layer):
     lora_rank: int | None
     lora_alpha: float | None
     lora_enabled = False
+    # Whether the weight is not just a parameter: it has a low-rank term, or is quantized.
+    _tk_stored_specially = False
 
     def set_lora(self, rank: int | None, alpha: float | None) -> None:
         """Store the adapter's rank and `alpha`, which is the rank unless given."""
@@ -60,8 +62,8 @@ class LowRankAdaptable(Layer):
             raise ValueError("Cannot enable lora on a layer that isn't yet built.")
         if self.lora_enabled:
             raise ValueError("lora is already enabled. This can only be done once per layer.")
-        weight = getattr(self, name)
-        shapes = {"a": (*weight.shape[:-1], rank), "b": (rank, weight.shape[-1])}
+        weight, shape = self._tk_low_rank_base()
+        shapes = {"a": (*shape[:-1], rank), "b": (rank, shape[-1])}
         for part, initializer in (("a", a_initializer), ("b", b_initializer)):
             factor = self.add_weight(
                 name=f"lora_{name}_{part}",
@@ -71,9 +73,15 @@ class LowRankAdaptable(Layer):
                 regularizer=getattr(self, f"{name}_regularizer"),
             )
             setattr(self, f"lora_{name}_{part}", factor)
-        weight.trainable = False
-        self.lora_enabled = True
+        if weight is not None:
+            weight.trainable = False
+        self.lora_enabled = self._tk_stored_specially = True
         self.set_lora(rank, lora_alpha)
+
+    def _tk_low_rank_base(self) -> tuple[Any, tuple[int, ...]]:
+        """The float weight that the low-rank term is added to, if there is one, and its shape."""
+        weight = getattr(self, self.adapted)
+        return weight, tuple(weight.shape)
 
     def adapted_weight(self) -> Tensor:
         """The weight with the low-rank term added, as `call` uses it."""

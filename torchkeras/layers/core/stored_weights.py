@@ -1,0 +1,253 @@
+"""Layers that may keep their weights in another form than as floats: quantized, and adapted by low-rank terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from torchkeras import quantizers
+from torchkeras.core import registry
+from torchkeras.core.quantization_modes import QUANTIZATION_MODES
+from torchkeras.core.types import Config, Shape, Store
+from torchkeras.dtype_policies import DTypePolicy
+from torchkeras.dtype_policies import get as get_policy
+from torchkeras.layers.base.hooks import default_unless
+from torchkeras.layers.base.quantization import not_implemented, unknown_mode
+from torchkeras.layers.base.values import assign
+from torchkeras.layers.core.lora import LowRankAdaptable
+from torchkeras.layers.weight_forms.form import FORMS, WeightForm
+from torchkeras.layers.weight_forms.int8 import Int8Form as Int8Form
+from torchkeras.layers.weight_forms.layouts import Layout
+from torchkeras.layers.weight_forms.products import Product
+from torchkeras.quantizers import QuantizationConfig
+
+
+class StoredWeights(LowRankAdaptable):
+    """A layer whose weights are kept as they are, or each in a `WeightForm`.
+
+    Subclasses say by `_tk_layouts` how their weights lie, build by `quantized_build` where there is a form, and compute
+    with `_tk_form` where it is not `None`.
+    """
+
+    keras_module = None
+    _tk_config_base = True
+    # Keras's names of the modes that the layer has a form for.
+    _tk_modes: ClassVar[tuple[str, ...]] = QUANTIZATION_MODES
+    # The form of the adapted weight; `None` for a layer that is not quantized.
+    _tk_form: WeightForm | None = None
+    _tk_forms: Mapping[str, WeightForm]
+    quantization_config: QuantizationConfig | None
+    bias: Tensor | None
+
+    def _tk_layouts(self, shape: tuple[int, ...]) -> list[tuple[Layout, Product | None]]:
+        """The layout of each weight that is quantized, and the product with it; the adapted one first.
+
+        Args:
+            shape: shape of the adapted weight.
+        """
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ quantizing
+
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: QuantizationConfig | None = None
+    ) -> None:
+        """Replace the weights by quantized ones.
+
+        Args:
+            mode: quantization: `"int8"`, `"int4"`, `"float8"`, `"gptq"` or `"awq"`; `None` takes the config's. Tables
+                of embeddings know `"int8"` and `"int4"`. Default: `None`.
+            type_check: whether a subclass of the user's is refused, whose `call` may do more. Default: `True`.
+            config: settings of the quantization, such as `keras.quantizers.Int8QuantizationConfig()`; `None` takes the
+                mode's defaults. Default: `None`.
+
+        Raises:
+            ValueError: the layer is not built or is quantized already, or the mode is unknown, needs a config, or
+                contradicts it.
+            NotImplementedError: the layer has no form for the mode, or is of a subclass of the user's.
+
+        Example:
+            >>> layer = keras.layers.Dense(4)
+            >>> layer.build((None, 8))
+            >>> layer.quantize("int8")
+            >>> [(weight.name, str(weight.dtype)) for weight in layer.weights]
+            [('bias', 'torch.float32'), ('kernel', 'torch.int8'), ('kernel_scale', 'torch.float32')]
+            >>> layer.dtype_policy.name
+            'int8_from_float32'
+        """
+        if type_check and not registry.is_own(self._tk_class):
+            raise not_implemented(self, "quantize")
+        forms = self._tk_new_forms(tuple(getattr(self, self.adapted).shape), mode, config)
+        self.quantization_config = config
+        values = {name: getattr(self, name).detach() for name in forms}
+        for name, form in forms.items():
+            if not form.keeps_weight:
+                delattr(self, name)
+                self._tk_deleted.pop(name, None)
+        self._tk_take_forms(forms)
+        for name, form in forms.items():
+            form.fill(self, values[name])
+        if self._dtype_policy.quantization_mode is None:
+            self.dtype_policy = policy_of(mode, config, self.dtype_policy)
+        for form in forms.values():
+            form.policy = self._tk_policy
+
+    def quantized_build(self, input_shape: Shape, mode: str, config: QuantizationConfig | None = None) -> None:
+        """Make the variables of quantized weights, without values.
+
+        Args:
+            input_shape: shape of the weight as floats; the name is Keras's.
+            mode: quantization, such as `"int8"`.
+            config: settings of the quantization. Default: `None`.
+
+        Raises:
+            NotImplementedError: the layer has no form for the mode.
+        """
+        self._tk_take_forms(self._tk_new_forms(tuple(input_shape), mode, config))
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs of the quantized layer; `layer(inputs)` does so by itself.
+
+        Args:
+            *args: positional arguments of `call`.
+            **kwargs: arguments of `call` by name.
+
+        Raises:
+            NotImplementedError: the layer is not quantized.
+        """
+        if self.quantization_mode not in FORMS:
+            raise unknown_mode(self.quantization_mode, self._tk_modes)
+        return self.call(*args, **kwargs)
+
+    def _tk_new_forms(
+        self, shape: tuple[int, ...], mode: str | None, config: QuantizationConfig | None
+    ) -> dict[str, WeightForm]:
+        if mode not in self._tk_modes or mode not in FORMS:
+            raise unknown_mode(mode, self._tk_modes)
+        policy = self._tk_policy
+        return {
+            layout.name: FORMS[mode](layout, product, config, policy) for layout, product in self._tk_layouts(shape)
+        }
+
+    def _tk_take_forms(self, forms: dict[str, WeightForm]) -> None:
+        self.__dict__["_tk_forms"] = forms
+        for form in forms.values():
+            form.build(self)
+        self.__dict__["_tk_form"] = forms[self.adapted]
+        self._tk_is_quantized = self._tk_stored_specially = True
+
+    def _tk_keeps(self, name: str) -> bool:
+        """Whether the layer has a weight as a float parameter."""
+        return name not in self._tk_forms or self._tk_forms[name].keeps_weight
+
+    # ------------------------------------------------------------------ low-rank terms
+
+    def _tk_low_rank_base(self) -> tuple[nn.Parameter | None, tuple[int, ...]]:
+        if self._tk_form is None:
+            return super()._tk_low_rank_base()
+        if self.quantization_mode == "gptq":
+            raise NotImplementedError("lora is not currently supported with GPTQ quantization.")
+        weight = getattr(self, self.adapted) if self._tk_form.keeps_weight else None
+        return weight, self._tk_form.layout.shape
+
+    def _tk_quantized_product(self, inputs: Tensor) -> Tensor:
+        """The product with the quantized weight and the low-rank term of it, without bias."""
+        form = self._tk_form
+        assert form is not None
+        outputs = form.product(self, inputs)
+        if not self.lora_enabled:
+            return outputs
+        return outputs + self._tk_low_rank_product(inputs, form.given_product).to(outputs.dtype)
+
+    def _tk_low_rank_product(self, inputs: Tensor, product: Product) -> Tensor:
+        a, b = (getattr(self, f"lora_{self.adapted}_{part}").to(inputs.dtype) for part in "ab")
+        factor = self.lora_alpha / self.lora_rank  # type: ignore[operator]
+        if product.keeps_last_axis:
+            return factor * (product(inputs, a) @ b)
+        return factor * product(inputs, a @ b)
+
+    # ------------------------------------------------------------------ files
+
+    @property
+    def variable_serialization_spec(self) -> dict[str | None, list[str]]:
+        """The names of a file's variables for each mode, in the order in which files number them.
+
+        `None` stands for a layer without quantization. Variables that a layer lacks are left out of its files.
+
+        Example:
+            >>> keras.layers.Dense(2).variable_serialization_spec["int8"]
+            ['kernel', 'bias', 'kernel_scale']
+        """
+        raw = [name for name in (self.adapted, "bias") if name == self.adapted or hasattr(self, "use_bias")]
+        return {None: raw} | {mode: [n.format(self.adapted) for n in FORMS[mode].names] for mode in FORMS}
+
+    def _tk_saved_attributes(self) -> list[str]:
+        """The attributes of the variables that files have, in their order."""
+        found: dict[str, None] = {}
+        for form in self._tk_forms.values():
+            found.update(dict.fromkeys(name for name in form.attributes() if getattr(self, name, None) is not None))
+        return list(found)
+
+    @default_unless("_tk_stored_specially")
+    def save_own_variables(self, store: Store) -> None:
+        if self._tk_form is None:
+            return super().save_own_variables(store)
+        if not self.built:
+            return None
+        merged = self._tk_merged() if self.lora_enabled else {}
+        for i, name in enumerate(self._tk_saved_attributes()):
+            store[str(i)] = merged.get(name, getattr(self, name))
+        return None
+
+    @default_unless("_tk_stored_specially")
+    def load_own_variables(self, store: Store) -> None:
+        if self._tk_form is None:
+            return super().load_own_variables(store)
+        names = self._tk_saved_attributes()
+        if len(store.keys()) != len(names):
+            raise ValueError(
+                f"Layer '{self.name}' expected {len(names)} variables, but received {len(store.keys())} variables "
+                f"during loading. Expected: {names}"
+            )
+        for i, name in enumerate(names):
+            assign(getattr(self, name), store[str(i)])
+        if self.lora_enabled:
+            with torch.no_grad():
+                for part in "ab":
+                    getattr(self, f"lora_{self.adapted}_{part}").zero_()
+        for form in self._tk_forms.values():
+            form.loaded(self)
+        return None
+
+    def _tk_merged(self) -> dict[str, Tensor]:
+        """The variables of the adapted weight, quantized again with the low-rank term added."""
+        form = self._tk_form
+        assert form is not None
+        if form.keeps_weight:
+            return {form.attribute: self.adapted_weight().detach()}
+        with torch.no_grad():
+            a, b = (getattr(self, f"lora_{self.adapted}_{part}") for part in "ab")
+            factor = self.lora_alpha / self.lora_rank  # type: ignore[operator]
+            return form.quantized(form.dequantized(self) + factor * (a @ b), by_default=True)
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Make a layer from the result of `get_config()`, without the weights.
+
+        Args:
+            config: a dict.
+
+        Returns:
+            The layer.
+        """
+        described: Any = config.get("quantization_config")
+        return super().from_config({**config, "quantization_config": quantizers.get(described)})
+
+
+def policy_of(mode: str | None, config: QuantizationConfig | None, source: DTypePolicy) -> DTypePolicy:
+    """The policy of a layer that was quantized."""
+    spelled = mode if config is None else config.dtype_policy_string()
+    return get_policy(f"{spelled}_from_{source.name}")

@@ -1,0 +1,165 @@
+"""Products of inputs with a weight that is kept as integers, with a gradient for the inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from torchkeras.core.torch_internals import int_mm
+from torchkeras.quantizers import Quantizer
+
+
+class Product(Protocol):
+    """A product of inputs and a weight, linear in both.
+
+    Attributes:
+        summed: the inputs' axes that it sums over.
+        keeps_last_axis: whether the weight's last axis is the outputs' last one, so that a product of the weight with
+            a matrix is that of the outputs.
+    """
+
+    summed: tuple[int, ...]
+    keeps_last_axis: bool
+
+    def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        """The product of floats."""
+
+    def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        """The product of int8 tensors, exact, as int32 or floats."""
+
+    def gradient(self, upstream: Tensor, weight: Tensor) -> Tensor:
+        """The gradient for the inputs."""
+
+    def scale_of_outputs(self, scale: Tensor) -> Tensor:
+        """The scale of the inputs, with size 1 in the place of the summed axes, so that it fits the outputs."""
+
+
+class MatrixProduct:
+    """`inputs @ weight`, over the inputs' last axis."""
+
+    summed: tuple[int, ...] = (-1,)
+    keeps_last_axis = True
+
+    def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        return inputs @ weight
+
+    def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        if inputs.ndim == 2:
+            return product_of_integers(inputs, weight)
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        return product_of_integers(rows, weight).view(*inputs.shape[:-1], weight.shape[-1])
+
+    def gradient(self, upstream: Tensor, weight: Tensor) -> Tensor:
+        return upstream @ weight.t()
+
+    def scale_of_outputs(self, scale: Tensor) -> Tensor:
+        return scale
+
+
+class EinsumProduct:
+    """`einsum(equation, inputs, weight)`.
+
+    Args:
+        inputs, weight, outputs: letters of the equation, one for each axis.
+        bound: how many of the weight's first axes one matrix product sums over; 0 if the equation is none.
+    """
+
+    def __init__(self, inputs: str, weight: str, outputs: str, bound: int) -> None:
+        self.letters = inputs, weight, outputs
+        self.summed = tuple(i for i, letter in enumerate(inputs) if letter not in outputs)
+        self.keeps_last_axis = weight[-1] == outputs[-1]
+        self.bound = bound
+
+    def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        return torch.einsum("{},{}->{}".format(*self.letters), inputs, weight)
+
+    def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        if not self.bound:
+            return self(inputs.float(), weight.float())
+        rows = math.prod(weight.shape[: self.bound])
+        products = product_of_integers(inputs.reshape(-1, rows), weight.reshape(rows, -1))
+        return products.view(inputs.shape[: inputs.ndim - self.bound] + weight.shape[self.bound :])
+
+    def gradient(self, upstream: Tensor, weight: Tensor) -> Tensor:
+        inputs, letters, outputs = self.letters
+        return torch.einsum(f"{outputs},{letters}->{inputs}", upstream, weight)
+
+    def scale_of_outputs(self, scale: Tensor) -> Tensor:
+        inputs, _, outputs = self.letters
+        own = [letter for letter in outputs if letter in inputs]
+        order = [*(inputs.index(letter) for letter in own), *self.summed]
+        sizes = dict(zip(inputs, scale.shape, strict=True))
+        return scale.permute(order).reshape([sizes.get(letter, 1) for letter in outputs])
+
+
+def product_of_integers(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b` for int8 matrices: in integers where torch has a kernel for them, else in float32."""
+    if _has_kernel(a, b):
+        return int_mm(a, b)
+    return a.float() @ b.float()
+
+
+def _has_kernel(a: Tensor, b: Tensor) -> bool:
+    if int_mm is None:
+        return False
+    if a.device.type == "cuda":  # cuBLASLt asks for it
+        return a.shape[0] > 16 and a.shape[1] % 8 == 0 and b.shape[1] % 8 == 0
+    return a.device.type in ("cpu", "meta")
+
+
+def product_with_integers(
+    product: Product, inputs: Tensor, integers: Tensor, scale: Tensor, quantizer: Quantizer | None, dtype: torch.dtype
+) -> Tensor:
+    """The product of inputs and `integers / scale`.
+
+    Args:
+        product: the product.
+        inputs: float tensor.
+        integers: the weight, int8.
+        scale: the weight's scale, so that it fits the outputs.
+        quantizer: makes integers of the inputs; `None` leaves them as floats.
+        dtype: dtype of the outputs.
+    """
+    if quantizer is None:
+        return product(inputs, integers.to(dtype)).div(scale).to(dtype)
+    small, own_scale = quantizer(inputs, axis=product.summed)  # type: ignore[call-arg]
+    sums = product.of_integers(small, integers)
+    return sums.to(scale.dtype).div(product.scale_of_outputs(own_scale) * scale).to(dtype)
+
+
+class _WithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, compute: Callable[[Tensor], Tensor], gradient: Callable) -> Tensor:
+        ctx.gradient = gradient
+        return compute(inputs)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return ctx.gradient(upstream), None, None
+
+
+def differentiable(
+    inputs: Tensor, compute: Callable[[Tensor], Tensor], product: Product, weight: Callable[[], Tensor]
+) -> Tensor:
+    """`compute(inputs)`, whose gradient is that of the product with the float weight.
+
+    The float weight is made again in the backward pass, so that no step keeps it.
+
+    Args:
+        inputs: float tensor.
+        compute: makes the outputs.
+        product: the product that `compute` approximates.
+        weight: makes the float weight.
+    """
+    if not (torch.is_grad_enabled() and inputs.requires_grad):
+        return compute(inputs)
+    dtype = inputs.dtype
+
+    def gradient(upstream: Tensor) -> Tensor:
+        return product.gradient(upstream, weight().to(upstream.dtype)).to(dtype)
+
+    return _WithGradient.apply(inputs, compute, gradient)
