@@ -62,7 +62,7 @@ def test_the_detected_accelerator_has_an_index_and_follows_torch(accelerator, mo
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device must be one that this process can't use")
 def test_a_device_that_is_not_there_is_refused_by_torch_when_it_is_used():
     assert canonical_device(torch.device("cuda")) == torch.device("cuda")
-    with keras.device("gpu"), pytest.raises(AssertionError, match="CUDA"):
+    with keras.device("gpu"), pytest.raises((AssertionError, RuntimeError), match="CUDA|NVIDIA"):
         keras.ops.convert_to_tensor([1.0])
 
 
