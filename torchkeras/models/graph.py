@@ -71,9 +71,7 @@ class Graph:
             if any(id(t) not in places for t in node.input_tensors) or node.is_input:
                 continue
             targets = tuple(places.setdefault(id(t), len(places)) for t in node.output_tensors)
-            template = tree.map_structure(
-                lambda v: Slot(places[id(v)]) if isinstance(v, KerasTensor) else v, (node.args, _telling(node))
-            )
+            template = _slotted(node, places)
             produced.append((node, template, targets))
         self.size = len(places)
         self.output_places = [places[id(t)] for t in self.outputs]
@@ -169,6 +167,14 @@ def _joined(steps: list[Step]) -> list[Step]:
         else:
             joined[-1] = step._replace(operation=both, source=before.source, drop=before.drop + step.drop)
     return joined
+
+
+def _slotted(node: Node, places: dict[int, int]) -> tuple[Any, Any]:
+    """The arguments of a node's call, with slots in the places of symbolic tensors."""
+    kwargs = _telling(node)
+    if len(node.args) == 1 and not kwargs and isinstance(node.args[0], KerasTensor):
+        return (Slot(places[id(node.args[0])]),), kwargs
+    return tree.map_structure(lambda v: Slot(places[id(v)]) if isinstance(v, KerasTensor) else v, (node.args, kwargs))
 
 
 def _telling(node: Node) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -86,7 +89,8 @@ def build(
         raise BadFileError(f"{name} describes no model: it must be an object with 'class_name' and 'config'.")
     limit = config_limit(name) if weight_bytes is None else file_limit(weight_bytes, name)
     try:
-        with limited(limit), custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
+        safe = SafeModeScope(in_safe_mode(safe_mode))
+        with limited(limit), custom_object_scope(custom_objects or {}), safe, _collection_paused():
             return _made(upgraded(config, keras_version), custom_objects, safe_mode)
     except BadFileError as error:
         raise BadFileError(str(error) if name in str(error) else f"{name}: {error}") from error
@@ -102,6 +106,18 @@ def build(
         raise BadFileError(f"{name} is nested too deeply to be a model's config.") from None
     except (KeyError, IndexError, AttributeError, RuntimeError, OverflowError, MemoryError) as error:
         raise BadFileError(f"{name} describes no valid model: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Keep Python's garbage collector waiting: it would look through a growing model again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _made(config: dict[str, Any], custom_objects: Any, safe_mode: bool | None) -> Any:

@@ -87,10 +87,10 @@ class MemoryLimit(UncompiledDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = func.__name__.split(".")[0]
-        if name in _PIECES:
-            self.spend_objects(_PIECE * _pieces(name, args, kwargs))
-        else:
+        if name in _SIZE_ARGUMENTS:
             self.spend(_bytes_asked_for(name, func, args, kwargs))
+        elif name in _PIECES:
+            self.spend_objects(_PIECE * _pieces(name, args, kwargs))
         return func(*args, **kwargs)
 
     def spend(self, size: int) -> None:
@@ -207,11 +207,9 @@ def readable(size: float) -> str:
 
 
 def _bytes_asked_for(name: str, func: Any, args: tuple, kwargs: dict) -> int:
-    """The size of what a function that makes tensors would make; 0 for all others, and on `meta`."""
+    """The size of what a function that makes tensors would make; 0 on `meta`."""
     own = args[0] if args and isinstance(args[0], torch.Tensor) else None
-    names = _SIZE_ARGUMENTS.get(name)
-    if names is None:
-        return 0
+    names = _SIZE_ARGUMENTS[name]
     device = kwargs.get("device") or (own.device if own is not None else None)
     if device is not None and torch.device(device).type == "meta":
         return 0

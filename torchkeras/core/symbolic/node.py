@@ -16,19 +16,19 @@ class Node:
 
     def __init__(self, operation: Any, args: tuple, kwargs: dict, outputs: Any) -> None:
         self.operation = operation
-        self.args, self.kwargs = tree.map_structure(canonical, (args, kwargs))
+        if len(args) == 1 and not kwargs and type(args[0]) is KerasTensor:  # most layers: no walk over the arguments
+            self.args, self.kwargs = (canonical(args[0]),), {}
+        else:
+            self.args, self.kwargs = tree.map_structure(canonical, (args, kwargs))
         self.outputs = outputs
         self.output_tensors = [t for t in tree.flatten(outputs) if isinstance(t, KerasTensor)]
         self.index = len(operation._inbound_nodes)
         operation._inbound_nodes.append(self)
         for i, tensor in enumerate(self.output_tensors):
             tensor._keras_history = History(operation, self.index, i)  # type: ignore[attr-defined]
+        #: The symbolic tensors among the arguments, in order.
+        self.input_tensors = [t for t in tree.flatten((self.args, self.kwargs)) if isinstance(t, KerasTensor)]
         set_building(True)
-
-    @property
-    def input_tensors(self) -> list[KerasTensor]:
-        """The symbolic tensors among the arguments, in order."""
-        return [t for t in tree.flatten((self.args, self.kwargs)) if isinstance(t, KerasTensor)]
 
     @property
     def is_input(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -85,6 +85,14 @@ def current_device() -> torch.device:
     if _has_cuda is None:
         _has_cuda = torch.cuda.is_available()
     return torch.device("cuda", torch.cuda.current_device()) if _has_cuda else _CPU
+
+
+def default_device(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, torch's functions make tensors on a device; nothing to enter where they do so in any case."""
+    return _NO_SCOPE if device.type == "cpu" and not count_function_modes() else device
+
+
+_NO_SCOPE: AbstractContextManager[None] = nullcontext()
 
 
 @contextmanager

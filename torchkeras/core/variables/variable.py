@@ -15,7 +15,7 @@ from torch.compiler import is_dynamo_compiling
 from torchkeras.core import naming, registry
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
-from torchkeras.core.tensors.devices import current_device, known_device, with_values
+from torchkeras.core.tensors.devices import current_device, default_device, known_device, with_values
 from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.torch_internals import allow_aliasing_custom_ops, make_subclass
 from torchkeras.core.variables.described import Described
@@ -237,9 +237,9 @@ def as_variable(tensor: torch.Tensor, parameter: bool, info: VariableInfo | None
     """The same storage as a variable: a parameter or a buffer."""
     if parameter:
         grads = tensor.is_floating_point() or tensor.is_complex()
-        variable = make_subclass(TrainableVariable, tensor.detach(), grads)
+        variable = make_subclass(TrainableVariable, tensor, grads)
     else:
-        variable = make_subclass(BufferVariable, tensor.detach(), False)
+        variable = make_subclass(BufferVariable, tensor, False)
     if info is not None:
         variable._info = info
     return variable
@@ -276,13 +276,13 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
         empty = state.unfilled.make(initializer, shape, torch_dtype(dtype or standardize_dtype(None)), place)
         if empty is not None:
             return empty
-    with torch.device(place), known_device(place):
+    with default_device(place), known_device(place):
         value = initializer(shape, dtype=standardize_dtype(dtype))
     value = convert_to_tensor(value, dtype=torch_dtype(dtype or standardize_dtype(None)), device=place)
     if tuple(value.shape) != shape:
         raise ValueError(f"The initializer must return shape {shape}; {initializer!r} returned {tuple(value.shape)}.")
     # An initializer may hand out a tensor that somebody else holds.
-    return value.detach().clone() if isinstance(value, Variable) or not value.is_contiguous() else value.detach()
+    return value.detach().clone() if isinstance(value, Variable) or not value.is_contiguous() else value
 
 
 def _place(value: Any) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Self
 
 import torch
@@ -97,6 +98,9 @@ class AttributeTracking(nn.Module):
         return _absent(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if type(value) in _SIMPLE and _holds_nothing(self, name):
+            object.__setattr__(self, name, value)
+            return
         ready = "_tk_infos" in self.__dict__
         if untracked.scopes and isinstance(value, _PARTS) and not _is_property(self, name):
             _release(self, name)
@@ -159,6 +163,22 @@ class AttributeTracking(nn.Module):
         return sorted({*super().__dir__(), *self.__dict__.get("_tk_aliases", ())})
 
 
+def _holds_nothing(layer: AttributeTracking, name: str) -> bool:
+    """Whether no weight, layer or container has the name, so that a simple value needs no more than to be set."""
+    own = layer.__dict__
+    if name in own:
+        return type(own[name]) in _SIMPLE
+    return (
+        "_tk_infos" in own
+        and name not in own["_parameters"]
+        and name not in own["_buffers"]
+        and name not in own["_modules"]
+        and name not in own["_tk_aliases"]
+    )
+
+
+# Values that are neither weights nor layers and hold none.
+_SIMPLE = frozenset({bool, int, float, str, bytes, type(None), FunctionType, BuiltinFunctionType})
 _CONTAINERS = (list, dict, set, OrderedDict)
 # Values that a `DotNotTrackScope` keeps from becoming parts.
 _PARTS = (torch.Tensor, nn.Module, SeedGenerator, list, dict, set, tuple)
