@@ -98,3 +98,48 @@ def test_a_model_of_another_policy_says_it_once(tmp_path, rng):
         before = narrow.layers[0].get_weights()
         narrow.load_weights(tmp_path / "m.weights.h5", skip_mismatch=True)
     np.testing.assert_array_equal(narrow.layers[0].get_weights()[0], before[0])
+
+
+class Reads(Numbers):
+    """A layer that reads its weights itself."""
+
+    def save_own_variables(self, store):
+        store["numbers"] = self.numbers
+
+    def load_own_variables(self, store):
+        self.numbers.assign(store["numbers"])
+
+
+@pytest.mark.parametrize(("found", "values", "wanted", "outcome"), [CASES[i] for i in (0, 1, 2, 3, 12, 13)])
+def test_types_of_a_layer_that_reads_its_weights_itself(found, values, wanted, outcome, tmp_path):
+    path = tmp_path / "m.weights.h5"
+    keras.Sequential([keras.Input((3,)), Reads(found, values)]).save_weights(path)
+    model = keras.Sequential([keras.Input((3,)), Reads(wanted)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if outcome in ("same", "rounded"):
+            model.load_weights(path)
+        else:
+            with pytest.raises(ValueError, match=outcome):
+                model.load_weights(path)
+            assert not model.layers[0].numbers.any()
+    assert any("were rounded" in str(one.message) for one in caught) is (outcome == "rounded")
+
+
+def test_an_optimizer_of_narrower_variables_says_so(tmp_path, rng):
+    def compiled(dtype):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, dtype=dtype)])
+        model.compile("adam", "mse")
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    wide, narrow = compiled("float64"), compiled("float32")
+    for variable in wide.optimizer.variables[2:]:
+        variable.assign(rng.random(tuple(variable.shape)))
+    wide.save_weights(tmp_path / "m.weights.h5")
+    with pytest.warns(UserWarning, match="were rounded.*adam.*float64 to float32|were rounded.*kernel_momentum"):
+        narrow.load_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ValueError, match="can't hold"):
+        wide.optimizer.variables[3].assign(np.full(wide.optimizer.variables[3].shape, 1e300))
+        wide.save_weights(tmp_path / "m.weights.h5")
+        narrow.load_weights(tmp_path / "m.weights.h5")

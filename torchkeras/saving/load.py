@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.unfilled import Unfilled, unfilled
 from torchkeras.core.variables.variable import Variable
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
+from torchkeras.layers.base.weight_walk import own_weights
 from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.saving.formats.base import ModelSource, SavedValues, WeightsSource
 from torchkeras.saving.formats.legacy_h5 import LegacySource
@@ -66,7 +68,7 @@ class _Load:
         self.problems: list[tuple[str, str]] = []
         self.objects = 0
         self.assignments: list[_Assignment] = []
-        self.hooks: list[tuple[str, Any, Callable[[], None]]] = []
+        self.hooks: list[tuple[str, Any, _Watched]] = []
         self.casts = Casts(file_name)
 
     def add(self, path: str, obj: Any, entry: SavedValues) -> None:
@@ -76,7 +78,7 @@ class _Load:
             self._add_default(path, obj, entry, variables)
         elif hasattr(obj, "load_own_variables"):
             if not self._is_untouched(obj, entry) and not self._misfit(path, obj, entry):
-                self.hooks.append((path, obj, lambda: obj.load_own_variables(entry)))
+                self.hooks.append((path, obj, _Watched(entry)))
         elif isinstance(obj, torch.nn.Module):
             self._add_torch_module(path, obj, entry)
 
@@ -175,10 +177,15 @@ class _Load:
         if waiting is not None:
             waiting.fill(but=[one.tensor for one in self.assignments])
         undo = [] if self.fresh else [_Undo(obj) for _, obj, _ in self.hooks]
-        for path, obj, hook in self.hooks:
+        for i, (path, obj, values) in enumerate(self.hooks):
             self.objects += 1
             try:
-                hook()
+                obj.load_own_variables(values)
+                problem = self.casts.problem_after(values.read, _variables_of(obj), values.entry.__getitem__)
+                if problem is not None:
+                    if undo:
+                        undo[i].restore()
+                    raise ValueError(problem)
             except Exception as error:
                 self.problems.append((describe(path, obj), f"{type(error).__name__}: {error}"))
                 if skip_mismatch and not isinstance(error, BadFileError):
@@ -203,6 +210,41 @@ class _Load:
             f"A total of {len(self.problems)} objects could not be loaded: they do not fit what {self.file_name} "
             f"has for them. {outcome}\n" + "\n".join(shown)
         )
+
+
+class _Watched(SavedValues):
+    """The values of an object that reads them itself, with a note of what it read."""
+
+    def __init__(self, entry: SavedValues) -> None:
+        self.entry, self.path, self.reads_later = entry, entry.path, entry.reads_later
+        self.read: dict[str, str] = {}
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        self.read[key] = self.entry.dtype(key)
+        return self.entry[key]
+
+    def read_into(self, key: str, tensor: torch.Tensor) -> bool:
+        return self.entry.read_into(key, tensor)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        return self.entry.shape(key)
+
+    def dtype(self, key: str) -> str:
+        return self.entry.dtype(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entry)
+
+    def __len__(self) -> int:
+        return len(self.entry)
+
+
+def _variables_of(obj: Any) -> list[tuple[str, torch.Tensor]]:
+    """The names and variables that an object with a `load_own_variables` of its own may have filled."""
+    if isinstance(obj, Layer):
+        return [(getattr(w.tensor, "path", w.name), w.tensor) for w in own_weights(obj)]
+    variables = [v for v in getattr(obj, "variables", ()) if isinstance(v, torch.Tensor) and not is_sharded(v)]
+    return [(getattr(v, "path", ""), v) for v in variables]
 
 
 class _Assignment:

@@ -116,7 +116,9 @@ class CallableModule(StatefulModule):
             losses.add_activity(self, outputs)
         if own["supports_masking"] or self._tk_own_mask_rule:
             if mask is not None or self._tk_own_mask_rule or not isinstance(x, torch.Tensor):
-                self._tk_pass_mask(x, outputs)
+                self._tk_pass_mask(x, outputs, kwargs.get("mask"))
+            elif kwargs and kwargs.get("mask") is not None:
+                self._tk_pass_mask(x, outputs, kwargs["mask"])
         elif mask is not None and len(args) == 1 and not spec.masks:
             _warn_lost_mask(self)
         return outputs
@@ -168,9 +170,13 @@ class CallableModule(StatefulModule):
                     return self.forward(*args, **kwargs)
             return self.forward(*args, **kwargs)
 
-    def _tk_pass_mask(self, inputs: Nest[torch.Tensor], outputs: Nest[torch.Tensor]) -> None:
-        """Put the masks that `compute_mask` finds onto the outputs."""
-        previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
+    def _tk_pass_mask(
+        self, inputs: Nest[torch.Tensor], outputs: Nest[torch.Tensor], explicit: Nest[torch.Tensor] | None
+    ) -> None:
+        """Put the masks that `compute_mask` finds, for those of the inputs or for the call's own, onto the outputs."""
+        previous = explicit
+        if explicit is None:
+            previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
         if not self._tk_own_mask_rule and all(mask is None for mask in tree.flatten(previous)):
             return
         try:

@@ -172,7 +172,26 @@ def build_shapes(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
                 shapes[parameter] = value
         elif i == 0 and parameter == "input_shape":
             shapes[parameter] = shapes_of(first)
+        elif not parameter.endswith("_shape") or name not in spec.names:
+            _check_has_default(layer, parameter)
     return shapes
+
+
+def _check_has_default(layer: Any, parameter: str) -> None:
+    """Raise a `ValueError` if `build` has no default for a parameter that no argument of `call` gives a shape for."""
+    if inspect.signature(layer.build).parameters[parameter].default is not inspect.Parameter.empty:
+        return
+    name = parameter.removesuffix("_shape")
+    reason = (
+        f"argument `{parameter}`, which does not end in `_shape`"
+        if name == parameter
+        else f"`build()` argument `{parameter}`, but `call()` does not have argument `{name}`"
+    )
+    raise ValueError(
+        f"For a `build()` method with more than one argument, all arguments should have a `_shape` suffix and match an "
+        f"argument from `call()`, such as `build(self, foo_shape, bar_shape)`. For layer {layer.name!r}, received "
+        f"{reason}."
+    )
 
 
 def parameter_names(method: Callable) -> tuple[str, ...]:

@@ -116,8 +116,10 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
         self.__dict__["_tk_name_given"] = bool(name)
         self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        if not isinstance(trainable, (bool, int)):
-            raise ValueError(f"trainable is expected to be a boolean; received {trainable!r}.")
+        if not isinstance(trainable, bool):
+            raise ValueError(
+                f"Expected `trainable` to be a boolean. Received: trainable={trainable!r} (of type {type(trainable)})"
+            )
         if not trainable:
             self.trainable = False
         self.__dict__["_tk_autocast"] = autocast

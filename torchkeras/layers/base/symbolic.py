@@ -39,7 +39,7 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
         state.entry = entry
     symbolic_masks.warn_where_lost(layer, args, kwargs)
     outputs = layer._tk_record(args, _noted(layer, args, kwargs), tree.map_structure(_fresh, outputs))
-    symbolic_masks.attach(layer, arguments.first(args, kwargs), outputs)
+    symbolic_masks.attach(layer, arguments.first(args, kwargs), outputs, kwargs.get("mask"))
     return outputs
 
 
@@ -116,7 +116,15 @@ def output_shape(layer: Any, args: tuple, kwargs: dict) -> Any:
     if set(named) == {"input"}:
         inputs, named = (named["input"],), {}
     build_for(layer, inputs, named)
-    outputs = inferred(layer, inputs, named)
+    try:
+        outputs = inferred(layer, inputs, named)
+    except NotImplementedError as error:
+        if not _names_the_missing_method(error):
+            raise
+        raise NotImplementedError(
+            f"Layer {type(layer).__name__} does not have a `compute_output_shape` method implemented. It needs "
+            f"`def compute_output_shape(self, input_shape)`, or a call() from which the shape can be found."
+        ) from None
     return tree.map_structure(lambda t: t.shape if isinstance(t, KerasTensor) else None, outputs)
 
 
@@ -129,8 +137,9 @@ def inferred(layer: Any, args: tuple, kwargs: dict) -> Any:
     try:
         return infer.infer(layer.forward, args, kwargs)
     except (RuntimeError, NotImplementedError, TypeError) as error:
-        if _told_clearly(error):
+        if _names_the_missing_method(error):
             raise
+        _check_for_configs(layer, error)
         if _wants_values(error):
             # Constants that the layer holds, NumPy's functions, decisions by value: no state changes meanwhile.
             scope = CallScope((), [(v, v) for v in layer.variables if isinstance(v, BufferVariable)])
@@ -154,7 +163,22 @@ _META = re.compile("meta", re.IGNORECASE)
 _OPEN_SIZES = re.compile("nonzero|unique|bincount|masked_select|repeat_interleave")
 
 
-def _told_clearly(error: Exception) -> bool:
+def _check_for_configs(layer: Any, error: Exception) -> None:
+    """Say so where `call` failed because an attribute holds the config of a layer in the place of the layer."""
+    configs = [
+        name
+        for name, value in vars(layer).items()
+        if isinstance(value, dict) and {"class_name", "config"} <= value.keys()
+    ]
+    if configs and isinstance(error, TypeError):
+        raise TypeError(
+            f"Attributes {configs} of layer {layer.name!r} ({type(layer).__name__}) hold configs, not objects. Layers "
+            f"and other objects that get_config() returns must be made again in from_config(), where they are "
+            f"explicitly deserialized by keras.saving.deserialize_keras_object(). {error}"
+        ) from error
+
+
+def _names_the_missing_method(error: Exception) -> bool:
     return isinstance(error, NotImplementedError) and "must define call()" in str(error)
 
 

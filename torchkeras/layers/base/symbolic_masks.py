@@ -36,11 +36,19 @@ class MaskRule(Operation):
         return self.layer.compute_mask(inputs, previous_mask)
 
 
-def attach(layer: Any, inputs: Nest[KerasTensor], outputs: Nest[KerasTensor]) -> None:
-    """Put the symbolic masks that a layer's `compute_mask` finds onto its symbolic outputs."""
+def attach(
+    layer: Any, inputs: Nest[KerasTensor], outputs: Nest[KerasTensor], explicit: Nest[KerasTensor] | None = None
+) -> None:
+    """Put the symbolic masks that a layer's `compute_mask` finds onto its symbolic outputs.
+
+    Args:
+        explicit: the mask that the call was given, in the place of those on the inputs.
+    """
     if not (layer.supports_masking or layer._tk_own_mask_rule):
         return
-    previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
+    previous = explicit
+    if explicit is None:
+        previous = tree.map_structure(lambda t: getattr(t, "_keras_mask", None), inputs)
     if all(mask is None for mask in tree.flatten(previous)) and not layer._tk_own_mask_rule:
         return
     flat = tree.flatten(_computed(layer, inputs, previous))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -20,12 +21,36 @@ from torchkeras.layers.base.containers import Tracked, flat_items
 from torchkeras.layers.base.values import assign, copy_of
 from torchkeras.layers.base.weight_walk import all_weights, layer_tree, note_weight, own_weights, sublayers, unique
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _explains_positions(method: Callable[P, R]) -> Callable[P, R]:
+    """An `add_weight` that takes no name in the first place, as Keras 2 did, and no shape twice; it says so."""
+
+    @functools.wraps(method)
+    def add_weight(*args: P.args, **kwargs: P.kwargs) -> R:
+        if len(args) > 1 and isinstance(args[1], str):
+            raise ValueError(
+                f"`name` must be passed as a keyword argument. Received: add_weight({args[1]!r}, ...). "
+                f"Use: add_weight(shape=..., name={args[1]!r})."
+            )
+        if len(args) > 1 and "shape" in kwargs:
+            raise ValueError(
+                f"`shape` was passed both positionally and as a keyword argument. Received: "
+                f"add_weight({args[1]!r}, shape={kwargs['shape']!r})."
+            )
+        return method(*args, **kwargs)
+
+    return add_weight
+
 
 class WeightOwner(AttributeTracking):
     """The part of a layer that makes, lists, copies and freezes its weights."""
 
     name: str
 
+    @_explains_positions
     def add_weight(
         self,
         shape: Shape | int | None = None,
@@ -78,11 +103,6 @@ class WeightOwner(AttributeTracking):
         """
         if "_dtype_policy" not in self.__dict__:
             raise RuntimeError(f"{forgotten_init(self)} It must be called before weights are made.")
-        if isinstance(shape, str):
-            raise ValueError(
-                f"`name` must be passed as a keyword argument. Received: add_weight({shape!r}, ...). "
-                f"Use: add_weight(shape=..., name={shape!r})."
-            )
         shape = () if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape))
         if None in shape:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from torchkeras.core.symbolic.keras_tensor import KerasTensor, standardize_shape
@@ -49,6 +50,7 @@ class InputLayer(Layer):
         **kwargs: Any,
     ) -> None:
         if "input_shape" in kwargs:
+            warnings.warn("Argument `input_shape` is deprecated. Use `shape` instead.", stacklevel=2)
             shape = kwargs.pop("input_shape")
         if "batch_input_shape" in kwargs:
             batch_shape = kwargs.pop("batch_input_shape")
@@ -68,13 +70,15 @@ class InputLayer(Layer):
         self._tk_input_dtype = None if dtype is None else standardize_dtype(dtype)
         if input_tensor is not None:
             if not isinstance(input_tensor, KerasTensor):
-                raise ValueError(f"`input_tensor` must be a KerasTensor; received {input_tensor!r}.")
-            self._tk_input_dtype = self._tk_input_dtype or input_tensor.dtype
-            if shape is None and batch_shape is None:
-                batch_shape = input_tensor.shape
+                raise ValueError(
+                    f"Argument `input_tensor` must be a KerasTensor. Received: input_tensor={input_tensor!r} (of type "
+                    f"{type(input_tensor)})"
+                )
+            _check_agreement(input_tensor, shape, batch_shape, batch_size, self._tk_input_dtype)
+            self._tk_input_dtype, batch_shape = input_tensor.dtype, input_tensor.shape
         if batch_shape is None:
             if shape is None:
-                raise ValueError("You must pass a `shape` or a `batch_shape` argument; received neither.")
+                raise ValueError("You must pass a `shape` argument. (Or `batch_shape`; neither was received.)")
             batch_shape = (batch_size, *standardize_shape(shape))
         self.batch_shape = standardize_shape(batch_shape)
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
@@ -106,6 +110,24 @@ class InputLayer(Layer):
             "name": self.name,
             "optional": self.optional,
         }
+
+
+def _check_agreement(
+    tensor: KerasTensor, shape: Shape | None, batch_shape: Shape | None, batch_size: int | None, dtype: str | None
+) -> None:
+    """Raise a `ValueError` where an argument contradicts the tensor that is to be the input."""
+    wrong = {
+        "shape": shape is not None and standardize_shape(shape) != tuple(tensor.shape[1:]),
+        "batch_shape": batch_shape is not None and standardize_shape(batch_shape) != tuple(tensor.shape),
+        "batch_size": batch_size is not None and batch_size != tensor.shape[0],
+        "dtype": dtype is not None and dtype != tensor.dtype,
+    }
+    for name, differs in wrong.items():
+        if differs:
+            raise ValueError(
+                f"When providing the `input_tensor` argument, you cannot provide an incompatible `{name}` argument. "
+                f"The tensor has shape {tuple(tensor.shape)} and dtype {tensor.dtype!r}."
+            )
 
 
 def Input(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask, set_mask
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
@@ -110,9 +111,9 @@ class Merge(Layer):
         check_masks(inputs, previous_mask)
         if any(mask is None for mask in previous_mask):
             return None
-        out = previous_mask[0]
+        out = convert_to_tensor(previous_mask[0], "bool")
         for mask in previous_mask[1:]:
-            out = torch.logical_or(out, mask)
+            out = torch.logical_or(out, convert_to_tensor(mask, "bool"))
         return out
 
 

@@ -8,6 +8,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.merging.base_merge import Merge, Shape, check_masks, check_shapes
 
@@ -76,13 +77,13 @@ class Concatenate(Merge):
         check_masks(inputs, previous_mask)
         if all(mask is None for mask in previous_mask):
             return None
+        known = [mask if mask is None else convert_to_tensor(mask, "bool") for mask in previous_mask]
+        everything = torch.ones((), dtype=torch.bool, device=next(mask.device for mask in known if mask is not None))
         masks = []
-        for x, mask in zip(inputs, previous_mask, strict=True):
-            if mask is None:
-                mask = torch.ones_like(x, dtype=torch.bool)
-            elif mask.ndim < x.ndim:
-                mask = mask.unsqueeze(-1).expand(x.shape)
-            masks.append(mask)
+        for x, mask in zip(inputs, known, strict=True):
+            if mask is not None and mask.ndim < len(x.shape):
+                mask = mask.unsqueeze(-1)
+            masks.append((everything if mask is None else mask).expand(x.shape))
         return torch.cat(masks, dim=self.axis).any(dim=-1)
 
 

@@ -107,7 +107,8 @@ class GroupNormalization(Layer):
             raise ValueError(f"Number of groups ({self.groups}) cannot be more than the number of channels ({size}).")
         if size % self.groups:
             raise ValueError(
-                f"The number of channels ({size}) must be a multiple of the number of groups ({self.groups}). "
+                f"The number of channels ({size}) must be a multiple of the number of groups ({self.groups}). (Keras "
+                f"words it the other way round: the number of groups must be a multiple of the number of channels.) "
                 f"Received: input_shape={input_shape}."
             )
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})

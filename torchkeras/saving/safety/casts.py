@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import torch
 
@@ -59,6 +61,35 @@ class Casts:
             self._rounded.append(f"{name!r} ({value.dtype.name} to {wanted})")
         return None
 
+    def problem_after(
+        self,
+        read: Mapping[str, str],
+        variables: Sequence[tuple[str, torch.Tensor]],
+        value_of: Callable[[str], np.ndarray],
+    ) -> str | None:
+        """Compare what an object's own `load_own_variables` read with what its variables hold now.
+
+        A variable that holds exactly what a cast makes of a value was filled by that cast.
+
+        Args:
+            read: the names of the types of the values that were read, by key.
+            variables: names and variables of the object.
+            value_of: reads the value of a key again.
+
+        Returns:
+            The reason why a variable can't take its value; `None` if all can. Rounded values are noted.
+        """
+        for key, dtype in read.items():
+            if not any(may_lose(dtype, variable.dtype) for _, variable in variables):
+                continue
+            value = value_of(key)
+            found = _filled_by(key, value, variables)
+            if found is not None and _is_cast_of(found[1], value):
+                problem = self.problem(found[0], value, found[1])
+                if problem is not None:
+                    return problem
+        return None
+
     def warn(self) -> None:
         """Name the weights whose values were rounded, if there are any."""
         if self._rounded:
@@ -67,6 +98,25 @@ class Casts:
                 f"Values of {len(self._rounded)} weights of {self.file_name} were rounded, because the model's types "
                 f"are narrower than the file's: {shown}."
             )
+
+
+def _filled_by(
+    key: str, value: np.ndarray, variables: Sequence[tuple[str, torch.Tensor]]
+) -> tuple[str, torch.Tensor] | None:
+    """The variable that a value belongs to: that of its number, as in Keras's files, else the only one of its shape."""
+    if key.isdecimal() and int(key) < len(variables) and tuple(variables[int(key)][1].shape) == value.shape:
+        return variables[int(key)]
+    fitting = [one for one in variables if tuple(one[1].shape) == value.shape]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _is_cast_of(variable: torch.Tensor, value: np.ndarray) -> bool:
+    """Whether a variable holds what torch's or NumPy's cast makes of a value."""
+    held = variable.detach().as_subclass(torch.Tensor).cpu()
+    given = torch.from_numpy(np.array(value, value.dtype.newbyteorder("=")))
+    if given.is_complex() and not held.is_complex():
+        given = given.real
+    return bool(torch.equal(held.nan_to_num(), given.to(held.dtype).nan_to_num()))
 
 
 def _worst(cast: torch.Tensor) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.core.tensors import dtypes
+from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.types import ArrayLike
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.preprocessing.data_layer import DataLayer, batches, to_float64
@@ -193,6 +194,23 @@ class Normalization(DataLayer):
         scale = variance.sqrt().clamp_min(settings.epsilon()).to(dtype)
         x = inputs.to(dtype)
         return x * scale + mean.to(dtype) if self.invert else (x - mean.to(dtype)) / scale
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean that `call` subtracts, learned or given, with an axis for each axis of the inputs."""
+        return self._tk_whole(0)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance whose root `call` divides by, likewise."""
+        return self._tk_whole(1)
+
+    def _tk_whole(self, which: int) -> Tensor:
+        if not self.built:
+            raise AttributeError(f"Layer {self.name!r} has no statistics yet: build it, or call adapt().")
+        value = self._learned_or_given()[which]
+        factor = self._factor(value, value.device if isinstance(value, Tensor) else current_device())
+        return factor.expand(self._broadcast_shape).to(dtypes.torch_dtype(self.compute_dtype))
 
     def _tk_statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """The mean and the variance, learned or given, with an axis for each axis of the inputs."""
