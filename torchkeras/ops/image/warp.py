@@ -292,10 +292,32 @@ def _torch_warped(
         padding, border = "border", 1
         batch = F.pad(batch, [1, 1, 1, 1], value=fill_value if images.is_floating_point() else int(fill_value))
     sizes = torch.tensor([batch.shape[-1], batch.shape[-2]], dtype=batch.dtype, device=batch.device)
-    if interpolation == "nearest":
-        parts = [sum(parts[1:], parts[0]).round()]
+    if interpolation == "nearest":  # in place: memory for a whole grid is what takes the time
+        places = _sum(parts).round_() if len(parts) > 1 else parts[0].round()
+        width, rows = places.shape[2], places.flatten(2)  # whole rows: operations on pairs of numbers are slow
+        rows = rows.mul_((2 / sizes).repeat(width)).add_(((2 * border + 1) / sizes - 1).repeat(width))
+        grid = rows.view(places.shape)
+        return _sampled(images, axis, batch, grid, interpolation, padding)
     # From pixels to torch's coordinates, -1 at one edge of the image and 1 at the other.
     first = parts[0] * (2 / sizes) + ((2 * border + 1) / sizes - 1)
-    grid = sum((part * (2 / sizes) for part in parts[1:]), first).expand(batch.shape[0], -1, -1, -1)
+    grid = _sum([first, *(part * (2 / sizes) for part in parts[1:])])
+    return _sampled(images, axis, batch, grid, interpolation, padding)
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of parts of coordinates, `(N, H, W, 2)`."""
+    if len(parts) != 2 or parts[0].device.type != "cpu" or any(part.requires_grad for part in parts):
+        return sum(parts[1:], parts[0])
+    if torch.compiler.is_compiling():
+        return parts[0] + parts[1]
+    grid = torch.empty(torch.broadcast_shapes(parts[0].shape, parts[1].shape), dtype=parts[0].dtype)
+    for axis in (0, 1):  # one coordinate at a time: twice as quick as pairs
+        torch.add(parts[0][..., axis], parts[1][..., axis], out=grid[..., axis])
+    return grid
+
+
+def _sampled(images: Tensor, axis: int, batch: Tensor, grid: Tensor, interpolation: str, padding: str) -> Tensor:
+    """The result of `grid_sample`, in the layout and type of the images."""
+    grid = grid.expand(batch.shape[0], -1, -1, -1)
     result = F.grid_sample(batch.contiguous(), grid, interpolation, padding, align_corners=False)
     return from_nchw(result.to(images.dtype), axis, images.ndim).contiguous()

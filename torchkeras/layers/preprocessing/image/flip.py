@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Unpack
 
 import torch
@@ -89,8 +90,8 @@ class RandomFlip(GeometricLayer):
     def transform_images(self, images: ArrayLike, transformation: Any, training: bool = True) -> Tensor:
         pixels = self._tk_tensor(images)
         if training and transformation is not None:
-            axes = [axis for axis, mirrored in zip(self._tk_spatial_axes, MODES[self.mode]) if mirrored]
-            pixels = _flipped(pixels, self._tk_tensor(transformation["flips"]), axes)
+            axes = [axis if wanted else None for axis, wanted in zip(self._tk_spatial_axes, MODES[self.mode])]
+            pixels = _flipped(pixels, self._tk_tensor(transformation["flips"]), *axes)
         return self._tk_cast(pixels)
 
     def transform_segmentation_masks(
@@ -116,14 +117,35 @@ class RandomFlip(GeometricLayer):
         return input_shape
 
 
-def _flipped(images: Tensor, flips: Tensor, axes: list[int]) -> Tensor:
-    """The images with those mirrored along `axes` of which `flips` is true."""
-    if images.device.type != "cpu" or torch.compiler.is_compiling() or flips.numel() == 1:
+def _flipped(images: Tensor, flips: Tensor, height_axis: int | None, width_axis: int | None) -> Tensor:
+    """The images with those mirrored along the axes of which `flips` is true."""
+    axes = [axis for axis in (height_axis, width_axis) if axis is not None]
+    if flips.numel() == 1:
+        return torch.where(flips.to(images.device), images.flip(axes), images)
+    if height_axis is not None and images.is_contiguous():
+        images = _upside_down(images, flips.to(images.device), height_axis)
+        is_copy, axes = True, axes[1:]
+        if not axes:
+            return images
+    else:
+        is_copy = False
+    if images.device.type != "cpu" or torch.compiler.is_compiling():
         return torch.where(flips.to(images.device), images.flip(axes), images)
     chosen = flips.flatten().nonzero().squeeze(1)
     if images[0].numel() < _LARGE or images.requires_grad:
         return images.index_copy(0, chosen, images.index_select(0, chosen).flip(axes))
-    outputs = images.clone()
+    outputs = images if is_copy else images.clone()
     for index in chosen.tolist():
         outputs[index] = images[index].flip(axes)
     return outputs
+
+
+def _upside_down(images: Tensor, flips: Tensor, axis: int) -> Tensor:
+    """A copy in which the rows of those images are in reverse order of which `flips` is true: one pass over memory."""
+    height = images.shape[axis]
+    places = torch.arange(height, device=images.device)
+    lead = images.shape[:axis]  # the batch, and channels that stand first
+    order = torch.where(flips.reshape(-1, *(1,) * len(lead)), height - 1 - places, places).expand(*lead, -1)
+    starts = height * torch.arange(math.prod(lead), device=images.device).reshape(*lead, 1)
+    rows = images.reshape(math.prod(lead) * height, -1)
+    return rows.index_select(0, (starts + order).reshape(-1)).reshape(images.shape)

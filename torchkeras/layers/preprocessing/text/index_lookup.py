@@ -95,6 +95,7 @@ class IndexLookup(HostLayer):
             _tk_vocabulary=None,
             _tk_counts=TokenCounts(output_mode == "tf_idf"),
             _tk_sorted={},
+            _tk_dense={},
         )
         if vocabulary is not None:
             if output_mode == "tf_idf" and idf_weights is None:
@@ -243,7 +244,7 @@ class IndexLookup(HostLayer):
 
     def _tk_set_terms(self, terms: list) -> None:
         masked = {} if self.mask_token is None else {self.mask_token: self._tk_mask_number}
-        self.__dict__.update(_tk_vocabulary=Vocabulary(terms, self._tk_first_term, masked), _tk_sorted={})
+        self.__dict__.update(_tk_vocabulary=Vocabulary(terms, self._tk_first_term, masked), _tk_sorted={}, _tk_dense={})
         self._tk_note_size()
 
     def _tk_note_size(self) -> None:

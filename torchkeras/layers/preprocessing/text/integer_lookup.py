@@ -14,6 +14,10 @@ from torchkeras.layers.preprocessing.text.host_layer import array_of_numbers, as
 from torchkeras.layers.preprocessing.text.index_lookup import IndexLookup, plain
 from torchkeras.layers.preprocessing.text.not_compiled import not_compiled
 
+# A table of all integers between the terms takes eight bytes for each; up to this many it is made.
+_DENSE, _DENSE_PER_TERM = 1 << 16, 32
+_INT64 = torch.iinfo(torch.int64)
+
 
 class IntegerLookup(IndexLookup):
     """Map integers to numbers in a row by a vocabulary, or with `invert=True` back.
@@ -150,14 +154,24 @@ class IntegerLookup(IndexLookup):
         integers = inputs.long()
         if self.invert:
             return self._tk_integers(integers)
+        found = self._tk_looked_up(integers)
+        if self.num_oov_indices == 1:
+            return found
+        return self._tk_with_unknown(found, integers)
+
+    def _tk_looked_up(self, integers: Tensor) -> Tensor:
+        """The numbers of known integers; `_tk_default` for the others."""
+        dense = self._tk_dense_table(integers.device)
+        if dense is not None:
+            smallest, table = dense
+            places = (integers - smallest).clamp_(0, len(table) - 1)
+            return table.index_select(0, places.reshape(-1)).reshape(integers.shape)
         terms, numbers = self._tk_table(integers.device)
         places = torch.searchsorted(terms, integers).clamp_(max=len(terms) - 1)
         found = torch.where(terms[places] == integers, numbers[places], self._tk_default)
         if self.mask_token is not None:
             found = found.masked_fill(integers.eq(int(self.mask_token)), self._tk_mask_number)
-        if self.num_oov_indices == 1:
-            return found
-        return self._tk_with_unknown(found, integers)
+        return found
 
     @not_compiled
     def _tk_with_unknown(self, found: Tensor, integers: Tensor) -> Tensor:
@@ -169,6 +183,30 @@ class IntegerLookup(IndexLookup):
         words = torch.tensor([*self.get_vocabulary(), self.oov_token or 0], dtype=torch.int64, device=numbers.device)
         last = len(words) - 1
         return words[torch.where((numbers >= 0) & (numbers < last), numbers, last)]
+
+    def _tk_dense_table(self, device: torch.device) -> tuple[int, Tensor] | None:
+        """The numbers of all integers from below the smallest term to above the largest, and the first of them.
+
+        `None` if the terms lie too far apart. Kept for each device.
+        """
+        key = device, self._tk_default, self._tk_mask_number
+        if key not in self._tk_dense:
+            self._tk_dense[key] = self._tk_made_dense(device)
+        return self._tk_dense[key]
+
+    def _tk_made_dense(self, device: torch.device) -> tuple[int, Tensor] | None:
+        vocabulary = self._tk_vocabulary
+        known = [*vocabulary.terms, *([] if self.mask_token is None else [int(self.mask_token)])]
+        smallest, largest = min(known) - 1, max(known) + 1
+        if largest - smallest > max(_DENSE, _DENSE_PER_TERM * len(known)) or smallest < _INT64.min:
+            return None
+        table = torch.full((largest - smallest + 1,), self._tk_default, dtype=torch.int64)
+        table[torch.tensor(vocabulary.terms, dtype=torch.int64) - smallest] = torch.arange(
+            vocabulary.start, vocabulary.start + len(vocabulary)
+        )
+        if self.mask_token is not None:
+            table[int(self.mask_token) - smallest] = self._tk_mask_number
+        return smallest, table.to(device)
 
     def _tk_table(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """The terms in ascending order, and their numbers; kept for each device."""
