@@ -166,13 +166,15 @@ def build_shapes(layer: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
     shapes: dict[str, Any] = {}
     for i, parameter in enumerate(parameters):
         name = parameter.removesuffix("_shape")
+        if name == parameter:
+            _check_has_default(layer, parameter)
         if name in given:
             value = shapes_of(given[name])
             if value is not None:
                 shapes[parameter] = value
         elif i == 0 and parameter == "input_shape":
             shapes[parameter] = shapes_of(first)
-        elif not parameter.endswith("_shape") or name not in spec.names:
+        elif name not in spec.names:
             _check_has_default(layer, parameter)
     return shapes
 

@@ -175,7 +175,7 @@ def _check_for_configs(layer: Any, error: Exception) -> None:
             f"Attributes {configs} of layer {layer.name!r} ({type(layer).__name__}) hold configs, not objects. Layers "
             f"and other objects that get_config() returns must be made again in from_config(), where they are "
             f"explicitly deserialized by keras.saving.deserialize_keras_object(). {error}"
-        ) from error
+        ) from None
 
 
 def _names_the_missing_method(error: Exception) -> bool:

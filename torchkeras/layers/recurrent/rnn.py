@@ -122,9 +122,9 @@ class RNN(Layer):
         kept = tree.flatten(mask)[0] if self.return_sequences else None
         return [kept] + [None] * len(self.state_size) if self.return_state else kept
 
-    def _tk_pass_mask(self, inputs: Any, outputs: Any) -> None:
-        if get_mask(inputs) is not None:  # without a mask, compute_mask is not asked
-            super()._tk_pass_mask(inputs, outputs)
+    def _tk_pass_mask(self, inputs: Nest[Tensor], outputs: Nest[Tensor], explicit: Nest[Tensor] | None = None) -> None:
+        if explicit is not None or get_mask(inputs) is not None:  # without a mask, compute_mask is not asked
+            super()._tk_pass_mask(inputs, outputs, explicit)
 
     def build(self, sequences_shape: Shape, initial_state_shape: Nest[Shape] | None = None) -> None:
         if isinstance(self.cell, Layer) and not self.cell.built:

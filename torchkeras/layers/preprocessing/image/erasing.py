@@ -124,7 +124,7 @@ class RandomErasing(ColorLayer):
         else:
             mask = (rows.unsqueeze(2) & columns.unsqueeze(1)).unsqueeze(1).expand(-1, channels, -1, -1)
         fill = self._tk_fill(draws, shape) if fill is None else fill
-        mask.rectangles = rectangles  # type: ignore[attr-defined]
+        mask.rectangles = rectangles  # type: ignore[union-attr]
         return {"apply_erasing": is_applied, "batch_masks": mask, "fill_value": fill}
 
     def _tk_noise_in(self, rectangles: list[Rectangle], draws: SeededDraws, shape: tuple[int, ...]) -> Tensor:
