@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from torchkeras.core.symbolic.keras_tensor import KerasTensor, standardize_shape
 from torchkeras.core.symbolic.node import Node
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.types import DTypeLike, Shape
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.layer import Layer
 
 
@@ -50,7 +50,7 @@ class InputLayer(Layer):
         **kwargs: Any,
     ) -> None:
         if "input_shape" in kwargs:
-            warnings.warn("Argument `input_shape` is deprecated. Use `shape` instead.", stacklevel=2)
+            warn_user("Argument `input_shape` is deprecated. Use `shape` instead.")
             shape = kwargs.pop("input_shape")
         if "batch_input_shape" in kwargs:
             batch_shape = kwargs.pop("batch_input_shape")
