@@ -10,7 +10,8 @@ from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.quantization import checked
 from torchkeras.layers.base.weight_walk import unique
-from torchkeras.quantizers import QuantizationConfig
+from torchkeras.models.calibration import calibrate, layers_of_blocks, samples_of, uncalibrated_form
+from torchkeras.quantizers import AWQConfig, GPTQConfig, QuantizationConfig
 from torchkeras.training.compile.snapshot import TrainableSnapshot
 from torchkeras.training.state import state_of
 
@@ -21,9 +22,6 @@ else:
 
 # The layers that are quantized: patterns that a layer's name must contain, or a function of the layer.
 Filters: TypeAlias = "str | Sequence[str] | Callable[[Layer], bool]"
-# The calibration of a model whose layers are prepared, for each mode that needs data: a function of the model, the
-# config, the structure that `quantization_layer_structure` describes, and the filters.
-CALIBRATIONS: dict[str, Callable[[Any, Any, dict[str, Any], Filters | None], None]] = {}
 
 
 class QuantizableModel(_Base):
@@ -65,6 +63,9 @@ class QuantizableModel(_Base):
                 that returns a bool: other layers stay as they are. Default: `None`, all layers.
             **kwargs: `type_check=False` also quantizes subclasses of the user's of layers that have a form.
 
+        `"gptq"` and `"awq"` quantize the layers within the blocks of the structure, one block after the other, and show
+        the progress. Calibration that was interrupted goes on when the method is called again.
+
         Raises:
             ValueError: a layer is not built or quantized already, or an argument is not valid.
 
@@ -83,17 +84,24 @@ class QuantizableModel(_Base):
                 f"The `filters` argument must be a regex string, a list of regex strings, or a callable. "
                 f"Received: {type(filters)}"
             )
-        for layer in unique(self._flatten_layers()):
-            if isinstance(layer, Layer) and _passes(layer, filters) and len(layer._flatten_layers()) == 1:
-                try:
-                    layer.quantize(mode, type_check=type_check, config=config)
-                except NotImplementedError as error:
-                    warn_user(str(error))
-        if mode in CALIBRATIONS:
-            CALIBRATIONS[mode](self, config, self._tk_structure(mode, config), filters)
+        if isinstance(config, (GPTQConfig, AWQConfig)):
+            self._tk_calibrate(config, filters, type_check)
+        else:
+            _quantize_layers(_chosen(self._flatten_layers(), filters), mode, config, type_check)
         state = state_of(self)
         if state.snapshot is not None:  # it knows weights that are gone
             state.snapshot = TrainableSnapshot(self)
+
+    def _tk_calibrate(self, config: GPTQConfig | AWQConfig, filters: Filters | None, type_check: bool) -> None:
+        """Calibrate the layers within the blocks, or go on where an interrupted call stopped."""
+        structure = self._tk_structure(config.mode, config)
+        layers = _chosen(layers_of_blocks(structure), filters)
+        samples = samples_of(config)
+        goes_on = any(uncalibrated_form(layer) is not None for layer in layers)
+        prepared = [layer for layer in layers if goes_on and layer.quantization_mode == config.mode]
+        rest = [layer for layer in layers if all(layer is not one for one in prepared)]
+        _quantize_layers(rest, config.mode, config._tk_of_layers(), type_check)
+        calibrate(samples, structure, layers)
 
     def _tk_structure(self, mode: str, config: Any) -> dict[str, Any]:
         structure = config.quantization_layer_structure
@@ -114,3 +122,22 @@ def _passes(layer: Layer, filters: Filters | None) -> bool:
     if callable(filters):
         return bool(filters(layer))
     return any(re.search(pattern, layer.name) for pattern in ([filters] if isinstance(filters, str) else filters))
+
+
+def _chosen(layers: Sequence[Layer], filters: Filters | None) -> list[Layer]:
+    """The layers that hold no others and pass the filters, each once."""
+    return [
+        layer
+        for layer in unique(layers)
+        if isinstance(layer, Layer) and _passes(layer, filters) and len(layer._flatten_layers()) == 1
+    ]
+
+
+def _quantize_layers(
+    layers: Sequence[Layer], mode: str | None, config: QuantizationConfig | None, type_check: bool
+) -> None:
+    for layer in layers:
+        try:
+            layer.quantize(mode, type_check=type_check, config=config)
+        except NotImplementedError as error:
+            warn_user(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Self
 
 from torchkeras.core.types import ArrayLike, Config
 from torchkeras.quantizers.configs import CALIBRATED, QuantizationConfig
@@ -31,6 +32,10 @@ class _CalibratedConfig(QuantizationConfig):
             )
         self.dataset, self.tokenizer = dataset, tokenizer
         self.num_samples, self.sequence_length, self.group_size = num_samples, sequence_length, group_size
+
+    def _tk_of_layers(self) -> Self:
+        """The same settings without the data and the model's structure: layers keep them, and their files."""
+        return type(self).from_config({**self.get_config(), "quantization_layer_structure": None})
 
 
 class GPTQConfig(_CalibratedConfig):

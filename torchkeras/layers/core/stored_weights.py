@@ -18,6 +18,7 @@ from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.quantization import not_implemented, unknown_mode
 from torchkeras.layers.base.values import assign
 from torchkeras.layers.core.lora import LowRankAdaptable
+from torchkeras.layers.weight_forms.calibrated import AWQForm, CalibratedForm, GPTQForm
 from torchkeras.layers.weight_forms.form import FORMS, WeightForm
 from torchkeras.layers.weight_forms.int8 import Int8Form as Int8Form
 from torchkeras.layers.weight_forms.layouts import Layout
@@ -143,6 +144,28 @@ class StoredWeights(LowRankAdaptable):
         """Whether the layer has a weight as a float parameter."""
         return name not in self._tk_forms or self._tk_forms[name].keeps_weight
 
+    @property
+    def is_gptq_calibrated(self) -> bool:
+        """Whether the layer computes with integers that GPTQ found; setting it drops the float weight."""
+        return isinstance(self._tk_form, GPTQForm) and not self._tk_form.keeps_weight
+
+    @is_gptq_calibrated.setter
+    def is_gptq_calibrated(self, value: bool) -> None:
+        self._tk_set_calibrated(value)
+
+    @property
+    def is_awq_calibrated(self) -> bool:
+        """Whether the layer computes with integers that AWQ found; setting it drops the float weight."""
+        return isinstance(self._tk_form, AWQForm) and not self._tk_form.keeps_weight
+
+    @is_awq_calibrated.setter
+    def is_awq_calibrated(self, value: bool) -> None:
+        self._tk_set_calibrated(value)
+
+    def _tk_set_calibrated(self, value: bool) -> None:
+        if value and isinstance(self._tk_form, CalibratedForm):
+            self._tk_form.finish(self)
+
     # ------------------------------------------------------------------ low-rank terms
 
     def _tk_low_rank_base(self) -> tuple[nn.Parameter | None, tuple[int, ...]]:
@@ -206,7 +229,7 @@ class StoredWeights(LowRankAdaptable):
     def load_own_variables(self, store: Store) -> None:
         if self._tk_form is None:
             return super().load_own_variables(store)
-        names = self._tk_saved_attributes()
+        names = self._tk_form.read_from(self, self._tk_saved_attributes(), len(store.keys()))
         if len(store.keys()) != len(names):
             raise ValueError(
                 f"Layer '{self.name}' expected {len(names)} variables, but received {len(store.keys())} variables "

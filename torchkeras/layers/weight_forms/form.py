@@ -99,6 +99,10 @@ class WeightForm:
         """The bias as the outputs get it."""
         return bias
 
+    def read_from(self, layer: nn.Module, names: list[str], count: int) -> list[str]:
+        """The attributes that a file with `count` variables has values for, of those that a file should have."""
+        return names
+
     def loaded(self, layer: nn.Module) -> None:
         """Called when the variables were read from a file."""
 
