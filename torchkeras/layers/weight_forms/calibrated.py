@@ -86,7 +86,7 @@ class CalibratedForm(WeightForm):
     # ------------------------------------------------------------------ calibration
 
     def statistics(self, device: torch.device) -> Statistics:
-        """A new collector of what calibration needs to know of the inputs."""
+        """A new collector of the numbers about the inputs by which the weight is rounded."""
         raise NotImplementedError
 
     def found(self, weight: Tensor, statistics: Statistics) -> dict[str, Tensor]:
@@ -157,7 +157,7 @@ _BYTES = {"initializer": "zeros", "dtype": "uint8"}
 
 
 class Statistics:
-    """What calibration needs to know of a layer's inputs."""
+    """Collects the numbers about a layer's inputs by which it is calibrated."""
 
     def update(self, inputs: Tensor) -> None:
         """Add inputs of shape `(samples, features)`."""
