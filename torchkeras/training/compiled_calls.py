@@ -13,6 +13,7 @@ from torch import nn
 from torchkeras.core import tree
 from torchkeras.core.state import state
 from torchkeras.core.torch_internals import call_uncompiled, count_dispatch_modes, set_compiled_call
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.layer import Layer
 from torchkeras.training.one_graph import OneGraph, Report
 
@@ -40,12 +41,12 @@ class CompiledCalls:
         for group in groups:
             graphs = _Graphs(self, outermost)
             self._calls += [(module, functools.partial(graphs.call, module)) for module in group]
-        self._rows: int | None = None
+        self._size: Hashable = None
         self._has_run = False
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        self._rows = None
+        self._size = None
 
     @contextmanager
     def during(self, rows: int) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -35,8 +36,10 @@ class DataParallel(Strategy):
     """
 
     is_distributed = True
-    can_compile = False
-    can_replay = False
+    replay_obstacle = (
+        "several processes train: a message between ranks can be captured only with NCCL's error handling switched off, "
+        "and a lost rank would then hang the others"
+    )
     stops_between_batches = False
 
     @classmethod
@@ -147,7 +150,7 @@ def _differences(facts: list[dict[str, Any]]) -> list[str]:
 
 
 class _Forward(nn.Module):
-    """The model as DistributedDataParallel wraps it: called in training mode, its own mode left as it is."""
+    """The model as DistributedDataParallel wraps it: called by a function of the step, its own mode left as it is."""
 
     _tk_leaves_modes = True
 
@@ -155,8 +158,8 @@ class _Forward(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Any) -> Any:
-        return self.model(x, training=True)
+    def forward(self, call: Callable[[], T]) -> T:
+        return call()
 
 
 class ReplicatedModel(TrainedModel):
@@ -175,8 +178,14 @@ class ReplicatedModel(TrainedModel):
         self.outside_module: list[int] = []
         """Indices of weights that are no parameters of the module, so that DDP does not know them."""
 
-    def __call__(self, x: Any) -> Any:
-        return self.model(x, training=True) if self.wrapped is None else self.wrapped(x)
+    @property
+    def can_compile(self) -> bool:
+        # Compiled within DDP's forward, the graph is split where torch's DDPOptimizer finds the limits of messages.
+        return self.wrapped is not None
+
+    def run(self, forward: Callable[..., T], *args: Any) -> T:
+        call = functools.partial(forward, *args)
+        return call() if self.wrapped is None else self.wrapped(call)  # type: ignore[no-any-return]
 
     def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
         # Gradients are averaged over the ranks; a rank's must count by its rows.

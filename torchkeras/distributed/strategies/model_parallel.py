@@ -35,7 +35,7 @@ class ModelParallel(DataParallel):
     in one message after the backward pass.
     """
 
-    can_compile = False
+    compiles_steps = True
 
     @classmethod
     def is_wanted(cls) -> bool:
