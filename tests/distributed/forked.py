@@ -65,9 +65,7 @@ def wait_for_all(processes: list[int], seconds: float) -> list[int | None]:
     return wait(processes, seconds, after_failure=5.0)
 
 
-def wait(
-    processes: list[int], seconds: float = 60.0, after_failure: float | None = None
-) -> list[int | None]:
+def wait(processes: list[int], seconds: float = 60.0, after_failure: float | None = None) -> list[int | None]:
     """The exit codes, negative for signals; `None` for those that had to be killed when the time was over."""
     codes: dict[int, int | None] = {}
     end = time.monotonic() + seconds

@@ -80,9 +80,9 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def serve() -> None:
     """Answer the requests of `start` until there are no more."""
-    import torch.distributed.fsdp  # noqa: F401
-    import torch.distributed.tensor  # noqa: F401
-    import torch._dynamo  # noqa: F401
+    import torch._dynamo
+    import torch.distributed.fsdp
+    import torch.distributed.tensor
     import torchmetrics  # noqa: F401
 
     import torchkeras  # noqa: F401

@@ -51,9 +51,10 @@ class CompiledCalls:
     @contextmanager
     def during(self, rows: int) -> Iterator[None]:
         """Compile the calls that are made inside, for a step with a batch of so many rows."""
-        if self._rows is None:
-            self._rows = rows
-        outer, self.compiles = self.compiles, self._has_run and rows == self._rows and not count_dispatch_modes()
+        size = (rows, current_share().total_rows(rows))
+        if self._size is None:
+            self._size = size
+        outer, self.compiles = self.compiles, self._has_run and size == self._size and not count_dispatch_modes()
         self._has_run = True
         # Also where nothing compiles: a graph around a call, as of super().train_step(), finds the module as it was.
         before = [set_compiled_call(module, call) for module, call in self._calls]

@@ -37,7 +37,7 @@ class DataParallel(Strategy):
 
     is_distributed = True
     replay_obstacle = (
-        "several processes train: a message between ranks can be captured only with NCCL's error handling switched off, "
+        "several processes train: messages between ranks can be captured only without NCCL's error handling, "
         "and a lost rank would then hang the others"
     )
     stops_between_batches = False
