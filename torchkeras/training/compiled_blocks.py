@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import weakref
 from typing import Any
 
 import torch
@@ -12,6 +14,9 @@ from torchkeras.distributed.rank_share import rows_of
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.jit import Jit
 from torchkeras.training.state import TrainableModel, state_of
+
+logger = logging.getLogger("torchkeras")
+_named: weakref.WeakSet[TrainableModel] = weakref.WeakSet()
 
 
 class CompiledBlock:
@@ -48,12 +53,20 @@ def compile_blocks(model: TrainableModel, strategy: Strategy, trains: bool) -> N
         strategy: how the ranks work together.
         trains: whether the pass computes gradients.
     """
-    if strategy.compiles_steps:
+    if strategy.compiles_steps(model):  # type: ignore[arg-type]
         return
     training = state_of(model)
     eager = training.run_eagerly if training.compiled is None else training.compiled.run_eagerly
     wanted = training.jit_compile if training.compiled is None else training.compiled.jit_compile
-    for block in strategy.blocks(model):  # type: ignore[arg-type]
+    blocks = strategy.blocks(model)  # type: ignore[arg-type]
+    if wanted and not eager and not blocks and model not in _named:
+        _named.add(model)
+        logger.warning(
+            "jit_compile has no effect on %r: no block of it has weights that are gathered by themselves. Where you "
+            "call fully_shard() by hand, compile the blocks by hand, before it.",
+            model.name,
+        )
+    for block in blocks:
         call = block.__dict__.get("call")
         is_compiled = isinstance(call, CompiledBlock)
         if wanted and not eager:

@@ -87,8 +87,6 @@ class Strategy:
     """Whether several processes work together."""
     world_size = 1
     """How many."""
-    compiles_steps = True
-    """Whether `jit_compile=True` compiles whole steps, else each of the `blocks` by itself."""
     replay_obstacle: str | None = None
     """Why steps can't be captured and replayed as CUDA graphs; `None`: they can."""
     stops_between_batches = True
@@ -122,6 +120,10 @@ class Strategy:
             The tensors that took the places of others, by the `id` of those.
         """
         return {}
+
+    def compiles_steps(self, model: nn.Module) -> bool:
+        """Whether `jit_compile=True` compiles whole steps of a placed model, else each of its `blocks` by itself."""
+        return True
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """The layers of a placed model that can be compiled each by itself."""

@@ -22,6 +22,7 @@ from torchkeras.distributed.gradient_reduction import pending_reduction, reducin
 from torchkeras.distributed.rank_group import RankGroup, all_ranks
 from torchkeras.distributed.rank_share import RankBatch, computing, cut_share
 from torchkeras.distributed.rank_source import BatchSource, RankSource, SharedSource
+from torchkeras.distributed.sharded_weights import holds_parts
 from torchkeras.distributed.step_requests import RankRequests, StepRequests
 from torchkeras.distributed.strategies.base import Step, Strategy, TrainedModel
 
@@ -71,6 +72,9 @@ class DataParallel(Strategy):
         return f"{process.world_size()} processes: batches of {whole} samples together, {each} each."
 
     # -- steps
+
+    def compiles_steps(self, model: nn.Module) -> bool:
+        return not holds_parts(model)  # the user's `fully_shard` has hooks that can't be in a graph
 
     def trained(self, model: nn.Module, weights: Sequence[Any]) -> TrainedModel:
         return ReplicatedModel(model, weights)

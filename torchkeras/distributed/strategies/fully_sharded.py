@@ -28,8 +28,6 @@ from torchkeras.distributed.strategies.model_parallel import ShardedModel, mark_
 class FullyShardedDataParallel(DataParallel):
     """Weights in parts on all ranks, gathered block by block; batches split over all ranks."""
 
-    compiles_steps = False
-
     @classmethod
     def is_wanted(cls) -> bool:
         chosen = distributions.distribution()
@@ -73,6 +71,9 @@ class FullyShardedDataParallel(DataParallel):
             describe(new, info, Sharding(axes, self.rank_weight, True))
         gather_in_calls(model)
         return replaced
+
+    def compiles_steps(self, model: nn.Module) -> bool:
+        return False  # hooks of FSDP2 between the blocks can't be in a graph
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """The layers whose weights are gathered at once and that hold no other such layer."""
