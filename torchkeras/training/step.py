@@ -363,7 +363,7 @@ class PredictionStepByBlocks(_ByBlocks, PredictionStep):
 def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Strategy) -> TrainStep | OwnStep:
     """The training step of a model: the library's, or the user's."""
     compiled = state_of(model).compiled
-    jit = compiled.jit_compile and strategy.compiles_steps(model)  # type: ignore[union-attr]
+    jit = compiled.jit_compile and strategy.compiles_steps(model)  # type: ignore[union-attr, arg-type]
     blocks = _blocks(model) if jit else []
     if is_overridden(model, "train_step"):
         step = own_train_step(model, weights, jit and not blocks, not blocks)
@@ -439,7 +439,7 @@ def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionSt
     state = state_of(model)
     jit = state.jit_compile and not state.run_eagerly if state.compiled is None else state.compiled.jit_compile
     compile_blocks(model, strategy, trains=False)
-    if not jit or not strategy.compiles_steps(model):
+    if not jit or not strategy.compiles_steps(model):  # type: ignore[arg-type]
         return PredictionStep(model)
     if state.predict_step is None:
         blocks = _blocks(model) if state.compiled is not None else []
