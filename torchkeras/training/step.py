@@ -419,7 +419,7 @@ def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep 
     """The evaluation step of a model; a compiled one is kept until the model is compiled again."""
     state = state_of(model)
     compile_blocks(model, strategy, trains=False)
-    if not state.compiled.jit_compile or not strategy.compiles_steps(model):  # type: ignore[union-attr]
+    if not state.compiled.jit_compile or not strategy.compiles_steps(model):  # type: ignore[union-attr, arg-type]
         return make_test_step(model)
     if state.test_step is None:
         blocks = _blocks(model)
