@@ -49,6 +49,9 @@ dist: $(VENV)/installed-release  ## build the wheel and the source distribution 
 	$(BIN)/python scripts/check_dist.py dist $(ARGS)
 	rm -rf build *.egg-info
 
+docs: $(VENV)/installed-docs  ## the documentation as a site: docs/site/html/index.html
+	$(BIN)/python docs/build_site.py $(ARGS)
+
 matrix: | $(BIN)/python  ## quick tests on Python 3.11 to 3.14 and torch 2.9 to the newest: gigabytes of downloads
 	$(BIN)/python scripts/matrix.py $(ARGS)
 
