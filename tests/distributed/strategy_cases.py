@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 from pathlib import Path
 
@@ -44,22 +43,19 @@ LAYOUTS = {
 
 def set_strategy(name: str) -> None:
     """Set a distribution over all ranks: "model" or "hybrid" on two axes, "sharded" on one; others unset it."""
-    keras.distribution.set_distribution(_distribution(name))
-
-
-@functools.cache
-def _distribution(name: str):
-    """The same object each time: every mesh has process groups of its own."""
+    keras.distribution.set_distribution(None)
+    ranks = distributed.world_size()
     if name in ("model", "hybrid"):
-        shape = (distributed.world_size() // 2, 2)
+        shape = (ranks // 2, 2)
         mesh = keras.distribution.DeviceMesh(shape, ["batch", "model"])
     if name == "model":
         layout_map = keras.distribution.LayoutMap(mesh)
         layout_map.update(LAYOUTS)
-        return keras.distribution.ModelParallel(layout_map=layout_map)
-    if name == "hybrid":
-        return keras.distribution.FullyShardedDataParallel(mesh)
-    return keras.distribution.FullyShardedDataParallel() if name == "sharded" else None
+        keras.distribution.set_distribution(keras.distribution.ModelParallel(layout_map=layout_map))
+    elif name == "hybrid":
+        keras.distribution.set_distribution(keras.distribution.FullyShardedDataParallel(mesh))
+    elif name == "sharded":
+        keras.distribution.set_distribution(keras.distribution.FullyShardedDataParallel())
 
 
 def run(seed: int, strategy: str, names=None) -> dict:
@@ -198,9 +194,7 @@ def every_optimizer():
     for name, make in OPTIMIZERS.items():
         keras.utils.set_random_seed(7)
         model = mlp(layers.Dense(8, activation="tanh", name="wide"), units=4, activation="softmax")
-        model.compile(make(), "sparse_categorical_crossentropy")
-        history = model.fit(x, y, batch_size=16, epochs=2, verbose=0).history
-        found[name] = [history, [w.tolist() for w in model.get_weights()]]
+        found[name] = curve(model, x, y, epochs=2, optimizer=make())
     return found
 
 

@@ -147,14 +147,18 @@ def ambiguous():
 
 ERRORS = [
     (lambda: dtype_policies.get("mixed_float8"), ValueError, "mixed_float8"),
-    (lambda: dtype_policies.get(object()), ValueError, "dtype must"),
-    (lambda: dtype_policies.DTypePolicy(3), TypeError, "name must.*3"),
-    (lambda: dtype_policies.set_dtype_policy(3), ValueError, "policy must"),
-    (lambda: dtype_policies.set_dtype_policy(None), ValueError, "policy must"),
-    (lambda: dtype_policies.DTypePolicyMap(dtype_policies.DTypePolicyMap()), ValueError, "single policy"),
+    (lambda: dtype_policies.get(object()), ValueError, "Cannot interpret `dtype`"),
+    (lambda: dtype_policies.DTypePolicy(3), TypeError, "'name' must be a string.*3"),
+    (lambda: dtype_policies.set_dtype_policy(3), ValueError, "Invalid `policy` argument"),
+    (lambda: dtype_policies.set_dtype_policy(None), ValueError, "Invalid `policy` argument"),
+    (
+        lambda: dtype_policies.DTypePolicyMap(dtype_policies.DTypePolicyMap()),
+        ValueError,
+        "cannot be a `DTypePolicyMap`",
+    ),
     (lambda: dtype_policies.DTypePolicyMap(policy_map=[1]), TypeError, "dict"),
-    (lambda: maps(None)[0].__setitem__("out", "float16"), ValueError, "already"),
-    (lambda: maps(None)[0].__setitem__("new", object()), ValueError, "new"),
+    (lambda: maps(None)[0].__setitem__("out", "float16"), ValueError, "already exist in the DTypePolicyMap"),
+    (lambda: maps(None)[0].__setitem__("new", object()), ValueError, "Cannot interpret the assigned value"),
     (ambiguous, ValueError, "a/b"),
 ]
 
@@ -163,3 +167,44 @@ ERRORS = [
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+QUANTIZED = [
+    *("int8_from_float32", "int8_from_mixed_bfloat16", "int4_from_float32", "int4/128_from_mixed_bfloat16"),
+    *("int4/-1_from_float64", "float8_from_float32", "gptq/4/128_from_float32", "awq/4/-1_from_mixed_bfloat16"),
+]
+MISTAKEN = [
+    *("int8", "int8_from_", "int8_from_int8_from_x", "int8x_from_float32", "float8x_from_float32", "int7_from_float32"),
+    *("int8_from_float16", "int4/0_from_float32", "int4/x_from_float32", "gptq_from_float32", "gptq/4_from_float32"),
+    *(
+        "gptq/5/1_from_float32",
+        "gptq/a/b_from_float32",
+        "gptq/4/0_from_float32",
+        "awq/3/1_from_float32",
+        "awq/4/0_from_x",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_quantized_policies_are_keras_own(name):
+    mine, theirs = dtype_policies.get(name), keras.dtype_policies.get(name)
+    numbers = ("block_size", "weight_bits", "group_size", "amax_history_length")
+    for attribute in ("name", "compute_dtype", "variable_dtype", "quantization_mode", *numbers):
+        assert getattr(mine, attribute, None) == getattr(theirs, attribute, None)
+    assert repr(mine) == repr(theirs)
+    described = keras.dtype_policies.serialize(theirs)
+    assert dtype_policies.serialize(mine) == described
+    for copied in (dtype_policies.get(described), copy.deepcopy(mine), pickle.loads(pickle.dumps(mine))):
+        assert copied == mine and hash(copied) == hash(mine)
+    assert keras.dtype_policies.get(dtype_policies.serialize(mine)) == theirs
+    assert mine != dtype_policies.get("float32") and mine != dtype_policies.get("int8_from_float64")
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_mistaken_names_get_keras_errors(name):
+    with pytest.raises(ValueError) as theirs:
+        keras.dtype_policies.get(name)
+    with pytest.raises(ValueError) as mine:
+        dtype_policies.get(name)
+    assert str(mine.value).startswith(str(theirs.value))

@@ -101,7 +101,8 @@ def test_public_names_are_those_of_keras():
     keras_layers = pytest.importorskip("keras").layers
     ours = {name for name in vars(layers) if not name.startswith("_")}
     families = {"core", "base", "activation", "convolutional", "pooling", "normalization", "merging", "reshaping",
-                "regularization", "preprocessing", "attention", "recurrent", "serialization", "spatial"}  # fmt: skip
+                "regularization", "preprocessing", "attention", "recurrent", "serialization", "spatial",
+                "weight_forms"}  # fmt: skip
     coming = {"Mosaic"}  # of Keras 3.16
     assert ours - families - coming - set(dir(keras_layers)) == set()
 

@@ -111,7 +111,8 @@ onednn_linear = _private("torch.ops.mkldnn._linear_pointwise", "2.13", None, "tw
 
 # Products with quantized weights. Without the private function they are computed in floats.
 _INTEGERS = "the only kernels of torch for products of integers"
-int_mm = _private("torch._int_mm", "2.13", None, _INTEGERS)
+int_mm    = _private("torch._int_mm",                  "2.13", None, _INTEGERS)
+int_mm_op = _private("torch.ops.aten._int_mm.default", "2.13", None, "exporters know the kernel by its operator")
 
 # Questions about the state of torch. `unknown` says "perhaps" where no public function knows: callers go the slow way.
 _QUICK = "a thirtieth of the public question's time"
@@ -160,17 +161,8 @@ def graph_break_error() -> type[Exception]:
 
     Torch (2.13) has it in a private module. A torch without it gets a class that no error has.
     """
-    return _compiler_error("Unsupported")
-
-
-def data_dependent_error() -> type[Exception]:
-    """The error of `torch.compile` for a choice that depends on data, around which no graph can be broken."""
-    return _compiler_error("UserError")
-
-
-def _compiler_error(name: str) -> type[Exception]:
     try:
-        return find(f"torch._dynamo.exc.{name}")
+        return find("torch._dynamo.exc.Unsupported")
     except AttributeError:
         return replacements.NoError
 

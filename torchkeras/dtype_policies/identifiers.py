@@ -27,7 +27,10 @@ def set_dtype_policy(policy: str | DTypePolicy) -> None:
         >>> keras.config.set_dtype_policy("float32")
     """
     if not isinstance(policy, (str, DTypePolicy)):
-        raise ValueError(f"policy must be a DTypePolicy or a name such as 'mixed_bfloat16'; received {policy!r}.")
+        raise ValueError(
+            f"Invalid `policy` argument. Expected the string name of a policy (such as 'mixed_float16') or a "
+            f"`DTypePolicy` instance. Received: policy={policy} (of type {type(policy)})"
+        )
     GlobalPolicy.value = get(policy)
 
 
@@ -58,7 +61,10 @@ def get(identifier: str | torch.dtype | Config | DTypePolicy | None) -> DTypePol
     try:
         return policy_named(standardize_dtype(identifier))
     except (ValueError, TypeError):
-        raise ValueError(f"dtype must be a name, a type or a dtype policy; received {identifier!r}.") from None
+        raise ValueError(
+            f"Cannot interpret `dtype` argument. Expected a string or an instance of DTypePolicy. "
+            f"Received: dtype={identifier}"
+        ) from None
 
 
 def serialize(dtype_policy: DTypePolicy) -> Config:

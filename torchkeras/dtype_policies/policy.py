@@ -120,15 +120,18 @@ def _must_cast(x: torch.Tensor | KerasTensor, autocast: bool, dtype: DTypeLike) 
 def parse_name(name: object) -> tuple[str, str]:
     """The dtypes of computation and of weights that the name of a policy stands for."""
     if not isinstance(name, str):
-        raise TypeError(f"name must be a string such as 'mixed_bfloat16'; received {name!r} (a {type(name).__name__}).")
+        raise TypeError(
+            f"'name' must be a string, such as 'mixed_float16'. Received: name={name} (of type {type(name)})"
+        )
     if name in _MIXED:
         return _MIXED[name], "float32"
     try:
         dtype = standardize_dtype(name)
     except ValueError:
         raise ValueError(
-            f"A dtype policy is 'mixed_float16', 'mixed_bfloat16', or the name of a type such as 'float32'; "
-            f"received {name!r}.{did_you_mean(name, (*_MIXED, *ALLOWED))}"
+            f"Cannot convert '{name}' to a mixed precision DTypePolicy. Valid policies include 'mixed_float16', "
+            f"'mixed_bfloat16', and the name of any float dtype such as 'float32'."
+            f"{did_you_mean(name, (*_MIXED, *ALLOWED))}"
         ) from None
     return dtype, dtype
 

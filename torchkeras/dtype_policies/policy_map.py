@@ -37,9 +37,12 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         self, default_policy: str | DTypePolicy | None = None, policy_map: dict[str, DTypePolicy] | None = None
     ) -> None:
         if isinstance(default_policy, DTypePolicyMap):
-            raise ValueError("default_policy must be a single policy; received a DTypePolicyMap.")
+            raise ValueError("`default_policy` cannot be a `DTypePolicyMap`.")
         if policy_map is not None and not isinstance(policy_map, dict):
-            raise TypeError(f"policy_map must be a dict of paths to policies; received {policy_map!r}.")
+            raise TypeError(
+                f"If specified, `policy_map` must be a dict. "
+                f"Received: policy_map={policy_map} of type {type(policy_map)}"
+            )
         self._given_default = default_policy
         self._default_policy = get(default_policy)
         self._policy_map = policy_map or {}
@@ -70,16 +73,25 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
             return self._policy_map[path]
         matching = [pattern for pattern in self._policy_map if re.fullmatch(pattern, path)]
         if len(matching) > 1:
-            raise ValueError(f"A path must match one key of a DTypePolicyMap at most; {path!r} matches {matching}.")
+            raise ValueError(
+                f"Path '{path}' matches multiple dtype policy specification keys: {matching}. A path may match one key "
+                f"of a DTypePolicyMap."
+            )
         return self._policy_map[matching[0]] if matching else self.default_policy
 
     def __setitem__(self, path: str, policy: str | DTypePolicy) -> None:
         if path in self._policy_map:
-            raise ValueError(f"{path!r} has a policy in the DTypePolicyMap already: {self._policy_map[path]}.")
+            raise ValueError(
+                f"{path} already exist in the DTypePolicyMap with value {self._policy_map[path]}. "
+                f"Delete it first to give it another policy."
+            )
         try:
             self._policy_map[path] = get(policy)
         except Exception as error:
-            raise ValueError(f"A DTypePolicyMap holds dtype policies; received {policy!r} for {path!r}.") from error
+            raise ValueError(
+                f"Cannot interpret the assigned value by `keras.dtype_policies.get`. "
+                f"Received: {policy} of type {type(policy)}"
+            ) from error
 
     def __delitem__(self, path: str) -> None:
         del self._policy_map[path]
@@ -105,7 +117,8 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         if self._given_default is None:
             # As in Keras, files then name no dtypes: a loaded map follows the global policy of that time.
             for described in policies.values():
-                described["config"]["name"] = None
+                config = described["config"]
+                config["source_name" if "source_name" in config else "name"] = None
         return {"default_policy": serialize_keras_object(self._given_default), "policy_map": policies}
 
     @classmethod

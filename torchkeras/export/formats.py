@@ -57,7 +57,13 @@ def write_onnx(program: Any, path: Path, names: list[str], opset_version: int | 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             made = torch.onnx.export(
-                program, input_names=names, opset_version=opset_version, dynamo=True, verbose=False, external_data=False
+                program,
+                input_names=names,
+                opset_version=opset_version,
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+                custom_translation_table=_translations(),
             )
     finally:
         exporter.setLevel(level)
@@ -67,6 +73,14 @@ def write_onnx(program: Any, path: Path, names: list[str], opset_version: int | 
         return
     with staged(path) as place:
         place.write_bytes(made.model_proto.SerializeToString())
+
+
+def _translations() -> dict[Callable, Callable]:
+    """The ONNX forms of operators that torch has none for: the product of 8-bit integers."""
+    opset = _needs("onnxscript.onnx_opset", "onnx", "pip install 'torchkeras-native[onnx]'").opset18
+    if torch_internals.int_mm_op is None:
+        return {}
+    return {torch_internals.int_mm_op: lambda a, b: opset.MatMulInteger(a, b)}
 
 
 def write_aoti(program: Any, path: Path, names: list[str], inductor_configs: dict[str, Any] | None = None) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from torchkeras.core.torch_internals import count_dispatch_modes
-from torchkeras.distributed.rank_share import current_share
 from torchkeras.training.one_graph import OneGraph, Report
 
 
@@ -24,17 +23,16 @@ class Jit:
     def __init__(self, method: Callable[..., Any], label: str) -> None:
         self.plain = method
         self._graph = OneGraph(method, Report(label))
-        self._size: Hashable = None
+        self._rows: int | None = None
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        self._size = None
+        self._rows = None
 
     def __call__(self, rows: int, *args: Any) -> Any:
         """The result of the method for a batch of so many rows."""
-        size = (rows, current_share().total_rows(rows))  # the rows here are a constant of the graph; so are all ranks'
-        if self._size is None:
-            self._size = size
-        if size != self._size or count_dispatch_modes():  # under a mode that watches operations torch compiles nothing
+        if self._rows is None:
+            self._rows = rows
+        if rows != self._rows or count_dispatch_modes():  # under a mode that watches operations torch compiles nothing
             return self.plain(*args)
-        return self._graph(size, *args)
+        return self._graph(rows, *args)

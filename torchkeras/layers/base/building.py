@@ -41,7 +41,7 @@ def recorded(build: Callable) -> Callable:
         self.built = True
         bound = signature.bind(self, *args, **kwargs).arguments
         shapes = dict(list(bound.items())[1:])
-        if shapes and "kwargs" not in shapes:
+        if "kwargs" not in shapes:
             self._tk_build_shapes = shapes
 
     recorded_build._tk_recorded = True  # type: ignore[attr-defined]

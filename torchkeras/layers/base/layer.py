@@ -19,7 +19,7 @@ from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import Nest, Store
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.stateless import CallScope
-from torchkeras.dtype_policies import DTypePolicy, DTypePolicyMap
+from torchkeras.dtype_policies import DTypePolicy, DTypePolicyMap, FloatDTypePolicy
 from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.layers.base import copies, losses, symbolic
 from torchkeras.layers.base.building import as_shapes, legacy_input_shape, recorded
@@ -235,7 +235,7 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
     def get_build_config(self) -> dict[str, Any] | None:
         """Return the shapes with which the layer was built, as JSON-ready values; `None` if there are none."""
         shapes = self._tk_build_shapes
-        if not shapes:
+        if shapes is None:
             return None
         return {"input_shape": next(iter(shapes.values()))} if len(shapes) == 1 else {"shapes_dict": shapes}
 
@@ -416,6 +416,10 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
             4
         """
         config = dict(config)
+        if isinstance(config.get("dtype"), dict):
+            policy = dtype_policies.deserialize(config["dtype"])
+            # A constructor of the user's may expect a name, which says all of a plain policy.
+            config["dtype"] = policy.name if type(policy) in (DTypePolicy, FloatDTypePolicy) else policy
         accepted, is_open = accepted_keywords(cls)
         base = {}
         if not is_open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from torch import Tensor
@@ -154,7 +155,12 @@ class Dense(StoredWeights):
             return self._tk_finish(linear(inputs, self.adapted_weight(), self.bias), None)
         return self._tk_finish(self._tk_quantized_product(inputs), form.bias(self.bias))
 
-    def _tk_layouts(self, shape: tuple[int, ...]) -> list[tuple[Layout, Product | None]]:
+    @property
+    def _kernel(self) -> Tensor:
+        """Keras's name of the weight as it is kept, which other packages read."""
+        return self._tk_stored()
+
+    def _tk_layouts(self, shape: tuple[int, ...]) -> Sequence[tuple[Layout, Product | None]]:
         return [(MatrixLayout("kernel", shape), None)]
 
     _tk_split_weight = "kernel"

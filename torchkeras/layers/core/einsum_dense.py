@@ -12,17 +12,20 @@ import torch
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
-from torchkeras.core.types import Config, Identifier
+from torchkeras.core.types import Identifier
 from torchkeras.distributed.split_layers import Split
 from torchkeras.initializers import VarianceScaling
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.options import LayerOptions
-from torchkeras.layers.core.lora import LowRankAdaptable
+from torchkeras.layers.core.stored_weights import StoredWeights
+from torchkeras.layers.weight_forms.layouts import EinsumLayout, Layout
+from torchkeras.layers.weight_forms.products import EinsumProduct, Product
+from torchkeras.quantizers import QuantizationConfig
 
 Shape = tuple[int | None, ...]
 
 
-class EinsumDense(LowRankAdaptable):
+class EinsumDense(StoredWeights):
     """Multiply the inputs by a tensor of weights along the axes that an einsum equation names.
 
     `outputs = activation(einsum(equation, inputs, kernel) + bias)`.
@@ -43,7 +46,9 @@ class EinsumDense(LowRankAdaptable):
         lora_rank: rank of a low-rank adapter (LoRA) of the kernel, which is then frozen. Default: `None`, no adapter.
         lora_alpha: the adapter's product is multiplied by `lora_alpha / lora_rank`; `None` means `lora_rank`.
             Default: `None`.
-        gptq_unpacked_column_size, quantization_config: kept for Keras's files. Default: `None`.
+        gptq_unpacked_column_size: number of columns of a kernel that GPTQ packed, for Keras's files. Default: `None`.
+        quantization_config: settings of the quantization that the dtype policy names, or that `quantize` gave.
+            Default: `None`.
         **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
 
     Call arguments:
@@ -87,7 +92,7 @@ class EinsumDense(LowRankAdaptable):
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
         gptq_unpacked_column_size: int | None = None,
-        quantization_config: Config | None = None,
+        quantization_config: QuantizationConfig | None = None,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
@@ -113,13 +118,16 @@ class EinsumDense(LowRankAdaptable):
         if isinstance(initializer, VarianceScaling) and None in (initializer.input_axes, initializer.output_axes):
             initializer = _with_axes(initializer, terms)
         self.input_spec = InputSpec(ndim=len(input_shape))
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=shape,
-            initializer=initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        if self.quantization_mode is not None:
+            self.quantized_build(shape, self.quantization_mode, self.quantization_config)
+        if self._tk_keeps("kernel"):
+            self.kernel = self.add_weight(
+                name="kernel",
+                shape=shape,
+                initializer=initializer,
+                regularizer=self.kernel_regularizer,
+                constraint=self.kernel_constraint,
+            )
         self.bias = None
         if self.bias_axes is not None:
             self.bias = self.add_weight(
@@ -139,6 +147,8 @@ class EinsumDense(LowRankAdaptable):
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if self._tk_form is not None:
+            return self._tk_finish(self._tk_quantized_product(inputs), self._tk_form.bias(self.bias))
         kernel = self.adapted_weight() if self.lora_enabled else self.kernel
         bias = self.bias
         if inputs.dtype != kernel.dtype:
@@ -157,10 +167,20 @@ class EinsumDense(LowRankAdaptable):
             x = self.activation(x)
         return x
 
+    @property
+    def _kernel(self) -> Tensor:
+        """Keras's name of the weight as it is kept, which other packages read."""
+        return self._tk_stored()
+
+    def _tk_layouts(self, shape: tuple[int, ...]) -> Sequence[tuple[Layout, Product | None]]:
+        terms = parse(self.equation, self.input_spec.ndim)
+        product = EinsumProduct(terms.inputs, terms.kernel, terms.output, matmul_axes(terms))
+        return [(EinsumLayout("kernel", shape, terms.kernel, terms.output), product)]
+
     _tk_split_weight = "kernel"
 
     def _tk_splits(self) -> list[Split] | None:
-        if self.lora_enabled:
+        if self._tk_stored_specially:
             return None
         terms = parse(self.equation, self.input_spec.ndim)
         places = [(terms.inputs.find(letter), terms.output.find(letter)) for letter in terms.kernel]

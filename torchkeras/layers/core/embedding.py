@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 import torch
@@ -10,14 +11,17 @@ from torch import Tensor
 
 from torchkeras import constraints, initializers, ops, regularizers
 from torchkeras.core.tensors import dtypes
-from torchkeras.core.types import ArrayLike, Config, Identifier
+from torchkeras.core.types import ArrayLike, Identifier
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.options import LayerOptions
-from torchkeras.layers.core.lora import LowRankAdaptable
+from torchkeras.layers.core.stored_weights import StoredWeights
+from torchkeras.layers.weight_forms.layouts import Layout, TableLayout
+from torchkeras.layers.weight_forms.products import Product
+from torchkeras.quantizers import QuantizationConfig
 
 
-class Embedding(LowRankAdaptable):
+class Embedding(StoredWeights):
     """Look up a trained vector for each integer index.
 
     `outputs[...] = embeddings[inputs[...]]`: the usual first layer of a model of text, where an index is a word.
@@ -34,7 +38,8 @@ class Embedding(LowRankAdaptable):
         lora_rank: rank of a low-rank adapter (LoRA) of the table, which is then frozen. Default: `None`, no adapter.
         lora_alpha: the adapter's product is multiplied by `lora_alpha / lora_rank`; `None` means `lora_rank`.
             Default: `None`.
-        quantization_config: kept for Keras's files. Default: `None`.
+        quantization_config: settings of the quantization that the dtype policy names, or that `quantize` gave.
+            Default: `None`.
         **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
 
     Call arguments:
@@ -64,6 +69,7 @@ class Embedding(LowRankAdaptable):
 
     _tk_config_base = True
     adapted = "embeddings"
+    _tk_modes = ("int8", "int4")
 
     def __init__(  # type: ignore[misc]
         self,
@@ -76,7 +82,7 @@ class Embedding(LowRankAdaptable):
         weights: ArrayLike | None = None,
         lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: Config | None = None,
+        quantization_config: QuantizationConfig | None = None,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
@@ -103,13 +109,17 @@ class Embedding(LowRankAdaptable):
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         if self.built:
             return
-        self.embeddings = self.add_weight(
-            name="embeddings",
-            shape=(self.input_dim, self.output_dim),
-            initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-        )
+        shape = (self.input_dim, self.output_dim)
+        if self.quantization_mode is not None:
+            self.quantized_build(shape, self.quantization_mode, self.quantization_config)
+        if self._tk_keeps("embeddings"):
+            self.embeddings = self.add_weight(
+                name="embeddings",
+                shape=shape,
+                initializer=self.embeddings_initializer,
+                regularizer=self.embeddings_regularizer,
+                constraint=self.embeddings_constraint,
+            )
         self.built = True
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
@@ -117,16 +127,27 @@ class Embedding(LowRankAdaptable):
     def call(self, inputs: Tensor) -> Tensor:
         if inputs.dtype not in (torch.int64, torch.int32):
             inputs = inputs.to(torch.int32)
-        outputs = F.embedding(inputs, self.embeddings)
+        if self._tk_form is None:
+            outputs = F.embedding(inputs, self.embeddings)
+        else:
+            outputs = self._tk_form.rows(self, inputs)
         if self.lora_enabled:
             rows = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
             outputs = outputs + self.lora_alpha / self.lora_rank * rows
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
+    @property
+    def _embeddings(self) -> Tensor:
+        """Keras's name of the weight as it is kept, which other packages read."""
+        return self._tk_stored()
+
+    def _tk_layouts(self, shape: tuple[int, ...]) -> Sequence[tuple[Layout, Product | None]]:
+        return [(TableLayout("embeddings", shape), None)]
+
     _tk_split_weight = "embeddings"
 
     def _tk_splits(self) -> tuple[Split, Split] | None:
-        return None if self.lora_enabled else (Split(is_lookup=True), Split(outputs=-1))
+        return None if self._tk_stored_specially else (Split(is_lookup=True), Split(outputs=-1))
 
     def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
         inputs = inputs if inputs.dtype in (torch.int64, torch.int32) else inputs.to(torch.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 import torch
@@ -13,6 +14,8 @@ from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.embedding import Embedding
+from torchkeras.layers.weight_forms.layouts import Layout, MatrixLayout, TableLayout
+from torchkeras.layers.weight_forms.products import Product
 
 
 class ReversibleEmbedding(Embedding):
@@ -82,7 +85,7 @@ class ReversibleEmbedding(Embedding):
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         super().build(input_shape)
-        if not self.tie_weights:
+        if not self.tie_weights and self._tk_keeps("reverse_embeddings"):
             self.reverse_embeddings = self.add_weight(
                 name="reverse_embeddings",
                 shape=(self.output_dim, self.input_dim),
@@ -96,11 +99,31 @@ class ReversibleEmbedding(Embedding):
             if mask is not None:
                 set_mask(vectors, mask)
             return vectors
-        inputs, kernel = self._factors(inputs)
-        scores = inputs @ kernel
+        scores = self._tk_scores(inputs)
         if self.logit_soft_cap is not None:
             scores = torch.tanh(scores / self.logit_soft_cap) * self.logit_soft_cap
         return scores
+
+    def _tk_scores(self, inputs: Tensor) -> Tensor:
+        if self._tk_form is not None:
+            form = self._tk_form if self.tie_weights else self._tk_forms["reverse_embeddings"]
+            return form.scores(self, inputs) if self.tie_weights else form.product(self, inputs)
+        inputs, kernel = self._factors(inputs)
+        return inputs @ kernel
+
+    def _tk_layouts(self, shape: tuple[int, ...]) -> Sequence[tuple[Layout, Product | None]]:
+        found: list[tuple[Layout, Product | None]] = [(TableLayout("embeddings", shape, quantizes_inputs=True), None)]
+        if not self.tie_weights:
+            reverse = MatrixLayout(
+                "reverse_embeddings",
+                shape[::-1],
+                packed_axis=0,
+                has_groups=False,
+                zero_dtype=None,
+                quantizes_inputs=True,
+            )
+            found.append((reverse, None))
+        return found
 
     def _factors(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and matrix whose product are the scores, in their common type."""
@@ -111,7 +134,8 @@ class ReversibleEmbedding(Embedding):
 
     def _tk_as_product(self, inputs: Tensor, reverse: bool = False) -> tuple[Tensor, Tensor, None] | None:
         """Inputs and matrix where a call is their product and nothing else, else `None`."""
-        return (*self._factors(inputs), None) if reverse and self.logit_soft_cap is None else None
+        is_product = reverse and self.logit_soft_cap is None and self._tk_form is None
+        return (*self._factors(inputs), None) if is_product else None
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """`call` puts the mask on the vectors; scores have none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -19,11 +19,13 @@ from torchkeras.layers.base.quantization import not_implemented, unknown_mode
 from torchkeras.layers.base.values import assign
 from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.weight_forms.calibrated import AWQForm, CalibratedForm, GPTQForm
+from torchkeras.layers.weight_forms.float8 import Float8Form as Float8Form
 from torchkeras.layers.weight_forms.form import FORMS, WeightForm
+from torchkeras.layers.weight_forms.int4 import Int4Form
 from torchkeras.layers.weight_forms.int8 import Int8Form as Int8Form
 from torchkeras.layers.weight_forms.layouts import Layout
 from torchkeras.layers.weight_forms.products import Product
-from torchkeras.quantizers import QuantizationConfig
+from torchkeras.quantizers import QuantizationConfig, Quantizer
 
 
 class StoredWeights(LowRankAdaptable):
@@ -43,7 +45,7 @@ class StoredWeights(LowRankAdaptable):
     quantization_config: QuantizationConfig | None
     bias: Tensor | None
 
-    def _tk_layouts(self, shape: tuple[int, ...]) -> list[tuple[Layout, Product | None]]:
+    def _tk_layouts(self, shape: tuple[int, ...]) -> Sequence[tuple[Layout, Product | None]]:
         """The layout of each weight that is quantized, and the product with it; the adapted one first.
 
         Args:
@@ -139,6 +141,24 @@ class StoredWeights(LowRankAdaptable):
             form.build(self)
         self.__dict__["_tk_form"] = forms[self.adapted]
         self._tk_is_quantized = self._tk_stored_specially = True
+
+    @property
+    def inputs_quantizer(self) -> Quantizer | None:
+        """The quantizer of a quantized layer's inputs; `None` where they stay floats."""
+        if self._tk_form is None:
+            raise AttributeError(f"{type(self).__name__} {self.name!r} is not quantized.")
+        return self._tk_form.inputs_quantizer()
+
+    @property
+    def _int4_block_size(self) -> int | None:
+        """Keras's name of the number of features that share a scale."""
+        if not isinstance(self._tk_form, Int4Form):
+            raise AttributeError(f"{type(self).__name__} {self.name!r} is not quantized to int4.")
+        return self._tk_form.block_size
+
+    def _tk_stored(self) -> Tensor:
+        """The weight as it is kept: float, or integers that may be packed."""
+        return getattr(self, self.adapted if self._tk_form is None else self._tk_form.attribute)
 
     def _tk_keeps(self, name: str) -> bool:
         """Whether the layer has a weight as a float parameter."""

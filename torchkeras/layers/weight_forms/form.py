@@ -24,7 +24,7 @@ from torchkeras.dtype_policies import DTypePolicy
 from torchkeras.layers.base.values import assign
 from torchkeras.layers.weight_forms.layouts import Layout
 from torchkeras.layers.weight_forms.products import MatrixProduct, Product
-from torchkeras.quantizers import QuantizationConfig
+from torchkeras.quantizers import QuantizationConfig, Quantizer
 
 
 class WeightForm:
@@ -94,6 +94,10 @@ class WeightForm:
     def scores(self, layer: nn.Module, inputs: Tensor) -> Tensor:
         """The product of the inputs with the rows of a table."""
         raise NotImplementedError
+
+    def inputs_quantizer(self) -> Quantizer | None:
+        """The quantizer of the inputs; `None` leaves them as floats."""
+        return None
 
     def bias(self, bias: Tensor | None) -> Tensor | None:
         """The bias as the outputs get it."""

@@ -22,6 +22,9 @@ class Layout(Protocol):
         packed_axis: the axis of the kept matrix along which two 4-bit integers share a byte.
         has_groups: whether the weight keeps `g_idx`, the number of the group that each row belongs to.
         zero_dtype: dtype of the zero points; `None` for that of the scales.
+        columns_are_outputs: whether the columns are the outputs in the weight's order, which fails where an equation
+            sums over later axes of the kernel.
+        quantizes_inputs: whether inputs become integers where a file has no settings and the weight 4 bits.
     """
 
     name: str
@@ -30,6 +33,8 @@ class Layout(Protocol):
     packed_axis: int
     has_groups: bool
     zero_dtype: str | None
+    columns_are_outputs: bool
+    quantizes_inputs: bool
 
     def to_matrix(self, value: Tensor) -> Tensor:
         """The weight as a matrix `(rows, columns)`."""
@@ -39,6 +44,12 @@ class Layout(Protocol):
 
     def kept(self, matrix: Tensor) -> Tensor:
         """A matrix of one entry, or of some entries, for each column, as files have it; its own inverse."""
+
+    def kept_shape(self, rows: int, columns: int) -> tuple[int, int]:
+        """The shape of `kept` for a matrix of that shape."""
+
+    def scale_of_columns(self, scale: Tensor) -> Tensor:
+        """Scales `(columns,)`, so that they fit the outputs."""
 
     def shape_of_scale(self) -> tuple[int, ...]:
         """The shape of `kept_scale`."""
@@ -59,7 +70,10 @@ class MatrixLayout:
         packed_axis: see `Layout`. Default: `-1`.
         has_groups: see `Layout`. Default: `True`.
         zero_dtype: see `Layout`. Default: `"int8"`.
+        quantizes_inputs: see `Layout`. Default: `False`.
     """
+
+    columns_are_outputs = True
 
     summed: tuple[int, ...] = (0,)
 
@@ -70,8 +84,9 @@ class MatrixLayout:
         packed_axis: int = -1,
         has_groups: bool = True,
         zero_dtype: str | None = "int8",
+        quantizes_inputs: bool = False,
     ) -> None:
-        self.name, self.shape = name, shape
+        self.name, self.shape, self.quantizes_inputs = name, shape, quantizes_inputs
         self.packed_axis, self.has_groups, self.zero_dtype = packed_axis, has_groups, zero_dtype
 
     def to_matrix(self, value: Tensor) -> Tensor:
@@ -82,6 +97,12 @@ class MatrixLayout:
 
     def kept(self, matrix: Tensor) -> Tensor:
         return matrix
+
+    def kept_shape(self, rows: int, columns: int) -> tuple[int, int]:
+        return rows, columns
+
+    def scale_of_columns(self, scale: Tensor) -> Tensor:
+        return scale
 
     def shape_of_scale(self) -> tuple[int, ...]:
         return (columns_of(self),)
@@ -96,7 +117,7 @@ class MatrixLayout:
 class TableLayout(MatrixLayout):
     """A table of embeddings `(rows, features)`: its rows are the columns of the matrix."""
 
-    summed = (-1,)
+    summed: tuple[int, ...] = (-1,)
 
     def to_matrix(self, value: Tensor) -> Tensor:
         return value.t()
@@ -106,6 +127,9 @@ class TableLayout(MatrixLayout):
 
     def kept(self, matrix: Tensor) -> Tensor:
         return matrix.t()
+
+    def kept_shape(self, rows: int, columns: int) -> tuple[int, int]:
+        return columns, rows
 
     def kept_scale(self, scale: Tensor) -> Tensor:
         return scale.squeeze(-1)
@@ -128,13 +152,20 @@ class EinsumLayout(MatrixLayout):
         super().__init__(name, shape)
         self.letters, self.outputs = letters, outputs
         self.summed = tuple(i for i, letter in enumerate(letters) if letter not in outputs)
+        self.columns_are_outputs = self.summed == tuple(range(len(self.summed)))
 
     def to_matrix(self, value: Tensor) -> Tensor:
         # As in Keras's files: a kernel whose summed axes do not stand first is cut into rows all the same.
-        return value.reshape(math.prod(self.shape[axis] for axis in self.summed), -1)
+        return value.reshape(math.prod([self.shape[axis] for axis in self.summed]), -1)
 
     def from_matrix(self, matrix: Tensor) -> Tensor:
         return matrix.reshape(self.shape)
+
+    def scale_of_columns(self, scale: Tensor) -> Tensor:
+        sizes = [size for axis, size in enumerate(self.shape) if axis not in self.summed]
+        own = [letter for letter in self.letters if letter in self.outputs]
+        order = [own.index(letter) for letter in self.outputs if letter in own]
+        return scale.reshape(sizes).permute(order).reshape(self.shape_of_scale())
 
     def shape_of_scale(self) -> tuple[int, ...]:
         sizes = dict(zip(self.letters, self.shape, strict=True))
@@ -154,7 +185,7 @@ class EinsumLayout(MatrixLayout):
 
 def rows_of(layout: Layout) -> int:
     """The number of features that a product with the weight sums over."""
-    return math.prod(layout.shape[axis] for axis in layout.summed)
+    return math.prod([layout.shape[axis] for axis in layout.summed])
 
 
 def columns_of(layout: Layout) -> int:

@@ -1,0 +1,114 @@
+"""8-bit floats in training: inputs, weight and gradients are rounded to them, with scales from the last steps.
+
+The weight stays a float parameter. Three pairs of variables have the scale of what is rounded and its largest absolute
+values of the last steps; they are trainable, and an optimizer overwrites them by what stands in the place of their
+gradients (Micikevicius et al., 2022, "FP8 Formats for Deep Learning").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from torchkeras.core.state import state
+from torchkeras.dtype_policies import QuantizedFloat8DTypePolicy
+from torchkeras.layers.weight_forms.form import WeightForm, register, variable
+from torchkeras.quantizers import compute_float8_amax_history, compute_float8_scale, quantize_and_dequantize
+
+# Inputs and weights are rounded to the 8-bit float of more digits, gradients to that of a wider range.
+_FORWARD, _BACKWARD = "float8_e4m3fn", "float8_e5m2"
+_LARGEST = {_FORWARD: 448.0, _BACKWARD: 57344.0}
+
+
+@register
+class Float8Form(WeightForm):
+    """`product(rounded(inputs), rounded(weight))`, and a rounded gradient in the backward pass."""
+
+    mode = "float8"
+    names = (
+        "{}",
+        "bias",
+        *("inputs_scale", "inputs_amax_history"),
+        *("{}_scale", "{}_amax_history"),
+        *("outputs_grad_scale", "outputs_grad_amax_history"),
+    )
+    keeps_weight = True
+
+    def build(self, layer: nn.Module) -> None:
+        length = QuantizedFloat8DTypePolicy.default_amax_history_length
+        length = getattr(self.policy, "amax_history_length", length)
+        for rounded in ("inputs", self.name, "outputs_grad"):
+            for part, shape, initializer in (("scale", (), "ones"), ("amax_history", (length,), "zeros")):
+                variable(
+                    layer,
+                    f"{rounded}_{part}",
+                    shape=shape,
+                    initializer=initializer,
+                    dtype="float32",
+                    trainable=True,
+                    autocast=False,
+                    overwrite_with_gradient=True,
+                )
+
+    def quantized(self, value: Tensor, by_default: bool = False) -> dict[str, Tensor]:
+        return {}
+
+    def dequantized(self, layer: nn.Module) -> Tensor:
+        return getattr(layer, self.name)
+
+    def product(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+        if layer.lora_enabled:
+            raise NotImplementedError("A layer quantized to float8 doesn't support LoRA.")
+        training = True if state.training is None else state.training
+        rounded = [
+            _RoundedForward.apply(value, *self._scales(layer, name), training, self.policy.compute_dtype)
+            for name, value in (("inputs", inputs), (self.name, getattr(layer, self.name)))
+        ]
+        outputs = self.given_product(*rounded)
+        return _RoundedBackward.apply(outputs, *self._scales(layer, "outputs_grad"), self.policy.compute_dtype)
+
+    def _scales(self, layer: nn.Module, rounded: str) -> tuple[Tensor, Tensor]:
+        return getattr(layer, f"{rounded}_scale"), getattr(layer, f"{rounded}_amax_history")
+
+    def bias(self, bias: Tensor | None) -> Tensor | None:
+        if bias is None or self.policy.compute_dtype != "float32":
+            return bias
+        return bias.to(torch.bfloat16).to(bias.dtype)  # as Keras, which lets kernels add a bias of 16 bits
+
+
+def _next_scale(scale: Tensor, history: Tensor, dtype: str) -> Tensor:
+    largest = torch.tensor(_LARGEST[dtype], dtype=scale.dtype, device=scale.device)
+    return compute_float8_scale(history.max(), scale, largest)
+
+
+class _RoundedForward(torch.autograd.Function):
+    """Round values in the forward pass; the gradients of scale and history are their next values."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, history: Tensor, training: bool, dtype: str) -> Tensor:
+        ctx.updates = (None, None)
+        if training:
+            ctx.updates = _next_scale(scale, history, _FORWARD), compute_float8_amax_history(x, history)
+        return quantize_and_dequantize(x, scale, _FORWARD, dtype)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple:  # type: ignore[override]
+        return upstream, *ctx.updates, None, None
+
+
+class _RoundedBackward(torch.autograd.Function):
+    """Leave values as they are, and round their gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, scale: Tensor, history: Tensor, dtype: str) -> Tensor:
+        ctx.save_for_backward(scale, history)
+        ctx.dtype = dtype
+        return outputs.view_as(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple:  # type: ignore[override]
+        scale, history = ctx.saved_tensors
+        updates = _next_scale(scale, history, _BACKWARD), compute_float8_amax_history(upstream, history)
+        return quantize_and_dequantize(upstream, scale, _BACKWARD, ctx.dtype), *updates, None
