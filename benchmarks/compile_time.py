@@ -80,7 +80,7 @@ def main() -> None:
         f"|---|{'---|' * len(options.blocks)}---|",
     ]
     base = [seconds("uncompiled", count) for count in options.blocks]
-    for kind in ("whole", "regional"):
+    for kind in ("regional", "whole"):
         found = [seconds(kind, count) - without for count, without in zip(options.blocks, base, strict=True)]
         name = "True" if kind == "whole" else '"regional"'
         lines.append(f"| `{name}` | {' | '.join(f'{s:.1f}' for s in found)} | {found[-1] / found[0]:.2f} |")

@@ -95,7 +95,7 @@ class Adafactor(Optimizer):
         return number
 
     def _mean(self, reference: torch.Tensor, shape: tuple, name: str) -> Any:
-        mean = reference.new_zeros(tuple(shape), requires_grad=False)
+        mean = reference.new_zeros(tuple(shape), requires_grad=False, dtype=self._slot_dtype(reference))
         if not is_sharded(mean):
             with name_scope(self.name):
                 mean = Variable(mean.detach().as_subclass(torch.Tensor), trainable=False, name=name)

@@ -108,7 +108,7 @@ class Nadam(Optimizer):
             return
         variables = list(variables)
         super().build(variables)
-        dtype = variables[0].dtype if variables else torch_dtype(settings.floatx())
+        dtype = self._slot_dtype(variables[0]) if variables else torch_dtype(settings.floatx())
         self._u_product = Variable(torch.ones((), dtype=dtype, device="cpu"), trainable=False, name="variable")
 
     def move_numbers(self, device: torch.device) -> None:

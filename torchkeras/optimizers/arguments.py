@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from torchkeras.core.types import Number
 from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
+from torchkeras.optimizers.wide_weights import check_mode
 
 # Whatever an optimizer takes as `learning_rate`.
 LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Number]
@@ -24,11 +25,13 @@ class OptimizerArguments(TypedDict, total=False):
     ema_overwrite_frequency: int | None
     loss_scale_factor: float | None
     gradient_accumulation_steps: int | None
+    low_precision_update: str | None
     name: str | None
 
 
 def check_arguments(optimizer: Any) -> None:
     """Raise `ValueError` unless the arguments that an optimizer was given can be."""
+    check_mode(optimizer.low_precision_update)
     every = optimizer.gradient_accumulation_steps
     if every and every < 2:
         raise ValueError(f"`gradient_accumulation_steps` must be an integer >= 2. Received: {every}")

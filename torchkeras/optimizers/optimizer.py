@@ -59,7 +59,10 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
             weighted by `batch_weight`. Schedules, EMA, constraints and `iterations` count updates, not calls. Default:
             `None`.
         name: name of the optimizer; `None` derives it from the name of the class. Default: `None`.
-        **kwargs: `decay` of older versions, which has no effect.
+        **kwargs: `low_precision_update`, how bfloat16 or float16 weights are updated so that small changes are not
+            rounded away. `"master_weights"`: float32 copies of them take the updates and are part of the state.
+            `"stochastic_rounding"` (bfloat16): updates are computed in float32 and rounded up or down at random. Both
+            keep the state in float32. Default: `None`, all in the weights' type, as in Keras. (`decay` has no effect.)
 
     Raises:
         ValueError: an argument is unknown, or its value is not allowed.
@@ -97,6 +100,7 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
     ) -> None:
         if kwargs.pop("decay", None) is not None:
             warn_user("The argument `decay` has no effect; give a schedule as `learning_rate`.")
+        self.low_precision_update = kwargs.pop("low_precision_update", None)  # type: ignore[assignment]
         if kwargs:
             hint = candidates(kwargs, accepted_keywords(type(self))[0])
             raise ValueError(f"Argument(s) not recognized: {kwargs}. {hint}")
@@ -209,9 +213,9 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         if self.gradient_accumulation_steps:
             name = "gradient_accumulator"
             self._slots[name] = [self.add_variable_from_reference(v, name) for v in variables]
+        self._slots.update(planning.make_masters(self, variables))
         for names in self.slot_groups():
-            lists = self.add_optimizer_variables(variables, list(names), list(names.values()))
-            self._slots.update(zip(names, lists))
+            self._slots.update(zip(names, self.add_optimizer_variables(variables, list(names), list(names.values()))))
         self.built = True
 
     def _bind(self, variables: list) -> None:
@@ -349,6 +353,8 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
         self._plans: dict[tuple[int, ...], Plan] = {}
 
     def _apply_plan(self, plan: Plan, grads: list) -> None:
+        if plan.wide is not None:
+            grads = plan.wide.widen(grads)
         if self.loss_scale_factor is not None:
             grads = foreach_div(grads, self.loss_scale_factor)  # type: ignore[assignment]
         count, every = self._count(), self.gradient_accumulation_steps
@@ -415,11 +421,15 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
             rate, step = self._clock.rate, step if self._clock.step is None else self._clock.step
         if rate is None:
             rate = self._rate(updates)
+        if plan.wide is not None:
+            plan.wide.begin()
         self._update(plan, self._clip_gradients(grads, plan), rate, step)
         if self.use_ema:
             averages.move(plan, updates, self.ema_momentum, self.ema_overwrite_frequency)
-        for variable in plan.constrained:
-            slots.assign(variable, variable.constraint(slots.whole(variable)))
+        for variable, constraint in plan.constrained:
+            slots.assign(variable, constraint(slots.whole(variable)))
+        if plan.wide is not None:
+            plan.wide.end(step)
 
     def _update(self, plan: Plan, grads: list, lr: Number, step: Number) -> None:
         for group in plan.groups:
@@ -432,8 +442,8 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
             if self._uses_update_step:
                 self.shrink(group, lr)
                 rate = self.learning_rate
-                for index, grad in zip(group.indices, mine):
-                    self.update_step(grad, self._trainable_variables[index], rate)
+                for index, parameter, grad in zip(group.indices, group.parameters, mine):
+                    self.update_step(grad, parameter if plan.wide else self._trainable_variables[index], rate)
             else:
                 self.decay_and_update(group, mine, lr, step)
             if saved is not None:
@@ -536,6 +546,8 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON-ready values."""
         config = config_of(self)
+        if self.low_precision_update is not None:
+            config["low_precision_update"] = self.low_precision_update
         rate = self._learning_rate
         config["learning_rate"] = float(rate) if isinstance(rate, Variable) else serialize_keras_object(rate)
         return config

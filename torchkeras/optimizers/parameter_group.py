@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.optimizers.wide_weights import WideWeights
 
 _FUSED_DTYPES = (torch.float32, torch.float64)
 _FUSED_DEVICES = ("cpu", "cuda")
@@ -72,6 +73,7 @@ class Plan:
         "all_accumulators",
         "averages",
         "averaged",
+        "wide",
     )
 
     def __init__(self, indices: tuple[int, ...], variables: list, groups: list[ParameterGroup]) -> None:
@@ -82,7 +84,8 @@ class Plan:
         self.shapes = [v.shape for v in variables]
         self.dtypes = [v.dtype for v in variables]
         self.device = variables[0].device if variables else None
-        self.constrained = [v for v in variables if getattr(v, "constraint", None) is not None]
+        self.wide: WideWeights | None = None
+        self.constrained = [(v, v.constraint) for v in variables if getattr(v, "constraint", None) is not None]
         self.accumulators: list = []
         self.all_accumulators: list = []
         self.averages: list = []

@@ -11,6 +11,7 @@ from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.optimizers import slots
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, group_by_kernel, local, to_parameter
+from torchkeras.optimizers.wide_weights import WideWeights, is_narrow
 
 
 class Planned(Protocol):
@@ -26,10 +27,13 @@ class Planned(Protocol):
     _index: dict[int, int]
     _slots: dict[str, list]
     _uses_update_step: bool
+    low_precision_update: str | None
 
     def _bind(self, variables: list) -> None: ...
     def kind_of(self, variable: torch.Tensor) -> Any: ...
     def uses_weight_decay(self, variable: torch.Tensor) -> bool: ...
+    def _slot_dtype(self, variable: torch.Tensor) -> torch.dtype: ...
+    def add_variable_from_reference(self, reference_variable: Any, name: str | None, initializer: Any) -> Any: ...
 
 
 def indices_of(optimizer: Planned, grads: list, variables: list | None) -> list[int]:
@@ -92,7 +96,7 @@ def move_state(optimizer: Planned, variables: list, with_dtype: bool = False) ->
     for row in optimizer._slots.values():
         for i, (slot, variable) in enumerate(zip(row, variables)):
             if slot is not None and slot.is_floating_point():
-                row[i] = slots.moved(slot, variable, variable.dtype if with_dtype else None)
+                row[i] = slots.moved(slot, variable, optimizer._slot_dtype(variable) if with_dtype else None)
                 replaced[id(slot)] = row[i]
     optimizer._variables = [replaced.get(id(v), v) for v in optimizer._variables]
 
@@ -168,6 +172,8 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
     everything = optimizer._trainable_variables
     variables = [everything[i] for i in indices]
     shards = local if optimizer.elementwise and not optimizer._uses_update_step else lambda tensor: tensor
+    wide = _wide_weights(optimizer, shards)
+    targets = [shards(v) for v in everything] if wide is None else wide.all
     groups = []
     for positions in group_by_kernel(variables, lambda p: optimizer.kind_of(variables[p])):
         chosen = [indices[p] for p in positions]
@@ -175,18 +181,41 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
             ParameterGroup(
                 indices=chosen,
                 positions=positions,
-                parameters=[shards(everything[i]) for i in chosen],
+                parameters=[targets[i] for i in chosen],
                 slots={name: [shards(row[i]) for i in chosen] for name, row in optimizer._slots.items()},
                 decays=[optimizer.uses_weight_decay(everything[i]) for i in chosen],
                 kind=optimizer.kind_of(everything[chosen[0]]),
             )
         )
     plan = Plan(indices, variables, groups)
+    plan.wide = wide
+    if wide is not None:
+        plan.constrained = [(targets[optimizer._index[id(v)]], constraint) for v, constraint in plan.constrained]
+        if optimizer._uses_update_step:  # it is given the target in the place of the variable
+            optimizer._index.update((id(target), i) for i, target in enumerate(targets))
     accumulators = optimizer._slots.get("gradient_accumulator")
     if accumulators is not None:
         plan.accumulators = [local(accumulators[i]) for i in indices]
         plan.all_accumulators = [local(slot) for slot in accumulators]
-    averaged = [(a, v) for a, v in zip(optimizer._slots.get("average", ()), everything) if a is not None]
+    averaged = [(a, t) for a, t in zip(optimizer._slots.get("average", ()), targets) if a is not None]
     plan.averages = [local(average) for average, _ in averaged]
-    plan.averaged = [local(variable) for _, variable in averaged]
+    plan.averaged = [local(target) for _, target in averaged]
     return plan
+
+
+def make_masters(optimizer: Planned, variables: list) -> dict[str, list]:
+    """The float32 masters of narrow weights, `None` for other weights, as slots of that name, if they are wanted."""
+    if optimizer.low_precision_update != "master_weights":
+        return {}
+    make = optimizer.add_variable_from_reference
+    return {"master_weight": [make(v, "master_weight", v) if is_narrow(v) else None for v in variables]}
+
+
+def _wide_weights(optimizer: Planned, shards: Callable[[Any], Any]) -> WideWeights | None:
+    """The float32 values to update, where the optimizer makes such updates and there are narrow weights."""
+    weights = optimizer._trainable_variables
+    if optimizer.low_precision_update is None or not any(map(is_narrow, weights)):
+        return None
+    if optimizer.low_precision_update == "stochastic_rounding":
+        return WideWeights(weights, None)
+    return WideWeights([shards(w) for w in weights], [shards(master) for master in optimizer._slots["master_weight"]])

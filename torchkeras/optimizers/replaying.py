@@ -47,6 +47,8 @@ class ReplayedUpdates:
         for part in (optimizer, *_parts(optimizer)):
             if not registry.is_own(type(part)):
                 return f"the optimizer {type(part).__name__} runs code of yours"
+            if part.low_precision_update is not None:
+                return f"the optimizer {type(part).__name__} updates low-precision weights in float32"
         return None
 
     @property

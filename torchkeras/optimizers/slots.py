@@ -16,19 +16,23 @@ from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable, as_variable
 
 
-def make_slot(reference: torch.Tensor, name: str, initializer: Any = "zeros") -> Any:
+def make_slot(reference: torch.Tensor, name: str, initializer: Any = "zeros", dtype: torch.dtype | None = None) -> Any:
     """A variable of the shape, type and place of `reference`, named after it; of a sharded one, sharded alike.
 
     Args:
-        initializer: a name, a callable `(shape, dtype)`, or the number to fill it with.
+        initializer: a name, a callable `(shape, dtype)`, the number to fill it with, or `reference` itself to copy.
+        dtype: another type than that of `reference`.
     """
-    fill = 0.0 if initializer == "zeros" else initializer
+    dtype = dtype or reference.dtype
+    fill = 0.0 if isinstance(initializer, str) and initializer == "zeros" else initializer
     if isinstance(fill, (int, float)):
-        value = torch.full_like(reference, fill, requires_grad=False)
+        value = torch.full_like(reference, fill, requires_grad=False, dtype=dtype)
+    elif fill is reference:
+        value = reference.detach().clone().to(dtype)
     else:
         make = initializers.get(initializer)
-        value = make(tuple(reference.shape), dtype=standardize_dtype(reference.dtype))
-        value = place_like(convert_to_tensor(value, dtype=reference.dtype), reference)
+        value = make(tuple(reference.shape), dtype=standardize_dtype(dtype))
+        value = place_like(convert_to_tensor(value, dtype=dtype), reference)
     if is_sharded(value):  # a wrapper of its own, which can't be a Variable
         return value
     return Variable(value.detach().as_subclass(torch.Tensor), trainable=False, name=f"{_flat_name(reference)}_{name}")

@@ -13,6 +13,7 @@ from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.types import ArrayLike, DTypeLike, Identifier, Number, Store
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning, slots
+from torchkeras.optimizers.wide_weights import is_narrow
 
 
 class OptimizerVariables(Configurable):
@@ -20,6 +21,7 @@ class OptimizerVariables(Configurable):
 
     name: str
     built: bool
+    low_precision_update: str | None = None
     _variables: list[Any]
 
     @property
@@ -75,7 +77,9 @@ class OptimizerVariables(Configurable):
             The variable.
         """
         with naming.name_scope(self.name):
-            variable = slots.make_slot(reference_variable, name or "var", initializer)
+            variable = slots.make_slot(
+                reference_variable, name or "var", initializer, self._slot_dtype(reference_variable)
+            )
         self._track(variable)
         return variable
 
@@ -117,6 +121,10 @@ class OptimizerVariables(Configurable):
             )
         self._track(number)
         return number
+
+    def _slot_dtype(self, variable: torch.Tensor) -> torch.dtype:
+        """The type of the state of a variable: its own, or float32 where its updates are made in float32."""
+        return torch.float32 if self.low_precision_update and is_narrow(variable) else variable.dtype
 
     def _track(self, variable: torch.Tensor) -> None:
         if not any(variable is known for known in self._variables):
