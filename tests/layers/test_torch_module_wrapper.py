@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -121,19 +122,57 @@ def test_weights_that_torch_made_on_the_cpu_go_to_where_layers_make_theirs(monke
     assert not Placed.places
 
 
-@pytest.mark.parametrize("inside", [lambda module: module, lambda module: torch.nn.ModuleList([module])])
-def test_a_bare_torch_module_under_a_mixed_policy_is_told_how_to_be_wrapped(inside):
-    class Holder(keras.Model):
-        def __init__(self, module):
-            super().__init__(dtype="mixed_bfloat16")
-            self.inner = module
+INSIDE = {
+    "an attribute": (lambda module: module, lambda inner: inner),
+    "a list of torch": (lambda module: torch.nn.ModuleList([module]), lambda inner: inner[0]),
+    "a list": (lambda module: [module], lambda inner: inner[0]),
+    "a dict": (lambda module: {"a": [module]}, lambda inner: inner["a"][0]),
+}
 
-        def call(self, inputs):
-            module = self.inner[0] if isinstance(self.inner, torch.nn.ModuleList) else self.inner
-            return module(inputs)
 
+class Holder(keras.Model):
+    def __init__(self, inner, take=lambda inner: inner):
+        super().__init__(dtype="mixed_bfloat16")
+        self.inner, self.take = inner, take
+        self.head = layers.Dense(1, dtype="mixed_bfloat16")
+
+    def call(self, inputs):
+        return self.head(self.take(self.inner)(inputs))
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_bare_torch_module_under_a_mixed_policy_runs_under_autocast(name):
+    inside, take = INSIDE[name]
+    module, x = network(), torch.randn(4, 6)
+    model = Holder(inside(module), take)
+    wrapped = Holder(layers.TorchModuleWrapper(copy.deepcopy(module), dtype="mixed_bfloat16"))
+    assert model(x).dtype is wrapped(x).dtype is torch.bfloat16
+    wrapped.head.set_weights(model.head.get_weights())
+    for one in (model, wrapped):
+        one.zero_grad()
+        one(x, training=True).float().sum().backward()
+    torch.testing.assert_close(model(x), wrapped(x), rtol=0, atol=0)
+    parts = [[*module.parameters(), *model.head.parameters()], [*wrapped.parameters()]]
+    for mine, theirs in zip(*parts, strict=True):
+        assert mine.grad.dtype is torch.float32
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=0, atol=0)
+    assert module(x).dtype is torch.float32  # called by itself it is what it was
+    compiled = torch.compile(model, fullgraph=True, backend="eager")(x)
+    torch.testing.assert_close(compiled, model(x), rtol=0.05, atol=0.05)  # in float32 between the two parts
+    assert pickle.loads(pickle.dumps(module))(x).dtype is torch.float32
+    torch.testing.assert_close(copy.deepcopy(model)(x), model(x))
+
+
+def test_a_bare_torch_module_trains_in_mixed_precision():
+    model = Holder(network())
+    model.compile("sgd", "mse")
+    x, y = np.ones((8, 6), "float32"), np.ones((8, 1), "float32")
+    losses = model.fit(x, y, epochs=5, batch_size=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert model.predict(x, verbose=0).shape == (8, 1)
+
+
+def test_a_part_of_a_bare_torch_module_under_a_mixed_policy_is_told_how_to_be_wrapped():
     with pytest.raises(RuntimeError) as caught:
-        Holder(inside(torch.nn.Linear(4, 2)))(torch.ones(3, 4))
+        Holder(torch.nn.Sequential(torch.nn.Linear(4, 2)), lambda inner: inner[0])(torch.ones(3, 4))
     assert "self.inner = keras.layers.TorchModuleWrapper(module)" in " ".join(caught.value.__notes__)
-    wrapped = Holder(keras.layers.TorchModuleWrapper(torch.nn.Linear(4, 2), dtype="mixed_bfloat16"))
-    assert wrapped(torch.ones(3, 4)).dtype is torch.bfloat16

@@ -73,9 +73,9 @@ def test_small_updates_are_lost_without_it(rng):
     seed = int(rng.integers(1 << 31))
     _, before = steps(O.SGD, seed, "bfloat16", None, count=0)
     _, lost = steps(O.SGD, seed, "bfloat16", None)
-    assert all((a == b).all() for a, b in zip(before, lost))
+    assert all((a == b).all() for a, b in zip(before, lost, strict=True))
     _, kept = steps(O.SGD, seed, "bfloat16", MASTERS, count=40)
-    assert all((a > b).all() for a, b in zip(before, kept))
+    assert all((a > b).all() for a, b in zip(before, kept, strict=True))
 
 
 def test_rounding_at_random_is_exact_in_the_mean(rng):
@@ -100,7 +100,7 @@ def test_random_rounding_follows_float32(name, rng):
     optimizer, weights = steps(OPTIMIZERS[name], seed, "bfloat16", ROUNDED, count=100)
     again = steps(OPTIMIZERS[name], seed, "bfloat16", ROUNDED, count=100)[1]
     assert not any("master" in v.name for v in optimizer.variables)
-    for want, weight, first, same in zip(wanted, weights, start, again):
+    for want, weight, first, same in zip(wanted, weights, start, again, strict=True):
         assert (weight == same).all()  # all ranks, and a second run, round alike
         moved = (weight.float() - first).mean() / (want - first).mean()
         assert 0.7 < moved < 1.3
@@ -131,7 +131,9 @@ def test_training_and_files(tmp_path, rng):
     assert again.optimizer.low_precision_update == MASTERS
     for one in (model, again):
         fit(one, 3)
-    for a, b in zip([*model.variables, *model.optimizer.variables], [*again.variables, *again.optimizer.variables]):
+    pairs = [*zip(model.variables, again.variables, strict=True)]
+    pairs += zip(model.optimizer.variables, again.optimizer.variables, strict=True)
+    for a, b in pairs:
         assert torch.equal(a.value.float(), b.value.float())
 
 

@@ -15,6 +15,9 @@ from torchkeras.core.settings import set_backend as set_backend
 from torchkeras.core.settings import set_epsilon as set_epsilon
 from torchkeras.core.settings import set_floatx as set_floatx
 from torchkeras.core.settings import set_image_data_format as set_image_data_format
+from torchkeras.core.tf32 import disable_tf32 as disable_tf32
+from torchkeras.core.tf32 import enable_tf32 as enable_tf32
+from torchkeras.core.tf32 import is_tf32_enabled as is_tf32_enabled
 from torchkeras.core.variables.session import disable_flash_attention as disable_flash_attention
 from torchkeras.core.variables.session import disable_interactive_logging as disable_interactive_logging
 from torchkeras.core.variables.session import disable_traceback_filtering as disable_traceback_filtering

@@ -188,6 +188,11 @@ def set_compiled_call(module: torch.nn.Module, call: Callable[..., Any] | None) 
     return before
 
 
+def compiled_call(module: torch.nn.Module) -> Callable[..., Any] | None:
+    """The function of `set_compiled_call`, or that of `nn.Module.compile`."""
+    return module.__dict__.get("_compiled_call_impl")
+
+
 def call_uncompiled(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
     """The result of `module(...)`, hooks included, without the function of `set_compiled_call` (torch 2.13)."""
     return module._call_impl(*args, **kwargs)

@@ -27,6 +27,7 @@ from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.input_spec import check_inputs, input_spec_knows
 from torchkeras.layers.base.symbolic_masks import MaskWatch
 from torchkeras.layers.base.torch_module import StatefulModule
+from torchkeras.layers.base.torch_parts import autocast_torch_parts, has_weights_of_torch, in_types
 
 
 class CallableModule(StatefulModule):
@@ -39,6 +40,7 @@ class CallableModule(StatefulModule):
     _tk_call_spec: CallSpec
     # Whether the class has a compute_mask() of its own.
     _tk_own_mask_rule = False
+    _tk_casts_inputs_when_mixed: bool
 
     call: Callable[..., Any]
     compute_mask: Callable[..., Any]
@@ -141,10 +143,15 @@ class CallableModule(StatefulModule):
         if own_autocast is not autocast:
             state.set("autocast", own_autocast)
         try:
-            if own_autocast is not None and "parametrizations" in own["_modules"]:
-                # Such a weight is what torch's parametrization computes, which nobody casts.
-                with torch.autocast(next(self.parameters()).device.type, own_autocast):
-                    return self.call(*args, **kwargs)
+            if own_autocast is not None and self._tk_casts_inputs_when_mixed:
+                # A parametrized weight is what torch's parametrization computes, which nobody casts. Compiled code
+                # calls the forward() of torch's modules directly: there, all of the call is under autocast.
+                if autocast_torch_parts(own["_modules"]) and torch.compiler.is_compiling():
+                    with torch.autocast(_device_of(self, args), own_autocast):
+                        return in_types(self.call(*args, **kwargs), own_autocast)
+                if "parametrizations" in own["_modules"]:
+                    with torch.autocast(_device_of(self, args), own_autocast):
+                        return self.call(*args, **kwargs)
             return self.call(*args, **kwargs)
         finally:
             if entry is None:
@@ -206,6 +213,12 @@ def with_signature(forward: FunctionType, call: Callable) -> Callable:
     return copy
 
 
+def _device_of(layer: nn.Module, args: tuple) -> str:
+    """The type of device on which a call computes."""
+    tensor = next((x for x in args if isinstance(x, torch.Tensor)), None)
+    return (next(layer.parameters()) if tensor is None else tensor).device.type
+
+
 def _explain(layer: Any, error: Exception, args: tuple, kwargs: dict[str, Any]) -> None:
     try:
         given = layer._tk_call_spec.bind(args, kwargs)
@@ -220,7 +233,8 @@ def _advise_autocast(layer: Any, error: Exception) -> None:
     compute_type = layer.__dict__.get("_tk_autocast_type")
     if compute_type is None or not isinstance(error, RuntimeError) or "dtype" not in str(error):
         return
-    foreign = [name for name, child in layer._modules.items() if _has_weights_of_torch(child, compute_type)]
+    modules = layer._modules.items()
+    foreign = [name for name, child in modules if child is not None and has_weights_of_torch(child, compute_type)]
     if foreign:
         passed = str(compute_type).removeprefix("torch.")
         error.add_note(
@@ -228,15 +242,6 @@ def _advise_autocast(layer: Any, error: Exception) -> None:
             f"{foreign[0]!r} of {layer.name!r} has weights of another type. Wrap it, so that it runs under "
             f"torch.autocast: self.{foreign[0]} = keras.layers.TorchModuleWrapper(module)."
         )
-
-
-def _has_weights_of_torch(module: nn.Module | None, compute_type: torch.dtype) -> bool:
-    """Whether a module that is no layer has float weights of another type than the compute type."""
-    if module is None or isinstance(module, CallableModule):
-        return False
-    if any(p is not None and p.is_floating_point() and p.dtype != compute_type for p in module._parameters.values()):
-        return True
-    return any(_has_weights_of_torch(child, compute_type) for child in module.children())
 
 
 def _warn_lost_mask(layer: Any) -> None:

@@ -16,6 +16,7 @@ from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.types import Config, Shape
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.torch_parts import in_type, under_autocast
 
 
 class TorchModuleWrapper(Layer):
@@ -98,10 +99,7 @@ class TorchModuleWrapper(Layer):
         compute_type = self.__dict__["_tk_autocast_type"]
         if compute_type is None:
             return self.module(*args, **kwargs)
-        device = next((x.device for x in tree.flatten((args, kwargs)) if isinstance(x, torch.Tensor)), current_device())
-        with torch.autocast(device.type, compute_type):
-            outputs = self.module(*args, **kwargs)
-        return tree.map_structure(lambda x: _in_type(x, compute_type), outputs)
+        return under_autocast(self.module, compute_type, args, kwargs)
 
     def compute_output_shape(self, input_shape: Shape) -> tuple[int | None, ...]:
         if self.output_shape is not None:
@@ -121,9 +119,9 @@ class TorchModuleWrapper(Layer):
                 return torch.func.functional_call(self.module, weights, inputs, named)
             # There is no autocast on meta: the run is in the weights' type, the outputs are in the compute type.
             kept = torch_dtype(self.variable_dtype)
-            inputs, named = tree.map_structure(lambda x: _in_type(x, kept), (inputs, named))
+            inputs, named = tree.map_structure(lambda x: in_type(x, kept), (inputs, named))
             outputs = torch.func.functional_call(self.module, weights, inputs, named)
-            return tree.map_structure(lambda x: _in_type(x, compute_type), outputs)
+            return tree.map_structure(lambda x: in_type(x, compute_type), outputs)
 
         kwargs.pop("training", None)
         return infer.infer(on_meta, args, kwargs)
@@ -187,8 +185,3 @@ class TorchModuleWrapper(Layer):
 def _tensors_of(module: nn.Module) -> Iterator[torch.Tensor]:
     yield from module.parameters()
     yield from module.buffers()
-
-
-def _in_type(x: Any, dtype: torch.dtype) -> Any:
-    """A float tensor in another type; everything else as it is."""
-    return x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x

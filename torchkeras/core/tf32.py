@@ -1,0 +1,52 @@
+"""TensorFloat-32: faster products of float32 matrices on NVIDIA GPUs, with 10 bits of precision in place of 23."""
+
+from __future__ import annotations
+
+import torch
+
+
+def enable_tf32() -> None:
+    """Let products and convolutions of float32 tensors use TensorFloat-32 (TF32) on GPUs that have it (Ampere, later).
+
+    Inputs of a product are rounded to 10 bits, sums are in float32: relative errors of about 1e-3, for several times
+    the speed. The function calls `torch.set_float32_matmul_precision("high")` and sets
+    `torch.backends.cudnn.allow_tf32 = True`. By default torch uses TF32 in convolutions alone. A dtype policy such as
+    `"mixed_bfloat16"` computes in another type and gains nothing by it.
+
+    Example:
+        >>> keras.config.enable_tf32()
+        >>> keras.config.is_tf32_enabled()
+        True
+        >>> keras.config.disable_tf32()
+    """
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = True
+
+
+def disable_tf32() -> None:
+    """Compute products and convolutions of float32 tensors in float32 on every device.
+
+    The function calls `torch.set_float32_matmul_precision("highest")` and sets
+    `torch.backends.cudnn.allow_tf32 = False`, which torch's default is not: it allows TF32 in convolutions.
+
+    Example:
+        >>> keras.config.disable_tf32()
+        >>> torch.get_float32_matmul_precision()
+        'highest'
+    """
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def is_tf32_enabled() -> bool:
+    """Return whether products of float32 matrices use TensorFloat-32 on GPUs that have it.
+
+    Returns:
+        `True` after `enable_tf32()`, or after torch's own setting of the same.
+
+    Example:
+        >>> keras.config.disable_tf32()
+        >>> keras.config.is_tf32_enabled()
+        False
+    """
+    return torch.backends.cuda.matmul.fp32_precision == "tf32"
