@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import torchkeras as keras
-from torchkeras.core.fast_paths import batch_means, linear, padded_convolution
+from torchkeras.core.fast_paths import batch_means, kernel_layout, linear, padded_convolution
 from torchkeras.core.fast_paths.switch import fast_paths_enabled, use_fast_paths
 
 
@@ -154,3 +154,43 @@ def test_padding_goes_into_convolutions_that_cast_their_inputs(plain, kind, poli
 )
 def test_what_can_not_be_joined(padding, convolution):
     assert convolution.joined_behind(padding) is None
+
+
+KERNELS = {
+    "of sequences": (lambda: keras.layers.Conv1D(128, 3), (2, 5, 256)),
+    "of images": (lambda: keras.layers.Conv2D(64, (2, 3), padding="same", strides=2), (2, 5, 4, 256)),
+    "of volumes": (lambda: keras.layers.Conv3D(128, 2), (1, 3, 2, 2, 64)),
+    "in groups": (lambda: keras.layers.Conv2D(128, 3, groups=2), (1, 3, 3, 128)),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_are_laid_out_for_the_cpu(name, plain, monkeypatch):
+    make, shape = KERNELS[name]
+    layer, x = make(), torch.randn(shape)
+    layer.build(shape)
+    taken, real = [], kernel_layout.lay_out_kernel
+    found = []
+
+    def watched(kernel):
+        result = real(kernel)
+        taken.append(result is not None)
+        return result
+
+    monkeypatch.setattr("torchkeras.layers.convolutional.base_conv.lay_out_kernel", watched)
+    for fast in (False, True):
+        use_fast_paths(fast)
+        outputs = layer(x)
+        (first,) = torch.autograd.grad(outputs.square().sum(), [layer.kernel], create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), [layer.kernel])
+        with torch.no_grad():
+            still = layer(x)
+        with torch.autograd.forward_ad.dual_level():
+            weight = torch.autograd.forward_ad.make_dual(layer.kernel.detach(), torch.ones_like(layer.kernel))
+            values = torch.func.functional_call(layer, {"kernel": weight}, (x,))
+            tangent = torch.autograd.forward_ad.unpack_dual(values).tangent
+        by_func = torch.func.grad(lambda w: torch.func.functional_call(layer, {"kernel": w}, (x,)).square().sum())
+        found.append((outputs, first, second, still, tangent, by_func(layer.kernel.detach())))
+    assert taken == [False] * 4 + [True] * 3 + [False]
+    for plain_value, fast_value in zip(*found, strict=True):
+        torch.testing.assert_close(plain_value, fast_value)

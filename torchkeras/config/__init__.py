@@ -18,6 +18,9 @@ from torchkeras.core.settings import set_image_data_format as set_image_data_for
 from torchkeras.core.tf32 import disable_tf32 as disable_tf32
 from torchkeras.core.tf32 import enable_tf32 as enable_tf32
 from torchkeras.core.tf32 import is_tf32_enabled as is_tf32_enabled
+from torchkeras.core.variables.portable_random import disable_portable_random as disable_portable_random
+from torchkeras.core.variables.portable_random import enable_portable_random as enable_portable_random
+from torchkeras.core.variables.portable_random import is_portable_random_enabled as is_portable_random_enabled
 from torchkeras.core.variables.session import disable_flash_attention as disable_flash_attention
 from torchkeras.core.variables.session import disable_interactive_logging as disable_interactive_logging
 from torchkeras.core.variables.session import disable_traceback_filtering as disable_traceback_filtering

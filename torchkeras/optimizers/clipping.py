@@ -71,3 +71,19 @@ def _splits(tensors: list) -> dict[tuple[tuple[Any, int], ...], list[int]]:
             axes = tuple((mesh, axis) for axis, placement in enumerate(tensor.placements) if placement.is_shard())
             found.setdefault(axes, []).append(i)
     return found
+
+
+def clip(
+    grads: list, value: float | None, norm: float | None, global_norm: float | None, like: list | None = None
+) -> list:
+    """Gradients clipped by the limit that is set, if one is: of each value, of each norm or of the norm of all.
+
+    Args:
+        like: the variables, where they are in parts on several ranks.
+    """
+    if value and value > 0:
+        return clip_by_value(grads, value)
+    limit = norm or global_norm
+    if not limit or limit <= 0:
+        return grads
+    return (clip_by_norm if norm else clip_by_global_norm)(grads, limit, norms_of(grads, like=like))

@@ -471,13 +471,8 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
     def _clip_gradients(self, grads: list, plan: Plan | None = None) -> list:
         if plan is None:
             grads = [torch.as_tensor(grad) for grad in grads]
-        if self.clipvalue and self.clipvalue > 0:
-            return clipping.clip_by_value(grads, self.clipvalue)
-        clip = clipping.clip_by_norm if self.clipnorm else clipping.clip_by_global_norm
-        limit = self.clipnorm or self.global_clipnorm
-        if not limit or limit <= 0:
-            return grads
-        return clip(grads, limit, clipping.norms_of(grads, like=plan.variables if plan and plan.sharded else None))
+        like = plan.variables if plan and plan.sharded else None
+        return clipping.clip(grads, self.clipvalue, self.clipnorm, self.global_clipnorm, like)
 
     @property
     def _model_variables_moving_average(self) -> list:

@@ -11,6 +11,7 @@ from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import is_float, standardize_dtype, torch_dtype
 from torchkeras.core.types import ArrayLike, DTypeLike
+from torchkeras.core.variables.portable_random import is_portable_random_enabled
 from torchkeras.core.variables.seeded_random import random_values, sample_truncated_normal
 from torchkeras.core.variables.seeds import SeedGenerator
 
@@ -262,7 +263,7 @@ def dropout(
         return inputs
     if rate == 1.0:
         return torch.zeros_like(inputs)
-    if seed is None and noise_shape is None and inputs.is_floating_point():
+    if seed is None and noise_shape is None and inputs.is_floating_point() and not is_portable_random_enabled():
         return torch.nn.functional.dropout(inputs, rate, training=True)
     shape = inputs.shape if noise_shape is None else [
         inputs.shape[i] if size is None else size for i, size in enumerate(noise_shape)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torchkeras.core.torch_internals import sample_dirichlet, standard_gamma
+from torchkeras.core.variables.portable_random import is_portable, portable_values
 from torchkeras.core.variables.seeds import SeedGenerator, draw_seed, torch_generator
 
 # The function of each distribution: (generator, shape, numbers, tensors, type and device) -> tensor.
@@ -49,11 +51,24 @@ def random_values(
         kind: of `_SAMPLERS`; `"normals"` are as many draws, one after the other, as the first axis is long.
         numbers, tensors: the distribution's parameters.
     """
+    if is_portable(kind) and device.type != "meta":
+        return portable_values(kind, _key(seed), shape, dtype, device, numbers, tensors)
     if seed is TORCH_GENERATOR or not torch.compiler.is_compiling():
         generator = None if seed is TORCH_GENERATOR else torch_generator(seed, device)
         return _SAMPLERS[kind](generator, shape, numbers, tensors, {"dtype": dtype, "device": device})
     floats = [float(number) for number in numbers]
     return torch.ops.torchkeras.draw(_seed_in_graph(seed), kind, shape, floats, tensors, dtype, device)
+
+
+def _key(seed: Any) -> int | Tensor:
+    """The seed of a draw by the portable generator; `TORCH_GENERATOR` draws it from torch's generator of the CPU."""
+    if torch.compiler.is_compiling():
+        if seed is TORCH_GENERATOR:
+            return torch.ops.torchkeras.next_torch_seed()
+        return _seed_in_graph(seed).sum()
+    if seed is TORCH_GENERATOR:
+        return int(_next_torch_seed())
+    return int(seed) if isinstance(seed, (int, np.integer)) else sum(draw_seed(seed).tolist())
 
 
 def sample_truncated_normal(
@@ -101,3 +116,13 @@ def _next_global_seed() -> Tensor:
 @_next_global_seed.register_fake
 def _() -> Tensor:
     return torch.empty(2, dtype=torch.int32, device="cpu")
+
+
+@torch.library.custom_op("torchkeras::next_torch_seed", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,))
+def _next_torch_seed() -> Tensor:
+    return torch.randint(1 << 62, (), device="cpu")
+
+
+@_next_torch_seed.register_fake
+def _() -> Tensor:
+    return torch.empty((), dtype=torch.int64, device="cpu")

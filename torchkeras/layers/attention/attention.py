@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Shape
+from torchkeras.core.variables.portable_random import is_portable_random_enabled
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.attention.attention_masks import causal_mask, combined
 from torchkeras.layers.base.layer import Layer
@@ -135,7 +136,7 @@ class Attention(Layer):
         return (outputs, scores) if return_attention_scores else outputs
 
     def _tk_drop(self, scores: Tensor) -> Tensor:
-        if self.seed is None:
+        if self.seed is None and not is_portable_random_enabled():
             return F.dropout(scores, self.dropout)
         keep = 1.0 - self.dropout
         return torch.where(drawn_mask(self, keep, scores.shape, scores.device), scores / keep, 0)

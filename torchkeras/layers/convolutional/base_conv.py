@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.fast_paths.kernel_layout import lay_out_kernel
 from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, padded_convolution
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import Identifier
@@ -245,7 +246,9 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         view, kernel = self._view, self.adapted_weight() if self.lora_enabled else self.kernel
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
-        outputs = self._convolve(view.enter(inputs), view.kernel(kernel), self.bias, self.groups, border)
+        laid_out = None if view.to_torch is None else lay_out_kernel(kernel.unsqueeze(0) if view.lift else kernel)
+        weight = view.kernel(kernel) if laid_out is None else laid_out
+        outputs = self._convolve(view.enter(inputs), weight, self.bias, self.groups, border)
         return self._activate(view.leave(outputs))
 
     _tk_split_weight = "kernel"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.variables.portable_random import is_portable_random_enabled
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
@@ -201,7 +202,7 @@ class RecurrentCell(Layer):
         return draws if per_gate else draws[0]
 
     def _draw_one(self, ones: Tensor, rate: float) -> Tensor:
-        if self.seed is None:
+        if self.seed is None and not is_portable_random_enabled():
             return F.dropout(ones, rate)
         keep = 1.0 - rate
         return drawn_mask(self, keep, ones.shape, ones.device).to(ones.dtype) / keep
