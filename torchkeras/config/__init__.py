@@ -38,3 +38,6 @@ from torchkeras.core.variables.session import set_max_steps_per_epoch as set_max
 from torchkeras.core.config.serialization import enable_unsafe_deserialization as enable_unsafe_deserialization
 from torchkeras.dtype_policies import dtype_policy as dtype_policy
 from torchkeras.dtype_policies import set_dtype_policy as set_dtype_policy
+from torchkeras.core.tensors.copy_stream import disable_copy_stream as disable_copy_stream
+from torchkeras.core.tensors.copy_stream import enable_copy_stream as enable_copy_stream
+from torchkeras.core.tensors.copy_stream import is_copy_stream_enabled as is_copy_stream_enabled

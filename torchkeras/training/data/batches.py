@@ -9,6 +9,7 @@ import torch
 
 from torchkeras.core import tree
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.copy_stream import beside, pinned
 from torchkeras.core.tensors.strings import is_string_array, lists_to_arrays
 from torchkeras.training.data.named_parts import NamedParts
 
@@ -19,7 +20,7 @@ def to_device(value: Any, device: torch.device) -> Any:
     Strings stay on the host, as an array.
     """
     if isinstance(value, torch.Tensor):
-        return value if value.device == device else value.to(device, non_blocking=True)
+        return value if value.device == device else pinned(value, device).to(device, non_blocking=True)
     if value is None or isinstance(value, (str, bytes)):
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufc":
@@ -44,7 +45,7 @@ def place(batch: Any, device: torch.device, parts: NamedParts | None = None) -> 
         batch = parts.split(batch)
     if type(batch) in (list, tuple, dict) and any(isinstance(leaf, (str, bytes)) for leaf in tree.flatten(batch)):
         batch = _with_string_arrays(batch)
-    placed = tuple([_place(part, device) for part in batch]) if type(batch) in (list, tuple) else _place(batch, device)
+    placed = beside(lambda: _placed(batch, device), device)
     _check_rows(placed)
     return placed
 
@@ -67,6 +68,12 @@ def _check_rows(batch: Any) -> None:
         raise ValueError(
             f"Each batch must hold at least one sample; received one whose first array has shape {tuple(first.shape)}."
         )
+
+
+def _placed(batch: Any, device: torch.device) -> Any:
+    if type(batch) in (list, tuple):
+        return tuple([_place(part, device) for part in batch])
+    return _place(batch, device)
 
 
 def _place(part: Any, device: torch.device) -> Any:

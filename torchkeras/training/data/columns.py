@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import settings
+from torchkeras.core.tensors.copy_stream import beside
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.strings import holds_strings, is_string_array, lists_to_arrays, string_array
 from torchkeras.training.data.stored import is_stored, stored
@@ -139,7 +140,7 @@ class Column:
         # Through pinned memory the copy runs behind the computation; torch keeps the buffer until it is done.
         staged = torch.empty((len(index), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
         torch.index_select(tensor, 0, index, out=staged)
-        return staged.to(device=self.device, non_blocking=True).to(self.dtype)
+        return beside(lambda: staged.to(device=self.device, non_blocking=True).to(self.dtype), self.device)
 
 
 class StoredColumn:

@@ -1,0 +1,105 @@
+"""Copies of batches to a GPU beside the computation, in a stream of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import torch
+
+from torchkeras.core import tree
+
+T = TypeVar("T")
+_is_enabled = False
+
+
+def enable_copy_stream() -> None:
+    """Copy batches to a CUDA device in a stream of their own, while the step before is still computing.
+
+    Python runs ahead of a GPU. Without this switch the copy of a batch waits in the GPU's queue behind the kernels of
+    the steps before; with it, the copy starts at once, from pinned memory, and the step waits for its own batch alone.
+    It serves batches from loaders, generators, `PyDataset`s and arrays too large for the device; arrays that lie on the
+    device are not copied. Other devices are not affected. The order of batches and all numbers stay the same.
+
+    Example:
+        >>> keras.config.enable_copy_stream()
+        >>> keras.config.is_copy_stream_enabled()
+        True
+        >>> keras.config.disable_copy_stream()
+    """
+    global _is_enabled
+    _is_enabled = True
+
+
+def disable_copy_stream() -> None:
+    """Copy batches in the stream of the computation, as by default.
+
+    Example:
+        >>> keras.config.disable_copy_stream()
+        >>> keras.config.is_copy_stream_enabled()
+        False
+    """
+    global _is_enabled
+    _is_enabled = False
+
+
+def is_copy_stream_enabled() -> bool:
+    """Return whether batches are copied to CUDA devices in a stream of their own.
+
+    Returns:
+        `True` after `enable_copy_stream()`.
+
+    Example:
+        >>> keras.config.is_copy_stream_enabled()
+        False
+    """
+    return _is_enabled
+
+
+class Streams(Protocol):
+    """The queues of a kind of device."""
+
+    def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor of the host in memory from which the device copies without the host waiting."""
+
+    def beside(self, make: Callable[[], T], device: torch.device) -> T:
+        """The result of a function whose copies run beside the computation; what is computed next waits for them."""
+
+
+class CudaStreams:
+    """A stream for copies for each CUDA device."""
+
+    def __init__(self) -> None:
+        self._streams: dict[torch.device, torch.cuda.Stream] = {}
+
+    def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor if tensor.is_pinned() else tensor.pin_memory()
+
+    def beside(self, make: Callable[[], T], device: torch.device) -> T:
+        stream = self._streams.get(device)
+        if stream is None:
+            stream = self._streams[device] = torch.cuda.Stream(device)
+        with torch.cuda.stream(stream):
+            result = make()
+            done = stream.record_event()
+        computing = torch.cuda.current_stream(device)
+        computing.wait_event(done)
+        for leaf in tree.flatten(result):
+            if isinstance(leaf, torch.Tensor) and leaf.is_cuda:
+                leaf.record_stream(computing)  # its memory belongs to the stream of copies: not to be reused too early
+        return result
+
+
+STREAMS: dict[str, Streams] = {"cuda": CudaStreams()}
+
+
+def beside(make: Callable[[], T], device: torch.device) -> T:
+    """The result of a function that copies a batch to a device, where possible beside the computation there."""
+    streams = STREAMS.get(device.type) if _is_enabled else None
+    return make() if streams is None else streams.beside(make, device)
+
+
+def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor that is to be copied to a device, in pinned memory where that is of use."""
+    streams = STREAMS.get(device.type) if _is_enabled else None
+    return tensor if streams is None or tensor.device.type != "cpu" else streams.pinned(tensor)
