@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from torchkeras import layers
 from torchkeras.applications.building.application import Arguments, Family, Variant
 from torchkeras.applications.building.blocks import Blocks, activation
@@ -10,6 +14,30 @@ from torchkeras.applications.building.preprocessing import caffe_preprocessing
 from torchkeras.applications.building.weight_files import Hashes, WeightFile, tf_kernels
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+
+_strides_as_torch: ContextVar[bool] = ContextVar("strides_as_torch", default=False)
+
+
+@contextmanager
+def torch_strides() -> Iterator[None]:
+    """Make ResNets inside that halve the image in the 3x3 convolution of a block, as torchvision's and timm's do.
+
+    Keras's ResNet halves it in the first 1x1 convolution, as the paper's does (v1); torch's is called v1.5. Both have
+    the same weights, which `keras.saving.load_torch_weights` loads into either, and compute other outputs with them.
+    This function is an addition of torchkeras.
+
+    Example:
+        >>> with keras.applications.resnet.torch_strides():
+        ...     model = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3))
+        >>> model.get_layer("conv3_block1_1_conv").strides, model.get_layer("conv3_block1_2_conv").strides
+        ((1, 1), (2, 2))
+    """
+    token = _strides_as_torch.set(True)
+    try:
+        yield
+    finally:
+        _strides_as_torch.reset(token)
+
 
 _blocks = Blocks(conv={}, norm={"epsilon": 1.001e-5}, counts_axis=True)
 
@@ -30,9 +58,14 @@ def _bottleneck(x: KerasTensor, filters: int, strides: int, name: str, projects:
     if projects:
         shortcut = _blocks.conv(x, 4 * filters, 1, f"{name}_0_conv", strides=strides)
         shortcut = _blocks.norm(shortcut, f"{name}_0_bn")
-    x = _blocks.conv(x, filters, 1, f"{name}_1_conv", strides=strides)
+    as_torch = _strides_as_torch.get() and strides > 1
+    x = _blocks.conv(x, filters, 1, f"{name}_1_conv", strides=1 if as_torch else strides)
     x = activation(_blocks.norm(x, f"{name}_1_bn"), "relu", f"{name}_1_relu")
-    x = _blocks.conv(x, filters, 3, f"{name}_2_conv", padding="same")
+    if as_torch:
+        x = layers.ZeroPadding2D(1, name=f"{name}_2_pad")(x)
+        x = _blocks.conv(x, filters, 3, f"{name}_2_conv", strides=strides)
+    else:
+        x = _blocks.conv(x, filters, 3, f"{name}_2_conv", padding="same")
     x = activation(_blocks.norm(x, f"{name}_2_bn"), "relu", f"{name}_2_relu")
     x = _blocks.norm(_blocks.conv(x, 4 * filters, 1, f"{name}_3_conv"), f"{name}_3_bn")
     x = layers.Add(name=f"{name}_add")([shortcut, x])

@@ -129,6 +129,31 @@ def _dense(layer: layers.Dense) -> Layout | None:
     )
 
 
+def of_flattened_images(layout: Layout, size: Sequence[int]) -> Layout:
+    """The layout of a dense layer that takes an image in a row: torch's has the channels first.
+
+    Args:
+        layout: that of the dense layer by itself.
+        size: `(*spatial, channels)` of the image.
+    """
+    *spatial, channels = size
+
+    def there(x: Tensor) -> Tensor:
+        return x.unflatten(1, tuple(size)).movedim(-1, 1).flatten(1)
+
+    def back(x: Tensor) -> Tensor:
+        return x.unflatten(1, (channels, *spatial)).movedim(1, -1).flatten(1)
+
+    def pack(values: Sequence[Tensor]) -> State:
+        state = layout.pack(values)
+        return {**state, "weight": there(state["weight"])}
+
+    def unpack(state: State) -> list[Tensor]:
+        return layout.unpack({**state, "weight": back(state["weight"])})
+
+    return Layout(layout.kind, layout.weights, pack, unpack)
+
+
 def _is_adapted(layer: LowRankAdaptable) -> bool:
     return bool(layer.lora_enabled)
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from torchkeras.saving.plain_torch.known_names import TABLES, NameTable
 from torchkeras.saving.plain_torch.units import Group, ModelUnits, Unit, described
 
 Pairs = dict[int, int]  # unit -> group
@@ -36,7 +37,9 @@ class Matching:
         self.kept: list[int] = []
         self.ignored: list[int] = []
         self.unclear: list[tuple[list[int], list[int]]] = []
+        self.table: NameTable | None = None
         self._say(mapping)
+        self._by_known_names()
         self._by_name()
         self._by_shape_and_order()
 
@@ -80,6 +83,20 @@ class Matching:
         self._left_groups.discard(group)
 
     # -- names
+
+    def _by_known_names(self) -> None:
+        """Pair by the names of a library, where all that its table says of the layers is there and fits."""
+        groups = {self.groups[i].name: i for i in self._left_groups}
+        for table in TABLES:
+            names = {i: table.torch_name(_layer_of(self.units[i])) for i in self._left_units}
+            known = {i: name for i, name in names.items() if name is not None}
+            if len(known) < 2 or len(set(known.values())) < len(known):
+                continue
+            if all(name in groups and fits(self.units[i], self.groups[groups[name]]) for i, name in known.items()):
+                self.table = table
+                for i, name in known.items():
+                    self._pair(i, groups[name], "known name")
+                return
 
     def _by_name(self) -> None:
         units = _only_ones({i: _folded(self.units[i].name) for i in self._left_units})
@@ -221,6 +238,12 @@ def _lone_shape(signature: frozenset) -> tuple[int, ...] | None:
         return None
     ((_, shape),) = signature
     return tuple(size for size in shape if size != 1)
+
+
+def _layer_of(unit: Unit) -> str:
+    """The name of a unit's layer, without those of the layers around it."""
+    path = unit.name.split("/")
+    return path[-2] if unit.is_parameter and len(path) > 1 else path[-1]
 
 
 def _is_within(name: str, outer: str) -> bool:

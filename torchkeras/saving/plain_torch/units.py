@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torchkeras.core import tree
 from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention
 from torchkeras.layers.base.weight_walk import own_weights, sublayers
-from torchkeras.saving.plain_torch.layouts import Layout, attention_layouts, layout_of, own_layout
+from torchkeras.layers.core.dense import Dense
+from torchkeras.layers.reshaping.reshape import Flatten, Permute, Reshape
+from torchkeras.saving.plain_torch.layouts import Layout, attention_layouts, layout_of, of_flattened_images, own_layout
 
 # Names of a module's parts that belong together: "weight", "bias_hh_l0_reverse", "in_proj_bias".
 _OF_ONE_MODULE = re.compile(
@@ -32,6 +34,9 @@ class Unit:
         keys: the names that the layout gives to the tensors.
         signature: the names within the torch module, with the shapes.
         above: a bit for each unit from which data comes here.
+        is_parameter: whether it is one parameter outside of torch's own modules.
+        zeros: names of the layout that have no tensor in the torch module and are zeros: a bias that only the layer
+            has.
     """
 
     name: str
@@ -39,6 +44,8 @@ class Unit:
     keys: tuple[str, ...]
     signature: Signature
     above: int
+    is_parameter: bool = False
+    zeros: tuple[str, ...] = ()
 
 
 @dataclass
@@ -63,6 +70,9 @@ class ModelUnits:
         self.units: list[Unit] = []
         self._attention = attention
         self._known: dict[int, int] = {}
+        self._flattened: dict[
+            int, tuple[int, ...]
+        ] = {}  # by the id of a layer: the image whose values it takes in a row
         self._enter("", model, 0, root=True)
 
     def _enter(self, path: str, layer: Any, above: int, root: bool = False) -> int:
@@ -91,6 +101,12 @@ class ModelUnits:
         return above
 
     def _layout(self, layer: Any) -> Layout | None:
+        found = self._layout_of_images(layer)
+        if found is not None and id(layer) in self._flattened:
+            return of_flattened_images(found, self._flattened[id(layer)])
+        return found
+
+    def _layout_of_images(self, layer: Any) -> Layout | None:
         if isinstance(layer, MultiHeadAttention):
             found = attention_layouts(layer)
             return found.get(self._attention) or found.get("separate")
@@ -98,9 +114,13 @@ class ModelUnits:
 
     def _enter_graph(self, name: str, graph: Any, above: int) -> int:
         met = {id(tensor): above for tensor in graph.inputs}
+        images = Images()
         for node in graph.nodes:
             if node.is_input:
                 continue
+            images.follow(node)
+            if isinstance(node.operation, Dense) and (size := images.flattened_before(node)) is not None:
+                self._flattened[id(node.operation)] = size
             before = above
             for tensor in node.input_tensors:
                 before |= met.get(id(tensor), 0)
@@ -120,13 +140,27 @@ class ModelUnits:
         if owner.layout.kind == "Parameter":
             for key, shape in shapes.items():
                 name = f"{owner.name}/{key}".lstrip("/")
-                self.units.append(Unit(name, index, (key,), frozenset([(key, shape)]), above))
+                self.units.append(Unit(name, index, (key,), frozenset([(key, shape)]), above, is_parameter=True))
             return
         for prefix, rows in _by_module(shapes).items():
             name = f"{owner.name}/{prefix.replace('.', '/')}".strip("/")
             keys = tuple(f"{prefix}.{key}".lstrip(".") for key in rows)
             self.units.append(Unit(name, index, keys, frozenset(rows.items()), above))
             above |= 1 << (len(self.units) - 1)
+
+    def leave_out_biases(self, groups: Sequence[Group]) -> None:
+        """Take biases as zeros where no torch module has the weight with a bias, but some have it without.
+
+        Convolutions before a normalization need none; those of `keras.applications` have one.
+        """
+        known = {group.signature for group in groups}
+        for i, unit in enumerate(self.units):
+            kind = self.owners[unit.layer].layout.kind
+            rest = frozenset(row for row in unit.signature if row[0] != "bias")
+            if kind.startswith(("Conv", "Linear")) and unit.signature not in known and rest in known and len(rest) == 1:
+                biases = tuple(key for key in unit.keys if key.rpartition(".")[2] == "bias")
+                keys = tuple(key for key in unit.keys if key not in biases)
+                self.units[i] = replace(unit, keys=keys, signature=rest, zeros=biases)
 
     def comes_before(self, first: int, second: int) -> bool:
         """Whether data passes one unit on its way to another."""
@@ -146,6 +180,40 @@ def _by_module(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, tup
         prefix, _, last = key.rpartition(".")
         found.setdefault(prefix, {})[last] = shape
     return found
+
+
+class Images:
+    """Follows the tensors of a graph that are images with their channels last, and the values of one in a row."""
+
+    def __init__(self) -> None:
+        self._images: set[int] = set()
+        self._rows: dict[int, tuple[int, ...]] = {}
+
+    def follow(self, node: Any) -> None:
+        """Note the outputs of a node; the nodes come in the order of the graph."""
+        operation, inputs, outputs = node.operation, node.input_tensors, node.output_tensors
+        form = getattr(operation, "data_format", None)
+        if len(outputs) != 1 or not inputs:
+            return
+        output, shape = outputs[0], inputs[0].shape
+        if isinstance(operation, Flatten):
+            if form == "channels_first" and len(shape) > 2:
+                self._rows[id(output)] = (*shape[2:], shape[1])
+            elif id(inputs[0]) in self._images:
+                self._rows[id(output)] = tuple(shape[1:])
+        elif form == "channels_last" and len(output.shape) > 2:
+            self._images.add(id(output))
+        elif form is None and not isinstance(operation, (Reshape, Permute)) and output.shape == shape:
+            if any(id(tensor) in self._images for tensor in inputs):
+                self._images.add(id(output))
+            if id(inputs[0]) in self._rows and not isinstance(operation, Dense):
+                self._rows[id(output)] = self._rows[id(inputs[0])]
+
+    def flattened_before(self, node: Any) -> tuple[int, ...] | None:
+        """The sizes `(*spatial, channels)` of the image whose values a node takes in a row; `None` for other inputs."""
+        size = self._rows.get(id(node.input_tensors[0]))
+        known = size is not None and None not in size
+        return size if known and size[-1] > 1 and any(n > 1 for n in size[:-1]) else None  # type: ignore[index]
 
 
 # ---------------------------------------------------------------------------- torch's side

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
 from torchkeras.saving.plain_torch.matching import Matching
@@ -26,7 +28,12 @@ def load_torch_weights(
     Layers and torch's modules are paired by name, by shape, and by the order in which data meets the layers. Where this
     leaves a choice the function does not guess: it says which weights fit alike. The layouts are converted: `(out, in)`
     matrices, `(out, in, height, width)` kernels, the order of a GRU's gates and the two biases of recurrent modules,
-    the packed projections of `nn.MultiheadAttention`.
+    the packed projections of `nn.MultiheadAttention`. A bias that a layer has and torch's module lacks is set to zeros.
+
+    Names of torchvision, timm and the authors' code are known for `keras.applications`' ResNet and ConvNeXt. A dense
+    layer behind `Flatten` gets its columns in the order of channels-last images. Where the architectures differ and the
+    source shows it (strides, epsilons of normalizations), a warning says so: a ResNet has its strides elsewhere in
+    torch, see `keras.applications.resnet.torch_strides`.
 
     Args:
         model: a built model or layer.
@@ -62,19 +69,63 @@ def load_torch_weights(
         for unit_index, group_index in matching.pairs.items():
             unit, group = matching.units[unit_index], matching.groups[group_index]
             by_layer.setdefault(unit.layer, {}).update(_names(unit.keys, group))
+        zeros = {(matching.units[i].layer, key) for i in matching.pairs for key in matching.units[i].zeros}
         owners = matching.model.owners
-        complete = {i: names for i, names in by_layer.items() if len(names) == len(owners[i].layout.shapes())}
+        complete = {
+            i: names
+            for i, names in by_layer.items()
+            if len(names) + sum(layer == i for layer, _ in zeros) == len(owners[i].layout.shapes())
+        }
         for i in by_layer.keys() - complete.keys():
             raise ValueError(f"Only a part of {owners[i].name!r} has torch weights; give all of it, or none.")
         for i, names in complete.items():
             layout = owners[i].layout
             shapes = layout.shapes()
             found = {key: state[name].reshape(shapes[key]) for key, name in names.items()}
+            found |= {key: torch.zeros(shapes[key]) for layer, key in zeros if layer == i}
             for weight, value in zip(layout.weights, layout.unpack(found)):
                 assign(weight, value)
+    differences = _differences(matching, source)
+    if differences:
+        _warn_of_differences(matching, differences)
     if verbose:
         print(_report(matching))
     return {matching.units[unit].name: matching.groups[group].name for unit, group in sorted(matching.pairs.items())}
+
+
+def _differences(matching: Matching, source: TorchWeights) -> list[str]:
+    """Where a layer and its module have the same weights and compute otherwise, as far as the source shows it."""
+    found = []
+    modules = dict(source.named_modules()) if isinstance(source, torch.nn.Module) else {}
+    for i, j in sorted(matching.pairs.items()):
+        unit, name = matching.units[i], matching.groups[j].name
+        layer = matching.model.owners[unit.layer].layer
+        if name in modules:
+            module = modules[name]
+            pairs = [(getattr(layer, mine, None), getattr(module, other, None), mine) for mine, other in _COMPARED]
+        elif not modules and matching.table is not None and re.search(r"layer\d\.\d+\.conv1$", name):
+            pairs = [(getattr(layer, "strides", None), (1,) * layer.rank, "strides")]  # type: ignore[operator]
+        else:
+            continue
+        for mine, other, what in pairs:
+            if None not in (mine, other) and not _is_close(mine, other):
+                found.append(f"{what} of {unit.name!r}: {mine}, in torch {other}")
+    return found
+
+
+_COMPARED = (("strides", "stride"), ("dilation_rate", "dilation"), ("groups", "groups"), ("epsilon", "eps"))
+
+
+def _is_close(mine: Any, other: Any) -> bool:
+    if isinstance(mine, float) and isinstance(other, float):
+        return abs(mine - other) < 1e-7
+    return tuple(mine) == tuple(other) if isinstance(mine, tuple) and isinstance(other, tuple) else mine == other
+
+
+def _warn_of_differences(matching: Matching, differences: list[str]) -> None:
+    shown = "; ".join(differences[:3]) + (f"; {len(differences) - 3} more" if len(differences) > 3 else "")
+    note = "" if matching.table is None or matching.table.note is None else f" {matching.table.note}"
+    warn_user(f"The weights are loaded, but the model computes otherwise than the torch module. {shown}.{note}")
 
 
 def _names(keys: tuple[str, ...], group: Group) -> dict[str, str]:
@@ -88,7 +139,10 @@ def _matched(model: Layer, groups: list[Group], mapping: Mapping[str, str | None
     """The pairs, for the way in which the torch module keeps the projections of attention."""
     names = {name for group in groups for name, _ in group.signature}
     ways = ["packed"] if names & {"in_proj_weight", "q_proj_weight"} else ["qkv", "separate"]
-    attempts = [Matching(ModelUnits(model, way), groups, mapping) for way in ways]
+    models = [ModelUnits(model, way) for way in ways]
+    for units in models:
+        units.leave_out_biases(groups)
+    attempts = [Matching(units, groups, mapping) for units in models]
     best = max(attempts, key=lambda attempt: len(attempt.pairs) / max(1, len(attempt.units)))
     best.check()
     return best
