@@ -11,7 +11,12 @@ from keras.src.quantizers.gptq import GPTQ
 
 import torchkeras as tk
 
-LAYERS = {"dense": lambda k: k.layers.Dense(7, activation="relu", name="layer")}
+LAYERS = {
+    "dense": (lambda k: k.layers.Dense(7, activation="relu", name="layer"), (32,)),
+    "heads": (lambda k: k.layers.EinsumDense("abc,cde->abde", (3, 2, 5), bias_axes="de", name="layer"), (3, 32)),
+    "from_heads": (lambda k: k.layers.EinsumDense("abde,dec->abc", (3, 33), bias_axes="c", name="layer"), (3, 4, 8)),
+    "matrix": (lambda k: k.layers.EinsumDense("ab,bc->ac", (7,), activation="relu", name="layer"), (32,)),
+}
 CONFIGS = {
     "gptq": lambda k: k.quantizers.GPTQConfig(None, None, group_size=16),
     "gptq8": lambda k: k.quantizers.GPTQConfig(None, None, weight_bits=8, group_size=-1),
@@ -23,7 +28,8 @@ CONFIGS = {
 
 
 def pair(layer, rng):
-    models = [k.Sequential([k.Input((32,)), LAYERS[layer](k)], name="model") for k in (keras, tk)]
+    make, shape = LAYERS[layer]
+    models = [k.Sequential([k.Input(shape), make(k)], name="model") for k in (keras, tk)]
     weights = [rng.normal(size=w.shape).astype("float32") for w in models[0].weights]
     for model in models:
         model.set_weights(weights)
@@ -34,11 +40,12 @@ def calibrate(theirs, mine, x):
     """The same inputs through Keras's calibration of one layer, and ours."""
     (outer,), (inner,) = theirs.layers, mine.layers
     calibration = (GPTQ if outer.quantization_mode == "gptq" else AWQ)(outer, outer.quantization_config)
+    flat = x.reshape(-1, 32)
     if outer.quantization_mode == "gptq":
-        calibration.update_hessian_with_batch(x)
+        calibration.update_hessian_with_batch(flat)
         calibration.quantize_and_correct_layer()
     else:
-        calibration.update_activation_magnitudes(x)
+        calibration.update_activation_magnitudes(flat)
         calibration.quantize_layer()
     statistics = inner._tk_form.statistics(torch.device("cpu"))
     statistics.update(inner._tk_form.as_rows(torch.as_tensor(x)))
@@ -54,6 +61,7 @@ def array(x):
 def test_calibrated_layers_are_keras_own(layer, config, tmp_path, rng):
     theirs, mine = pair(layer, rng)
     x = rng.normal(size=(80, 32)).astype("float32") * np.linspace(0.1, 3, 32, dtype="float32")
+    x = x.repeat(np.prod(LAYERS[layer][1]) // 32, 0).reshape(-1, *LAYERS[layer][1])
     theirs.layers[0].quantize(config=CONFIGS[config](keras))
     mine.layers[0].quantize(config=CONFIGS[config](tk))
     np.testing.assert_allclose(array(theirs(x)), array(mine(x)), rtol=1e-5, atol=1e-5)  # not calibrated: floats

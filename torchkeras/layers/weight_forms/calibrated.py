@@ -53,7 +53,9 @@ class CalibratedForm(WeightForm):
         shapes = {"scale": (self.outputs, groups), "zero": (self.outputs, groups)}
         variable(layer, self._named("quantized_{}"), name=self.name, shape=(columns, self.features), **_BYTES)
         variable(layer, self._named("{}_scale"), shape=shapes["scale"], initializer="ones")
-        variable(layer, self._named("{}_zero"), shape=shapes["zero"], **_BYTES)
+        is_einsum = isinstance(self.given_product, EinsumProduct)
+        zero = self._named("{}_zero")
+        variable(layer, zero, name="zero_point" if is_einsum else zero, shape=shapes["zero"], **_BYTES)
         self.build_more(layer)
         variable(layer, "g_idx", shape=(self.features,), initializer="zeros", dtype="float32")
 
@@ -185,6 +187,11 @@ class GPTQForm(CalibratedForm):
 
     mode = "gptq"
     names: ClassVar[tuple[str, ...]] = ("bias", "quantized_{}", "{}_scale", "{}_zero", "g_idx")
+
+    def build(self, layer: nn.Module) -> None:
+        super().build(layer)
+        if isinstance(self.given_product, EinsumProduct):
+            layer.gptq_unpacked_column_size = self.outputs  # type: ignore[assignment]
 
     def statistics(self, device: torch.device) -> SecondMoments:
         return SecondMoments(self.features, device)
