@@ -536,9 +536,11 @@ def _refusal(layer: Any, name: str, base: type) -> str | None:
         return "its class has a call() of its own"
     if layer.lora_enabled:
         return "it has a low-rank adapter already (enable_lora)"
+    if layer.quantization_mode is not None:
+        return f"it is quantized ({layer.quantization_mode})"
     weight = layer._parameters.get(name)
     if not isinstance(weight, Variable):
-        return f"its {name} is no plain weight: it is parametrized, quantized or lies in parts"
+        return f"its {name} is no plain weight: it is parametrized or lies in parts"
     return None
 
 
