@@ -56,8 +56,11 @@ def array(x):
     return keras.ops.convert_to_numpy(x)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize(
+    ("layer", "config"),
+    [("dense", config) for config in CONFIGS]
+    + [(layer, c) for layer in LAYERS if layer != "dense" for c in ("gptq", "awq")],
+)
 def test_calibrated_layers_are_keras_own(layer, config, tmp_path, rng):
     theirs, mine = pair(layer, rng)
     x = rng.normal(size=(80, 32)).astype("float32") * np.linspace(0.1, 3, 32, dtype="float32")
