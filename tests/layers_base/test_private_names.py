@@ -14,7 +14,8 @@ import torchkeras as keras
 from torchkeras import layers
 
 # Keras has these under the same name, and code outside of Keras reads them.
-OF_KERAS = {"_dtype_policy", "_flatten_layers", "_inbound_nodes"} | {"_repr_html_"}  # the last one is Jupyter's
+OF_KERAS = {"_dtype_policy", "_flatten_layers", "_inbound_nodes", "_tracker"} | {"_repr_html_"}  # that one is Jupyter's
+OF_KERAS |= {"_allow_non_tensor_positional_args", "_convert_input_args"}
 
 
 def functional():

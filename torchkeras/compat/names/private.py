@@ -124,7 +124,7 @@ PRIVATE: dict[str, str] = {
         "saving: load_model, save_model, load_weights as load_weights_only, save_weights as save_weights_only; "
         "compat.stand_ins.saving: H5IOStore"
     ),
-    "saving.serialization_lib": "core.config.serialization: SafeModeScope, in_safe_mode",
+    "saving.serialization_lib": "core.config.serialization: SafeModeScope; compat.stand_ins.saving: in_safe_mode",
     "testing": (
         "compat.testing: TestCase, get_test_data, named_product, jax_uses_gpu, tensorflow_uses_gpu, "
         "torch_uses_gpu, uses_gpu"

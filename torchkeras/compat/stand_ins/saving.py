@@ -9,9 +9,10 @@ from typing import Any
 import h5py
 
 from torchkeras.core.config.configurable import Configurable as KerasSaveable
+from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy
 
-__all__ = ["H5IOStore", "KerasSaveable", "save_model_to_hdf5"]
+__all__ = ["H5IOStore", "KerasSaveable", "in_safe_mode", "save_model_to_hdf5"]
 
 
 class H5IOStore:
@@ -83,6 +84,11 @@ class _Entry:
     def keys(self) -> list[str]:
         """The names of the arrays."""
         return [] if self.group is None else list(self.group)
+
+
+def in_safe_mode() -> bool | None:
+    """Whether a load in progress refuses what could run code or read other files; `None` outside of loads."""
+    return state.safe_mode
 
 
 def save_model_to_hdf5(model: Any, filepath: str | os.PathLike, overwrite: bool = True, **options: Any) -> None:

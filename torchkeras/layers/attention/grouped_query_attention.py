@@ -6,12 +6,13 @@ from typing import Any, Unpack
 
 from torchkeras.core.registry import register_public
 from torchkeras.core.types import Identifier
+from torchkeras.layers.attention.private_names import GroupedNames
 from torchkeras.layers.attention.projected import ProjectedAttention, Shape, check_value_and_key
 from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.core.einsum_dense import EinsumDense
 
 
-class GroupedQueryAttention(ProjectedAttention):
+class GroupedQueryAttention(GroupedNames, ProjectedAttention):
     """Attend in several heads, of which groups share one projection of keys and values.
 
     With fewer heads for keys and values than for queries, less has to be kept while text is generated (Ainslie et al.,
@@ -112,7 +113,7 @@ class GroupedQueryAttention(ProjectedAttention):
         if self.use_gate:
             self._gate_dense = self._to_heads("gate", query_shape, many, activation="sigmoid")
         self._value_dense = self._to_heads("value", value_shape, few)
-        self._build_scores(-1)
+        self._build_scores(4, (1,))
         self._output_dense = self._projection("attention_output", "bthd,hdm->btm", (None, query_shape[-1]))
         self._output_dense.build((None, None, many, self.head_dim))
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from torchkeras.core.types import Identifier
+from torchkeras.layers.attention.private_names import MultiHeadNames
 from torchkeras.layers.attention.projected import ProjectedAttention, Shape, check_value_and_key
 from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.core.einsum_dense import EinsumDense
 
 
-class MultiHeadAttention(ProjectedAttention):
+class MultiHeadAttention(MultiHeadNames, ProjectedAttention):
     """Attend in several heads, each with its own projections of query, key and value.
 
     For each head `h`, `outputs_h = softmax((query @ W_q) @ (key @ W_k).T / sqrt(key_dim)) @ (value @ W_v)`; one more
@@ -129,12 +130,15 @@ class MultiHeadAttention(ProjectedAttention):
         if self.use_gate:
             self._gate_dense = self._to_heads("gate", query_shape, heads, self.value_dim, activation="sigmoid")
         self.value_dense = self._to_heads("value", value_shape, heads, self.value_dim)
-        rank = len(value_shape) + 1
-        axes = self.attention_axes or tuple(range(1, rank - 2))
-        self.attention_axes = self._attention_axes = tuple(axis if axis >= 0 else rank - 1 + axis for axis in axes)
-        self._build_scores(tuple(range(-len(axes), 0)))
+        self._build_attention(len(value_shape) + 1)
         self.output_dense = self._from_heads("attention_output", query_shape)
         self.output_dense.build((*query_shape[:-1], heads, self.value_dim))
+
+    def _build_attention(self, rank: int) -> None:
+        """Make the layers between scores and outputs, for projections of a rank."""
+        axes = self.attention_axes or tuple(range(1, rank - 2))
+        self.attention_axes = tuple(axis if axis >= 0 else rank - 1 + axis for axis in axes)
+        self._build_scores(rank, self.attention_axes)
 
     def _to_heads(self, name: str, shape: Shape, heads: int, size: int, **options: Any) -> EinsumDense:
         free = string.ascii_lowercase[: len(shape) - 1]
@@ -147,12 +151,6 @@ class MultiHeadAttention(ProjectedAttention):
         sizes = self._output_shape or (query_shape[-1],)
         new = string.ascii_lowercase[len(free) : len(free) + len(sizes)]
         return self._projection(name, f"{free}yz,yz{new}->{free}{new}", (None,) * (len(free) - 1) + tuple(sizes))
-
-    # The names by which subclasses written for Keras know the projections.
-    _query_dense = property(lambda self: self.query_dense)
-    _key_dense = property(lambda self: self.key_dense)
-    _value_dense = property(lambda self: self.value_dense)
-    _output_dense = property(lambda self: self.output_dense)
 
     def _projections(self) -> tuple[EinsumDense, EinsumDense, EinsumDense, EinsumDense]:
         return self.query_dense, self.key_dense, self.value_dense, self.output_dense

@@ -16,6 +16,7 @@ from torchkeras.core.variables.session import is_flash_attention_enabled
 from torchkeras.distributed.split_layers import Heads
 from torchkeras.layers.activation.activation import Softmax
 from torchkeras.layers.attention.attention_masks import causal_mask, combined, window_mask
+from torchkeras.layers.attention.private_names import PrivateNames
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.einsum_dense import EinsumDense
 from torchkeras.layers.regularization.dropout import Dropout
@@ -24,7 +25,7 @@ from torchkeras.ops.nn.attention import as_bias, attend
 Shape = tuple[int | None, ...]
 
 
-class ProjectedAttention(Layer):
+class ProjectedAttention(PrivateNames, Layer):
     """Project `query`, `key` and `value` to heads, attend, and project back.
 
     Subclasses make the projections in `build`, return them from `_projections`, and set `_attention_axes` and `_scale`.
@@ -68,21 +69,30 @@ class ProjectedAttention(Layer):
             output_shape=output_shape,
             bias_axes=output_term[-new:] if self.use_bias else None,
             name=name,
-            kernel_initializer=_clone(self.kernel_initializer),
-            bias_initializer=_clone(self.bias_initializer),
-            kernel_regularizer=self.kernel_regularizer,
-            bias_regularizer=self.bias_regularizer,
-            activity_regularizer=self._projection_regularizer,
-            kernel_constraint=self.kernel_constraint,
-            bias_constraint=self.bias_constraint,
-            dtype=self.dtype_policy,
+            **self._get_common_kwargs_for_sublayer(),
             **options,
         )
         dense.supports_masking = True
         return dense
 
-    def _build_scores(self, axis: int | Sequence[int]) -> None:
-        self._softmax = Softmax(axis=axis, dtype=self.dtype_policy)
+    def _get_common_kwargs_for_sublayer(self) -> dict[str, Any]:
+        """The arguments that all projections have, with initializers of their own."""
+        return {
+            "kernel_initializer": _clone(self.kernel_initializer),
+            "bias_initializer": _clone(self.bias_initializer),
+            "kernel_regularizer": self.kernel_regularizer,
+            "bias_regularizer": self.bias_regularizer,
+            "activity_regularizer": self._projection_regularizer,
+            "kernel_constraint": self.kernel_constraint,
+            "bias_constraint": self.bias_constraint,
+            "dtype": self.dtype_policy,
+        }
+
+    def _build_scores(self, rank: int, axes: tuple[int, ...]) -> None:
+        """Make the layers between scores and outputs, for projections of a rank and the axes attended over."""
+        self._attention_axes = axes
+        self._dot_product_equation, self._combine_equation = attention_equations(rank, axes)
+        self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy)
         self._dropout_layer = Dropout(rate=self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
     # ------------------------------------------------------------------ computing

@@ -102,7 +102,9 @@ class AttributeTracking(nn.Module):
             object.__setattr__(self, name, value)
             return
         ready = "_tk_infos" in self.__dict__
-        if untracked.scopes and isinstance(value, _PARTS) and not _is_property(self, name):
+        if isinstance(value, _PARTS) and _is_property(self, name):
+            object.__setattr__(self, name, value)
+        elif untracked.scopes and isinstance(value, _PARTS):
             _release(self, name)
             self.__dict__[name] = value
         elif isinstance(value, Variable) and ready:
@@ -180,7 +182,7 @@ def _holds_nothing(layer: AttributeTracking, name: str) -> bool:
 # Values that are neither weights nor layers and hold none.
 _SIMPLE = frozenset({bool, int, float, str, bytes, type(None), FunctionType, BuiltinFunctionType})
 _CONTAINERS = (list, dict, set, OrderedDict)
-# Values that a `DotNotTrackScope` keeps from becoming parts.
+# Values that become parts of a layer where no property takes them and no `DotNotTrackScope` is open.
 _PARTS = (torch.Tensor, nn.Module, SeedGenerator, list, dict, set, tuple)
 # Lists and dicts that the framework keeps and that hold no state.
 _UNTRACKED = frozenset({"_inbound_nodes", "input_spec"})

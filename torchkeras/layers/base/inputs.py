@@ -35,7 +35,12 @@ def convert(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     Raises:
         ValueError: a positional argument is no tensor.
     """
-    dtype = layer.__dict__["_tk_input_type"]
+    own = layer.__dict__
+    if not own.get("_tk_converts_arguments", True):
+        for value in args:
+            _checked_positional(layer, value)
+        return args, kwargs
+    dtype = own["_tk_input_type"]
 
     def one(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -90,6 +95,8 @@ def _checked_positional(layer: Any, value: Any) -> Any:
     """A positional argument, with arrays in the place of lists of strings where the layer takes strings."""
     for leaf in tree.flatten(value):
         if leaf is not None and not hasattr(leaf, "shape") and not hasattr(leaf, "__array__"):
+            if layer._allow_non_tensor_positional_args:
+                return value
             if isinstance(leaf, (str, bytes)) and _takes_strings(layer):
                 return lists_to_arrays(value, f"{type(layer).__name__} {layer.name!r}")
             raise complete(

@@ -26,6 +26,7 @@ from torchkeras.layers.base.building import as_shapes, legacy_input_shape, recor
 from torchkeras.layers.base.call import CallableModule, with_signature
 from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.quantization import Quantizable, checked
+from torchkeras.layers.base.untracked import Tracker
 from torchkeras.layers.base.values import assign
 from torchkeras.layers.base.weight_walk import own_weights
 
@@ -82,6 +83,9 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
     _tk_casts_inputs_when_mixed = True
     _dtype_policy: DTypePolicy
     _tk_policy: DTypePolicy
+    # Whether positional arguments may be other than tensors, which subclasses written for Keras set.
+    _allow_non_tensor_positional_args = False
+    _tracker = Tracker()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -178,6 +182,18 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
     def autocast(self, value: bool) -> None:
         self.__dict__["_tk_autocast"] = bool(value)
         self._tk_follow_policy()
+
+    @property
+    def _convert_input_args(self) -> bool:
+        """Whether arrays become tensors and floats are cast; subclasses written for Keras set it after `__init__`."""
+        return self.__dict__.get("_tk_converts_arguments", True)
+
+    @_convert_input_args.setter
+    def _convert_input_args(self, value: bool) -> None:
+        self.__dict__["_tk_converts_arguments"] = bool(value)
+        self._tk_follow_policy()
+        if not value:
+            self.__dict__["_tk_input_type"] = None
 
     @property
     def dtype(self) -> str:

@@ -28,6 +28,18 @@ class DotNotTrackScope:
         depth.scopes -= 1
 
 
+class Tracker:
+    """Keras's `layer._tracker`: other packages ask it to let weights join a built layer, which they always may."""
+
+    locked = False
+
+    def unlock(self) -> None:
+        """Do nothing: the layer is not locked."""
+
+    def lock(self, msg: str | None = None) -> None:
+        """Do nothing: layers are not locked."""
+
+
 def is_tracking_enabled() -> bool:
     """Whether what becomes an attribute of a layer becomes a part of it."""
     return depth.scopes == 0

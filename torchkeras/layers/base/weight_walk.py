@@ -104,22 +104,28 @@ def _modules_in(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def all_weights(module: nn.Module) -> list[tuple[torch.Tensor, bool]]:
-    """Each weight of the module and of all within it once, with whether training changes it."""
+    """Each weight of the module and of all within it once, with whether training changes it.
+
+    As in Keras a module whose own `trainable` is `False` trains nothing. Within it a layer counts as it was set last,
+    by itself or by a layer that holds it. A layer that nobody set is frozen inside a frozen one.
+    """
     found: list[tuple[torch.Tensor, bool]] = []
     _collect(module, True, set(), found)
-    return found
+    return found if module.__dict__.get("_tk_trainable", True) else [(tensor, False) for tensor, _ in found]
 
 
 def _collect(module: nn.Module, trains: bool, seen: set[int], found: list[tuple[torch.Tensor, bool]]) -> None:
     if id(module) in seen:
         return
     seen.add(id(module))
-    trains = trains and module.__dict__.get("_tk_trainable", True)
+    was_set = "_tk_trainable_set" in module.__dict__  # its weights were set then, too, and say themselves
     for _, tensor, info in own_weights(module):
         if id(tensor) not in seen:
             seen.add(id(tensor))
-            found.append((tensor, trains and tensor.requires_grad and (info is None or info.trainable)))
+            train = tensor.requires_grad and (info is None or info.trainable)
+            found.append((tensor, train and (trains or was_set)))
     if module._modules:
+        trains = module.__dict__["_tk_trainable"] if was_set else trains
         for layer in sublayers(module):
             _collect(layer, trains, seen, found)
 

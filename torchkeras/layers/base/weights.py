@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -160,7 +161,11 @@ class WeightOwner(AttributeTracking):
 
     @property
     def trainable_weights(self) -> list:
-        """The weights that training changes: none of a layer (or sublayer) whose `trainable` is `False`."""
+        """The weights that training changes: none of a layer whose `trainable` is `False`.
+
+        Setting `trainable` sets it for all sublayers; a sublayer that is thawed afterwards trains in the models that
+        hold the frozen layer.
+        """
         return [tensor for tensor, trainable in all_weights(self) if trainable]
 
     @property
@@ -202,11 +207,14 @@ class WeightOwner(AttributeTracking):
         return [v for metric in self.metrics for v in metric.variables]
 
     def _flatten_layers(self, recursive: bool = True, include_self: bool = True) -> list:
+        # Keras's order, by which other packages number layers: those within a sublayer stand behind it, last first.
         found: list = [self] if include_self else []
-        for child in sublayers(self):
+        waiting = deque(sublayers(self))
+        while waiting:
+            child = waiting.popleft()
             found.append(child)
             if recursive and isinstance(child, WeightOwner):
-                found += child._flatten_layers(include_self=False)
+                waiting.extendleft(sublayers(child))
         return found
 
     @property
@@ -293,7 +301,7 @@ class WeightOwner(AttributeTracking):
 def set_trainable(module: nn.Module, value: bool) -> None:
     """Freeze or thaw a module and all within it."""
     if isinstance(module, WeightOwner):
-        module.__dict__["_tk_trainable"] = value
+        module.__dict__.update(_tk_trainable=value, _tk_trainable_set=True)
     for _, tensor, info in own_weights(module):
         if isinstance(tensor, nn.Parameter):
             if info is not None:

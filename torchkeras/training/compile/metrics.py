@@ -91,7 +91,7 @@ class CompileMetrics:
         names = output_names(y_pred, self.output_names)
         prefixed = len(names) > 1 and is_named(y_pred, self.output_names)
         preds, truths = tree.flatten(y_pred), leaves(y_true, y_pred, self.output_names)
-        if len(truths) != len(preds):
+        if len(truths) != len(preds) and self:
             raise ValueError(f"The model has {len(preds)} output(s); y has {len(truths)} for its metrics.")
         rows: list[tuple] = []
         for given, weighted in ((self.plain, False), (self.weighted, True)):

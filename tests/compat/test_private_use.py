@@ -1,0 +1,131 @@
+"""Private names of layers that other packages use, on our layers: what subclasses set, and the order of layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import torchkeras as keras
+from torchkeras import layers
+
+
+class Raw(layers.Layer):
+    """As preprocessing layers of KerasHub are."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._convert_input_args = False
+        self._allow_non_tensor_positional_args = True
+
+    def call(self, x):
+        return x
+
+
+def test_inputs_stay_as_they_are():
+    layer, column = Raw(dtype="float16"), np.array([1.5])
+    assert layer("text") == "text" and layer(column) is column and layer(b"bytes") == b"bytes"
+    tensor = torch.ones(2)
+    assert layer(tensor) is tensor
+    layer._convert_input_args = True
+    assert layer(tensor).dtype is torch.float16
+
+
+class Copied(layers.MultiHeadAttention):
+    """An attention that builds its projections itself and computes by Keras's private names."""
+
+    def build(self, query_shape, value_shape, key_shape=None):
+        options = self._get_common_kwargs_for_sublayer()
+        for name in ("query", "key", "value"):
+            sizes = (None, self._num_heads, self._key_dim)
+            dense = layers.EinsumDense("abc,cde->abde", sizes, bias_axes="de", name=name, **options)
+            dense.build(query_shape)
+            setattr(self, f"_{name}_dense", dense)
+        self._build_attention(4)
+        self._output_dense = layers.EinsumDense("abcd,cde->abe", (None, query_shape[-1]), bias_axes="e", **options)
+        self._output_dense.build((*query_shape[:-1], self._num_heads, self._value_dim))
+
+    def _compute_attention(self, query, key, value, attention_mask=None, training=None, return_attention_scores=False):
+        scores = keras.ops.einsum(self._dot_product_equation, key, query * self._inverse_sqrt_key_dim)
+        scores = self._masked_softmax(scores, attention_mask)
+        scores = self._dropout_layer(scores, training=training)
+        return keras.ops.einsum(self._combine_equation, scores, value), scores
+
+
+def test_a_subclass_of_attention_by_private_names(rng):
+    x = torch.tensor(rng.normal(size=(2, 4, 6)), dtype=torch.float32)
+    plain, copied = layers.MultiHeadAttention(2, 3), Copied(2, 3)
+    wanted = plain(x, x, use_causal_mask=True)
+    copied(x, x)
+    copied.set_weights(plain.get_weights())
+    torch.testing.assert_close(copied(x, x, use_causal_mask=True), wanted)
+    assert not copied._dropout and copied._use_bias and copied.query_dense is copied._query_dense
+
+
+class Block(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.second = layers.Dense(2, name="first"), layers.Dense(2, name="second")
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+
+def blocks():
+    x = keras.Input((2,))
+    outer = Block(name="outer")
+    outer.second = Block(name="inner")
+    return keras.Model(x, outer(x)), outer
+
+
+def test_layers_are_numbered_as_keras_numbers_them():
+    model, _ = blocks()
+    names = [layer.name for layer in model._flatten_layers(include_self=False)]
+    assert names[1:] == ["outer", "inner", "second", "first", "first"]
+
+
+def test_a_layer_thawed_within_a_frozen_one_trains():
+    model, outer = blocks()
+    outer.trainable = False
+    assert not model.trainable_weights
+    outer.first.trainable = True
+    assert [id(w) for w in model.trainable_weights] == [id(w) for w in outer.first.weights]
+    assert not outer.trainable_weights, "the layer's own flag hides all"
+    before = [w.clone() for w in model.weights]
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 2)), np.ones((4, 2)), verbose=0)
+    changed = {id(w) for w, old in zip(model.weights, before, strict=True) if not torch.equal(w, old)}
+    assert changed == {id(outer.first.kernel), id(outer.first.bias)}
+    outer.first._tracker.unlock()
+    assert outer.first.add_weight(shape=(2,), name="late").path == "outer/first/late"
+
+
+def test_a_property_takes_a_layer_that_is_assigned_to_it():
+    class Holder(layers.Layer):
+        @property
+        def part(self):
+            return self._part
+
+        @part.setter
+        def part(self, value):
+            self._part = value
+
+    holder, dense = Holder(), layers.Dense(2)
+    holder.part = dense
+    assert holder._part is holder.part is dense and list(holder._modules) == ["_part"]
+
+
+def test_a_layer_made_in_a_frozen_one_is_frozen():
+    layer = layers.MultiHeadAttention(2, 3, trainable=False)
+    x = keras.Input((4, 6))
+    assert not keras.Model(x, layer(x, x)).trainable_weights
+
+
+def test_a_config_reaches_a_constructor_with_its_policy():
+    class Asks(layers.Layer):
+        def __init__(self, dtype=None, **kwargs):
+            assert not isinstance(dtype, dict)
+            super().__init__(dtype=dtype, **kwargs)
+
+    layer = Asks(dtype="mixed_float16")
+    assert Asks.from_config(layer.get_config()).dtype_policy.name == "mixed_float16"
+    assert layer.quantization_mode is None
