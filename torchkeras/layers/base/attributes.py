@@ -102,8 +102,8 @@ class AttributeTracking(nn.Module):
             object.__setattr__(self, name, value)
             return
         ready = "_tk_infos" in self.__dict__
-        if isinstance(value, _PARTS) and _is_property(self, name):
-            object.__setattr__(self, name, value)
+        if isinstance(value, _PARTS) and getattr(getattr(type(self), name, None), "fset", None) is not None:
+            object.__setattr__(self, name, value)  # a property that takes layers or weights
         elif untracked.scopes and isinstance(value, _PARTS):
             _release(self, name)
             self.__dict__[name] = value

@@ -169,7 +169,8 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
         own["_tk_policy"] = policy
         compute = policy.compute_dtype
         mixed = compute != policy.variable_dtype and compute in _FLOATS
-        casts = self.autocast and compute in _FLOATS and (self._tk_casts_inputs_when_mixed or not mixed)
+        casts = self.autocast and self._convert_input_args and compute in _FLOATS
+        casts = casts and (self._tk_casts_inputs_when_mixed or not mixed)
         own["_tk_input_type"] = torch_dtype(compute) if casts else None
         own["_tk_autocast_type"] = torch_dtype(compute) if mixed else None
 
@@ -192,8 +193,6 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
     def _convert_input_args(self, value: bool) -> None:
         self.__dict__["_tk_converts_arguments"] = bool(value)
         self._tk_follow_policy()
-        if not value:
-            self.__dict__["_tk_input_type"] = None
 
     @property
     def dtype(self) -> str:
