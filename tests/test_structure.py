@@ -270,7 +270,7 @@ def test_init_files_are_lists(path):
 
 
 # Importing these puts this package in the place of Keras, which other tests of the process compare it with.
-SWITCHES = {"torchkeras.as_keras", "torchkeras.as_keras.switch"}
+SWITCHES = {"torchkeras.as_keras", "torchkeras.as_keras.switch", "torchkeras.compat.on_path.keras"}
 
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - SWITCHES))

@@ -55,4 +55,5 @@ from torchkeras.quantizers import Quantizer as Quantizer
 from torchkeras.regularizers import Regularizer as Regularizer
 from torchkeras.version import __version__ as __version__
 from torchkeras.version import version as version
+from torchkeras.compat import environment as _environment  # reads TORCHKERAS_AS_KERAS
 from torchkeras.core.config import complete as _complete  # last: later classes are the user's

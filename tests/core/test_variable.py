@@ -76,7 +76,7 @@ def test_initializers():
     assert torch.equal(Variable("ones", shape=(2,)).detach(), torch.ones(2))
     assert Variable(lambda shape, dtype: torch.full(shape, 3.0), shape=(1,)).item() == 3.0
     assert Variable([1, 2]).dtype == torch.int32
-    with pytest.raises(ValueError, match="needs a shape"):
+    with pytest.raises(ValueError, match="the `shape` argument should be specified"):
         Variable(lambda shape, dtype: torch.ones(shape))
     with pytest.raises(ValueError, match="aggregation"):
         Variable([1.0], aggregation="mode")
@@ -86,3 +86,24 @@ def test_initializers():
 
 def test_repr_shows_shape_dtype_and_path(variable):
     assert "path=w" in repr(variable) and "shape=(2, 3)" in repr(variable) and "dtype=float32" in repr(variable)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int16", "float32", "bfloat16"])
+def test_bitwise_operators_are_logical_as_in_keras(dtype):
+    one, other = Variable([0, 1, 0, 3], dtype=dtype), [0, 0, 2, 1]
+    found = [one & other, one | other, one ^ other, other & one, other | one, other ^ one]
+    rows = [[x and y, x or y, bool(x) != bool(y)] for x, y in zip([0, 1, 0, 3], other, strict=True)]
+    for operator, (result, again) in enumerate(zip(found[:3], found[3:], strict=True)):
+        assert result.dtype is again.dtype is torch.bool
+        assert result.tolist() == again.tolist() == [bool(row[operator]) for row in rows]
+
+
+def test_round_value_and_attributes_by_keras_names():
+    one = Variable([1.26, -0.5])
+    torch.testing.assert_close(round(one, 1).detach(), torch.tensor([1.3, -0.5]))
+    assert one._value is one and one._convert_to_tensor([1, 2]).tolist() == [1, 2]
+    for name in ("constraint", "regularizer"):
+        with pytest.raises(ValueError, match=f"Invalid value for attribute `{name}`"):
+            setattr(one, name, "not callable")
+    with pytest.raises(TypeError, match="must be a boolean"):
+        one.overwrite_with_gradient = "true"

@@ -7,7 +7,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from torchkeras.cli import convert_files as convert_files  # each adds its row to the table
+from torchkeras.cli import as_keras as as_keras  # each adds its row to the table
+from torchkeras.cli import convert_files as convert_files
 from torchkeras.cli import diff_files as diff_files
 from torchkeras.cli import doctor as doctor
 from torchkeras.cli import inspect_file as inspect_file

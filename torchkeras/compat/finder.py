@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from types import ModuleType
 
 from torchkeras.compat.served import ServedModule, explain_missing, is_served, make_module
@@ -69,3 +70,11 @@ def serve() -> None:
             name="keras",
         )
     sys.meta_path.insert(0, _FINDER)
+
+
+def take_over() -> None:
+    """Serve this package as `keras` from inside a module that is being imported as `keras`, in its place."""
+    serve()
+    spec = _FINDER.find_spec("keras")
+    if spec is not None:
+        sys.modules["keras"] = module_from_spec(spec)

@@ -122,6 +122,7 @@ class Described(_Tensor):
 
     @regularizer.setter
     def regularizer(self, value: Any) -> None:
+        _check_callable("regularizer", value)
         self.info.regularizer = value
         if value is not None:
             VariableInfo.regularizers_set += 1
@@ -133,6 +134,7 @@ class Described(_Tensor):
 
     @constraint.setter
     def constraint(self, value: Any) -> None:
+        _check_callable("constraint", value)
         self.info.constraint = value
 
     @property
@@ -142,4 +144,13 @@ class Described(_Tensor):
 
     @overwrite_with_gradient.setter
     def overwrite_with_gradient(self, value: bool) -> None:
-        self.info.overwrite_with_gradient = bool(value)
+        if not isinstance(value, bool):
+            raise TypeError(f"`overwrite_with_gradient` must be a boolean. Received: {value}")
+        self.info.overwrite_with_gradient = value
+
+
+def _check_callable(name: str, value: object) -> None:
+    if value is not None and not callable(value):
+        raise ValueError(
+            f"Invalid value for attribute `{name}`. Expected a callable or `None`. Received: {name}={value}"
+        )

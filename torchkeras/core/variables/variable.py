@@ -102,7 +102,32 @@ class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: 
     ) -> None:
         """A tensor is made in `__new__`; here is nothing left to do."""
 
+    # -- Keras's operators where they differ from torch's; arithmetic is torch's own, which costs nothing
+
+    def __and__(self, other: Any) -> torch.Tensor:
+        return torch.logical_and(self, self._convert_to_tensor(other))
+
+    def __or__(self, other: Any) -> torch.Tensor:
+        return torch.logical_or(self, self._convert_to_tensor(other))
+
+    def __xor__(self, other: Any) -> torch.Tensor:
+        return torch.logical_xor(self, self._convert_to_tensor(other))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __round__(self, ndigits: int | None = None) -> torch.Tensor:
+        return torch.round(self, decimals=ndigits or 0)
+
     # -- values
+
+    @property
+    def _value(self) -> Variable:
+        """Keras's name for the tensor inside a variable: here the variable itself."""
+        return self
+
+    def _convert_to_tensor(self, value: Any, dtype: Any = None) -> torch.Tensor:
+        """The value as a tensor on this variable's device."""
+        return convert_to_tensor(value, dtype=dtype, device=self.device)
 
     @property
     def value(self) -> Any:
@@ -267,7 +292,10 @@ def _initial_value(initializer: Any, shape: Any, dtype: Any) -> torch.Tensor:
             raise ValueError(f"The initial value must have shape {tuple(shape)}; received {tuple(value.shape)}.")
         return value.detach().clone()
     if shape is None:
-        raise ValueError(f"A variable made by a callable needs a shape; received initializer={initializer!r}.")
+        raise ValueError(
+            "When creating a Variable from an initializer, the `shape` argument should be specified. Received: "
+            f"initializer={initializer} and shape={shape}"
+        )
     shape = tuple(int(size) for size in shape)
     if state.memory_limit is not None:
         state.memory_limit.spend_weight(math.prod(shape) * torch_dtype(dtype or standardize_dtype(None)).itemsize)
