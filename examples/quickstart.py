@@ -1,12 +1,13 @@
-"""Handwritten digits in a minute: train a small convolutional model, save it, load it, look at what it says.
+"""Handwritten digits in a minute: train a small convolutional model, save it, load it, look at its answers.
 
     python examples/quickstart.py [folder for the files]
 
-The data are scikit-learn's 1,797 scanned digits of 8x8 pixels, which come with it. The same script runs on several
-processes, `torchrun --nproc-per-node=2 examples/quickstart.py`, with the same numbers.
+    python -m torchkeras run --nproc 2 examples/quickstart.py
+
+The data are scikit-learn's 1,797 scanned digits of 8 x 8 pixels, which come with it. On several processes the script
+prints the same numbers, but for rounding. Test accuracy: about 0.99, within 30 seconds on two cores.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,17 +16,17 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import torchkeras as keras
+from torchkeras.distributed import is_main_process  # with several processes, one of them prints and draws
 
-FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/quickstart")
-LEADS = os.environ.get("RANK", "0") == "0"  # under torchrun one process prints and draws
+EPOCHS = 40
 
 
 def say(text: str) -> None:
-    if LEADS:
+    if is_main_process():
         print(text, flush=True)
 
 
-def digits() -> tuple:
+def load() -> tuple[tuple, tuple, tuple]:
     """Images (n, 8, 8, 1) in [0, 1] and labels, in three parts: to train, to validate, to test."""
     data = load_digits()
     images, labels = (data.images / 16).astype("float32")[..., None], data.target.astype("int64")
@@ -38,7 +39,7 @@ def digits() -> tuple:
     return (train, train_labels), (val, val_labels), (test, test_labels)
 
 
-def convnet() -> keras.Model:
+def classifier() -> keras.Model:
     inputs = keras.Input((8, 8, 1), name="image")
     x = keras.layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
     x = keras.layers.Conv2D(64, 3, padding="same", activation="relu")(x)
@@ -77,14 +78,14 @@ def draw(history: dict, images: np.ndarray, labels: np.ndarray, probabilities: n
     plt.close(figure)
 
 
-def main() -> None:
-    keras.utils.set_random_seed(1)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    train, val, test = digits()
+def main(folder: Path, epochs: int = EPOCHS, seed: int = 1) -> float:
+    keras.utils.set_random_seed(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    train, val, test = load()
     say(f"Digits: {len(train[0])} images to train on, {len(val[0])} to validate, {len(test[0])} to test.")
 
-    model = convnet()
-    if LEADS:
+    model = classifier()
+    if is_main_process():
         model.summary()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     say("Training until the validation loss has not fallen for five epochs.")
@@ -92,29 +93,30 @@ def main() -> None:
         *train,
         validation_data=val,
         batch_size=32,
-        epochs=40,
+        epochs=epochs,
         callbacks=[
             keras.callbacks.EarlyStopping(monitor="val_loss", patience=5, restore_best_weights=True),
-            keras.callbacks.ModelCheckpoint(FOLDER / "best.keras", monitor="val_loss", save_best_only=True),
+            keras.callbacks.ModelCheckpoint(folder / "best.keras", monitor="val_loss", save_best_only=True),
         ],
     )
 
     loss, accuracy = model.evaluate(*test, verbose=0)
     say(f"Test loss {loss:.4f}, test accuracy {accuracy:.4f} after {len(history.history['loss'])} epochs.")
 
-    model.save(FOLDER / "digits.keras")
-    loaded = keras.saving.load_model(FOLDER / "digits.keras")
+    model.save(folder / "digits.keras")
+    loaded = keras.saving.load_model(folder / "digits.keras")
     before, after = model.predict(test[0], verbose=0), loaded.predict(test[0], verbose=0)
     np.testing.assert_allclose(after, before, atol=1e-6)
     say("Saved, loaded again: the predictions are the same.")
 
-    if LEADS:
-        draw(history.history, *test, after, FOLDER / "digits.png")
-    say(f"Files in {FOLDER.resolve()}:")
+    if is_main_process():
+        draw(history.history, *test, after, folder / "digits.png")
+    say(f"Files in {folder.resolve()}:")
     say("  digits.keras  the model, its optimizer included")
     say("  best.keras    the model at its best epoch, written while it trained")
-    say("  digits.png    the curves, and what the model says of test images")
+    say("  digits.png    the curves, and the model's answers on test images")
+    return accuracy
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/quickstart"))

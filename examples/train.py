@@ -1,6 +1,7 @@
 """One script, any number of processes.
 
     python examples/train.py
+    python -m torchkeras run --nproc 2 examples/train.py
     torchrun --nproc-per-node=2 examples/train.py
     torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=HOST:29500 examples/train.py
 

