@@ -149,3 +149,25 @@ def test_no_warning_where_nothing_is_lost(kind):
         layers.LSTM(2)(KEEPING[kind](x))
         if kind != "a layer":
             Subclassed(KEEPING[kind], layers.LSTM(2))(np.array([[1, 2, 0, 0, 3]]))
+
+
+class NeedsItsMask(layers.Layer):
+    def call(self, x, mask=None):
+        assert mask is not None, "no mask"
+        return x * ops.cast(mask, x.dtype)[..., None]
+
+
+class NeedsBothMasks(layers.Layer):
+    def call(self, pair, mask=None):
+        assert [m is not None for m in mask] == [True, True], "no masks"
+        return pair[0] + pair[1]
+
+
+@pytest.mark.parametrize("length", [5, None])
+def test_a_layer_gets_its_mask_also_when_only_shapes_are_inferred(length):
+    inputs = keras.Input((length,), dtype="int32")
+    x = layers.Dense(3)(layers.Embedding(10, 4, mask_zero=True)(inputs))
+    outputs = NeedsItsMask()(x)
+    assert outputs.shape == (None, length, 3) and NeedsBothMasks()([x, x]).shape == (None, length, 3)
+    values = keras.Model(inputs, outputs).predict(np.array([[1, 2, 0, 0, 3]]), verbose=0)
+    assert (values[0, [2, 3]] == 0).all() and (values[0, [0, 1, 4]] != 0).any()

@@ -16,6 +16,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.devices import current_device, without_values
 from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
+from torchkeras.core.tensors.masks import get_mask, set_mask
 
 # Sizes that stand for an unknown one: they divide evenly, survive strides, and are rarely a real size.
 _STAND_INS = (84, 168)
@@ -81,7 +82,11 @@ def _stand_in(symbol: KerasTensor, size: int, device: Any) -> torch.Tensor | np.
     shape = [size if d is None else d for d in symbol.shape]
     if symbol.dtype == "string":  # strings are always on the host, with values
         return np.full(shape, "", dtype=str)
-    return torch.ones(shape, dtype=torch_dtype(symbol.dtype), device=device)
+    tensor = torch.ones(shape, dtype=torch_dtype(symbol.dtype), device=device)
+    mask = get_mask(symbol)
+    if isinstance(mask, KerasTensor):  # a layer may need its mask also where only shapes are asked for
+        set_mask(tensor, _stand_in(mask, size, device))
+    return tensor
 
 
 def _run_with_ones(function: Callable, args: tuple, kwargs: dict, size: int) -> Any:
