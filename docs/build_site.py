@@ -37,7 +37,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 html_theme = "furo"
 html_title = "torchkeras " + release
-html_copy_source = html_show_sourcelink = html_show_sphinx = False
+html_show_copyright = html_copy_source = html_show_sourcelink = html_show_sphinx = False
 html_static_path = []
 html_theme_options = {{"navigation_with_keys": True}}
 pygments_style, pygments_dark_style = "friendly", "monokai"
@@ -52,11 +52,14 @@ out.
 ```python
 import torchkeras as keras
 
-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(128, activation="relu"), keras.layers.Dense(10)])
-model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+layers = [keras.layers.Dense(128, activation="relu"), keras.layers.Dense(10, activation="softmax")]
+model = keras.Sequential([keras.Input((784,)), *layers])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 model.fit(images, labels, epochs=3)  # on one process, or on many: torchrun train.py
 model.save("model.keras")  # Keras reads it
 ```
+
+![A training in a terminal, and the curves of its loss](run.svg)
 """
 
 

@@ -18,7 +18,7 @@ import torchkeras as keras
 
 DOCS = Path(__file__).resolve().parent
 EPOCHS = 6
-WIDTH, LINE, TOP, LEFT, CHART = 980, 20, 52, 24, 210
+WIDTH, LINE, TOP, LEFT, CHART = 1050, 20, 52, 24, 210
 BACKGROUND, TEXT, GREEN, BLUE, ORANGE, GREY = "#1b1f27", "#d7dce5", "#7ec98f", "#6cb2eb", "#f0a35e", "#7b8494"
 
 

@@ -55,7 +55,7 @@ def wheel_problems(path: Path) -> list[str]:
     problems = [f"The wheel holds {name}." for name in names if UNWANTED.search(name)]
     problems += [f"The wheel holds {name}." for name in names if not name.startswith((f"{PACKAGE}/", info))]
     ours = {path.relative_to(ROOT).as_posix() for path in (ROOT / PACKAGE).rglob("*.py")}
-    needed = {*ours, f"{PACKAGE}/py.typed", f"{info}/licenses/LICENSE"}
+    needed = {*ours, f"{PACKAGE}/py.typed", f"{PACKAGE}/ops/__init__.pyi", f"{info}/licenses/LICENSE"}
     problems += [f"The wheel lacks {name}." for name in sorted(needed - set(names))]
     if metadata["License-Expression"] != "Apache-2.0" or metadata["License-File"] != "LICENSE":
         problems.append("The wheel's metadata names no licence (License-Expression, License-File).")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -66,3 +68,15 @@ def test_public_names_are_seen_without_running(path: Path):
 def test_the_package_says_that_it_is_typed():
     assert (PACKAGE / "py.typed").is_file()
     assert "py.typed" in SETUP["tool"]["setuptools"]["package-data"]["torchkeras"]
+
+
+def test_the_stub_of_the_ops_is_what_the_ops_say():
+    """`python scripts/op_stubs.py` writes it; type checkers read it in the place of `torchkeras/ops/__init__.py`."""
+    done = runpy.run_path(str(ROOT / "scripts" / "op_stubs.py"))
+    written = done["stub"]()
+    assert done["STUB"].read_text() == written, "run: python scripts/op_stubs.py"
+    names = {node.name for node in ast.parse(written).body if isinstance(node, ast.FunctionDef)}
+    imported = [alias for node in ast.parse(written).body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    public = {name for name, value in vars(torchkeras.ops).items() if name[0] != "_" and inspect.isfunction(value)}
+    assert public <= names | {alias.asname for alias in imported}
+    assert "def add(x1: TensorLike, x2: TensorLike) -> Tensor: ..." in written
