@@ -34,9 +34,14 @@ OPTIMIZERS = {
 } | {"own": Own}
 OPTIONS = {
     "plain": {},
-    "averaged": {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3},
-    "accumulated": {"gradient_accumulation_steps": 2},
-    "clipped and decayed": {"global_clipnorm": 1.0, "weight_decay": 0.01},
+    "all": {
+        "use_ema": True,
+        "ema_momentum": 0.5,
+        "ema_overwrite_frequency": 3,
+        "gradient_accumulation_steps": 2,
+        "global_clipnorm": 1.0,
+        "weight_decay": 0.01,
+    },
 }
 
 
@@ -66,7 +71,7 @@ def test_masters_are_what_float32_weights_become(name, options, rng):
     for want, master, weight in zip(wanted, masters, weights, strict=True):
         assert weight.dtype == torch.bfloat16
         torch.testing.assert_close(master.value, want.value.data, rtol=1e-6, atol=1e-6)
-        assert (weight == want.bfloat16()).all() or options == "averaged"
+        assert (weight == want.bfloat16()).all() or options == "all"
 
 
 def test_small_updates_are_lost_without_it(rng):
