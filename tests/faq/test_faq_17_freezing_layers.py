@@ -49,6 +49,7 @@ def test_trainable_is_recursive():
 def test_frozen_weights_are_not_updated(rng):
     layer1, layer2 = layers.Dense(3, activation="relu"), layers.Dense(3, activation="sigmoid")
     model = keras.Sequential([keras.Input(shape=(3,)), layer1, layer2])
+    layer1.set_weights([np.abs(weight) for weight in layer1.get_weights()])  # no unit is dead
     layer1.trainable = False
     layer1.bias.assign(np.ones(3))  # no unit is 0 for all samples, or the weights behind it had no gradient
     layer1.kernel.assign(np.abs(layer1.get_weights()[0]))

@@ -266,3 +266,18 @@ def test_integers_are_looked_up_in_compiled_code():
     x = torch.tensor([[5, 9], [7, 5]])
     layer(x)
     np.testing.assert_array_equal(torch.compile(layer, backend="eager", fullgraph=True)(x), layer(x))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mask_token": 7}, {"num_oov_indices": 3}, {"output_mode": "count", "mask_token": -3}]
+)
+def test_integers_far_apart_have_the_numbers_of_close_ones(options, rng):
+    """Close ones are looked up in a dense table, others by a search."""
+    terms = (rng.permutation(50)[:20] + 100).tolist()
+    close = layers.IntegerLookup(vocabulary=terms, **options)
+    far = layers.IntegerLookup(vocabulary=[*terms, 2**40], **options)
+    values = np.concatenate([rng.integers(80, 170, 60), [7, -3, -(2**63), 2**63 - 1]])
+    expected = far(values[:, None] if "output_mode" in options else values)
+    found = close(values[:, None] if "output_mode" in options else values)
+    assert close._tk_dense and not any(far._tk_dense.values())
+    assert torch.equal(found, expected[..., : found.shape[-1]])

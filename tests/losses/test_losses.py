@@ -204,3 +204,21 @@ def test_function_transforms(rng, row):
     for i in range(len(pred)):
         p = pred[i : i + 1].clone().requires_grad_()
         torch.testing.assert_close(found[i], torch.autograd.grad(loss(true[i : i + 1], p), p)[0][0])
+
+
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_focal_loss_of_class_numbers_is_that_of_one_hot_labels(from_logits, rng):
+    true, pred = torch.tensor(rng.integers(0, 5, (4, 7))), torch.tensor(rng.random((4, 7, 5)))
+    alpha, one_hot = rng.random(5), torch.nn.functional.one_hot(true, 5).double()
+    arguments = {"alpha": torch.tensor(alpha), "gamma": 1.5, "from_logits": from_logits}
+    torch.testing.assert_close(
+        losses.sparse_categorical_focal_crossentropy(true, pred, **arguments),
+        losses.categorical_focal_crossentropy(one_hot, pred, **arguments),
+    )
+    kept = true != 2
+    loss = losses.SparseCategoricalFocalCrossentropy(ignore_class=2, dtype="float64")
+    torch.testing.assert_close(
+        loss(true, pred), losses.SparseCategoricalFocalCrossentropy(dtype="float64")(true[kept], pred[kept])
+    )
+    again = losses.deserialize(losses.serialize(loss))
+    torch.testing.assert_close(again(true, pred).double(), loss(true, pred), rtol=1e-5, atol=1e-6)

@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+# Ops of Keras 3.16.
+COMING = {"column_stack", "copysign", "cov", "float_power", "gammainc", "image.reconstruct_patches", "lgamma",
+          "matrix_power"}  # fmt: skip
+
 Draw = Callable[[np.random.Generator], np.ndarray]
 
 

@@ -145,3 +145,32 @@ def test_istft_undoes_stft(center, rng):
     again = ops.istft(ops.stft(x, **config), **config)
     inside = slice(8, 56)  # where the windows overlap in full
     torch.testing.assert_close(again[:, inside], x[:, inside])
+
+
+def test_gradients_of_a_function(rng):
+    """`grad` of 3.16."""
+    x, y = torch.tensor(rng.random(3)), torch.tensor(rng.random(3))
+    f = lambda x, y, scale=1.0: scale * (x * y**2).sum()
+    torch.testing.assert_close(torchkeras.ops.grad(f)(x, y, scale=2.0), 2 * y**2)
+    torch.testing.assert_close(torchkeras.ops.grad(f, (1, 0))(x.numpy(), y.numpy()), (2 * x * y, y**2))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("format", ["channels_last", "channels_first"])
+def test_windows_put_together(padding, format, rng):
+    for size, shape in [(3, (9, 8)), ((2, 3), (7, 7)), ((2, 3, 2), (5, 6, 7))]:
+        images = torch.tensor(rng.random((2, 3, *shape) if format == "channels_first" else (2, *shape, 3)))
+        patches = torchkeras.ops.image.extract_patches(images, size, padding=padding, data_format=format)
+        found = torchkeras.ops.image.reconstruct_patches(patches, size, shape, padding=padding, data_format=format)
+        covered = images
+        if padding == "valid":
+            steps = (size,) * len(shape) if isinstance(size, int) else size
+            ends = [slice(whole // step * step) for whole, step in zip(shape, steps, strict=True)]
+            place = (..., *ends) if format == "channels_first" else (..., *ends, slice(None))
+            covered = torch.zeros_like(images)
+            covered[place] = images[place]
+        torch.testing.assert_close(found, covered, rtol=0, atol=0)
+    with pytest.raises(NotImplementedError, match="side by side"):
+        torchkeras.ops.image.reconstruct_patches(patches, size, shape, strides=1)
+    with pytest.raises(ValueError, match="have .* windows"):
+        torchkeras.ops.image.reconstruct_patches(patches, size, (99, 99, 99), data_format=format)

@@ -112,10 +112,10 @@ def test_many_small_reads_are_advised_against(caplog, monkeypatch):
     assert 'shuffle="batch"' in caplog.text
 
 
-def test_words_in_a_file_are_refused_at_once(tmp_path):
+def test_words_in_a_file_are_refused_as_targets(tmp_path):
     words = h5py.File(tmp_path / "words.h5", "w").create_dataset("words", data=["a", "b"])
     with pytest.raises(ValueError, match="numbers"):
-        make_source(words)
+        make_source(np.zeros((2, 1)), words)
 
 
 class ChunkedArray:
@@ -206,3 +206,18 @@ def test_short_waits_are_not_worth_a_line(arrays, monkeypatch, caplog):
     model.compile("sgd", "mse")
     model.fit(Slow(arrays), verbose=0)
     assert "waited" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["S2", object])
+def test_columns_of_strings_in_a_file(kind, tmp_path, rng):
+    words, numbers = np.array(["a", "b", "cc", "d"])[rng.integers(0, 4, 24)], rng.random((24, 2)).astype("float32")
+    word, number = keras.Input((), dtype="string", name="word"), keras.Input((2,), name="number")
+    lookup = keras.layers.StringLookup(output_mode="one_hot")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["word"], file["number"] = words.astype(kind), numbers
+    with h5py.File(tmp_path / "x.h5") as file:
+        lookup.adapt(file["word"])
+        assert sorted(lookup.get_vocabulary()[1:]) == sorted(set(words))
+        model = keras.Model([word, number], keras.layers.Concatenate()([lookup(word), number]))
+        found = model.predict({"word": file["word"], "number": file["number"]}, batch_size=7, verbose=0)
+    np.testing.assert_array_equal(found, np.concatenate([lookup(words).numpy(), numbers], 1))

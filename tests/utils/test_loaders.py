@@ -369,3 +369,14 @@ def test_timeseries_refuses_what_keras_refuses(arguments):
     for library in (ours, keras):
         with pytest.raises(ValueError, match=f"`{list(arguments)[0]}`"):
             library.utils.timeseries_dataset_from_array(np.arange(10), None, 3, **arguments)
+
+
+@pytest.mark.parametrize("name", ["image", "text", "audio"])
+def test_a_directory_that_is_not_there(name, tmp_path):
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "file").write_text("x")
+    read = getattr(ours.utils, f"{name}_dataset_from_directory")
+    with pytest.raises(FileNotFoundError, match=rf"no such directory to read {name}.* files.*{tmp_path}.*pets.*petz"):
+        read(tmp_path / "petz" / "train")
+    with pytest.raises(NotADirectoryError, match="this is a file.*file"):
+        read(tmp_path / "file")

@@ -180,6 +180,7 @@ from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
 # attention
 from torchkeras.layers.attention.attention import AdditiveAttention as AdditiveAttention
 from torchkeras.layers.attention.attention import Attention as Attention
+from torchkeras.layers.attention.grouped_query_attention import GroupedQueryAttention as GroupedQueryAttention
 from torchkeras.layers.attention.grouped_query_attention import GroupedQueryAttention as GroupQueryAttention
 from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 

@@ -49,3 +49,5 @@ from torchkeras.losses.regression import mean_squared_error as mean_squared_erro
 from torchkeras.losses.regression import mean_squared_logarithmic_error as mean_squared_logarithmic_error
 from torchkeras.losses.sparse import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
 from torchkeras.losses.sparse import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from torchkeras.losses.sparse import sparse_categorical_focal_crossentropy as sparse_categorical_focal_crossentropy
+from torchkeras.losses.sparse import SparseCategoricalFocalCrossentropy as SparseCategoricalFocalCrossentropy

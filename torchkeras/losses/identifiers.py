@@ -31,7 +31,7 @@ from torchkeras.losses.regression import (
 )
 from torchkeras.losses.sequence import ctc
 from torchkeras.losses.similarity import circle
-from torchkeras.losses.sparse import sparse_categorical_crossentropy
+from torchkeras.losses.sparse import sparse_categorical_crossentropy, sparse_categorical_focal_crossentropy
 from torchkeras.losses.torch_loss import TorchLoss, is_torch_loss
 
 # The last names of each row are those of Keras 1 and 2.
@@ -56,6 +56,7 @@ _FUNCTIONS = {
     mean_squared_logarithmic_error: ("msle", "MSLE"),
     poisson: (),
     sparse_categorical_crossentropy: (),
+    sparse_categorical_focal_crossentropy: (),
     squared_hinge: (),
     tversky: (),
 }

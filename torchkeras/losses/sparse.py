@@ -10,7 +10,7 @@ from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import ArrayLike
 from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.loss import FunctionLoss
-from torchkeras.ops.nn.crossentropy import class_values, rows_of_classes
+from torchkeras.ops.nn.crossentropy import class_values, probabilities, rows_of_classes
 
 _NAMES = ("y_true", "y_pred")
 
@@ -110,4 +110,103 @@ class SparseCategoricalCrossentropy(FunctionLoss):
     ) -> None:
         arguments = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **arguments)
+        self.__dict__.update(arguments)
+
+
+def sparse_categorical_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> torch.Tensor:
+    """Compute `-alpha * (1 - p)**gamma * log(p)`, with `p` the probability of the true class.
+
+    Keras has it from 3.16 on. [Lin et al., 2017](https://arxiv.org/abs/1708.02002)
+
+    Args:
+        y_true: class numbers, of the shape of `y_pred` without the axis of the classes, or with 1 in its place.
+        y_pred: probabilities or logits, `(batch, ..., classes)`.
+        alpha: weight of the loss: one number, or one for each class. Default: `0.25`.
+        gamma: exponent of the focal factor; 0 gives sparse categorical crossentropy times `alpha`. Default: `2.0`.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        ignore_class: class whose entries give 0 and are masked in the result, such as -1 for "no label". Default:
+            `None`.
+        axis: axis of the classes. Default: `-1`.
+
+    Returns:
+        A tensor of the shape of `y_pred` without that axis.
+
+    Raises:
+        ValueError: the shapes do not fit together.
+
+    Example:
+        >>> keras.losses.sparse_categorical_focal_crossentropy(np.array([1]), np.array([[0.5, 0.5]]))  # log(2) / 16
+        tensor([0.0433], dtype=torch.float64)
+    """
+    y_pred = convert_to_tensor(y_pred)
+    y_true = convert_to_tensor(y_true, None, y_pred.device)
+    target, pred, shape = rows_of_classes(y_true, y_pred, axis, _NAMES)
+    valid = None if ignore_class is None else target != ignore_class
+    if valid is not None:
+        target, pred = target.where(valid, 0), pred.where(valid.unsqueeze(-1), 0.0)
+    weight = torch.as_tensor(alpha, dtype=pred.dtype, device=pred.device).expand(pred.shape[-1])[target]
+    p = probabilities(pred.softmax(-1) if from_logits else pred, -1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    values = -weight * (1.0 - p) ** gamma * p.log()
+    if valid is None:
+        return values.reshape(shape)
+    values = values.where(valid, 0.0).reshape(shape)
+    set_mask(values, valid.reshape(shape))
+    return values
+
+
+class SparseCategoricalFocalCrossentropy(FunctionLoss):
+    """Compute `alpha * (1 - p)**gamma` times sparse categorical crossentropy: well predicted labels count little.
+
+    `p` is the probability of the true class; labels are class numbers. Keras has it from 3.16 on. [Lin et al.,
+    2017](https://arxiv.org/abs/1708.02002)
+
+    Args:
+        alpha: weight of the loss: one number, or one for each class. Default: `0.25`.
+        gamma: exponent of the focal factor; 0 gives sparse categorical crossentropy times `alpha`. Default: `2.0`.
+        from_logits: whether predictions are logits; if not, they are probabilities: they are divided by their sum and
+            clipped by epsilon. Default: `False`.
+        ignore_class: class whose entries count for nothing, such as -1 for "no label". Default: `None`.
+        axis: axis of the classes. Default: `-1`.
+        reduction: how the values per sample become one number: `"sum_over_batch_size"` or `"mean"` (their mean),
+            `"sum"`, `"mean_with_sample_weight"` (the weighted sum divided by the sum of the weights), `"none"` or
+            `None` (no reduction). Default: `"sum_over_batch_size"`.
+        name: name of the loss. Default: `"sparse_categorical_focal_crossentropy"`.
+        dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
+            `None`.
+
+    Raises:
+        ValueError: (in a call) the shapes do not fit together.
+
+    Example:
+        >>> loss = keras.losses.SparseCategoricalFocalCrossentropy(alpha=1.0)
+        >>> round(loss(np.array([1, 1]), np.array([[0.5, 0.5], [0.5, 0.5]])).item(), 4)  # log(2) / 4
+        0.1733
+    """
+
+    config_keys = ("alpha", "gamma", "from_logits", "ignore_class", "axis")
+    keeps_integers = True
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "sparse_categorical_focal_crossentropy",
+        dtype: PolicyLike | None = None,
+    ) -> None:
+        arguments = {"alpha": alpha, "gamma": gamma, "from_logits": from_logits}
+        arguments |= {"ignore_class": ignore_class, "axis": axis}
+        super().__init__(sparse_categorical_focal_crossentropy, reduction, name, dtype, **arguments)
         self.__dict__.update(arguments)

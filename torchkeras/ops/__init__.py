@@ -25,6 +25,7 @@ from torchkeras.ops.fft import view_as_complex as view_as_complex
 from torchkeras.ops.fft import view_as_real as view_as_real
 from torchkeras.ops.gradient import custom_gradient as custom_gradient
 from torchkeras.ops.gradient import stop_gradient as stop_gradient
+from torchkeras.ops.gradient import grad as grad
 from torchkeras.ops.linalg.decomposition import cholesky as cholesky
 from torchkeras.ops.linalg.decomposition import cholesky_inverse as cholesky_inverse
 from torchkeras.ops.linalg.decomposition import eig as eig
@@ -38,6 +39,7 @@ from torchkeras.ops.linalg.norm import matrix_rank as matrix_rank
 from torchkeras.ops.linalg.norm import norm as norm
 from torchkeras.ops.linalg.solve import det as det
 from torchkeras.ops.linalg.solve import inv as inv
+from torchkeras.ops.linalg.solve import matrix_power as matrix_power
 from torchkeras.ops.linalg.solve import logdet as logdet
 from torchkeras.ops.linalg.solve import lstsq as lstsq
 from torchkeras.ops.linalg.solve import pinv as pinv
@@ -109,6 +111,8 @@ from torchkeras.ops.numpy.arithmetic import fmod as fmod
 from torchkeras.ops.numpy.arithmetic import gcd as gcd
 from torchkeras.ops.numpy.arithmetic import heaviside as heaviside
 from torchkeras.ops.numpy.arithmetic import hypot as hypot
+from torchkeras.ops.numpy.arithmetic import float_power as float_power
+from torchkeras.ops.numpy.arithmetic import copysign as copysign
 from torchkeras.ops.numpy.arithmetic import lcm as lcm
 from torchkeras.ops.numpy.arithmetic import ldexp as ldexp
 from torchkeras.ops.numpy.arithmetic import logaddexp as logaddexp
@@ -214,6 +218,7 @@ from torchkeras.ops.numpy.joining import dsplit as dsplit
 from torchkeras.ops.numpy.joining import dstack as dstack
 from torchkeras.ops.numpy.joining import hsplit as hsplit
 from torchkeras.ops.numpy.joining import hstack as hstack
+from torchkeras.ops.numpy.joining import column_stack as column_stack
 from torchkeras.ops.numpy.joining import split as split
 from torchkeras.ops.numpy.joining import stack as stack
 from torchkeras.ops.numpy.joining import vsplit as vsplit
@@ -306,6 +311,7 @@ from torchkeras.ops.numpy.sorting import argsort as argsort
 from torchkeras.ops.numpy.sorting import sort as sort
 from torchkeras.ops.numpy.statistics import average as average
 from torchkeras.ops.numpy.statistics import corrcoef as corrcoef
+from torchkeras.ops.numpy.statistics import cov as cov
 from torchkeras.ops.numpy.statistics import mean as mean
 from torchkeras.ops.numpy.statistics import median as median
 from torchkeras.ops.numpy.statistics import percentile as percentile
@@ -337,5 +343,7 @@ from torchkeras.ops.slicing import unstack as unstack
 from torchkeras.ops.special import erf as erf
 from torchkeras.ops.special import erfc as erfc
 from torchkeras.ops.special import erfinv as erfinv
+from torchkeras.ops.special import lgamma as lgamma
+from torchkeras.ops.special import gammainc as gammainc
 from torchkeras.ops.special import logsumexp as logsumexp
 from torchkeras.ops.special import rsqrt as rsqrt

@@ -7,12 +7,14 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from torchkeras.core import tree
+from torchkeras.core import registry, tree
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import any_symbolic
+from torchkeras.core.tensors.convert import convert_to_tensor
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")
@@ -146,3 +148,39 @@ def _by_position(names: dict[str, Any], args: tuple, kwargs: dict[str, Any]) -> 
         return args, kwargs
     rest = dict(kwargs)
     return (*args, *(rest.pop(name, names[name]) for name in list(names)[len(args) : last])), rest
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """Make the function of the gradients of another function. Keras has it from 3.16 on.
+
+    Args:
+        f: function that returns a scalar.
+        argnums: position of the argument of the gradient, or a sequence of positions. Default: `0`.
+
+    Returns:
+        A function with the arguments of `f` that returns the gradient, or a tuple of one for each position.
+
+    Example:
+        >>> slope = keras.ops.grad(lambda x: keras.ops.sum(x**2))
+        >>> slope(torch.tensor([1.0, 3.0]))
+        tensor([2., 6.])
+    """
+    positions = argnums if isinstance(argnums, int) else tuple(argnums)
+
+    @functools.wraps(f)
+    def gradients(*args: Any, **kwargs: Any) -> Any:
+        return torch.func.grad(f, positions)(*(_as_tensors(value) for value in args), **kwargs)
+
+    return gradients
+
+
+def _as_tensors(value: Any) -> Any:
+    """Arrays and numbers of floats as tensors; all else as it is."""
+    return tree.map_structure(lambda leaf: convert_to_tensor(leaf) if _is_float_array(leaf) else leaf, value)
+
+
+def _is_float_array(leaf: Any) -> bool:
+    return isinstance(leaf, float) or (isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f")
+
+
+registry.register_public(grad, "keras.ops", "grad")

@@ -99,3 +99,38 @@ def logsumexp(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Te
         tensor(0.6931)
     """
     return torch.logsumexp(x, ALL_AXES[x.dim()] if axis is None else axis, keepdim=keepdims)
+
+
+@op(dtype="float", elementwise=True)
+def lgamma(x: Tensor) -> Tensor:
+    """Compute the logarithm of the absolute value of the gamma function. Keras has it from 3.16 on.
+
+    Args:
+        x: tensor.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.lgamma([1.0, 4.0])  # log(3!)
+        tensor([0.0000, 1.7918])
+    """
+    return torch.lgamma(x)
+
+
+@op(dtype="narrow_float", elementwise=True)
+def gammainc(x1: Tensor, x2: Tensor) -> Tensor:
+    """Compute the regularized lower incomplete gamma function `P(x1, x2)`. Keras has it from 3.16 on.
+
+    Args:
+        x1: positive tensor, the parameter.
+        x2: tensor of values not below 0, the upper end of the integral; it broadcasts against `x1`.
+
+    Returns:
+        A tensor of the shape to which `x1` and `x2` broadcast, from 0 to 1.
+
+    Example:
+        >>> keras.ops.gammainc([1.0], [2.0])  # 1 - exp(-2)
+        tensor([0.8647])
+    """
+    return torch.special.gammainc(x1, x2)

@@ -34,6 +34,7 @@ def tensors_alone(name: str, *draws, **options) -> Row:
     return Row(name, draws or (A, B), **({"dtypes": TYPES} | options))
 
 
+COMING = "of Keras 3.16"
 ROWS = [
     *(row for name in ["add", "multiply", "divide", "true_divide"] for row in both(name)),
     *both("divide_no_nan", numbers={"gradient": ONCE}),
@@ -58,6 +59,8 @@ ROWS = [
         gradient="torch has none"),
     *(Row(name, (A, 2), gradient=ONCE, keras="its symbolic form takes no numbers", reference=function)
       for name, function in {"hypot": np.hypot, "heaviside": np.heaviside}.items()),
+    Row("copysign", (spread(2, 3), spread(3)), keras=COMING, reads=COMING, reference=np.copysign),
+    Row("float_power", (positive(2, 3), floats(3)), keras=COMING, reads=COMING, reference=np.float_power),
     Row("nextafter", (A, B), gradient="torch has none", keras="it steps in float64 and rounds back to where it was",
         reference=np.nextafter, rtol=1e-9),
     Row("nextafter", (A, 0), gradient="torch has none", keras="as above",

@@ -137,6 +137,15 @@ PATCHES = [
         for padding in ({}, {"padding": "same"})
     ),
     Row("image.extract_patches", (floats(3, 9, 8),), {"size": (3, 2), "strides": 1, **FIRST}),
+    Row(
+        "image.reconstruct_patches",
+        (floats(2, 3, 2, 12),),
+        {"size": 2},
+        keras="of Keras 3.16",
+        reads="of Keras 3.16",
+        reference=lambda x, size: x.reshape(2, 3, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 6, 4, 3),
+        unknown="sizes are compared",
+    ),
     Row("image.extract_patches", (pixels(2, 9, 8, 3),), {"size": 3}, gradient=WHOLE),
     Row("image.extract_patches", (floats(1, 5, 6, 7, 2),), {"size": (2, 3, 2), "strides": 2, "padding": "same"}),
     Row("image.extract_patches", (floats(2, 5, 6, 7),), {"size": (2, 3, 2), **FIRST}),

@@ -12,6 +12,13 @@ ROWS = [
     *(Row(name, ([floats(3), floats(3)],)) for name in ("vstack", "dstack")),
     Row("hstack", ([floats(3), floats(4)],), keras="its graphs join no vectors", reference=np.hstack),
     *(Row(name, ([floats(2, 3, 4), floats(2, 3, 4)],)) for name in ("hstack", "vstack", "dstack")),
+    Row(
+        "column_stack",
+        ([floats(3), floats(3, 2)],),
+        keras="of Keras 3.16",
+        reads="of Keras 3.16",
+        reference=np.column_stack,
+    ),
     Row("concatenate", ([A, floats(2, 4), floats(2, 1)],), {"axis": -1}),
     Row("hstack", ([A, floats(2, 4)],)),
     Row("vstack", ([A, floats(1, 3)],)),

@@ -86,4 +86,20 @@ ROWS = [
         keras="takes tuples of tensors alone",
         reference=derivative_of_sines,
     ),
+    Row(
+        "matrix_power",
+        (floats(2, 3, 3),),
+        {"n": 3},
+        keras="of Keras 3.16",
+        reads="of Keras 3.16",
+        reference=np.linalg.matrix_power,
+    ),
+    Row(
+        "linalg.matrix_power",
+        (well(2, 3, 3),),
+        {"n": -1},
+        keras="of Keras 3.16",
+        reads="of Keras 3.16",
+        reference=np.linalg.matrix_power,
+    ),
 ]

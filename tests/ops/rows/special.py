@@ -1,11 +1,22 @@
 """Special functions and rankings."""
 
 import numpy as np
+import scipy.special
 
 from tests.ops.row import Row, floats, ints, positive, spread
 
 TYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "bfloat16", "float64")
+COMING = "of Keras 3.16"
 ROWS = [
+    Row("lgamma", (floats(2, 3, low=0.2, high=9),), keras=COMING, reads=COMING, reference=scipy.special.gammaln),
+    Row(
+        "gammainc",
+        (positive(2, 3), positive(3)),
+        gradient="torch has none for the parameter",
+        keras=COMING,
+        reads=COMING,
+        reference=scipy.special.gammainc,
+    ),
     *(Row(name, (floats(2, 3),), dtypes=TYPES) for name in ("erf", "erfc")),
     Row("erfc", (floats(2, 3, low=4, high=6),), atol=0),
     Row("erfinv", (floats(2, 3, low=-0.9, high=0.9),), dtypes=TYPES),

@@ -38,4 +38,6 @@ ROWS = [
     Row("percentile", (spread(3, 5), floats(3, low=0.0, high=100.0)), {"axis": (0, 1)}),
     Row("corrcoef", (floats(3, 6),), {}, NUMBERS),
     Row("corrcoef", (floats(6),)),
+    Row("cov", (floats(3, 6),), keras="of Keras 3.16", reads="of Keras 3.16", reference=np.cov),
+    Row("cov", (floats(6),), keras="of Keras 3.16", reads="of Keras 3.16", reference=np.cov),
 ]

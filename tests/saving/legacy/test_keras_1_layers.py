@@ -284,6 +284,7 @@ def test_merge_of_sequential_models(tmp_path, mode, rng):
     "row, words",
     [
         (merge("4wEAAAA="), "arbitrary code execution"),
+        (merge("cos"), r"mode='cos'.*Dot\(axes, normalize=True\)"),
         (layer("BatchNormalization", "b", mode=1), "mode=1"),
         (layer("MaxoutDense", "m", output_dim=3, nb_feature=2), "MaxoutDense"),
     ],

@@ -9,6 +9,7 @@ from torchkeras.ops.image.filters import gaussian_blur as gaussian_blur
 from torchkeras.ops.image.filters import sobel_edges as sobel_edges
 from torchkeras.ops.image.filters import ssim as ssim
 from torchkeras.ops.image.patches import extract_patches as extract_patches
+from torchkeras.ops.image.patches import reconstruct_patches as reconstruct_patches
 from torchkeras.ops.image.patches import extract_patches_3d as extract_patches_3d
 from torchkeras.ops.image.resize import resize as resize
 from torchkeras.ops.image.scale import scale_and_translate as scale_and_translate

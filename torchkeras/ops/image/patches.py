@@ -151,3 +151,77 @@ def _around(shape: Shape, spans: Sequence[int], steps: tuple[int, ...]) -> list[
         total = max((-(-size // step) - 1) * step + span - size, 0)
         widths += [total // 2, total - total // 2]
     return widths
+
+
+@op
+def reconstruct_patches(
+    patches: Tensor,
+    size: int | tuple[int, ...],
+    output_size: int | tuple[int, ...] | None = None,
+    strides: int | tuple[int, ...] | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
+    """Put images together from their windows: the inverse of `extract_patches`. Keras has it from 3.16 on.
+
+    Args:
+        patches: windows of one image `(rows, columns, values)` or of a batch; channels come first with
+            `"channels_first"`. Of volumes, if `size` has three numbers.
+        size: size of a window: one number or a tuple.
+        output_size: sizes of the images: one number or a tuple. With `"valid"`, what no window covers becomes 0.
+            Default: `None`, with `"valid"` alone: the sizes that the windows cover.
+        strides: distance between windows; `None`: `size`, and no other is supported. Default: `None`.
+        padding: `"valid"` or `"same"`, as the windows were cut. Default: `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`; `None`: `keras.config.image_data_format()`. Default:
+            `None`.
+
+    Returns:
+        A tensor of images.
+
+    Raises:
+        NotImplementedError: windows overlap, or lie apart.
+        ValueError: the windows do not fit the sizes.
+
+    Example:
+        >>> images = np.random.rand(2, 6, 8, 3)
+        >>> patches = keras.ops.image.extract_patches(images, (3, 2))
+        >>> bool((keras.ops.image.reconstruct_patches(patches, (3, 2)).numpy() == images).all())
+        True
+    """
+    rank = _spatial_rank(size)
+    single = patches.ndim == rank + 1
+    sizes = _numbers(size, rank, "size")
+    if strides is not None and list(_numbers(strides, rank, "strides")) != list(sizes):
+        raise NotImplementedError(
+            f"reconstruct_patches() puts windows side by side: `strides` must equal `size`. Received: size={size}, "
+            f"strides={strides}."
+        )
+    if padding not in ("same", "valid"):
+        raise ValueError(f'`padding` must be "valid" or "same". Received: padding={padding!r}.')
+    last = standardize_data_format(data_format) == "channels_last"
+    x = patches.unsqueeze(0) if single else patches
+    x = x if last else x.movedim(1, -1)
+    grid = x.shape[1:-1]
+    channels, rest = divmod(x.shape[-1], math.prod(sizes))
+    covered = [count * length for count, length in zip(grid, sizes)]
+    if len(grid) != rank or rest:
+        raise ValueError(f"Windows of size {size} do not have patches of shape {tuple(patches.shape)}.")
+    if output_size is None and padding == "same":
+        raise ValueError('With `padding="same"` the sizes of the images must be given as `output_size`.')
+    wanted = covered if output_size is None else list(_numbers(output_size, rank, "output_size"))
+    counts = [-(-whole // length) if padding == "same" else whole // length for whole, length in zip(wanted, sizes)]
+    if counts != list(grid):
+        raise ValueError(
+            f"Images of {tuple(wanted)} have {tuple(counts)} windows of size {size} with padding={padding!r}; received "
+            f"{tuple(grid)}."
+        )
+    x = x.reshape(len(x), *grid, *sizes, channels)
+    order = [axis for i in range(rank) for axis in (1 + i, 1 + rank + i)]
+    x = x.permute(0, *order, 2 * rank + 1).reshape(len(x), *covered, channels)
+    if padding == "same":  # as zeros were put around: half of them, rounded down, in front
+        fronts = [(whole - length) // 2 for whole, length in zip(covered, wanted)]
+        x = x[:, *(slice(front, front + length) for front, length in zip(fronts, wanted))]
+    elif wanted != covered:
+        x = F.pad(x, [0, 0, *(n for w, c in zip(reversed(wanted), reversed(covered)) for n in (0, w - c))])
+    x = x if last else x.movedim(-1, 1)
+    return x.squeeze(0) if single else x

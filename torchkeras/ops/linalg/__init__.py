@@ -12,6 +12,7 @@ from torchkeras.ops.linalg.norm import matrix_rank as matrix_rank
 from torchkeras.ops.linalg.norm import norm as norm
 from torchkeras.ops.linalg.solve import det as det
 from torchkeras.ops.linalg.solve import inv as inv
+from torchkeras.ops.linalg.solve import matrix_power as matrix_power
 from torchkeras.ops.linalg.solve import lstsq as lstsq
 from torchkeras.ops.linalg.solve import pinv as pinv
 from torchkeras.ops.linalg.solve import solve as solve

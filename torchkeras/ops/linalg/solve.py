@@ -160,3 +160,22 @@ def _least_squares(a: Tensor, b: Tensor, rcond: float | None) -> Tensor:
     if a.is_cpu and not torch.compiler.is_compiling():
         return torch.linalg.lstsq(a, b, rcond).solution
     return torch.linalg.pinv(a, rtol=rcond) @ b
+
+
+@op(dtype="float", check=require_square)
+def matrix_power(x: Tensor, n: int) -> Tensor:
+    """Multiply square matrices `n` times by themselves; a negative `n` means their inverses. Keras: from 3.16 on.
+
+    Args:
+        x: tensor `(..., M, M)`.
+        n: the exponent, an integer.
+
+    Returns:
+        A tensor of the shape of `x`.
+
+    Example:
+        >>> keras.ops.matrix_power([[1.0, 1.0], [0.0, 1.0]], 3)
+        tensor([[1., 3.],
+                [0., 1.]])
+    """
+    return torch.linalg.matrix_power(x, n)

@@ -11,6 +11,8 @@ from torchkeras.ops.numpy.arithmetic import fmod as fmod
 from torchkeras.ops.numpy.arithmetic import gcd as gcd
 from torchkeras.ops.numpy.arithmetic import heaviside as heaviside
 from torchkeras.ops.numpy.arithmetic import hypot as hypot
+from torchkeras.ops.numpy.arithmetic import float_power as float_power
+from torchkeras.ops.numpy.arithmetic import copysign as copysign
 from torchkeras.ops.numpy.arithmetic import lcm as lcm
 from torchkeras.ops.numpy.arithmetic import ldexp as ldexp
 from torchkeras.ops.numpy.arithmetic import logaddexp as logaddexp
@@ -116,6 +118,7 @@ from torchkeras.ops.numpy.joining import dsplit as dsplit
 from torchkeras.ops.numpy.joining import dstack as dstack
 from torchkeras.ops.numpy.joining import hsplit as hsplit
 from torchkeras.ops.numpy.joining import hstack as hstack
+from torchkeras.ops.numpy.joining import column_stack as column_stack
 from torchkeras.ops.numpy.joining import split as split
 from torchkeras.ops.numpy.joining import stack as stack
 from torchkeras.ops.numpy.joining import vsplit as vsplit
@@ -208,6 +211,7 @@ from torchkeras.ops.numpy.sorting import argsort as argsort
 from torchkeras.ops.numpy.sorting import sort as sort
 from torchkeras.ops.numpy.statistics import average as average
 from torchkeras.ops.numpy.statistics import corrcoef as corrcoef
+from torchkeras.ops.numpy.statistics import cov as cov
 from torchkeras.ops.numpy.statistics import mean as mean
 from torchkeras.ops.numpy.statistics import median as median
 from torchkeras.ops.numpy.statistics import percentile as percentile

@@ -412,3 +412,39 @@ def ldexp(x1: Tensor, x2: Tensor) -> Tensor:
     if x2.dtype in FLOATS or x2.dtype is torch.bool:
         raise TypeError(f"ldexp() takes integers as exponents; received x2 of dtype {x2.dtype}.")
     return (x1 * torch.pow(2.0, x2)).to(x1.dtype)  # torch.ldexp has a gradient of 0 where x2 < 0
+
+
+@op(dtype="narrow_float", elementwise=True)
+def copysign(x1: Tensor, x2: Tensor) -> Tensor:
+    """Return the absolute values of one tensor with the signs of another. Keras has it from 3.16 on.
+
+    Args:
+        x1: tensor with the values.
+        x2: tensor with the signs; it broadcasts against `x1`.
+
+    Returns:
+        A tensor of the shape to which `x1` and `x2` broadcast.
+
+    Example:
+        >>> keras.ops.copysign([1.0, -2.0], [-3.0, 3.0])
+        tensor([-1.,  2.])
+    """
+    return torch.copysign(x1, x2)
+
+
+@op(dtype="narrow_float", elementwise=True)
+def float_power(x1: Tensor, x2: Tensor) -> Tensor:
+    """Compute `x1**x2` in floats, also of integers. Keras has it from 3.16 on.
+
+    Args:
+        x1: tensor, the base.
+        x2: tensor, the exponent; it broadcasts against `x1`.
+
+    Returns:
+        A tensor of the shape to which `x1` and `x2` broadcast.
+
+    Example:
+        >>> keras.ops.float_power([2, 4], [-1, 0])
+        tensor([0.5000, 1.0000])
+    """
+    return torch.pow(x1, x2)

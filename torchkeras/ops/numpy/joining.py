@@ -304,3 +304,26 @@ def dsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
 
 def _sections(indices_or_sections: int | Sequence[int]) -> Any:
     return indices_or_sections if isinstance(indices_or_sections, int) else tuple_of(indices_or_sections)
+
+
+def _columns(xs: Any) -> Any:
+    matrices = [x if len(x.shape) > 1 else KerasTensor((*x.shape, 1), x.dtype) for x in xs]
+    return infer(column_stack, (sizes_shared(matrices, 1),), {})
+
+
+@op(dtype="common", spec=_columns)
+def column_stack(xs: list[Tensor]) -> Tensor:
+    """Join tensors along the second axis; vectors count as columns. Keras has it from 3.16 on.
+
+    Args:
+        xs: tensors.
+
+    Returns:
+        A tensor.
+
+    Example:
+        >>> keras.ops.column_stack([[1, 2], [3, 4]])
+        tensor([[1, 3],
+                [2, 4]], dtype=torch.int32)
+    """
+    return torch.cat([x if x.dim() > 1 else x.reshape(-1, 1) for x in xs], 1)

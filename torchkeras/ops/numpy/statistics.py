@@ -246,16 +246,41 @@ def corrcoef(x: Tensor) -> Tensor:
         tensor([[ 1., -1.],
                 [-1.,  1.]])
     """
-    if x.dtype is torch.int64:  # in float64, where other integers are taken in `floatx()`
-        x = x.double()
-    elif not (x.is_floating_point() or x.is_complex()):
-        x = x.to(torch_dtype(None))
-    if x.dim() > 2:
-        raise ValueError(f"corrcoef() takes a matrix or a vector; received the shape {tuple(x.shape)}.")
-    rows = x if x.dim() == 2 else x.reshape(1, -1)
-    centered = rows - torch.mean(rows, -1, keepdim=True)
+    centered = _centered(x, "corrcoef")
     products = centered @ centered.mH
     lengths = torch.sqrt(torch.diagonal(products).real)
     result = products / lengths / lengths.unsqueeze(-1)
     result = result if result.is_complex() else torch.clamp(result, -1, 1)
     return result if x.dim() == 2 else result.reshape(())
+
+
+@op
+def cov(x: Tensor) -> Tensor:
+    """Compute the covariances of variables, with the number of observations less one. Keras has it from 3.16 on.
+
+    Args:
+        x: tensor `(variables, observations)`; a vector is one variable.
+
+    Returns:
+        A tensor `(variables, variables)`, or a scalar for a vector.
+
+    Example:
+        >>> keras.ops.cov([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+        tensor([[ 1., -1.],
+                [-1.,  1.]])
+    """
+    centered = _centered(x, "cov")
+    result = centered @ centered.mH / (centered.shape[-1] - 1)
+    return result if x.dim() == 2 else result.reshape(())
+
+
+def _centered(x: Tensor, name: str) -> Tensor:
+    """Each row less its mean, in floats."""
+    if x.dtype is torch.int64:  # in float64, where other integers are taken in `floatx()`
+        x = x.double()
+    elif not (x.is_floating_point() or x.is_complex()):
+        x = x.to(torch_dtype(None))
+    if x.dim() > 2:
+        raise ValueError(f"{name}() takes a matrix or a vector; received the shape {tuple(x.shape)}.")
+    rows = x if x.dim() == 2 else x.reshape(1, -1)
+    return rows - torch.mean(rows, -1, keepdim=True)

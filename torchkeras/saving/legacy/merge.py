@@ -21,6 +21,12 @@ def merging_layer(config: Config) -> tuple[str, Config]:
         BadFileError: the mode is a function, or one that Keras 3 does not have.
     """
     mode = config.get("mode")
+    if mode == "cos":
+        raise BadFileError(
+            f"Merge {config.get('name')!r} of Keras 1 has mode='cos', whose outputs have the shape (batch, 1, 1), as "
+            f"those of no layer of Keras 3. Build the model in code, with Dot(axes, normalize=True) and "
+            f"Reshape((1, 1)) in its place, and load its weights."
+        )
     if config.get("mode_type", "raw") != "raw" or mode not in _CLASSES:
         raise BadFileError(
             f"Merge {config.get('name')!r} of Keras 1 has mode={str(mode)[:40]!r} (mode_type="

@@ -233,6 +233,8 @@ def column_of(value: Any, device: torch.device, resident: bool) -> AnyColumn:
     if _is_sparse_tensor(value):
         return SparseTensorColumn(value, device)
     if is_stored(value):
+        if np.dtype(value.dtype).kind in "OSTU":  # strings stay on the host: they are read once
+            return StringColumn(np.asarray(stored(value)[:]))
         return StoredColumn(value, device)
     if holds_text(value):
         return StringColumn(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,7 @@ class Request:
 
     Raises:
         ValueError: an argument has a value that it can't have.
+        OSError: there is no such directory.
     """
 
     directory: str | os.PathLike[str]
@@ -70,12 +72,33 @@ class Request:
     suffixes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        self._check_directory()
         self._check_labels()
         check_format(self.format)
         self._check_split()
         if self.labels is None or self.label_mode is None:
             self.labels = self.label_mode = None
         self.seed = seed_or_draw(self.seed)
+
+    def _check_directory(self) -> None:
+        """Raise an `OSError` of Python's kinds if there is no such directory."""
+        place = os.path.abspath(os.fspath(self.directory))
+        if not os.path.exists(place):
+            above = place
+            while not os.path.isdir(above):
+                above = os.path.dirname(above)
+            raise FileNotFoundError(
+                errno.ENOENT,
+                f"There is no such directory to read {self.kind} from (the nearest that exists is {above!r}, with "
+                f"{sorted(os.listdir(above))[:5]})",
+                os.fspath(self.directory),
+            )
+        if not os.path.isdir(place):
+            raise NotADirectoryError(
+                errno.ENOTDIR,
+                f"The {self.kind} are read from a directory with a subdirectory for each class; this is a file",
+                os.fspath(self.directory),
+            )
 
     def _check_labels(self) -> None:
         if self.labels not in ("inferred", None):

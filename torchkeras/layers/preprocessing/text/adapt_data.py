@@ -28,6 +28,7 @@ def adapt_batches(data: Any, steps: int | None, layer: str) -> Iterator[Any]:
         TypeError: `data` is none of these.
     """
     if isinstance(data, (list, tuple, np.ndarray, Tensor)) or hasattr(data, "__array__"):
+        data = data[:] if hasattr(data, "chunks") and hasattr(data, "__getitem__") else data  # an array in a file
         whole = data if isinstance(data, (np.ndarray, Tensor)) else np.asarray(data, dtype=object)
         if whole.ndim == 1:
             whole = whole[:, None]
