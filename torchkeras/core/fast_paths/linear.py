@@ -57,7 +57,7 @@ def _is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
         and fast_paths_enabled()
         and type(x) is Tensor
         and x.layout is torch.strided
-        and isinstance(kernel, Variable)
+        and (isinstance(kernel, Variable) or (type(kernel) is Tensor and not is_functorch_wrapped(kernel)))
         and x.device.type == "cpu"
         and x.dtype is kernel.dtype is torch.float32
         and onednn_enabled()

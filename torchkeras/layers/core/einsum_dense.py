@@ -147,9 +147,12 @@ class EinsumDense(StoredWeights):
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if self._tk_form is not None:
-            return self._tk_finish(self._tk_quantized_product(inputs), self._tk_form.bias(self.bias))
-        kernel = self.adapted_weight() if self.lora_enabled else self.kernel
+        if self._tk_stored_specially:
+            if self._tk_form is not None:
+                return self._tk_finish(self._tk_quantized_product(inputs), self._tk_form.bias(self.bias))
+            kernel = self.adapted_weight()
+        else:
+            kernel = self.kernel
         bias = self.bias
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)

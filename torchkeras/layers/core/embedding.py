@@ -127,14 +127,17 @@ class Embedding(StoredWeights):
     def call(self, inputs: Tensor) -> Tensor:
         if inputs.dtype not in (torch.int64, torch.int32):
             inputs = inputs.to(torch.int32)
-        if self._tk_form is None:
-            outputs = F.embedding(inputs, self.embeddings)
-        else:
-            outputs = self._tk_form.rows(self, inputs)
+        outputs = self._tk_rows(inputs) if self._tk_stored_specially else F.embedding(inputs, self.embeddings)
+        return outputs.to(dtypes.torch_dtype(self.compute_dtype))
+
+    def _tk_rows(self, inputs: Tensor) -> Tensor:
+        """The vectors of a quantized table, and the low-rank term."""
+        form = self._tk_form
+        outputs = F.embedding(inputs, self.embeddings) if form is None else form.rows(self, inputs)
         if self.lora_enabled:
             rows = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
             outputs = outputs + self.lora_alpha / self.lora_rank * rows
-        return outputs.to(dtypes.torch_dtype(self.compute_dtype))
+        return outputs
 
     @property
     def _embeddings(self) -> Tensor:

@@ -20,7 +20,10 @@ class Int8Form(WeightForm):
     names = ("{}", "bias", "{}_scale")
 
     def build(self, layer: nn.Module) -> None:
-        variable(layer, self.name, shape=self.layout.shape, initializer="zeros", dtype="int8")
+        integers = variable(layer, self.name, shape=self.layout.shape, initializer="zeros", dtype="int8")
+        if integers.ndim == 2 and self.layout.summed == (0,):
+            # In memory column after column: torch's product with a single row then takes a fifth of the time.
+            integers.data = integers.data.t().contiguous().t()
         variable(layer, f"{self.name}_scale", shape=self.layout.shape_of_scale(), initializer="ones")
 
     def quantized(self, value: Tensor, by_default: bool = False) -> dict[str, Tensor]:

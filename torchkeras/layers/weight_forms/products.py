@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from torchkeras.core.fast_paths.linear import linear
 from torchkeras.core.torch_internals import int_mm
 from torchkeras.quantizers import Quantizer
 
@@ -45,7 +46,7 @@ class MatrixProduct:
     keeps_last_axis = True
 
     def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
-        return inputs @ weight
+        return linear(inputs, weight, None)
 
     def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
         if inputs.ndim == 2:
@@ -75,7 +76,11 @@ class EinsumProduct:
         self.bound = bound
 
     def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
-        return torch.einsum("{},{}->{}".format(*self.letters), inputs, weight)
+        if not self.bound:
+            return torch.einsum("{},{}->{}".format(*self.letters), inputs, weight)
+        rows = math.prod(weight.shape[: self.bound])
+        products = linear(inputs.reshape(-1, rows), weight.reshape(rows, -1), None)
+        return products.view(inputs.shape[: inputs.ndim - self.bound] + weight.shape[self.bound :])
 
     def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
         if not self.bound:
@@ -124,11 +129,33 @@ def product_with_integers(
         quantizer: makes integers of the inputs; `None` leaves them as floats.
         dtype: dtype of the outputs.
     """
+    if quantizer is None and isinstance(product, MatrixProduct):
+        rows, columns = integers.shape
+        sums = product_by_columns(inputs, rows, columns, lambda part: integers[:, part].to(dtype))
+        return sums.div(scale).to(dtype)
     if quantizer is None:
         return product(inputs, integers.to(dtype)).div(scale).to(dtype)
     small, own_scale = quantizer(inputs, axis=product.summed)  # type: ignore[call-arg]
     sums = product.of_integers(small, integers)
     return sums.to(scale.dtype).div(product.scale_of_outputs(own_scale) * scale).to(dtype)
+
+
+# So many entries of a weight become floats at a time: a part stays in the cache, and no float weight is ever whole.
+_ENTRIES = 2**20
+
+
+def product_by_columns(inputs: Tensor, rows: int, columns: int, floats: Callable[[slice], Tensor]) -> Tensor:
+    """The product of inputs and a matrix `(rows, columns)` whose columns are made as they are needed.
+
+    Args:
+        inputs: float tensor.
+        rows, columns: sizes of the matrix.
+        floats: makes the columns of a slice.
+    """
+    product, step = MatrixProduct(), max(_ENTRIES // max(rows, 1), 64)
+    if torch.compiler.is_compiling() or step >= columns:
+        return product(inputs, floats(slice(None)))
+    return torch.cat([product(inputs, floats(slice(i, i + step))) for i in range(0, columns, step)], -1)
 
 
 class _WithGradient(torch.autograd.Function):

@@ -1,0 +1,202 @@
+"""Quantized layers as parts of models: filters, errors, low-rank terms, copies, gradients, compiled and exported."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+
+import keras as real
+import numpy as np
+import pytest
+import torch
+
+import torchkeras as keras
+from torchkeras import layers
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def network(k=keras):
+    inputs = k.Input((6,))
+    x = k.layers.Dense(8, activation="relu", name="first")(inputs)
+    return k.Model(inputs, k.layers.Dense(3, name="last")(x), name="network")
+
+
+class Nested(keras.Model):
+    """A subclassed model with a list of layers, one of which is shared, and a layer that holds layers."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared = layers.Dense(6)
+        self.blocks = [self.shared, keras.Sequential([layers.Dense(6, activation="relu")])]
+        self.head = network()
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(self.shared(x))
+        return self.head(x)
+
+
+def modes_of(model):
+    return [layer.quantization_mode for layer in model._flatten_layers() if isinstance(layer, layers.Dense)]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (None, ["int8", "int8"]),
+        ("fir", ["int8", None]),
+        (["^first$", "^las"], ["int8", "int8"]),
+        (lambda layer: layer.name == "last", [None, "int8"]),
+        ("^nothing$", [None, None]),
+    ],
+)
+def test_filters_choose_the_layers(filters, expected):
+    mine, theirs = network(), network(real)
+    mine.quantize("int8", filters=filters)
+    theirs.quantize("int8", filters=filters)
+    assert modes_of(mine) == expected == [theirs.get_layer(n).quantization_mode for n in ("first", "last")]
+
+
+def test_nested_and_shared_layers_are_quantized_once(rng):
+    model, x = Nested(), torch.tensor(rng.normal(size=(4, 6)).astype("float32"))
+    expected = model(x)
+    model.quantize("int8")
+    assert modes_of(model) and set(modes_of(model)) == {"int8"}
+    assert model.shared.kernel.dtype is torch.int8
+    assert (model(x) - expected).abs().max() < 0.1 * expected.abs().max()
+
+
+def unbuilt(k):
+    return k.layers.Dense(2).quantize("int8")
+
+
+def twice(k):
+    layer = k.layers.Dense(2, name="layer")
+    layer.build((None, 3))
+    layer.quantize("int8")
+    layer.quantize("int4")
+
+
+def built(k, cls="Dense", *args, dtype=None):
+    layer = getattr(k.layers, cls)(*(args or (2,)), name="layer", dtype=dtype)
+    layer.build((None, 3))
+    return layer
+
+
+MISTAKES = {
+    "a layer that is not built": unbuilt,
+    "twice": twice,
+    "an unknown mode": lambda k: built(k).quantize("int7"),
+    "neither mode nor config": lambda k: built(k).quantize(),
+    "GPTQ without a config": lambda k: built(k).quantize("gptq"),
+    "AWQ without a config": lambda k: built(k).quantize("awq"),
+    "a contradiction": lambda k: built(k).quantize("int4", config=k.quantizers.Int8QuantizationConfig()),
+    "a config of another kind": lambda k: built(k).quantize(config=3),
+    "int8 in float16": lambda k: built(k, dtype="float16").quantize("int8"),
+    "a layer without a quantized form": lambda k: built(k, "BatchNormalization", -1).quantize("int8"),
+    "a table in float8": lambda k: built(k, "Embedding", 3, 4).quantize("float8"),
+    "GPTQ by a policy": lambda k: setattr(built(k), "dtype_policy", "gptq/4/128_from_float32"),
+    "unknown arguments of a model": lambda k: network(k).quantize("int8", unknown=1),
+    "filters of another kind": lambda k: network(k).quantize("int8", filters=3),
+    "the shape of a table": lambda k: built(k).quantized_build((3, 2), "int7"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_errors_are_keras_own(mistake):
+    with pytest.raises((ValueError, NotImplementedError)) as theirs:
+        MISTAKES[mistake](real)
+    with pytest.raises(type(theirs.value)) as mine:
+        MISTAKES[mistake](keras)
+    shared = str(theirs.value).split("Received")[0].split("\n")[0]
+    assert str(mine.value).startswith(shared[:60])
+
+
+def test_a_subclass_of_the_users_is_left_alone():
+    class Mine(layers.Dense):
+        def call(self, inputs):
+            return 2 * super().call(inputs)
+
+    layer = Mine(2, use_bias=False)
+    x = torch.randn(4, 3)
+    expected = layer(x)
+    with pytest.raises(NotImplementedError, match="Mine"):
+        layer.quantize("int8")
+    layer.quantize("int8", type_check=False)
+    assert (layer(x) - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+def test_setting_a_policy_quantizes():
+    for policy, names in {
+        "int8_from_float32": ["kernel", "kernel_scale"],
+        "int4/2_from_float32": ["g_idx", "kernel", "kernel_scale", "kernel_zero"],
+    }.items():
+        layer = built(keras)
+        layer.dtype_policy = policy
+        assert layer.dtype_policy.name == policy
+        assert sorted(w.name for w in layer.non_trainable_weights) == names
+        assert tuple(layer.kernel.shape) == (3, 2)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_training_is_keras_own(mode, rng, tmp_path):
+    """Low-rank terms (or 8-bit floats) trained for two epochs: the same losses, weights and files as in Keras."""
+    theirs, mine = network(real), network()
+    values = [rng.normal(size=w.shape).astype("float32") for w in theirs.weights]
+    x, y = rng.normal(size=(16, 6)).astype("float32"), rng.normal(size=(16, 3)).astype("float32")
+    low_rank = [0.1 * rng.normal(size=shape).astype("float32") for shape in ((6, 2), (2, 8))]
+    losses = []
+    for model in (theirs, mine):
+        model.set_weights(values)
+        first = model.get_layer("first")
+        if mode != "float8":
+            first.enable_lora(2, lora_alpha=3.0)
+            first.lora_kernel_a.assign(low_rank[0])
+            first.lora_kernel_b.assign(low_rank[1])
+        model.quantize(mode)
+        model.compile("sgd", "mse")
+        losses.append(model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    for a, b in zip(theirs.weights, mine.weights, strict=True):
+        assert a.path == b.path and a.trainable == b.trainable
+        np.testing.assert_allclose(b.numpy(), real.ops.convert_to_numpy(a), rtol=1e-3, atol=1e-4)
+    mine.save(tmp_path / "mine.keras")
+    again, outside = keras.models.load_model(tmp_path / "mine.keras"), real.models.load_model(tmp_path / "mine.keras")
+    np.testing.assert_allclose(again.predict(x, verbose=0), outside.predict(x, verbose=0), rtol=1e-3, atol=1e-3)
+    if mode != "float8":
+        first = again.get_layer("first")
+        assert first.lora_enabled and not first.lora_kernel_a.any()
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_torch_handles_quantized_models(mode, rng):
+    model, x = network(), torch.tensor(rng.normal(size=(4, 6)).astype("float32"))
+    model.quantize(mode)
+    with torch.no_grad():
+        expected = model(x)
+        for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert torch.equal(copied(x), expected)
+        twin = keras.models.clone_model(model)
+        twin.load_state_dict(model.state_dict())
+        assert torch.equal(twin(x), expected)
+        compiled = torch.compile(model, backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), expected)
+        program = torch.export.export(model, (x,)).module()
+        torch.testing.assert_close(program(x), expected)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_gradients_are_those_of_the_dequantized_weight(mode):
+    layer = built(keras)
+    layer.quantize(mode)
+    x = torch.randn(4, 3, requires_grad=True)
+    upstream = torch.randn(4, 2)
+    (layer(x) * upstream).sum().backward()
+    torch.testing.assert_close(x.grad, upstream @ layer._tk_form.dequantized(layer).t())
