@@ -6,8 +6,8 @@ The data are names in the package emoji, which come from Unicode's CLDR: "woman 
 "bombera tono de piel medio". Words change their order and their gender, as in longer sentences. Of the 3,465 names of
 at most ten Spanish words a tenth is kept for the test. Names that differ in the skin tone alone are often on both
 sides, and many test names have a word that no training name has; so there is a second figure, for test names without
-a skin tone and without a new word. About 55% of all test names come out exactly as in the data, within a minute on
-two cores.
+a skin tone and without a new word. About 56% of all test names, and 58% of those, come out exactly as in the data,
+within a minute on two cores.
 """
 
 import sys

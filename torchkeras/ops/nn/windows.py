@@ -94,12 +94,14 @@ class TorchView:
     def kernel(self, kernel: Tensor) -> Tensor:
         """`(*window, in, out)` seen as `(out, in, *window)`. Raises `ValueError` on another number of dimensions."""
         try:
-            return torch.permute(kernel.unsqueeze(0) if self.lift else kernel, self.kernel_order)
+            view = torch.permute(kernel.unsqueeze(0) if self.lift else kernel, self.kernel_order)
         except RuntimeError:
             raise ValueError(
                 "The kernel must have as many dimensions as the inputs. Received: "
                 f"kernel.shape={tuple(kernel.shape)}, inputs of {len(self.kernel_order) - self.lift} dimensions"
             ) from None
+        # torch has no gradient of a strided kernel of one filter for a batch of one small image (2.13, on a CPU).
+        return view.contiguous() if view.shape[0] == 1 and view.is_cpu else view
 
     def sizes(self, values: Sequence[int], fill: int = 1) -> tuple[int, ...]:
         """One number a torch dimension: windows, strides, dilations (`fill` 1), or paddings (`fill` 0)."""
