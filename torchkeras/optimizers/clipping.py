@@ -18,6 +18,7 @@ from torchkeras.core.torch_internals import (
 )
 from torchkeras.distributed.collectives import communicate, summing
 from torchkeras.distributed.rank_group import along
+from torchkeras.optimizers.parameter_group import Plan
 
 
 def clip_by_value(grads: list, limit: float) -> list:
@@ -74,13 +75,14 @@ def _splits(tensors: list) -> dict[tuple[tuple[Any, int], ...], list[int]]:
 
 
 def clip(
-    grads: list, value: float | None, norm: float | None, global_norm: float | None, like: list | None = None
+    grads: list, value: float | None, norm: float | None, global_norm: float | None, plan: Plan | None = None
 ) -> list:
     """Gradients clipped by the limit that is set, if one is: of each value, of each norm or of the norm of all.
 
     Args:
-        like: the variables, where they are in parts on several ranks.
+        plan: the variables of the gradients, which may be in parts on several ranks.
     """
+    like = plan.variables if plan is not None and plan.sharded else None
     if value and value > 0:
         return clip_by_value(grads, value)
     limit = norm or global_norm

@@ -471,8 +471,8 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
     def _clip_gradients(self, grads: list, plan: Plan | None = None) -> list:
         if plan is None:
             grads = [torch.as_tensor(grad) for grad in grads]
-        like = plan.variables if plan and plan.sharded else None
-        return clipping.clip(grads, self.clipvalue, self.clipnorm, self.global_clipnorm, like)
+        limits = self.clipvalue, self.clipnorm, self.global_clipnorm
+        return grads if limits == (None, None, None) else clipping.clip(grads, *limits, plan)
 
     @property
     def _model_variables_moving_average(self) -> list:

@@ -18,7 +18,8 @@ _KEY_STEPS = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
 _KINDS = ("uniform", "normal", "normals", "randint", "bernoulli")
 
-_is_enabled = False
+is_on = False
+"""Whether it is switched on: for hot paths, to read without a call."""
 
 
 def enable_portable_random() -> None:
@@ -37,8 +38,8 @@ def enable_portable_random() -> None:
         True
         >>> keras.config.disable_portable_random()
     """
-    global _is_enabled
-    _is_enabled = True
+    global is_on
+    is_on = True
 
 
 def disable_portable_random() -> None:
@@ -49,8 +50,8 @@ def disable_portable_random() -> None:
         >>> keras.config.is_portable_random_enabled()
         False
     """
-    global _is_enabled
-    _is_enabled = False
+    global is_on
+    is_on = False
 
 
 def is_portable_random_enabled() -> bool:
@@ -63,12 +64,12 @@ def is_portable_random_enabled() -> bool:
         >>> keras.config.is_portable_random_enabled()
         False
     """
-    return _is_enabled
+    return is_on
 
 
 def is_portable(kind: str) -> bool:
     """Whether draws of a kind are to be the same on every device, and the generator here makes them."""
-    return _is_enabled and kind in _KINDS
+    return is_on and kind in _KINDS
 
 
 def portable_values(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import DTypeLike
-from torchkeras.core.variables.portable_random import is_portable_random_enabled
+from torchkeras.core.variables import portable_random
 from torchkeras.core.variables.seeded_random import TORCH_GENERATOR, random_values
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.dtype_policies.policy import DTypePolicy
@@ -122,7 +122,7 @@ class Dropout(Layer):
         if not training or self.rate == 0:
             return inputs
         shape = self._noise_shape(inputs)
-        if self.rate == 1 or (shape is None and self.seed is None and not is_portable_random_enabled()):
+        if self.rate == 1 or (shape is None and self.seed is None and not portable_random.is_on):
             return F.dropout(inputs, self.rate)
         keep = 1.0 - self.rate
         return torch.where(drawn_mask(self, keep, shape or inputs.shape, inputs.device), inputs / keep, 0)
