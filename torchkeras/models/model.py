@@ -86,10 +86,9 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
     _tk_graph: Graph | None = None
     _tk_checks_sizes = True
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is Model and _is_functional(args, kwargs):
-            cls = Functional  # type: ignore[assignment]
-        return super().__new__(cls, *args, **kwargs)
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = Functional if cls is Model and _is_functional(args, kwargs) else cls
+        return super().__new__(made, *args, **kwargs)  # type: ignore[return-value]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not _is_functional(args, kwargs):
