@@ -129,3 +129,27 @@ def test_a_config_reaches_a_constructor_with_its_policy():
     layer = Asks(dtype="mixed_float16")
     assert Asks.from_config(layer.get_config()).dtype_policy.name == "mixed_float16"
     assert layer.quantization_mode is None
+
+
+def test_a_symbolic_call_builds_the_layers_within_where_a_rule_gives_the_shape():
+    class Normalized(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.table = self.add_weight(shape=(3, 2), name="table")
+            self.norm = layers.LayerNormalization()
+
+        def call(self, x):
+            return x + self.norm(self.table)[0]
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    x = keras.Input((2,))
+    assert len(keras.Model(x, Normalized()(x)).weights) == 3
+
+
+def test_masks_are_an_argument_by_keras_name():
+    embedding = layers.Embedding(4, 2, mask_zero=True)
+    assert embedding.compute_mask(torch.tensor([0, 1]), mask=None).tolist() == [False, True]
+    masks = [torch.tensor([[True, False]]), torch.tensor([[False, False]])]
+    assert layers.Add().compute_mask([torch.ones(1, 2, 3)] * 2, mask=masks).tolist() == [[True, False]]

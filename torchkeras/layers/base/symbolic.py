@@ -19,6 +19,7 @@ from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import symbolic_masks
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.input_spec import check_inputs
+from torchkeras.layers.base.weight_walk import sublayers
 
 
 def call(layer: Any, args: tuple, kwargs: dict) -> Any:
@@ -26,7 +27,8 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
     args, kwargs = arguments.convert(layer, args, kwargs)
     if layer.input_spec is not None and layer.built:
         check_inputs(layer.input_spec, arguments.first(args, kwargs), layer.name)
-    if not layer.built:
+    is_first = not layer.built
+    if is_first:
         if layer.input_spec is not None:
             check_inputs(layer.input_spec, arguments.first(args, kwargs), layer.name)
         build_for(layer, args, kwargs)
@@ -35,6 +37,14 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
     try:
         with naming.name_scope(layer.name, caller=layer):
             outputs = layer.compute_output_spec(*args, **kwargs)
+            if (
+                is_first
+                and not layer._tk_builds_weights
+                and any(not getattr(part, "built", True) for part in sublayers(layer))
+            ):
+                # The shapes came from a rule of the class's: only a run of `call` builds the layers that it uses.
+                with contextlib.suppress(NotImplementedError):
+                    inferred(layer, args, kwargs)
     finally:
         state.entry = entry
     symbolic_masks.warn_where_lost(layer, args, kwargs)

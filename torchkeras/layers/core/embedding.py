@@ -159,7 +159,7 @@ class Embedding(StoredWeights):
     def _tk_finish(self, outputs: Tensor, bias: Tensor | None) -> Tensor:
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor | None:
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         return ops.not_equal(inputs, 0) if self.mask_zero else None  # type: ignore[arg-type]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -44,7 +44,7 @@ class Masking(Layer):
         self.mask_value = mask_value
         self.supports_masking = True
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> Tensor:
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return which steps count: those with a feature other than `mask_value`."""
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)  # type: ignore[arg-type]
 

@@ -137,7 +137,7 @@ class ReversibleEmbedding(Embedding):
         is_product = reverse and self.logit_soft_cap is None and self._tk_form is None
         return (*self._factors(inputs), None) if is_product else None
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """`call` puts the mask on the vectors; scores have none."""
         return None
 

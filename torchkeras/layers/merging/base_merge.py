@@ -103,17 +103,15 @@ class Merge(Layer):
         sparse = all(x.sparse for x in inputs)
         return KerasTensor(self.compute_output_shape([x.shape for x in inputs]), self.compute_dtype, sparse=sparse)
 
-    def compute_mask(
-        self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None = None
-    ) -> Tensor | None:
-        if previous_mask is None:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tensor | None:
+        if mask is None:
             return None
-        check_masks(inputs, previous_mask)
-        if any(mask is None for mask in previous_mask):
+        check_masks(inputs, mask)
+        if any(one is None for one in mask):
             return None
-        out = convert_to_tensor(previous_mask[0], "bool")
-        for mask in previous_mask[1:]:
-            out = torch.logical_or(out, convert_to_tensor(mask, "bool"))
+        out = convert_to_tensor(mask[0], "bool")
+        for one in mask[1:]:
+            out = torch.logical_or(out, convert_to_tensor(one, "bool"))
         return out
 
 

@@ -69,21 +69,19 @@ class Concatenate(Merge):
         out[self.axis] = None if None in lengths else sum(lengths)
         return tuple(out)
 
-    def compute_mask(
-        self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None = None
-    ) -> Tensor | None:
-        if previous_mask is None:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tensor | None:
+        if mask is None:
             return None
-        check_masks(inputs, previous_mask)
-        if all(mask is None for mask in previous_mask):
+        check_masks(inputs, mask)
+        if all(one is None for one in mask):
             return None
-        known = [mask if mask is None else convert_to_tensor(mask, "bool") for mask in previous_mask]
-        everything = torch.ones((), dtype=torch.bool, device=next(mask.device for mask in known if mask is not None))
+        known = [one if one is None else convert_to_tensor(one, "bool") for one in mask]
+        everything = torch.ones((), dtype=torch.bool, device=next(one.device for one in known if one is not None))
         masks = []
-        for x, mask in zip(inputs, known, strict=True):
-            if mask is not None and mask.ndim < len(x.shape):
-                mask = mask.unsqueeze(-1)
-            masks.append((everything if mask is None else mask).expand(x.shape))
+        for x, one in zip(inputs, known, strict=True):
+            if one is not None and one.ndim < len(x.shape):
+                one = one.unsqueeze(-1)
+            masks.append((everything if one is None else one).expand(x.shape))
         return torch.cat(masks, dim=self.axis).any(dim=-1)
 
 

@@ -113,7 +113,7 @@ class Dot(Merge):
         out = (*one, *other[1:])
         return out if len(out) > 1 else (*out, 1)
 
-    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor | None] | None = None) -> None:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> None:
         return None
 
 

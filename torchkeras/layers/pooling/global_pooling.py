@@ -190,7 +190,7 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
         total = torch.where(mask, inputs, 0).sum(self._dims, self.keepdims)
         return total / mask.to(inputs.dtype).sum(self._dims, self.keepdims)
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Tensor | None = None) -> None:
+    def compute_mask(self, inputs: Tensor, mask: Tensor | None = None) -> None:
         return None
 
 
