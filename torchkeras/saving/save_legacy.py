@@ -102,7 +102,12 @@ def _legacy_form(row: Config) -> Config:
     kept: Config = {key: row[key] for key in ("name", "inbound_nodes") if key in row}
     if str(row.get("module")).startswith("keras.src.ops") or _has_axes(inner):
         return {**row, "config": inner}
-    return {"class_name": row.get("registered_name") or row["class_name"], "config": inner, **kept}
+    class_name = _NAMES_OF_CLASSES.get(row["class_name"], row["class_name"])
+    return {"class_name": row.get("registered_name") or class_name, "config": inner, **kept}
+
+
+# Keras looks layers of legacy files up by the names of their classes, which this one does not have as its public name.
+_NAMES_OF_CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}
 
 
 def _has_axes(config: Any) -> bool:
