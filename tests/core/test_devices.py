@@ -40,9 +40,11 @@ def accelerator(monkeypatch):
         return original(*size, device=device, **kwargs)
 
     monkeypatch.setattr(torch, "empty", empty)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(devices, "_has_cuda", None)
+    monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 1)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(devices, "_has_looked", False)
+    monkeypatch.setattr(devices, "_accelerator", None)
 
 
 @pytest.mark.parametrize("name", ["cuda", "gpu", "GPU", torch.device("cuda")])
@@ -55,7 +57,7 @@ def test_an_accelerator_without_an_index_is_the_current_one(name, accelerator):
 
 def test_the_detected_accelerator_has_an_index_and_follows_torch(accelerator, monkeypatch):
     assert current_device() == torch.device("cuda:1")
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    monkeypatch.setattr(torch.accelerator, "current_device_index", lambda: 2)
     assert current_device() == torch.device("cuda:2")
 
 

@@ -10,6 +10,7 @@ from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.run import Run
 from torchkeras.callbacks.training_snapshot import TrainingSnapshot
 from torchkeras.core import tree
+from torchkeras.core.tensors.accelerators import empty_cache
 from torchkeras.distributed import gather_objects, world_size
 from torchkeras.reporting.progress import announce
 
@@ -135,8 +136,8 @@ class BatchSizeFinder(Callback):
             if not is_out_of_memory(error):
                 raise
             self.tried[rows] = False
-        if torch.cuda.is_available() and not self.tried[rows]:
-            torch.cuda.empty_cache()
+        if not self.tried[rows]:
+            empty_cache()
         return self.tried[rows]
 
     def _step(self, batch: Any) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from torchkeras.callbacks.callback import Callback, HookLogs
+from torchkeras.core.tensors.accelerators import synchronize
 from torchkeras.distributed import is_main_process
 
 
@@ -93,8 +94,7 @@ class ProfilerCallback(Callback):
         profiler, self._profiler = self._profiler, None
         if profiler is None:
             return
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        synchronize()
         profiler.stop()
         if self._names is not None:
             self._names.remove()

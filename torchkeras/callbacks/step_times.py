@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchkeras.callbacks.callback import Callback, HookLogs
+from torchkeras.core.tensors.accelerators import begin_peak_memory, name_of, peak_memory, synchronize
 
 try:
     import resource
@@ -54,15 +55,14 @@ class StepTimes(Callback):
 
     def _mark(self, part: str) -> None:
         """Count the time since the last mark to a part."""
-        if self._is_cuda:
-            torch.cuda.synchronize()
+        synchronize(self._device)
         now = time.perf_counter()
         self._sums[part] += now - self._last
         self._last = now
 
     def on_train_begin(self, logs: HookLogs | None = None) -> None:
         model = self.model
-        self._is_cuda = _device(model).type == "cuda"
+        self._device = _device(model)
         before = model.register_forward_pre_hook(lambda module, args: self._mark("other"))
         after = model.register_forward_hook(lambda module, args, output: self._mark("forward"))
         self._undo = [before.remove, after.remove]
@@ -142,14 +142,13 @@ class HardwareUse(Callback):
     def on_train_begin(self, logs: HookLogs | None = None) -> None:
         self.flops_per_batch = None
         self._device = _device(self.model)
-        if self.peak_flops is None and self._device.type == "cuda":
-            name = torch.cuda.get_device_name(self._device)
+        if self.peak_flops is None:
+            name = name_of(self._device)
             self.peak_flops = next((peak for key, peak in _PEAKS.items() if key in name), None)
 
     def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._batches, self._start = 0, time.perf_counter()
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
+        begin_peak_memory(self._device)
 
     def on_train_batch_begin(self, batch: int, logs: HookLogs | None = None) -> None:
         if self.flops_per_batch is None:
@@ -161,8 +160,7 @@ class HardwareUse(Callback):
         self._stop_counting()
 
     def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        synchronize(self._device)
         seconds = time.perf_counter() - self._start
         rate = (self.flops_per_batch or 0) * self._batches / max(seconds, 1e-9)
         if logs is None:
@@ -191,8 +189,9 @@ def _of_addmm(self_shape: Any, a_shape: Any, b_shape: Any, out_shape: Any = None
 
 def _peak_memory(device: torch.device) -> int | None:
     """The largest memory in bytes: allocated on a GPU, else that of the process; `None` where nothing measures it."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    on_device = peak_memory(device)
+    if on_device is not None:
+        return on_device
     if resource is None:
         return None
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

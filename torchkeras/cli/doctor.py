@@ -18,6 +18,7 @@ from torchkeras.cli.all_reduce import NUMBERS
 from torchkeras.cli.registry import DIFFERENT, OK, Command, register
 from torchkeras.cli.script_reader import Finding, read_script
 from torchkeras.cli.tables import as_json, fields
+from torchkeras.core.tensors import accelerators
 from torchkeras.version import __version__
 
 _DESCRIPTION = """Check what training on several processes needs: versions, devices, torch's backends for messages, and
@@ -63,15 +64,17 @@ def _line(script: str, finding: Finding) -> str:
 
 
 def _check(given: argparse.Namespace) -> int:
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    kind = "cpu" if accelerator is None else accelerator.type
-    count = 1 if accelerator is None else torch.accelerator.device_count()
+    accelerator = accelerators.find_accelerator() or accelerators.ACCELERATORS["cpu"]
+    kind, count = accelerator.type, accelerators.count() or 1
     problems: list[str] = []
     backends = _backends()
     if "gloo" not in backends:
         problems.append("This torch has no gloo: processes on CPUs can't send messages.")
-    if kind == "cuda" and "nccl" not in backends:
-        problems.append("There are CUDA devices, and this torch has no NCCL: install a build of torch with it.")
+    if accelerator.backend not in backends and kind != "cpu":
+        problems.append(
+            f"There are {kind.upper()} devices, and this torch has no {accelerator.backend.upper()} for their "
+            "messages: install a build of torch with it."
+        )
     seconds, problem = _two_processes() if "gloo" in backends else (None, "")
     if problem:
         problems.append(f"Two processes of this machine could not sum a tensor: {problem}")
@@ -97,8 +100,8 @@ def _check(given: argparse.Namespace) -> int:
 def _backends() -> list[str]:
     if not distributed.is_available():
         return []
-    known = {"gloo": distributed.is_gloo_available, "nccl": distributed.is_nccl_available}
-    return [name for name, is_there in known.items() if is_there()]
+    known = dict.fromkeys(row.backend for row in accelerators.ACCELERATORS.values())
+    return [name for name in known if distributed.is_backend_available(name)]
 
 
 def _two_processes() -> tuple[float | None, str]:

@@ -8,21 +8,23 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from torchkeras.core.tensors import accelerators
+
 State: TypeAlias = dict[str, Any]  # plain data of whatever form the generator's own state has
 Generator: TypeAlias = torch.Generator | np.random.Generator | np.random.RandomState | random.Random
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 
 
 def capture() -> State:
-    """The states of the process's generators: Python's, NumPy's, torch's, and CUDA's where it is in use."""
+    """The states of the process's generators: Python's, NumPy's, torch's, and the accelerator's where it is in use."""
     version, words, gauss = random.getstate()
     kind, keys, place, has_gauss, cached = np.random.get_state(legacy=True)
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    accelerator, of_devices = accelerators.random_states()
     return {
         "python": [version, np.array(words, dtype="uint32"), gauss],
         "numpy": [kind, np.array(keys), int(place), int(has_gauss), float(cached)],
         "torch": torch.get_rng_state().numpy().copy(),
-        "cuda": [state.numpy().copy() for state in cuda],
+        accelerator or "cuda": [state.numpy().copy() for state in of_devices],
     }
 
 
@@ -33,9 +35,9 @@ def restore(state: State) -> None:
     kind, keys, place, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys, place, has_gauss, cached))
     torch.set_rng_state(_bytes(state["torch"]))
-    for index, device_state in enumerate(state["cuda"]):
-        if torch.cuda.is_available() and index < torch.cuda.device_count():
-            torch.cuda.set_rng_state(_bytes(device_state), index)
+    for accelerator in state.keys() & accelerators.ACCELERATORS.keys():
+        if state[accelerator]:
+            accelerators.set_random_states(accelerator, [_bytes(one) for one in state[accelerator]])
 
 
 def state_of(generator: Generator) -> State:

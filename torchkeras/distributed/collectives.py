@@ -9,6 +9,7 @@ import torch
 from torch import distributed, nn
 
 from torchkeras.core import tree
+from torchkeras.core.tensors.accelerators import ACCELERATORS, current_of
 from torchkeras.core.tensors.numbers import as_float
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
 from torchkeras.core.torch_internals import foreach_add_, foreach_copy_, foreach_div_, foreach_mul, foreach_sub_
@@ -19,13 +20,21 @@ from torchkeras.distributed.sharded_weights import sharding_of
 
 
 def communicate(tensor: torch.Tensor, how: Callable[[torch.Tensor], Any]) -> None:
-    """NCCL knows CUDA tensors alone: what lies elsewhere travels by way of the GPU."""
-    if distributed.get_backend() == "nccl" and tensor.device.type != "cuda":
-        moved = tensor.cuda()
+    """Apply a collective in place. A backend knows one kind of device: what lies elsewhere travels by way of it."""
+    home = _home()
+    if tensor.device.type != home.type:
+        moved = tensor.to(home)
         how(moved)
         tensor.copy_(moved)
     else:
         how(tensor)
+
+
+def _home() -> torch.device:
+    """The device that tensors of messages lie on."""
+    backend = distributed.get_backend()
+    kind = next((row for row in ACCELERATORS.values() if row.backend == backend), ACCELERATORS["cpu"])
+    return torch.device("cpu") if kind.messages_on == "cpu" else current_of(kind)
 
 
 def by_kind(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
@@ -171,12 +180,8 @@ def gather_rows(outputs: list, shares: list[RankShare], group: RankGroup | None 
 
 
 def _all_gather(tensor: torch.Tensor, group: RankGroup) -> list[torch.Tensor]:
-    nccl, gloo = (distributed.get_backend() == name for name in ("nccl", "gloo"))
     device = tensor.device
-    if nccl and device.type != "cuda":
-        tensor = tensor.cuda()
-    elif gloo and device.type != "cpu":
-        tensor = tensor.cpu()
+    tensor = tensor.to(_home())
     parts = [torch.empty_like(tensor) for _ in range(group.size)]
     distributed.all_gather(parts, tensor, group=group.handle)
     return [part.to(device) for part in parts]

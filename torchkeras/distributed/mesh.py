@@ -8,13 +8,13 @@ from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import distributed
 
+from torchkeras.core.tensors.accelerators import ACCELERATORS, count, find_accelerator, row_of
 from torchkeras.core.tensors.sharded import dtensors
 from torchkeras.distributed import process
 
-TORCH_TYPES = {"gpu": "cuda"}
+TORCH_TYPES = {row.keras_name: row.type for row in ACCELERATORS.values()}
 """Torch's names of devices where Keras has others."""
 
 
@@ -33,7 +33,7 @@ def list_devices(device_type: str | None = None) -> list[str]:
         ['cpu:0']
     """
     kind = (device_type or _default_type()).lower()
-    kind = "gpu" if kind == "cuda" else kind
+    kind = row_of(kind).keras_name
     return [f"{kind}:{i}" for i in range(_count(kind))]
 
 
@@ -51,15 +51,15 @@ def get_device_count(device_type: str | None = None) -> int:
 
 
 def _default_type() -> str:
-    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"  # type: ignore[union-attr]
+    found = find_accelerator()
+    return "cpu" if found is None else found.type
 
 
 def _count(kind: str) -> int:
     found = 1
     if kind != "cpu":
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        is_here = accelerator is not None and accelerator.type == TORCH_TYPES.get(kind, kind)
-        found = torch.accelerator.device_count() if is_here else 0
+        accelerator = find_accelerator()
+        found = count() if accelerator is not None and accelerator.type == TORCH_TYPES.get(kind, kind) else 0
     return process.launched_world_size() if found and process.launched_world_size() > 1 else found
 
 

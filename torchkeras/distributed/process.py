@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-import torch
 from torch import distributed
 
-from torchkeras.core.tensors import devices
+from torchkeras.core.tensors import accelerators, devices
 from torchkeras.core.torch_internals import get_default_store
 
 _writes: Counter[str] = Counter()
@@ -30,14 +29,14 @@ class RankError(RuntimeError):
 def join(timeout: float | None = None) -> None:
     """Join the process group of `torchrun`, if this process was started by it and has not joined yet.
 
-    It uses `cuda:LOCAL_RANK` and NCCL if there is CUDA, else the CPU and gloo.
+    It takes the accelerator with the number `LOCAL_RANK` and its backend (CUDA: NCCL), else the CPU and gloo.
 
     Args:
         timeout: seconds after which a rank that waits for another one gives up with an error, here and in every
             message later. Default: `None`, the environment variable `TORCHKERAS_TIMEOUT`, else 600.
 
     Raises:
-        RuntimeError: this machine runs more processes than it has GPUs; or the others did not come in time.
+        RuntimeError: this machine runs more processes than it has accelerators; or the others did not come in time.
 
     Example:
         >>> keras.distributed.join()  # does nothing in a process of its own
@@ -48,18 +47,10 @@ def join(timeout: float | None = None) -> None:
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     limit = timedelta(seconds=_timeout(timeout))
-    if torch.cuda.is_available():
-        if local >= torch.cuda.device_count():
-            raise RuntimeError(
-                f"Each process needs a GPU of its own: this is process {local + 1} of this machine, which has "
-                f"{torch.cuda.device_count()} GPU(s). Start fewer (torchrun --nproc-per-node=N), or hide the GPUs with "
-                "CUDA_VISIBLE_DEVICES= to train on the CPU."
-            )
-        torch.cuda.set_device(local)
-        devices.set_default_device(f"cuda:{local}")
-        _init_group("nccl", limit, device_id=torch.device("cuda", local))
-    else:
-        _init_group("gloo", limit)
+    kind, device = accelerators.take_device_of_rank(local)
+    if kind.type != "cpu":
+        devices.set_default_device(device)
+    _init_group(kind.backend, limit, **({"device_id": device} if kind.binds else {}))
     atexit.register(_leave)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchkeras.core.tensors import accelerators
 from torchkeras.distributed import process
 
 State = tuple[torch.Tensor, Any, Any]
@@ -73,11 +74,10 @@ class DataRandomness:
 
 def finish() -> None:
     """Let all ranks go on with rank 0's generators: what a script draws next is the same everywhere."""
-    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
-    state, on_cuda = process.broadcast_object((capture(), torch.cuda.get_rng_state() if cuda else None))
+    state, of_device = process.broadcast_object((capture(), accelerators.random_state()))
     restore(state)
-    if on_cuda is not None and cuda:
-        torch.cuda.set_rng_state(on_cuda)
+    if of_device is not None:
+        accelerators.set_random_state(of_device)
 
 
 def _seed_after(state: torch.Tensor) -> int:

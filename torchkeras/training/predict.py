@@ -9,6 +9,7 @@ import torch
 from torchkeras.callbacks import ProgbarLogger
 from torchkeras.core import tree
 from torchkeras.core.library_code import runs_library_code_only
+from torchkeras.core.tensors.accelerators import row_of
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.training.placing import agree_on_weights
@@ -75,6 +76,8 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
 
 def _keeps_no_tensors(model: TrainableModel) -> bool:
     """True if no code of the user's runs, which may keep a tensor: that must be an ordinary one then."""
+    if not row_of(device_of(model).type).has_inference_mode:
+        return False
     return not is_overridden(model, "predict_step") and runs_library_code_only(model)  # type: ignore[arg-type]
 
 

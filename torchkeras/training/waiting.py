@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from torchkeras.core.tensors.accelerators import is_idle
 from torchkeras.distributed import is_main_process
 
 logger = logging.getLogger("torchkeras")
@@ -59,7 +60,7 @@ class WaitMeter:
         self._advise()
 
     def _is_idle(self) -> bool:
-        return self.device.type != "cuda" or torch.cuda.current_stream(self.device).query()
+        return is_idle(self.device)
 
     def _advise(self) -> None:
         global _advised

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from torchkeras.core.state import state
+from torchkeras.core.tensors import accelerators
 from torchkeras.core.torch_internals import constant_result, count_function_modes
 from torchkeras.core.types import DeviceLike
 
@@ -23,7 +24,8 @@ _devices = _Devices()
 _META = torch.device("meta")
 _CPU = torch.device("cpu")
 _default: torch.device | None = None
-_has_cuda: bool | None = None
+_accelerator: accelerators.Accelerator | None = None
+_has_looked = False  # for an accelerator
 
 
 def parse_device(device: DeviceLike) -> torch.device:
@@ -66,11 +68,11 @@ def set_default_device(device: DeviceLike | None) -> None:
 
 @constant_result  # compiled code would break at the question for torch's default device
 def current_device() -> torch.device:
-    """The innermost `device` scope's device, else the set default, else CUDA where there is one, else the CPU.
+    """The innermost `device` scope's device, else the set default, else an accelerator if there is one, else the CPU.
 
     While shapes are inferred it is `meta`.
     """
-    global _has_cuda
+    global _accelerator, _has_looked
     if state.symbolic:
         return _META
     if _devices.scopes:
@@ -82,9 +84,9 @@ def current_device() -> torch.device:
             return ambient
     if _default is not None:
         return _default
-    if _has_cuda is None:
-        _has_cuda = torch.cuda.is_available()
-    return torch.device("cuda", torch.cuda.current_device()) if _has_cuda else _CPU
+    if not _has_looked:
+        _accelerator, _has_looked = accelerators.find_accelerator(), True
+    return _CPU if _accelerator is None else accelerators.current_of(_accelerator)
 
 
 def default_device(device: torch.device) -> AbstractContextManager[object]:

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from torchkeras.core.library_code import runs_library_code_only
+from torchkeras.core.tensors.accelerators import row_of
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed import collectives, metric_state, process
@@ -211,7 +212,7 @@ def wrap(model: nn.Module, find_unused: bool = True) -> DistributedDataParallel:
         warnings.filterwarnings("ignore", ".*broadcast_buffers.*", FutureWarning)
         return DistributedDataParallel(
             _Forward(model),
-            device_ids=[device.index] if device.type == "cuda" else None,
+            device_ids=[device] if row_of(device.type).binds else None,
             broadcast_buffers=False,
             find_unused_parameters=find_unused,
             gradient_as_bucket_view=True,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.tensors.accelerators import free_memory
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.columns import AnyColumn, StoredColumn, column_of, holds_text, is_sparse, rows_of
@@ -196,12 +197,13 @@ def _shuffle_within(samples: int, batch: int) -> torch.Tensor:
 
 
 def _fits(arrays: list, device: torch.device) -> bool:
-    """Whether all arrays may lie on the device at once: on CUDA, in half of the memory that is free."""
-    if device.type != "cuda":
+    """Whether all arrays may lie on the device at once: on an accelerator, in half of the memory that is free."""
+    free = free_memory(device)
+    if free is None:
         return True
     dense = [array for array in arrays if array is not None and not is_sparse(array)]
     wanted = sum(
         math.prod(getattr(array, "shape", (rows_of(array),))) * getattr(getattr(array, "dtype", None), "itemsize", 8)
         for array in dense
     )
-    return wanted <= torch.cuda.mem_get_info(device)[0] // 2
+    return wanted <= free // 2
