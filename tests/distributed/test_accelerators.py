@@ -10,11 +10,12 @@ import torch
 import torchkeras as keras
 from tests.distributed.launch import start
 from tests.package_imports import PACKAGE, source_files
-from torchkeras.core.tensors import accelerators, devices
+from torchkeras.core import accelerators
+from torchkeras.core.tensors import devices
 from torchkeras.distributed import process
 
 # The rooms that are about CUDA itself, and those that answer for Keras's own functions of these names.
-OF_CUDA = ["training/replay/", "core/tensors/accelerators.py", "compat/"]
+OF_CUDA = ["training/replay/", "core/accelerators.py", "compat/"]
 
 
 @pytest.fixture(params=[row for row in accelerators.ACCELERATORS.values() if row.type not in ("cpu", "xla", "tpu")])
@@ -129,4 +130,4 @@ def test_cuda_is_named_in_its_rooms_alone():
             is_import = isinstance(node, (ast.Import, ast.ImportFrom)) and "torch.cuda" in ast.unparse(node)
             if is_attribute or is_import:
                 wrong.append(f"{place}:{node.lineno}")
-    assert not wrong, f"ask core/tensors/accelerators.py instead: {wrong}"
+    assert not wrong, f"ask core/accelerators.py instead: {wrong}"

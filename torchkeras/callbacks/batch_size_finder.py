@@ -10,7 +10,7 @@ from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.run import Run
 from torchkeras.callbacks.training_snapshot import TrainingSnapshot
 from torchkeras.core import tree
-from torchkeras.core.tensors.accelerators import empty_cache
+from torchkeras.core.accelerators import empty_cache
 from torchkeras.distributed import gather_objects, world_size
 from torchkeras.reporting.progress import announce
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from torchkeras.callbacks.callback import Callback, HookLogs
-from torchkeras.core.tensors.accelerators import synchronize
+from torchkeras.core.accelerators import synchronize
 from torchkeras.distributed import is_main_process
 
 

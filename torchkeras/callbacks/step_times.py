@@ -10,7 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from torchkeras.callbacks.callback import Callback, HookLogs
-from torchkeras.core.tensors.accelerators import begin_peak_memory, name_of, peak_memory, synchronize
+from torchkeras.core.accelerators import begin_peak_memory, name_of, peak_memory, synchronize
 
 try:
     import resource

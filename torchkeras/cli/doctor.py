@@ -18,7 +18,7 @@ from torchkeras.cli.all_reduce import NUMBERS
 from torchkeras.cli.registry import DIFFERENT, OK, Command, register
 from torchkeras.cli.script_reader import Finding, read_script
 from torchkeras.cli.tables import as_json, fields
-from torchkeras.core.tensors import accelerators
+from torchkeras.core import accelerators
 from torchkeras.version import __version__
 
 _DESCRIPTION = """Check what training on several processes needs: versions, devices, torch's backends for messages, and

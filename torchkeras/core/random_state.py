@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from torchkeras.core.tensors import accelerators
+from torchkeras.core import accelerators
 
 State: TypeAlias = dict[str, Any]  # plain data of whatever form the generator's own state has
 Generator: TypeAlias = torch.Generator | np.random.Generator | np.random.RandomState | random.Random

@@ -9,7 +9,7 @@ import torch
 from torch import distributed, nn
 
 from torchkeras.core import tree
-from torchkeras.core.tensors.accelerators import ACCELERATORS, current_of
+from torchkeras.core.accelerators import ACCELERATORS, current_of
 from torchkeras.core.tensors.numbers import as_float
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
 from torchkeras.core.torch_internals import foreach_add_, foreach_copy_, foreach_div_, foreach_mul, foreach_sub_

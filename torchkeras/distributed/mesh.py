@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import distributed
 
-from torchkeras.core.tensors.accelerators import ACCELERATORS, count, find_accelerator, row_of
+from torchkeras.core.accelerators import ACCELERATORS, count, find_accelerator, row_of
 from torchkeras.core.tensors.sharded import dtensors
 from torchkeras.distributed import process
 

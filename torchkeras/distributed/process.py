@@ -13,7 +13,8 @@ from typing import Any
 
 from torch import distributed
 
-from torchkeras.core.tensors import accelerators, devices
+from torchkeras.core import accelerators
+from torchkeras.core.tensors import devices
 from torchkeras.core.torch_internals import get_default_store
 
 _writes: Counter[str] = Counter()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchkeras.core.tensors import accelerators
+from torchkeras.core import accelerators
 from torchkeras.distributed import process
 
 State = tuple[torch.Tensor, Any, Any]

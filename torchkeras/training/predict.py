@@ -8,8 +8,8 @@ import torch
 
 from torchkeras.callbacks import ProgbarLogger
 from torchkeras.core import tree
+from torchkeras.core.accelerators import row_of
 from torchkeras.core.library_code import runs_library_code_only
-from torchkeras.core.tensors.accelerators import row_of
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.training.placing import agree_on_weights

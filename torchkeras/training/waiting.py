@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from torchkeras.core.tensors.accelerators import is_idle
+from torchkeras.core.accelerators import is_idle
 from torchkeras.distributed import is_main_process
 
 logger = logging.getLogger("torchkeras")

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import nn
 
+from torchkeras.core import accelerators
 from torchkeras.core.state import state
-from torchkeras.core.tensors import accelerators
 from torchkeras.core.torch_internals import constant_result, count_function_modes
 from torchkeras.core.types import DeviceLike
 

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from torchkeras.core.accelerators import row_of
 from torchkeras.core.library_code import runs_library_code_only
-from torchkeras.core.tensors.accelerators import row_of
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed import collectives, metric_state, process

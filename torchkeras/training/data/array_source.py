@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.tensors.accelerators import free_memory
+from torchkeras.core.accelerators import free_memory
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.columns import AnyColumn, StoredColumn, column_of, holds_text, is_sparse, rows_of
