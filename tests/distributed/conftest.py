@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.distributed import equal_cases, sharded, strategy_cases
+from tests.distributed import equal_cases, jit_cases, sharded, strategy_cases
 from tests.distributed.launch import results
 
 
@@ -28,6 +28,7 @@ def run(tmp_path_factory) -> Run:
     seed = _seed()
     ranks, printed = results(folder, Path(__file__).parent / "worker.py", seed, ranks=2)
     alone = {"equal": equal_cases.run(seed), "sharded": sharded.run(other, seed)}
+    alone["compiled"] = jit_cases.run(seed)
     alone["strategies"] = strategy_cases.run(seed, "alone")
     return Run(ranks, alone, printed, folder, seed)
 

@@ -60,11 +60,18 @@ def _run(function: Callable[[], None]) -> int:
     return code
 
 
-def wait(processes: list[int], seconds: float = 60.0) -> list[int | None]:
+def wait_for_all(processes: list[int], seconds: float) -> list[int | None]:
+    """The exit codes as `wait` gives them; where one process fails, the others are killed after five seconds."""
+    return wait(processes, seconds, after_failure=5.0)
+
+
+def wait(processes: list[int], seconds: float = 60.0, after_failure: float | None = None) -> list[int | None]:
     """The exit codes, negative for signals; `None` for those that had to be killed when the time was over."""
     codes: dict[int, int | None] = {}
     end = time.monotonic() + seconds
     while len(codes) < len(processes) and time.monotonic() < end:
+        if after_failure is not None and any(codes.values()):
+            end, after_failure = min(end, time.monotonic() + after_failure), None
         for process in processes:
             if process not in codes:
                 done, status = os.waitpid(process, os.WNOHANG)

@@ -15,7 +15,13 @@ from torchkeras.core.tensors import devices
 from torchkeras.distributed import process
 
 # The rooms that are about CUDA itself, and those that answer for Keras's own functions of these names.
-OF_CUDA = ["training/replay/", "core/accelerators.py", "compat/"]
+OF_CUDA = [
+    "training/replay/",
+    "core/accelerators.py",
+    "core/tensors/copy_stream.py",
+    "core/tf32.py",
+    "compat/",
+]
 
 
 @pytest.fixture(params=[row for row in accelerators.ACCELERATORS.values() if row.type not in ("cpu", "xla", "tpu")])

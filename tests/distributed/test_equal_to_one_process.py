@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.distributed import equal_cases, strategy_cases
+from tests.distributed import equal_cases, jit_cases, strategy_cases
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +35,15 @@ def test_strategies(run, strategy, name):
 def test_meshes_of_two_axes(run, four, strategy, name):
     for rank in four:
         assert_close(rank[strategy][name], run.alone["strategies"][name], name, run.seed)
+
+
+@pytest.mark.parametrize("strategy", jit_cases.UNDER)
+def test_compiled_under_a_strategy(run, strategy):
+    for rank in run.ranks:
+        for name, case in rank["compiled"][strategy].items():
+            assert_close(case["result"], run.alone["compiled"][name]["result"], name, run.seed)
+            assert case["graphs"] > 0
+            assert not case["logged"], "each function is one graph, and compiled once"
 
 
 def test_sharded_is_whole(run):

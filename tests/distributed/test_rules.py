@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.distributed.launch import start
+from tests.distributed.launch import torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -112,7 +112,7 @@ def test_an_error_on_one_rank_ends_the_run(tmp_path):
         "model.fit(np.ones((9, 2)), np.ones(9), epochs=3, callbacks=[Fails()], verbose=0)\n"
     )
     begin = time.monotonic()
-    done = start(script, ranks=2)
+    done = torchrun(script, ranks=2)
     assert done.returncode != 0
     assert time.monotonic() - begin < 30
     assert "on rank 1" in done.stderr

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.distributed import equal_cases, placement_rules, rules, sharded, strategy_cases
+from tests.distributed import equal_cases, jit_cases, placement_rules, rules, sharded, strategy_cases
 
 folder, seed = Path(sys.argv[1]), int(sys.argv[2])
 found = {"equal": equal_cases.run(seed), "sharded": sharded.run(folder, seed), "rules": rules.run(folder)}
@@ -20,5 +20,6 @@ for strategy in ("model", "sharded"):
     strategy_cases.set_strategy(strategy)
     found[f"equal: {strategy}"] = equal_cases.run(seed, equal_cases.UNDER_DISTRIBUTIONS)
 strategy_cases.set_strategy("none")
+found["compiled"] = {strategy: jit_cases.run(seed, strategy) for strategy in jit_cases.UNDER}
 found["placement"] = placement_rules.run()
 (folder / f"{os.environ['RANK']}.json").write_text(json.dumps(found))

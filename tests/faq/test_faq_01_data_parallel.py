@@ -6,7 +6,7 @@ import runpy
 
 import pytest
 
-from tests.distributed.launch import results
+from tests.distributed.launch import results, torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_the_script_of_one_process_runs_on_two(tmp_path, monkeypatch):
     script.write_text(SCRIPT)
     monkeypatch.setattr("sys.argv", [str(script), str(tmp_path)])
     alone = runpy.run_path(str(script))["found"]
-    ranks, _ = results(tmp_path / "two", script, "set", ranks=2)
+    ranks, _ = results(tmp_path / "two", script, "set", ranks=2, by=torchrun)
     assert alone["wrapped"] == "NoneType"
     for rank in ranks:
         assert rank["wrapped"] == "DistributedDataParallel"

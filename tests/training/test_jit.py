@@ -382,3 +382,26 @@ def test_a_break_in_a_block_is_reported_once(data, graphs, caplog):
     same(*found)
     (line,) = lines(caplog)
     assert "can't be compiled as one graph" in line and "test_jit.py" in line
+
+
+def test_a_choice_that_depends_on_data_runs_uncompiled(data, graphs, caplog):
+    class Ways(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.ways = [L.Dense(3), L.Dense(3)]
+
+        def build(self, shape):
+            for way in self.ways:
+                way.build(shape)
+
+        def call(self, x):
+            return self.ways[int(x[0, 0] > 0)](x)
+
+    def make():
+        model = Ways()
+        model.build((None, 6))
+        return model
+
+    plain, compiled, _ = both(make, data)
+    same(plain, compiled)
+    assert "can't be compiled, so it runs uncompiled" in lines(caplog)[0]

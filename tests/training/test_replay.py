@@ -10,6 +10,7 @@ import torch
 
 import torchkeras as keras
 from tests.training import recorded_graphs
+from torchkeras.distributed.strategies.registry import STRATEGIES
 from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.state import state_of
 
@@ -455,6 +456,17 @@ def test_switches(data):
         assert not recorded_graphs.CAPTURED and not state_of(model).replayers
     with pytest.raises(ValueError, match="must be one of"):
         keras.config.set_cuda_graphs("sometimes")
+
+
+def test_steps_of_several_processes_are_not_captured(data, caplog, monkeypatch):
+    assert all(strategy.replay_obstacle for name, strategy in STRATEGIES.items() if name != "single")
+    monkeypatch.setattr(STRATEGIES["single"], "replay_obstacle", STRATEGIES["data_parallel"].replay_obstacle)
+    keras.config.set_cuda_graphs("always")
+    model = make()
+    train(model, data, adam(), "auto")
+    assert not recorded_graphs.CAPTURED and replays(model) == 0
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "several processes train" in line and "error handling" in line
 
 
 def test_a_train_step_of_the_users_runs(data):

@@ -37,7 +37,7 @@ def set_cuda_graphs(mode: str) -> None:
     all. Models compiled with `jit_compile="auto"` (the default) or `True` take part, in a single process, where the
     shapes of batches repeat. The learning rate, schedules, weights that callbacks assign, random numbers and
     evaluations in between act as in eager mode. Steps that can't be captured run in eager mode; the logger
-    `torchkeras` says why, once.
+    `torchkeras` says why, once. Those of several processes can't: NCCL's error handling would have to be off.
 
     The environment variable `TORCHKERAS_CUDA_GRAPHS` sets the mode that a process starts with; without it, the mode is
     `"auto"`. A profiler shows the kernels of a replayed step without the operations that they belong to.

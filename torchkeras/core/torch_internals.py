@@ -161,8 +161,17 @@ def graph_break_error() -> type[Exception]:
 
     Torch (2.13) has it in a private module. A torch without it gets a class that no error has.
     """
+    return _compiler_error("Unsupported")
+
+
+def data_dependent_error() -> type[Exception]:
+    """The error of `torch.compile` for a choice that depends on data, around which no graph can be broken."""
+    return _compiler_error("UserError")
+
+
+def _compiler_error(name: str) -> type[Exception]:
     try:
-        return find("torch._dynamo.exc.Unsupported")
+        return find(f"torch._dynamo.exc.{name}")
     except AttributeError:
         return replacements.NoError
 

@@ -13,6 +13,7 @@ from torch import nn
 from torchkeras.core import tree
 from torchkeras.core.state import state
 from torchkeras.core.torch_internals import call_uncompiled, count_dispatch_modes, set_compiled_call
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.layer import Layer
 from torchkeras.training.one_graph import OneGraph, Report
 
@@ -40,19 +41,20 @@ class CompiledCalls:
         for group in groups:
             graphs = _Graphs(self, outermost)
             self._calls += [(module, functools.partial(graphs.call, module)) for module in group]
-        self._rows: int | None = None
+        self._size: Hashable = None
         self._has_run = False
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        self._rows = None
+        self._size = None
 
     @contextmanager
     def during(self, rows: int) -> Iterator[None]:
         """Compile the calls that are made inside, for a step with a batch of so many rows."""
-        if self._rows is None:
-            self._rows = rows
-        outer, self.compiles = self.compiles, self._has_run and rows == self._rows and not count_dispatch_modes()
+        size = (rows, current_share().total_rows(rows))
+        if self._size is None:
+            self._size = size
+        outer, self.compiles = self.compiles, self._has_run and size == self._size and not count_dispatch_modes()
         self._has_run = True
         # Also where nothing compiles: a graph around a call, as of super().train_step(), finds the module as it was.
         before = [set_compiled_call(module, call) for module, call in self._calls]

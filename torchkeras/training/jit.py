@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from torchkeras.core.torch_internals import count_dispatch_modes
+from torchkeras.distributed.rank_share import current_share
 from torchkeras.training.one_graph import OneGraph, Report
 
 
@@ -23,16 +24,17 @@ class Jit:
     def __init__(self, method: Callable[..., Any], label: str) -> None:
         self.plain = method
         self._graph = OneGraph(method, Report(label))
-        self._rows: int | None = None
+        self._size: Hashable = None
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        self._rows = None
+        self._size = None
 
     def __call__(self, rows: int, *args: Any) -> Any:
         """The result of the method for a batch of so many rows."""
-        if self._rows is None:
-            self._rows = rows
-        if rows != self._rows or count_dispatch_modes():  # under a mode that watches operations torch compiles nothing
+        size = (rows, current_share().total_rows(rows))  # the rows here are a constant of the graph; so are all ranks'
+        if self._size is None:
+            self._size = size
+        if size != self._size or count_dispatch_modes():  # under a mode that watches operations torch compiles nothing
             return self.plain(*args)
-        return self._graph(rows, *args)
+        return self._graph(size, *args)

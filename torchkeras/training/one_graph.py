@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.torch_internals import graph_break_error
+from torchkeras.core.torch_internals import data_dependent_error, graph_break_error
 
 logger = logging.getLogger("torchkeras")
 _numbers = itertools.count(1)
@@ -66,7 +66,19 @@ class OneGraph:
         except graph_break_error() as error:  # nothing has run yet
             self.report.add("can't be compiled as one graph, so parts of it run uncompiled.", error)
             self.compiled = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic)
+            return self._in_parts(*args, **kwargs)
+        except data_dependent_error() as error:  # nothing has run yet either
+            self.report.add("can't be compiled, so it runs uncompiled.", error)
+            self.compiled = self.plain
+            return self.plain(*args, **kwargs)
+
+    def _in_parts(self, *args: Any, **kwargs: Any) -> Any:
+        """The function as several graphs; uncompiled if a later one meets a choice that depends on data."""
+        try:
             return self.compiled(*args, **kwargs)
+        except data_dependent_error():
+            self.compiled = self.plain
+            return self.plain(*args, **kwargs)
 
     def _as_before(self, *args: Any, **kwargs: Any) -> Any:
         """The compiled function, which is expected to be compiled already."""

@@ -18,6 +18,7 @@ from torchkeras.distributed.sharded_weights import holds_parts
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.layer import Layer
+from torchkeras.training.compiled_blocks import compile_blocks
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 from torchkeras.training.step import OwnStep, TrainStep, is_overridden, make_train_step
@@ -105,6 +106,7 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
         if state.train_step_key != key:
             state.train_step, state.train_step_key = make_train_step(model, weights, strategy), key
         state.train_step.begin()
+        compile_blocks(model, strategy, trains=True)
         outer, state.active_step = state.active_step, state.train_step
         try:
             yield state.train_step

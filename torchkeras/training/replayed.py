@@ -39,19 +39,19 @@ def replaying(
     """
     mode, make = cuda_graphs(), GRAPHS.get(device.type)
     state = state_of(model)
-    if mode == "off" or make is None or not strategy.can_replay or step.is_own:
+    if mode == "off" or make is None or step.is_own:
         return step
     if state.compiled is not None and not state.compiled.replays:
         return step
     replayer = state.replayers.get(purpose)
-    if replayer is None or replayer.key != _key(model, step, purpose, device):
+    if replayer is None or replayer.key != _key(model, strategy, step, purpose, device):
         parts = _parts(model, step, purpose, device)
         label = f"The {purpose} step of {model.name!r}"
         level = logging.WARNING if mode == "always" else logging.INFO
         replayer = KeyedReplayer(step, make(device), parts, label, level)
-        replayer.key = _key(model, step, purpose, device)
+        replayer.key = _key(model, strategy, step, purpose, device)
         state.replayers[purpose] = replayer
-        reason = parts.obstacle(parts.settings())
+        reason = strategy.replay_obstacle or parts.obstacle(parts.settings())
         if reason is not None:
             replayer.leave(reason)
     replayer.begin(watched)
@@ -64,10 +64,12 @@ class KeyedReplayer(Replayer):
     key: tuple[Any, ...] = ()
 
 
-def _key(model: TrainableModel, step: StepOf, purpose: str, device: torch.device) -> tuple[Any, ...]:
+def _key(
+    model: TrainableModel, strategy: Strategy, step: StepOf, purpose: str, device: torch.device
+) -> tuple[Any, ...]:
     """Another training step replaces the one before; steps of evaluation and prediction are all alike."""
     owner = step if purpose == "train" else state_of(model).compiled
-    return cuda_graphs(), device, owner, optimizer_of(model)
+    return cuda_graphs(), type(strategy), device, owner, optimizer_of(model)
 
 
 def _parts(model: TrainableModel, step: StepOf, purpose: str, device: torch.device) -> Parts:

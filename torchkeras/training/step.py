@@ -17,6 +17,7 @@ from torchkeras.core.registry import is_own
 from torchkeras.distributed.rank_share import RankBatch, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
 from torchkeras.training.compile.torch_metric import TorchMetric
+from torchkeras.training.compiled_blocks import compile_blocks
 from torchkeras.training.compiled_calls import CompiledCalls, composite_layers, repeated_blocks
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.fused_head import FusedHead, find_head
@@ -136,15 +137,16 @@ class TrainStep:
         x, y, sample_weight = unpack_x_y_sample_weight(batch.data)
         rows = rows_of(x)
         compiled = self.state.compiled
-        if metrics_in_graph and self._has_run:
-            y_pred, loss = self._jit_all(rows, x, y, sample_weight, rows)  # type: ignore[misc]
+        run, compiles = self.trained.run, self.trained.can_compile
+        if metrics_in_graph and self._has_run and compiles:
+            y_pred, loss = run(self._jit_all, rows, x, y, sample_weight, rows)  # type: ignore[arg-type]
         elif metrics_in_graph:
-            y_pred, loss = self._outputs_loss_and_metrics(x, y, sample_weight, rows)
+            y_pred, loss = run(self._outputs_loss_and_metrics, x, y, sample_weight, rows)
         else:
-            if self.jit is None:
-                y_pred, loss = self._outputs_and_loss(x, y, sample_weight)
+            if self.jit is None or not compiles:
+                y_pred, loss = run(self._outputs_and_loss, x, y, sample_weight)
             else:
-                y_pred, loss = self.jit(rows, x, y, sample_weight)
+                y_pred, loss = run(self.jit, rows, x, y, sample_weight)
             compiled.track_loss(loss, rows)  # type: ignore[union-attr]
         if self._is_first:
             self._is_first = False
@@ -361,7 +363,7 @@ class PredictionStepByBlocks(_ByBlocks, PredictionStep):
 def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Strategy) -> TrainStep | OwnStep:
     """The training step of a model: the library's, or the user's."""
     compiled = state_of(model).compiled
-    jit = compiled.jit_compile and strategy.can_compile  # type: ignore[union-attr]
+    jit = compiled.jit_compile and strategy.compiles_steps(model)  # type: ignore[union-attr, arg-type]
     blocks = _blocks(model) if jit else []
     if is_overridden(model, "train_step"):
         step = own_train_step(model, weights, jit and not blocks, not blocks)
@@ -416,7 +418,8 @@ def make_test_step(model: TrainableModel) -> EvaluationStep | OwnStep:
 def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep | OwnStep:
     """The evaluation step of a model; a compiled one is kept until the model is compiled again."""
     state = state_of(model)
-    if not state.compiled.jit_compile or not strategy.can_compile:  # type: ignore[union-attr]
+    compile_blocks(model, strategy, trains=False)
+    if not state.compiled.jit_compile or not strategy.compiles_steps(model):  # type: ignore[union-attr, arg-type]
         return make_test_step(model)
     if state.test_step is None:
         blocks = _blocks(model)
@@ -435,7 +438,8 @@ def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionSt
     """The prediction step of a model; a compiled one is kept until the model is compiled again."""
     state = state_of(model)
     jit = state.jit_compile and not state.run_eagerly if state.compiled is None else state.compiled.jit_compile
-    if not jit or not strategy.can_compile:
+    compile_blocks(model, strategy, trains=False)
+    if not jit or not strategy.compiles_steps(model):  # type: ignore[arg-type]
         return PredictionStep(model)
     if state.predict_step is None:
         blocks = _blocks(model) if state.compiled is not None else []

@@ -82,6 +82,13 @@ def _distributed_class() -> type:
     class DistributedVariable(_Methods, dtensors().DTensor):  # type: ignore[misc, name-defined]
         """A `DTensor` with the methods of a `Variable`."""
 
+        @staticmethod
+        def __tensor_unflatten__(inner: Any, spec: Any, size: Any, stride: Any) -> Any:
+            # Compiled code compares the class of each argument with the one that it was made for.
+            made = dtensors().DTensor.__tensor_unflatten__(inner, spec, size, stride)
+            made.__class__ = DistributedVariable
+            return made
+
     return DistributedVariable
 
 

@@ -40,6 +40,11 @@ class TrainedModel:
         self.parameters = [w for w in self.weights if isinstance(w, nn.Parameter)]
         self._casts = TrainingCasts() if casts_weights(model) else None
 
+    @property
+    def can_compile(self) -> bool:
+        """Whether the forward pass is as it will be in later steps, so that compiling it pays."""
+        return True
+
     def __call__(self, x: Any) -> Any:
         """The outputs in training mode."""
         if self._casts is None or torch.compiler.is_compiling():
@@ -50,6 +55,15 @@ class TrainedModel:
     def cast_one_by_one(self) -> None:
         """Let each call cast the weights that it reads, where the calls of layers are compiled."""
         self._casts = None
+
+    def run(self, forward: Callable[..., T], *args: Any) -> T:
+        """Call a function that computes outputs and loss by this model.
+
+        Args:
+            forward: the function, perhaps compiled.
+            *args: its arguments.
+        """
+        return forward(*args)
 
     def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
         """Give every parameter that trains the gradient of this loss alone."""
@@ -73,10 +87,8 @@ class Strategy:
     """Whether several processes work together."""
     world_size = 1
     """How many."""
-    can_compile = True
-    """Whether `jit_compile=True` may compile the forward pass."""
-    can_replay = True
-    """Whether steps may be captured and replayed as CUDA graphs."""
+    replay_obstacle: str | None = None
+    """Why steps can't be captured and replayed as CUDA graphs; `None`: they can."""
     stops_between_batches = True
     """Whether `stop_training` of this process alone may end an epoch."""
 
@@ -108,6 +120,14 @@ class Strategy:
             The tensors that took the places of others, by the `id` of those.
         """
         return {}
+
+    def compiles_steps(self, model: nn.Module) -> bool:
+        """Whether `jit_compile=True` compiles whole steps of a placed model, else each of its `blocks` by itself."""
+        return True
+
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """The layers of a placed model that can be compiled each by itself."""
+        return []
 
     # -- steps
 

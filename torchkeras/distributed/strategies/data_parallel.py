@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from torchkeras.distributed.gradient_reduction import pending_reduction, reducin
 from torchkeras.distributed.rank_group import RankGroup, all_ranks
 from torchkeras.distributed.rank_share import RankBatch, computing, cut_share
 from torchkeras.distributed.rank_source import BatchSource, RankSource, SharedSource
+from torchkeras.distributed.sharded_weights import holds_parts
 from torchkeras.distributed.step_requests import RankRequests, StepRequests
 from torchkeras.distributed.strategies.base import Step, Strategy, TrainedModel
 
@@ -36,8 +38,10 @@ class DataParallel(Strategy):
     """
 
     is_distributed = True
-    can_compile = False
-    can_replay = False
+    replay_obstacle = (
+        "several processes train: messages between ranks can be captured only without NCCL's error handling, "
+        "and a lost rank would then hang the others"
+    )
     stops_between_batches = False
 
     @classmethod
@@ -69,6 +73,9 @@ class DataParallel(Strategy):
         return f"{process.world_size()} processes: batches of {whole} samples together, {each} each."
 
     # -- steps
+
+    def compiles_steps(self, model: nn.Module) -> bool:
+        return not holds_parts(model)  # the user's `fully_shard` has hooks that can't be in a graph
 
     def trained(self, model: nn.Module, weights: Sequence[Any]) -> TrainedModel:
         return ReplicatedModel(model, weights)
@@ -148,7 +155,7 @@ def _differences(facts: list[dict[str, Any]]) -> list[str]:
 
 
 class _Forward(nn.Module):
-    """The model as DistributedDataParallel wraps it: called in training mode, its own mode left as it is."""
+    """The model as DistributedDataParallel wraps it: called by a function of the step, its own mode left as it is."""
 
     _tk_leaves_modes = True
 
@@ -156,8 +163,8 @@ class _Forward(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Any) -> Any:
-        return self.model(x, training=True)
+    def forward(self, call: Callable[[], T]) -> T:
+        return call()
 
 
 class ReplicatedModel(TrainedModel):
@@ -176,8 +183,14 @@ class ReplicatedModel(TrainedModel):
         self.outside_module: list[int] = []
         """Indices of weights that are no parameters of the module, so that DDP does not know them."""
 
-    def __call__(self, x: Any) -> Any:
-        return self.model(x, training=True) if self.wrapped is None else self.wrapped(x)
+    @property
+    def can_compile(self) -> bool:
+        # Compiled within DDP's forward, the graph is split where torch's DDPOptimizer finds the limits of messages.
+        return self.wrapped is not None
+
+    def run(self, forward: Callable[..., T], *args: Any) -> T:
+        call = functools.partial(forward, *args)
+        return call() if self.wrapped is None else self.wrapped(call)  # type: ignore[no-any-return]
 
     def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
         # Gradients are averaged over the ranks; a rank's must count by its rows.

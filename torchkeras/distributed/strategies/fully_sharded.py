@@ -28,8 +28,6 @@ from torchkeras.distributed.strategies.model_parallel import ShardedModel, mark_
 class FullyShardedDataParallel(DataParallel):
     """Weights in parts on all ranks, gathered block by block; batches split over all ranks."""
 
-    can_compile = False
-
     @classmethod
     def is_wanted(cls) -> bool:
         chosen = distributions.distribution()
@@ -74,6 +72,15 @@ class FullyShardedDataParallel(DataParallel):
         gather_in_calls(model)
         return replaced
 
+    def compiles_steps(self, model: nn.Module) -> bool:
+        return False  # hooks of FSDP2 between the blocks can't be in a graph
+
+    def blocks(self, model: nn.Module) -> list[nn.Module]:
+        """The layers whose weights are gathered at once and that hold no other such layer."""
+        fsdp = importlib.import_module("torch.distributed.fsdp")
+        parts = [module for module in model.modules() if isinstance(module, fsdp.FSDPModule) and module is not model]
+        return [block for block in parts if not any(other is not block for other in parts if _is_in(other, block))]
+
     def _options(self, fsdp: Any) -> dict[str, Any]:
         chosen = self.distribution
         names = {"param_dtype": chosen.param_dtype, "reduce_dtype": chosen.reduce_dtype}
@@ -101,6 +108,10 @@ class FullyShardedDataParallel(DataParallel):
 
     def runner(self, step: Step, metrics: Callable[[], Iterable[Any]]) -> Callable[[RankBatch], Any]:
         return weighing(self.rank_weight, step, super().runner(step, metrics))
+
+
+def _is_in(module: nn.Module, whole: nn.Module) -> bool:
+    return any(module is one for one in whole.modules())
 
 
 def _offload_policy(fsdp: Any, offload: bool) -> Any:

@@ -35,8 +35,6 @@ class ModelParallel(DataParallel):
     in one message after the backward pass.
     """
 
-    can_compile = False
-
     @classmethod
     def is_wanted(cls) -> bool:
         chosen = distributions.distribution()
@@ -122,6 +120,9 @@ class ModelParallel(DataParallel):
         return parameter
 
     # -- steps
+
+    def compiles_steps(self, model: nn.Module) -> bool:
+        return True
 
     def trained(self, model: nn.Module, weights: Sequence[Any]) -> TrainedModel:
         return ShardedModel(model, weights, self.group)
