@@ -44,8 +44,8 @@ def trained() -> tuple[list[str], dict[str, list[float]]]:
     quickstart = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(quickstart)  # type: ignore[union-attr]
     keras.utils.set_random_seed(1)
-    train, validation, test = quickstart.digits()
-    model = quickstart.convnet()
+    train, validation, test = quickstart.load()
+    model = quickstart.classifier()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     screen = Terminal()
     with contextlib.redirect_stdout(screen):
