@@ -72,7 +72,13 @@ def reconstruction_error(images, logits):
     return ops.sum(ops.binary_crossentropy(images, logits, from_logits=True), axis=(1, 2, 3))
 
 
-def draw(vae: VAE, images: np.ndarray, digits: np.ndarray, path: Path) -> None:
+def grid(side: int = 16) -> np.ndarray:
+    """Points in rows from the upper left to the lower right corner of a square around zero."""
+    steps = np.linspace(-2.5, 2.5, side)
+    return np.stack(np.meshgrid(steps, steps[::-1]), axis=-1).reshape(-1, 2).astype("float32")
+
+
+def draw(means: np.ndarray, digits: np.ndarray, decoded: np.ndarray, path: Path) -> None:
     """Left, where the test images lie; right, what the decoder draws at each point of the same square."""
     import matplotlib
 
@@ -80,14 +86,10 @@ def draw(vae: VAE, images: np.ndarray, digits: np.ndarray, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
-    means = vae.encoder.predict(images, verbose=0)[:, :2]
     points = left.scatter(*means.T, c=digits, cmap="tab10", s=12)
     left.legend(*points.legend_elements(), title="digit", loc="upper right")
     left.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), title="means of test images", aspect="equal")
-    side = np.linspace(-2.5, 2.5, 16)
-    grid = np.stack(np.meshgrid(side, side[::-1]), axis=-1).reshape(-1, 2).astype("float32")
-    drawn = 1 / (1 + np.exp(-vae.decoder.predict(grid, verbose=0)))
-    sheet = drawn.reshape(16, 16, 28, 28).transpose(0, 2, 1, 3).reshape(16 * 28, 16 * 28)
+    sheet = decoded.reshape(16, 16, 28, 28).transpose(0, 2, 1, 3).reshape(16 * 28, 16 * 28)
     right.imshow(sheet, cmap="gray_r", extent=(-2.5, 2.5, -2.5, 2.5))
     right.set(title="decoded")
     figure.savefig(path, dpi=100)
@@ -105,9 +107,12 @@ def main(folder: Path, epochs: int = EPOCHS, seed: int = 1) -> float:
     loss = vae.evaluate(test_images, test_images, verbose=0)
     vae.save(folder / "vae.keras")
     loaded = keras.saving.load_model(folder / "vae.keras")
+    # All processes must call `predict`, each of which computes a part.
+    means = loaded.encoder.predict(test_images, verbose=0)[:, :2]
+    decoded = 1 / (1 + np.exp(-loaded.decoder.predict(grid(), verbose=0)))
     if is_main_process():
         print(f"Test loss {loss:.1f} nats per image, of which the divergence is a part.")
-        draw(loaded, test_images, test_digits, folder / "map.png")
+        draw(means, test_digits, decoded, folder / "map.png")
         print(f"The model is in {folder / 'vae.keras'}, the map in {folder / 'map.png'}.")
     return loss
 
