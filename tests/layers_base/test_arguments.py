@@ -130,3 +130,10 @@ def test_given_statistics_have_an_axis_for_each_of_the_inputs():
     layer = layers.Normalization(mean=5.0, variance=1.0)
     layer.build((3, 7))
     assert layer.mean.tolist() == [[5.0] * 7]
+
+
+def test_masks_of_concatenated_inputs_of_unknown_size(rng):
+    """Masks of the inputs' own rank need no sizes."""
+    inputs, masks = [keras.Input((3, 4)) for _ in range(2)], [rng.random((2, 3, 4)) < 0.5 for _ in range(2)]
+    found = layers.Concatenate().compute_mask(inputs, masks)
+    np.testing.assert_array_equal(found, np.concatenate(masks, -1).any(-1))
