@@ -45,7 +45,9 @@ ACCELERATORS = {
         Accelerator("mps", "mps", "gloo", "cpu"),
         Accelerator("hpu", "hpu", "hccl", "hpu", module="habana_frameworks.torch"),
         Accelerator("tpu", "tpu", "tpu_dist", "tpu", module="torch_tpu"),
-        Accelerator("xla", "xla", "xla", "xla", module="torch_xla", has_inference_mode=False, tried="a CPU"),
+        Accelerator(
+            "xla", "xla", "xla", "xla", module="torch_xla", has_inference_mode=False, tried="fit on a CPU, incomplete"
+        ),
     )
 }
 
