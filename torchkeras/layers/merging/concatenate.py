@@ -79,9 +79,10 @@ class Concatenate(Merge):
         everything = torch.ones((), dtype=torch.bool, device=next(one.device for one in known if one is not None))
         masks = []
         for x, one in zip(inputs, known, strict=True):
-            if one is not None and one.ndim < len(x.shape):
-                one = one.unsqueeze(-1)
-            masks.append((everything if one is None else one).expand(x.shape))
+            if one is None:
+                masks.append(everything.expand(x.shape))
+            else:
+                masks.append(one.unsqueeze(-1).expand(x.shape) if one.ndim < len(x.shape) else one)
         return torch.cat(masks, dim=self.axis).any(dim=-1)
 
 
