@@ -9,7 +9,7 @@ RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
 .PHONY: quickstart test check format bench stress peer dist matrix docs clean
 
-quickstart: $(VENV)/installed-examples  ## train, save and load a digit classifier
+quickstart: $(VENV)/installed-quickstart  ## train, save and load a digit classifier
 	$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/installed-test  ## the whole suite

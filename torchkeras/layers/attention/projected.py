@@ -93,6 +93,7 @@ class ProjectedAttention(PrivateNames, Layer):
         self._attention_axes = axes
         self._dot_product_equation, self._combine_equation = attention_equations(rank, axes)
         self._softmax = Softmax(axis=tuple(range(-len(axes), 0)), dtype=self.dtype_policy)
+        self._softmax.supports_masking = False  # the scores' mask says which pairs attend, not which samples count
         self._dropout_layer = Dropout(rate=self.dropout, dtype=self.dtype_policy, seed=self.seed)
 
     # ------------------------------------------------------------------ computing
