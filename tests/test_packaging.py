@@ -60,6 +60,8 @@ def test_public_names_are_seen_without_running(path: Path):
     exported = {alias.asname for alias in imported if alias.asname}
     hidden = {alias.name for alias in imported if not alias.asname} - listed
     assert not hidden, f"a type checker does not export {hidden}: write `import X as X`"
+    if path.parent.name == "as_keras":  # to import it is to serve it, which needs a process without Keras
+        return
     submodules = {found.stem for found in path.parent.iterdir()}
     public = {name for name in vars(importlib.import_module(module_name(path))) if not name.startswith("_")}
     assert public - submodules <= exported | {alias.name for alias in imported}

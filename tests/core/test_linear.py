@@ -94,7 +94,6 @@ OTHERS = {
     "autocast": _autocast,
     "oneDNN off": _without_onednn,
     "vmap": lambda layer, x: torch.vmap(layer)(x.view(1, 64, 256))[0],
-    "weights replaced": _replaced,
     "another type": _double,
     "traced": lambda layer, x: torch.jit.trace(layer, x, check_trace=False)(x),
 }
@@ -109,6 +108,15 @@ def test_torch_takes_what_is_not_plain(name, calls):
     assert not calls
     if name != "another type":
         torch.testing.assert_close(got.float(), (x @ layer.kernel + layer.bias).detach(), rtol=5e-2, atol=5e-2)
+
+
+def test_weights_in_the_places_of_others_are_multiplied_as_they_would_be(calls):
+    """A quantized layer makes its kernel of integers, and `functional_call` puts one in the place of the variable."""
+    layer, x = big()
+    with torch.inference_mode():
+        got = _replaced(layer, x)
+    assert len(calls) == 1
+    torch.testing.assert_close(got, (x @ layer.kernel + layer.bias).detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_operations_are_counted(calls):

@@ -23,6 +23,8 @@ def test_classes_of_the_package_are_its_own_and_no_others():
     # Tests make operations of their own, whose classes the package makes for them. Other tests and torch make classes
     # of the package's; one is the package's own only if a module of the package has it under its name.
     for cls in subclasses(Configurable) - subclasses(FunctionOperation) - {Configurable}:
+        if cls.__module__.startswith("torchkeras.compat."):  # imported on demand, when the package is complete
+            continue
         defined = cls.__module__ in modules() and getattr(sys.modules[cls.__module__], cls.__name__, None) is cls
         assert registry.is_own(cls) == defined, (cls, cls.__mro__)
 

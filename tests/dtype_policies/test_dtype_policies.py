@@ -182,6 +182,8 @@ MISTAKEN = [
         "gptq/4/0_from_float32",
         "awq/3/1_from_float32",
         "awq/4/0_from_x",
+        "gptq/5/1_from_x",
+        "int4/0_from_x",
     ),
 ]
 

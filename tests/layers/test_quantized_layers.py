@@ -74,7 +74,7 @@ def test_nested_and_shared_layers_are_quantized_once(rng):
 
 
 def unbuilt(k):
-    return k.layers.Dense(2).quantize("int8")
+    return k.layers.Dense(2, name="layer").quantize("int8")
 
 
 def twice(k):

@@ -45,14 +45,14 @@ OPTIONS = {
 }
 
 
-def variables(rng, dtype):
-    return [keras.Variable(torch.tensor(rng.uniform(1, 2, shape)).bfloat16(), dtype=dtype) for shape in [(5, 4), (3,)]]
+def variables(rng, dtype, shapes=((5, 4), (3,))):
+    return [keras.Variable(torch.tensor(rng.uniform(1, 2, shape)).bfloat16(), dtype=dtype) for shape in shapes]
 
 
-def steps(make, rng_seed, dtype, mode, count=12, **options):
+def steps(make, rng_seed, dtype, mode, count=12, shapes=((5, 4), (3,)), **options):
     """The weights, as the updates see them, after steps by gradients that bfloat16 has."""
     rng = np.random.default_rng(rng_seed)
-    weights = variables(rng, dtype)
+    weights = variables(rng, dtype, shapes)
     optimizer = make(RATE, **options, **({} if mode is None else {"low_precision_update": mode}))
     for _ in range(count):
         grads = [torch.tensor(rng.normal(1, 0.2, w.shape)).bfloat16().to(w.dtype) for w in weights]
@@ -100,15 +100,16 @@ def test_rounding_at_random_is_exact_in_the_mean(rng):
 @pytest.mark.parametrize("name", ["SGD", "Adam", "own"])
 def test_random_rounding_follows_float32(name, rng):
     seed = int(rng.integers(1 << 31))
-    _, start = steps(OPTIMIZERS[name], seed, "float32", None, count=0)
-    _, wanted = steps(OPTIMIZERS[name], seed, "float32", None, count=100)
-    optimizer, weights = steps(OPTIMIZERS[name], seed, "bfloat16", ROUNDED, count=100)
-    again = steps(OPTIMIZERS[name], seed, "bfloat16", ROUNDED, count=100)[1]
+    many = ((20, 10), (150,))  # the mean of a hundred roundings of each has a deviation of 0.02 of the way
+    _, start = steps(OPTIMIZERS[name], seed, "float32", None, count=0, shapes=many)
+    _, wanted = steps(OPTIMIZERS[name], seed, "float32", None, count=100, shapes=many)
+    optimizer, weights = steps(OPTIMIZERS[name], seed, "bfloat16", ROUNDED, count=100, shapes=many)
+    again = steps(OPTIMIZERS[name], seed, "bfloat16", ROUNDED, count=100, shapes=many)[1]
     assert not any("master" in v.name for v in optimizer.variables)
     for want, weight, first, same in zip(wanted, weights, start, again, strict=True):
         assert (weight == same).all()  # all ranks, and a second run, round alike
         moved = (weight.float() - first).mean() / (want - first).mean()
-        assert 0.7 < moved < 1.3
+        assert 0.85 < moved < 1.15
 
 
 def test_a_weight_that_is_set_leaves_its_master_behind():

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from torchkeras.core import accelerators
 from torchkeras.core.tensors import devices
@@ -69,13 +70,27 @@ def _timeout(given: float | None) -> float:
 
 def _init_group(backend: str, limit: timedelta, **options: Any) -> None:
     try:
-        distributed.init_process_group(backend, timeout=limit, **options)
+        distributed.init_process_group(backend, timeout=limit, **_store_of_attempt(limit), **options)
     except RuntimeError as error:  # of the store, or of gloo
         raise RankError(
             f"Rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} could not join the others at "
             f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT')} within {limit.total_seconds():.0f} seconds. "
             "Are all of them started, and can they reach that address?"
         ) from error
+
+
+def _store_of_attempt(limit: timedelta) -> dict[str, Any]:
+    """Arguments for `init_process_group` that keep the ranks apart from those before a restart by torchrun.
+
+    On one machine torchrun (2.13) gives all attempts the same store, which still has the addresses of the dead ranks:
+    gloo connects to these, and the new ranks fail or wait for each other. With several machines the counts of
+    restarts may differ among them, so torch's own way is left there.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt == "0" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        return {}
+    store, rank, size = next(rendezvous("env://", timeout=limit))
+    return {"store": distributed.PrefixStore(f"attempt_{attempt}", store), "rank": rank, "world_size": size}
 
 
 def _leave() -> None:

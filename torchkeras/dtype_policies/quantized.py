@@ -30,10 +30,10 @@ class QuantizedDTypePolicy(DTypePolicy):
     keras_module = "keras.dtype_policies"
 
     def __init__(self, mode: str, source_name: str | None = None) -> None:
+        self._quantization_mode = self._mode_of(mode)
         source_name = dtype_policy().name if source_name is None else source_name
         self._compute_dtype, self._variable_dtype = parse_name(source_name)
         self._source_name = source_name
-        self._quantization_mode = self._mode_of(mode)
         if self._compute_dtype == "float16" and self._quantization_mode == "int8":
             raise ValueError(
                 f"Quantization mode='{mode}' doesn't work well with compute_dtype='float16'. "

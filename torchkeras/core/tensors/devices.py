@@ -27,6 +27,9 @@ _default: torch.device | None = None
 _accelerator: accelerators.Accelerator | None = None
 _has_looked = False  # for an accelerator
 
+with _META:  # torch imports a module for its first scope: now, not while a file is read
+    pass
+
 
 def parse_device(device: DeviceLike) -> torch.device:
     """A torch device from torch's or Keras's spelling (`"gpu:0"` means `"cuda:0"`), as tensors on it report it.

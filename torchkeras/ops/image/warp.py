@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.torch_internals import in_functorch_transform
 from torchkeras.core.types import Number
 from torchkeras.core.variables.seeded_random import random_values
 from torchkeras.core.variables.seeds import SeedGenerator
@@ -306,14 +308,19 @@ def _torch_warped(
 
 def _sum(parts: Sequence[Tensor]) -> Tensor:
     """The sum of parts of coordinates, `(N, H, W, 2)`."""
-    if len(parts) != 2 or parts[0].device.type != "cpu" or any(part.requires_grad for part in parts):
+    if torch.compiler.is_compiling() or in_functorch_transform() or not all(_is_constant(part) for part in parts):
         return sum(parts[1:], parts[0])
-    if torch.compiler.is_compiling():
-        return parts[0] + parts[1]
+    if len(parts) != 2 or parts[0].device.type != "cpu":
+        return sum(parts[1:], parts[0])
     grid = torch.empty(torch.broadcast_shapes(parts[0].shape, parts[1].shape), dtype=parts[0].dtype)
     for axis in (0, 1):  # one coordinate at a time: twice as quick as pairs
         torch.add(parts[0][..., axis], parts[1][..., axis], out=grid[..., axis])
     return grid
+
+
+def _is_constant(part: Tensor) -> bool:
+    """Whether nobody asks for the derivative by a tensor, forwards or backwards."""
+    return not part.requires_grad and unpack_dual(part).tangent is None
 
 
 def _sampled(images: Tensor, axis: int, batch: Tensor, grid: Tensor, interpolation: str, padding: str) -> Tensor:
