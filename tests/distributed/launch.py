@@ -28,12 +28,12 @@ class Done(NamedTuple):
 
 def start(script: Path, *arguments: Any, ranks: int = 1, timeout: float = 300) -> Done:
     """Run a script by itself, or on so many ranks of this machine, on the CPU; it sees torchrun's variables."""
-    nursery = _nursery()
-    assert nursery.stdin is not None and nursery.stdout is not None
+    forker = _forker()
+    assert forker.stdin is not None and forker.stdout is not None
     request = {"script": str(script), "arguments": list(map(str, arguments)), "ranks": ranks, "timeout": timeout}
-    nursery.stdin.write(json.dumps({**request, "folder": os.getcwd()}) + "\n")
-    nursery.stdin.flush()
-    answer = nursery.stdout.readline()
+    forker.stdin.write(json.dumps({**request, "folder": os.getcwd()}) + "\n")
+    forker.stdin.flush()
+    answer = forker.stdout.readline()
     assert answer, "the process that forks the workers ended"
     return Done(**json.loads(answer))
 
@@ -64,7 +64,7 @@ def environment(*folders: Path) -> dict[str, str]:
 
 
 @cache
-def _nursery() -> subprocess.Popen[str]:
+def _forker() -> subprocess.Popen[str]:
     """The process that forks the workers: imports take longer than most of them."""
     command = [sys.executable, "-c", "from tests.distributed.launch import serve; serve()"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

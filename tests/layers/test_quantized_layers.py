@@ -73,6 +73,22 @@ def test_nested_and_shared_layers_are_quantized_once(rng):
     assert (model(x) - expected).abs().max() < 0.1 * expected.abs().max()
 
 
+def test_modules_of_torch_stay_as_they_are_and_are_named(rng):
+    class Mixed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = torch.nn.Sequential(torch.nn.Linear(6, 4)), layers.Dense(2)
+
+        def call(self, inputs):
+            return self.head(self.body(inputs))
+
+    model = Mixed()
+    model(torch.tensor(rng.normal(size=(3, 6)).astype("float32")))
+    with pytest.warns(UserWarning, match=r"leaves torch's own modules as they are: \['body\.0'\]"):
+        model.quantize("int8")
+    assert model.head.kernel.dtype is torch.int8 and model.body[0].weight.dtype is torch.float32
+
+
 def unbuilt(k):
     return k.layers.Dense(2, name="layer").quantize("int8")
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from torch import nn
+
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.quantization import checked
@@ -88,6 +90,8 @@ class QuantizableModel(_Base):
             self._tk_calibrate(config, filters, type_check)
         else:
             _quantize_layers(_chosen(self._flatten_layers(), filters), mode, config, type_check)
+            if filters is None:
+                _warn_of_torch_modules(self)
         state = state_of(self)
         if state.snapshot is not None:  # it knows weights that are gone
             state.snapshot = TrainableSnapshot(self)
@@ -114,6 +118,14 @@ class QuantizableModel(_Base):
                 f"'pre_block_layers' and 'sequential_blocks'."
             )
         return structure
+
+
+def _warn_of_torch_modules(model: nn.Module) -> None:
+    """Name the modules of torch whose weights stay as they are."""
+    kept = [name for name, module in model.named_modules() if type(module) in (nn.Linear, nn.Embedding)]
+    if kept:
+        shown = f"{kept[:5]}{' and more' if len(kept) > 5 else ''}"
+        warn_user(f"quantize() leaves torch's own modules as they are: {shown}. A tool such as torchao quantizes them.")
 
 
 def _passes(layer: Layer, filters: Filters | None) -> bool:
