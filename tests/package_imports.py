@@ -26,6 +26,16 @@ def source_files() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
+def source_names() -> dict[str, Path]:
+    """The files of the package by their place in it."""
+    return {str(path.relative_to(PACKAGE)): path for path in source_files()}
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
@@ -38,7 +48,7 @@ def modules() -> dict[str, Path]:
 @cache
 def imports(path: Path) -> tuple[Import, ...]:
     """All imports of a file; `from package import module` counts as an import of the module."""
-    return tuple(_walk(ast.parse(path.read_text()), path, in_function=False, typing_only=False))
+    return tuple(_walk(parsed(path), path, in_function=False, typing_only=False))
 
 
 def _walk(node: ast.AST, path: Path, in_function: bool, typing_only: bool) -> Iterator[Import]:

@@ -7,13 +7,15 @@ by `tests/test_doctests.py`.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import re
 
 import pytest
 
 import torchkeras as keras
-from tests.package_imports import PACKAGE, source_files
+from tests.for_each import for_each
+from tests.package_imports import parsed, source_names
 
 EVERYTHING = ("*",)
 # A public namespace, and what of it is complete: everything, wherever it is defined, or the modules below
@@ -62,6 +64,7 @@ SECTION = re.compile(r"^(\w[\w ]*):$")
 ENTRY = re.compile(r"^    (\*{0,2}\w+(?:, \*{0,2}\w+)*): (.*)$")
 
 
+@functools.cache
 def public_names(namespace: str) -> dict[str, object]:
     """The public classes and functions of a namespace, each once, by the first of its names."""
     module, found, seen = keras, {}, set()
@@ -83,14 +86,14 @@ def is_complete(value, namespace: str) -> bool:
     return value.__module__.startswith(tuple(f"torchkeras.{namespace}.{room}" for room in COMPLETE[namespace]))
 
 
-def complete(kind) -> list:
-    """The public names of all complete rooms that are classes, or functions, as test parameters."""
-    return [
-        pytest.param(value, id=f"{namespace}.{name}")
+def complete(kind) -> dict[str, object]:
+    """The public names of all complete rooms that are classes, or functions."""
+    return {
+        f"{namespace}.{name}": value
         for namespace in COMPLETE
         for name, value in public_names(namespace).items()
         if kind(value) and is_complete(value, namespace)
-    ]
+    }
 
 
 def sections(doc: str) -> dict[str, list[str]]:
@@ -137,8 +140,8 @@ def parameters(callable_) -> dict[str, inspect.Parameter]:
     }
 
 
-classes = pytest.mark.parametrize("cls", complete(inspect.isclass))
-everything = pytest.mark.parametrize("value", complete(callable))
+classes = for_each(complete(inspect.isclass))
+everything = for_each(complete(callable))
 
 
 @everything
@@ -227,7 +230,7 @@ def public_methods(cls) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("cls", MAIN_CLASSES)
+@for_each({cls.__name__: cls for cls in MAIN_CLASSES})
 def test_methods_describe_their_arguments_and_what_they_return(cls):
     methods = public_methods(cls)
     methods.pop("forward", None)  # made from `call`
@@ -241,11 +244,10 @@ def test_methods_describe_their_arguments_and_what_they_return(cls):
     assert not lacking
 
 
-@pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+@for_each(source_names())
 def test_no_docstring_and_no_comment_opens_with_what(path):
     source = path.read_text()
-    tree = ast.parse(source)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))]
+    nodes = [node for node in ast.walk(parsed(path)) if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))]
     texts = [ast.get_docstring(node) or "" for node in nodes]
     texts += [line.rpartition("# ")[2] for line in source.splitlines() if "# " in line]
     sentences = [part for text in texts for part in re.split(r"(?<=[.])\s+", " ".join(text.split(">>>")[0].split()))]

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.package_imports import PACKAGE, imports, modules, project, source_files
+from tests.for_each import for_each
+from tests.package_imports import PACKAGE, imports, modules, parsed, project, source_files, source_names
 
 # Lowest first. A module imports from its own unit and from floors below; the longest prefix says where it lives.
 FLOORS = [
@@ -42,7 +43,7 @@ FLOOR_OF = {unit: floor for floor, units in enumerate(FLOORS) for unit in units}
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL"}
 FORBIDDEN = {"keras", "tensorflow", "jax", "tf_keras", "keras_core"}
 
-files = pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+files = for_each(source_names())
 
 
 def unit_of(module: str) -> str:
@@ -240,20 +241,14 @@ def _lookups(tree: ast.AST, names: set[str]) -> int:
     ids=["frames", "modules"],
 )
 def test_nothing_is_done_by_the_callers_frame_or_the_module_of_a_class(names, to_remove):
-    looks = {
-        path.relative_to(PACKAGE).as_posix(): _lookups(ast.parse(path.read_text()), names) for path in source_files()
-    }
+    looks = {path.relative_to(PACKAGE).as_posix(): _lookups(parsed(path), names) for path in source_files()}
     more = Counter(looks) - to_remove
     assert not more, more
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in source_files() if path.name == "__init__.py"],
-    ids=lambda p: str(p.relative_to(PACKAGE).parent),
-)
+@for_each({name: path for name, path in source_names().items() if path.name == "__init__.py"})
 def test_init_files_are_lists(path):
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(path).body:
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         names = (
             {ast.unparse(target) for target in node.targets}
@@ -273,7 +268,7 @@ def test_init_files_are_lists(path):
 SWITCHES = {"torchkeras.as_keras", "torchkeras.as_keras.switch", "torchkeras.compat.on_path.keras"}
 
 
-@pytest.mark.parametrize("name", sorted(set(modules()) - SWITCHES))
+@for_each({name: name for name in sorted(set(modules()) - SWITCHES)})
 def test_every_module_can_be_imported_and_keeps_its_list(name):
     module = importlib.import_module(name)
     missing = [public for public in getattr(module, "__all__", ()) if not hasattr(module, public)]
@@ -284,7 +279,7 @@ def test_every_module_can_be_imported_and_keeps_its_list(name):
 def test_warnings_point_at_the_users_line(path):
     if path == PACKAGE / "core" / "user_warnings.py":
         return
-    plain = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if _is_plain_warning(node)]
+    plain = [node.lineno for node in ast.walk(parsed(path)) if _is_plain_warning(node)]
     assert not plain, f"{path}, lines {plain}: a stacklevel goes wrong when a function moves; call core's warn_user()"
 
 
@@ -296,7 +291,7 @@ def _is_plain_warning(node: ast.AST) -> bool:
 def test_private_names_of_torch_have_one_room(path):
     if path == PACKAGE / "core" / "torch_internals.py":
         return
-    found = [f"{path}:{line} uses {name}" for line, name in private_torch_names(ast.parse(path.read_text()))]
+    found = [f"{path}:{line} uses {name}" for line, name in private_torch_names(parsed(path))]
     assert not found, "name it in core/torch_internals.py:\n" + "\n".join(found)
 
 

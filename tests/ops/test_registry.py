@@ -145,14 +145,36 @@ def test_gradients_are_finite_differences(row, rng):
     assert torch.autograd.gradcheck(function, wanted, fast_mode=True)
 
 
-@pytest.mark.filterwarnings("error:Dynamo detected")
-@pytest.mark.parametrize("row", [r for r in ROWS if r.compiled is True], ids=str)
-def test_compiles_without_a_break(row, rng):
-    given = tensors(row.arrays(rng))
+COMPILED = [row for row in ROWS if row.compiled is True]
+TOGETHER = 32  # rows in one graph: a compilation costs more than most rows
+
+
+def compiled_equals_eager(rows, given):
     torch.compiler.reset()
-    compiled = torch.compile(lambda *a: of(ops, row)(*a, **row.config), fullgraph=True, backend="eager")
-    for a, b in zip(flat(compiled(*given)), flat(of(ops, row)(*given, **row.config)), strict=True):
-        torch.testing.assert_close(a, b, equal_nan=True)
+
+    def outputs(given):
+        return [of(ops, row)(*values, **row.config) for row, values in zip(rows, given, strict=True)]
+
+    compiled = torch.compile(outputs, fullgraph=True, backend="eager")
+    for row, a, b in zip(rows, compiled(given), outputs(given), strict=True):
+        for x, y in zip(flat(a), flat(b), strict=True):
+            torch.testing.assert_close(x, y, equal_nan=True, msg=lambda text, row=row: f"{row}: {text}")
+
+
+@pytest.mark.filterwarnings("error:Dynamo detected")
+@pytest.mark.parametrize("first", range(0, len(COMPILED), TOGETHER))
+def test_compiles_without_a_break(first, rng):
+    rows = COMPILED[first : first + TOGETHER]
+    given = [tensors(row.arrays(rng)) for row in rows]
+    try:
+        compiled_equals_eager(rows, given)
+    except Exception:
+        for row, values in zip(rows, given, strict=True):  # which one is it
+            try:
+                compiled_equals_eager([row], [values])
+            except Exception as error:
+                raise AssertionError(f"{row} does not compile as it computes: {error}") from error
+        raise
 
 
 # Sizes or the way taken lie in values; the output is no tensor; samples have draws of their own; a batch goes whole.
