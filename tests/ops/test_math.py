@@ -174,3 +174,16 @@ def test_windows_put_together(padding, format, rng):
         torchkeras.ops.image.reconstruct_patches(patches, size, shape, strides=1)
     with pytest.raises(ValueError, match="have .* windows"):
         torchkeras.ops.image.reconstruct_patches(patches, size, (99, 99, 99), data_format=format)
+
+
+def test_equal_elements_keep_their_order_in_a_stable_top_k(rng):
+    x = torch.tensor(rng.integers(0, 4, size=(3, 200)))
+    values, indices = ops.top_k(x, 50, is_stable=True)
+    expected = np.argsort(-x.numpy(), axis=-1, kind="stable")[:, :50]
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_array_equal(values, np.take_along_axis(x.numpy(), expected, -1))
+
+
+def test_amax_and_amin_take_an_initial_value():
+    assert ops.amax([[1, 5], [3, 2]], axis=1, initial=4).tolist() == [5, 4]
+    assert ops.amin([[1, 5], [3, 2]], axis=1, initial=2).tolist() == [1, 2]

@@ -133,3 +133,20 @@ def test_awq_takes_the_best_of_the_factors_it_tries(group_size):
     )
     weighted = torch.diag(largest)
     assert error(weight, floats(rounded) / factors, weighted) <= error(weight, nearest, weighted) * 1.0001
+
+
+@pytest.mark.parametrize("group_size", [8, 12, -1])
+def test_clipping_lessens_the_error_of_the_outputs(group_size):
+    weight, inputs = torch.randn(6, 24), correlated(200, 24)
+    weight[:, ::7] *= 4  # values far out, which widen the range of all others
+    magnitudes = inputs.abs().amax(0)
+    parts = inputs.split(24 if group_size == -1 else group_size, 1)
+    products = [part.t() @ part for part in parts]
+
+    def harm(found, scales):
+        """The sum over the groups of the squared errors of their parts of the outputs, which clipping makes smaller."""
+        error = (floats(found) / scales - weight).split([part.shape[1] for part in parts], 1)
+        return float(sum((x @ e.t()).square().sum() for x, e in zip(parts, error, strict=True)))
+
+    plain = harm(*awq_round(weight, magnitudes, 4, group_size))
+    assert harm(*awq_round(weight, magnitudes, 4, group_size, products=products)) < plain

@@ -13,7 +13,7 @@ class QuantizedDTypePolicy(DTypePolicy):
     `keras.dtype_policies.get("int8_from_mixed_bfloat16")` makes one, too.
 
     Args:
-        mode: quantization: `"int8"`, `"float8"`, `"int4"`, `"gptq"` or `"awq"`.
+        mode: quantization: `"int8"`, `"float8"`, `"int4"`, `"ternary"`, `"gptq"` or `"awq"`.
         source_name: name of the policy before the quantization, such as `"mixed_bfloat16"`; `None` stands for the
             global policy's. Default: `None`.
 

@@ -14,6 +14,7 @@ from torchkeras.layers.core.input_layer import InputLayer as InputLayer
 from torchkeras.layers.core.lambda_layer import Lambda as Lambda
 from torchkeras.layers.core.reversible_embedding import ReversibleEmbedding as ReversibleEmbedding
 from torchkeras.layers.core.masking import Masking as Masking
+from torchkeras.layers.core.ternary_dense import TernaryDense as TernaryDense
 from torchkeras.layers.core.wrapper import Wrapper as Wrapper
 from torchkeras.layers.core.torch_module import TorchModuleWrapper as TorchModuleWrapper
 from torchkeras.layers.core import torch_call as _torch_call  # torch modules called on symbolic tensors

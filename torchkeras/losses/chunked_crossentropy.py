@@ -51,7 +51,7 @@ def takes_product(loss: Loss | None) -> bool:
     cls, arguments = type(loss), loss._fn_kwargs
     is_plain = cls.call is LossFunctionWrapper.call and cls.__call__ is LossFunctionWrapper.__call__
     from_logits = bool(arguments.get("from_logits", False)) and arguments.get("axis", -1) == -1
-    return is_plain and from_logits and loss.reduction not in (None, "none")
+    return is_plain and from_logits and not arguments.get("label_smoothing") and loss.reduction not in (None, "none")
 
 
 class CrossentropyOfProduct:

@@ -10,13 +10,18 @@ from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import ArrayLike
 from torchkeras.dtype_policies.policy import PolicyLike
 from torchkeras.losses.loss import FunctionLoss
-from torchkeras.ops.nn.crossentropy import class_values, probabilities, rows_of_classes
+from torchkeras.ops.nn.crossentropy import class_values, probabilities, rows_of_classes, smoothed_class_values
 
 _NAMES = ("y_true", "y_pred")
 
 
 def sparse_categorical_crossentropy(
-    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+    label_smoothing: float = 0.0,
 ) -> torch.Tensor:
     """Compute `-log(p)`, with `p` the probability of the true class.
 
@@ -28,6 +33,7 @@ def sparse_categorical_crossentropy(
         ignore_class: class whose entries give 0 and are masked in the result, such as -1 for "no label". Default:
             `None`.
         axis: axis of the classes. Default: `-1`.
+        label_smoothing: fraction of each label, from 0 to 1, that is spread over all classes alike. Default: `0.0`.
 
     Returns:
         A tensor of the shape of `y_pred` without that axis.
@@ -43,12 +49,18 @@ def sparse_categorical_crossentropy(
     y_true = convert_to_tensor(y_true, None, y_pred.device)
     target, pred, shape = rows_of_classes(y_true, y_pred, axis, _NAMES)
     if ignore_class is None:
-        return class_values(target, pred, from_logits).reshape(shape)
+        return _values(target, pred, from_logits, label_smoothing).reshape(shape)
     valid = target != ignore_class
-    values = class_values(target.where(valid, 0), pred.where(valid.unsqueeze(-1), 0.0), from_logits)
+    values = _values(target.where(valid, 0), pred.where(valid.unsqueeze(-1), 0.0), from_logits, label_smoothing)
     values = values.where(valid, 0.0).reshape(shape)
     set_mask(values, valid.reshape(shape))
     return values
+
+
+def _values(target: torch.Tensor, pred: torch.Tensor, from_logits: bool, smoothing: float) -> torch.Tensor:
+    if smoothing > 0:
+        return smoothed_class_values(target, pred, from_logits, smoothing)
+    return class_values(target, pred, from_logits)
 
 
 @batch_mean(sparse_categorical_crossentropy)
@@ -58,8 +70,9 @@ def _batch_sparse_categorical_crossentropy(
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
+    label_smoothing: float = 0.0,
 ) -> torch.Tensor | None:
-    if ignore_class is not None:
+    if ignore_class is not None or label_smoothing > 0:
         return None
     target, pred, shape = rows_of_classes(y_true, y_pred, axis, _NAMES)
     # Not "mean": torch leaves entries of class -100 out of the count, Keras does not.
@@ -82,6 +95,8 @@ class SparseCategoricalCrossentropy(FunctionLoss):
         name: name of the loss. Default: `"sparse_categorical_crossentropy"`.
         dtype: dtype name or policy in which the loss is computed; `None` means `keras.config.floatx()`. Default:
             `None`.
+        label_smoothing: fraction of each label, from 0 to 1, that is spread over all classes alike. Default: `0.0`.
+            (In Keras 3.16 it stands before `name`.)
 
     Raises:
         ValueError: (in a call) the shapes do not fit together.
@@ -96,7 +111,7 @@ class SparseCategoricalCrossentropy(FunctionLoss):
     """
 
     config_keys = ("from_logits", "ignore_class")
-    optional_config_keys = (("axis", -1),)
+    optional_config_keys = (("axis", -1), ("label_smoothing", 0.0))
     keeps_integers = True
 
     def __init__(
@@ -107,8 +122,10 @@ class SparseCategoricalCrossentropy(FunctionLoss):
         axis: int = -1,
         name: str = "sparse_categorical_crossentropy",
         dtype: PolicyLike | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
-        arguments = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        arguments: dict[str, float | None] = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        arguments["label_smoothing"] = label_smoothing
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **arguments)
         self.__dict__.update(arguments)
 

@@ -28,21 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Config: TypeAlias = GPTQConfig | AWQConfig
-# Samples that pass a block together.
-_BATCH = 8
 
 
-def calibrate(samples: np.ndarray, structure: Mapping[str, Sequence[Layer]], layers: Sequence[Layer]) -> None:
+def calibrate(
+    samples: np.ndarray, structure: Mapping[str, Sequence[Layer]], layers: Sequence[Layer], batch_size: int
+) -> None:
     """Calibrate layers that are prepared for it.
 
     Args:
         samples: token ids of shape `(samples, sequence_length)`; see `samples_of`.
         structure: `"pre_block_layers"` and `"sequential_blocks"` of the model.
         layers: the layers, all of them within the blocks.
+        batch_size: number of samples that pass a block together.
     """
     blocks = structure.get("sequential_blocks", ())
     tokens = torch.as_tensor(samples, device=current_device())
-    batches: list[Any] = list(tokens.split(_BATCH))
+    batches: list[Any] = list(tokens.split(batch_size))
     with torch.no_grad():
         for layer in structure.get("pre_block_layers", ()):
             batches = [_first_output(layer(batch)) for batch in batches]

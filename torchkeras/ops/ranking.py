@@ -13,13 +13,15 @@ op = functools.partial(op, file_module="keras.src.ops.math")
 
 
 @op
-def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
+def top_k(x: Tensor, k: int, sorted: bool = True, is_stable: bool = False) -> tuple[Tensor, Tensor]:
     """Return the `k` largest elements along the last axis, and their indices.
 
     Args:
         x: tensor.
         k: number of elements.
         sorted: whether they come in descending order. Default: `True`.
+        is_stable: whether equal elements keep their order, which takes a sort of all elements. Default: `False`.
+            (Keras 3.16: `True`.)
 
     Returns:
         A pair: values and int32 indices, both `(..., k)`.
@@ -28,6 +30,9 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
         >>> keras.ops.top_k([1.0, 4.0, 3.0], 2)[0]
         tensor([4., 3.])
     """
+    if is_stable:
+        values, indices = torch.sort(x, dim=-1, descending=True, stable=True)
+        return values[..., :k], indices[..., :k]
     values, indices = torch.topk(x, k, sorted=sorted)
     return values, indices
 

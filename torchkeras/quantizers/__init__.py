@@ -9,6 +9,7 @@ from torchkeras.quantizers.configs import Float8QuantizationConfig as Float8Quan
 from torchkeras.quantizers.configs import Int4QuantizationConfig as Int4QuantizationConfig
 from torchkeras.quantizers.configs import Int8QuantizationConfig as Int8QuantizationConfig
 from torchkeras.quantizers.configs import QuantizationConfig as QuantizationConfig
+from torchkeras.quantizers.configs import TernaryQuantizationConfig as TernaryQuantizationConfig
 from torchkeras.quantizers.fake_quantization import fake_quant_with_min_max_vars as fake_quant_with_min_max_vars
 from torchkeras.quantizers.float8 import compute_float8_amax_history as compute_float8_amax_history
 from torchkeras.quantizers.float8 import compute_float8_scale as compute_float8_scale
@@ -19,5 +20,10 @@ from torchkeras.quantizers.grouped import (
 from torchkeras.quantizers.identifiers import deserialize as deserialize
 from torchkeras.quantizers.identifiers import get as get
 from torchkeras.quantizers.identifiers import serialize as serialize
+from torchkeras.quantizers.int2 import pack_int2 as pack_int2
+from torchkeras.quantizers.int2 import unpack_int2 as unpack_int2
 from torchkeras.quantizers.int4 import pack_int4 as pack_int4
 from torchkeras.quantizers.int4 import unpack_int4 as unpack_int4
+from torchkeras.quantizers.report import QuantizationReport as QuantizationReport
+from torchkeras.quantizers.ternary import pack_ternary as pack_ternary
+from torchkeras.quantizers.ternary import unpack_ternary as unpack_ternary

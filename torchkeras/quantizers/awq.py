@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from torchkeras.quantizers.affine import from_integers, groups_of_inputs, round_by_groups
+from torchkeras.quantizers.affine import (
+    affine_parameters,
+    from_integers,
+    groups_of_inputs,
+    round_by_groups,
+    round_to_integers,
+)
 from torchkeras.quantizers.gptq import Rounded
 
 
@@ -41,15 +49,60 @@ def awq_scales(
     return candidates[int(torch.stack(losses).argmin())]
 
 
+# Limits from the largest absolute value of a group down to half of it are tried.
+_LIMITS = [1.0 - 0.5 * i / 20 for i in range(20)]
+
+
+def clipped(weight: Tensor, products: Sequence[Tensor], bits: int = 4) -> Tensor:
+    """Clip the values of each output within each group so that rounding changes the output least.
+
+    A smaller range makes the steps of the integers smaller, which may be worth the error of the largest values. With an
+    error `d` of the group's weights the output's squared error over all inputs is `d @ products @ d`.
+
+    Args:
+        weight: float tensor of shape `(outputs, inputs)`.
+        products: for each group of inputs the sum of `outer(x, x)` over its inputs `x`.
+        bits: number of bits of an integer. Default: `4`.
+
+    Returns:
+        A tensor of the shape of `weight`.
+    """
+    parts = []
+    for part, product in zip(weight.split([len(p) for p in products], dim=1), products, strict=True):
+        largest = part.abs().amax(1, keepdim=True)
+        best, least = part, torch.full_like(largest, torch.inf)
+        for share in _LIMITS:
+            candidate = torch.clamp(part, -share * largest, share * largest)
+            scale, zero = affine_parameters(candidate, bits)
+            error = (round_to_integers(candidate, scale, zero, bits) - zero) * scale - part
+            harm = ((error @ product) * error).sum(1, keepdim=True)
+            best, least = torch.where(harm < least, candidate, best), torch.minimum(harm, least)
+        parts.append(best)
+    return torch.cat(parts, 1)
+
+
 def awq_round(
-    weight: Tensor, magnitudes: Tensor, bits: int = 4, group_size: int = -1, num_grid_points: int = 20
+    weight: Tensor,
+    magnitudes: Tensor,
+    bits: int = 4,
+    group_size: int = -1,
+    num_grid_points: int = 20,
+    products: Sequence[Tensor] | None = None,
 ) -> tuple[Rounded, Tensor]:
-    """Round a weight with the factors of `awq_scales`; the arguments are the same.
+    """Round a weight with the factors of `awq_scales`.
+
+    Args:
+        weight, magnitudes, bits, group_size, num_grid_points: as in `awq_scales`.
+        products: see `clipped`; `None` does not clip. Default: `None`.
 
     Returns:
         The integers of the scaled weight with their scales and zero points, and the factors.
     """
     scales = awq_scales(weight, magnitudes, bits, group_size, num_grid_points)
-    integers, scale, zero = round_by_groups(weight.float() * scales, bits, group_size)
+    scaled = weight.float() * scales
+    if products is not None:
+        parts = scales.split([len(p) for p in products])
+        scaled = clipped(scaled, [p / torch.outer(s, s) for p, s in zip(products, parts, strict=True)], bits)
+    integers, scale, zero = round_by_groups(scaled, bits, group_size)
     group = groups_of_inputs(weight.shape[1], group_size, weight.device)
     return Rounded(integers.to(torch.uint8), scale, zero, group), scales

@@ -11,6 +11,8 @@ from torchkeras.quantizers.configs import CALIBRATED, QuantizationConfig
 
 class _CalibratedConfig(QuantizationConfig):
     keras_module: str | None = None
+    # The number of samples that pass a block together.
+    calibration_batch_size = 8
     _tk_config_base = True
 
     def __init__(
@@ -33,6 +35,11 @@ class _CalibratedConfig(QuantizationConfig):
         self.dataset, self.tokenizer = dataset, tokenizer
         self.num_samples, self.sequence_length, self.group_size = num_samples, sequence_length, group_size
 
+    def _tk_config(self, names: Sequence[str], **later: object) -> Config:
+        """The arguments of these names, and of later ones that Keras 3.15 lacks where they are not the defaults."""
+        names = [*names, *(name for name, default in later.items() if getattr(self, name) != default)]
+        return {"dataset": None, "tokenizer": None, **{name: getattr(self, name) for name in names}}
+
     def _tk_of_layers(self) -> Self:
         """The same settings without the data and the model's structure: layers keep them, and their files."""
         return type(self).from_config({**self.get_config(), "quantization_layer_structure": None})
@@ -50,6 +57,8 @@ class GPTQConfig(_CalibratedConfig):
         tokenizer: callable that makes token ids of strings. It is not kept in the config.
         weight_bits: number of bits of a weight: 2, 3, 4 or 8. Default: `4`.
         num_samples: number of samples of `dataset` that are used. Default: `128`.
+        calibration_batch_size: number of samples that pass a block together: more of them take fewer calls and more
+            memory. Default: `8`.
         per_channel: whether each output has scales of its own. Default: `True`.
         sequence_length: number of tokens in a sample. Default: `512`.
         hessian_damping: share of the mean of the Hessian's diagonal that is added to it, from 0 to 1. Default: `0.01`.
@@ -78,6 +87,7 @@ class GPTQConfig(_CalibratedConfig):
         *,
         weight_bits: int = 4,
         num_samples: int = 128,
+        calibration_batch_size: int = 8,
         per_channel: bool = True,
         sequence_length: int = 512,
         hessian_damping: float = 0.01,
@@ -89,8 +99,11 @@ class GPTQConfig(_CalibratedConfig):
         if weight_bits not in (2, 3, 4, 8):
             raise ValueError(f"Unsupported weight_bits {weight_bits}. Supported values are 2, 3, 4, and 8.")
         super().__init__(dataset, tokenizer, num_samples, sequence_length, group_size, "whole-tensor")
+        if calibration_batch_size <= 0:
+            raise ValueError("calibration_batch_size must be a positive integer.")
         if not 0 <= hessian_damping <= 1:
             raise ValueError("hessian_damping must be between 0 and 1.")
+        self.calibration_batch_size = calibration_batch_size
         self.weight_bits, self.per_channel, self.hessian_damping = weight_bits, per_channel, hessian_damping
         self.symmetric, self.activation_order = symmetric, activation_order
         self.quantization_layer_structure = quantization_layer_structure
@@ -108,7 +121,7 @@ class GPTQConfig(_CalibratedConfig):
         """Return the constructor's arguments, without the data and the tokenizer."""
         names = """weight_bits num_samples per_channel sequence_length hessian_damping group_size symmetric
             activation_order quantization_layer_structure""".split()
-        return {"dataset": None, "tokenizer": None, **{name: getattr(self, name) for name in names}}
+        return self._tk_config(names, calibration_batch_size=8)
 
 
 class AWQConfig(_CalibratedConfig):
@@ -126,6 +139,8 @@ class AWQConfig(_CalibratedConfig):
         sequence_length: number of tokens in a sample. Default: `512`.
         group_size: number of input features that share a scale; `-1` for all. Default: `128`.
         num_grid_points: number of scales that are tried for each layer. Default: `20`.
+        apply_clip: whether to clip the weights of each group where that makes the errors of the outputs smaller, which
+            takes a matrix `(group_size, group_size)` for each group. Default: `False`. (Keras 3.16: `True`.)
         quantization_layer_structure: dict of `"pre_block_layers"`, the layers before the first block, and
             `"sequential_blocks"`, the blocks in order; `None`: the model's method `get_quantization_layer_structure`
             returns it. Default: `None`.
@@ -151,6 +166,7 @@ class AWQConfig(_CalibratedConfig):
         sequence_length: int = 512,
         group_size: int = 128,
         num_grid_points: int = 20,
+        apply_clip: bool = False,
         quantization_layer_structure: dict[str, Sequence] | None = None,
     ) -> None:
         if weight_bits != 4:
@@ -158,7 +174,7 @@ class AWQConfig(_CalibratedConfig):
         super().__init__(dataset, tokenizer, num_samples, sequence_length, group_size, "per-channel")
         if num_grid_points <= 0:
             raise ValueError("num_grid_points must be a positive integer.")
-        self.weight_bits, self.num_grid_points = weight_bits, num_grid_points
+        self.weight_bits, self.num_grid_points, self.apply_clip = weight_bits, num_grid_points, apply_clip
         self.quantization_layer_structure = quantization_layer_structure
 
     @property
@@ -174,7 +190,7 @@ class AWQConfig(_CalibratedConfig):
         """Return the constructor's arguments, without the data and the tokenizer."""
         names = """weight_bits num_samples sequence_length group_size num_grid_points
             quantization_layer_structure""".split()
-        return {"dataset": None, "tokenizer": None, **{name: getattr(self, name) for name in names}}
+        return self._tk_config(names, apply_clip=False)
 
 
 CALIBRATED.update(gptq=GPTQConfig, awq=AWQConfig)

@@ -202,6 +202,27 @@ class Float8QuantizationConfig(QuantizationConfig):
         return {}
 
 
+class TernaryQuantizationConfig(QuantizationConfig):
+    """Settings of weights that are -1, 0 or 1 times one scale, which has no quantizers to choose.
+
+    Example:
+        >>> keras.quantizers.TernaryQuantizationConfig().mode
+        'ternary'
+    """
+
+    def __init__(self) -> None:
+        super().__init__(None, None)
+
+    @property
+    def mode(self) -> str:
+        """`"ternary"`."""
+        return "ternary"
+
+    def get_config(self) -> Config:
+        """Return an empty dict: there is nothing to choose."""
+        return {}
+
+
 def _or_default(quantizer: Quantizer | str | None, default: Quantizer | None) -> Quantizer | None:
     if isinstance(quantizer, str):
         if quantizer == "default":
@@ -225,6 +246,7 @@ _DEFAULTS: dict[str, type[QuantizationConfig]] = {
     "int8": Int8QuantizationConfig,
     "int4": Int4QuantizationConfig,
     "float8": Float8QuantizationConfig,
+    "ternary": TernaryQuantizationConfig,
 }
 # Modes that can't go without a config, with the class that it must have; see `calibrated_configs`.
 CALIBRATED: dict[str, type[QuantizationConfig]] = {}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from torchkeras import ops
-from torchkeras.core.tensors.convert import convert_to_tensor
-from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.types import ArrayLike
+from torchkeras.quantizers.packing import pack_bits, unpack_bits
 
 
 def pack_int4(arr: ArrayLike, axis: int = 0, dtype: str = "int8") -> tuple[torch.Tensor, tuple[int, ...], int]:
@@ -37,17 +35,7 @@ def pack_int4(arr: ArrayLike, axis: int = 0, dtype: str = "int8") -> tuple[torch
         >>> shape, size
         ((2, 2), 3)
     """
-    _check_dtype(dtype)
-    x = convert_to_tensor(arr)
-    given = standardize_dtype(x.dtype)
-    if given != dtype:
-        raise TypeError(f"Expected {dtype} tensor for packing, got {given}.")
-    size = x.shape[axis]
-    if size % 2:
-        x = torch.cat([x, torch.zeros_like(x.narrow(axis, 0, 1))], axis)
-    low, high = x.unflatten(axis, (-1, 2)).unbind(axis % x.ndim + 1)
-    packed = (low & 0x0F) | (high << 4)
-    return packed, tuple(packed.shape), size
+    return pack_bits(arr, 4, axis, dtype)
 
 
 def unpack_int4(packed: ArrayLike, orig_len: int, axis: int = 0, dtype: str = "int8") -> torch.Tensor:
@@ -71,20 +59,4 @@ def unpack_int4(packed: ArrayLike, orig_len: int, axis: int = 0, dtype: str = "i
         >>> keras.quantizers.unpack_int4(packed, 3).tolist()
         [[-3, 7], [2, -8], [1, 0]]
     """
-    _check_dtype(dtype)
-    x = ops.convert_to_tensor(packed)
-    if standardize_dtype(x.dtype) not in ("int8", "uint8"):
-        raise TypeError(f"Expected int8 or uint8 tensor for unpacking, got {x.dtype}")
-    x = ops.cast(x, dtype)  # keeps the bits; the shift to the right then extends the sign, or does not
-    four = ops.convert_to_tensor(4, dtype)
-    low, high = ops.right_shift(ops.left_shift(x, four), four), ops.right_shift(x, four)
-    pairs = ops.stack([low, high], axis=axis % len(x.shape) + 1)
-    shape = [*x.shape]
-    shape[axis] = -1
-    before = (slice(None),) * (axis % len(shape))
-    return ops.reshape(pairs, shape)[(*before, slice(orig_len))]
-
-
-def _check_dtype(dtype: str) -> None:
-    if dtype not in ("int8", "uint8"):
-        raise ValueError(f"Expected dtype to be 'int8' or 'uint8', but got '{dtype}'.")
+    return unpack_bits(packed, 4, orig_len, axis, dtype)

@@ -56,8 +56,8 @@ class Quantizable:
         `Dense`, `EinsumDense`, `Embedding` and `ReversibleEmbedding` have one; `Model.quantize` finds them.
 
         Args:
-            mode: quantization: `"int8"`, `"int4"`, `"float8"`, `"gptq"` or `"awq"`; `None` takes the config's.
-                Default: `None`.
+            mode: quantization: `"int8"`, `"int4"`, `"float8"`, `"ternary"`, `"gptq"` or `"awq"`; `None` takes the
+                config's. Default: `None`.
             type_check: whether a subclass of the user's is refused, whose `call` may do more. Default: `True`.
             config: settings of the quantization, such as `keras.quantizers.Int8QuantizationConfig()`; `None` takes the
                 mode's defaults. Default: `None`.
@@ -133,10 +133,10 @@ def checked(quantize: Callable) -> Callable:
     @functools.wraps(quantize)
     def checked_quantize(
         self: Any, mode: str | None = None, config: QuantizationConfig | str | None = None, **kwargs: Any
-    ) -> None:
+    ) -> Any:
         resolved = resolve_config(mode, config)
         self._tk_check_quantize(resolved.mode)
-        quantize(self, mode=resolved.mode, config=resolved, **kwargs)
+        return quantize(self, mode=resolved.mode, config=resolved, **kwargs)
 
     checked_quantize._tk_checked = True  # type: ignore[attr-defined]
     return checked_quantize

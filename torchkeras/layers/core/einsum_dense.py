@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.quantization_modes import QUANTIZATION_MODES
 from torchkeras.core.types import Identifier
 from torchkeras.distributed.split_layers import Split
 from torchkeras.initializers import VarianceScaling
@@ -76,6 +77,7 @@ class EinsumDense(StoredWeights):
     """
 
     _tk_config_base = True
+    _tk_modes = tuple(mode for mode in QUANTIZATION_MODES if mode != "ternary")
 
     def __init__(
         self,

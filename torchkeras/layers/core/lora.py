@@ -120,6 +120,6 @@ class LowRankAdaptable(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        if not config["lora_rank"]:
-            del config["lora_rank"], config["lora_alpha"]
+        if not config.get("lora_rank"):
+            config.pop("lora_rank", None), config.pop("lora_alpha", None)
         return config

@@ -25,6 +25,7 @@ from torchkeras.layers.weight_forms.int4 import Int4Form
 from torchkeras.layers.weight_forms.int8 import Int8Form as Int8Form
 from torchkeras.layers.weight_forms.layouts import Layout
 from torchkeras.layers.weight_forms.products import Product
+from torchkeras.layers.weight_forms.ternary import TernaryForm as TernaryForm
 from torchkeras.quantizers import QuantizationConfig, Quantizer
 
 
@@ -61,8 +62,9 @@ class StoredWeights(LowRankAdaptable):
         """Replace the weights by quantized ones.
 
         Args:
-            mode: quantization: `"int8"`, `"int4"`, `"float8"`, `"gptq"` or `"awq"`; `None` takes the config's. Tables
-                of embeddings know `"int8"` and `"int4"`. Default: `None`.
+            mode: quantization: `"int8"`, `"int4"`, `"float8"`, `"ternary"`, `"gptq"` or `"awq"`; `None` takes the
+                config's. Tables of embeddings know `"int8"` and `"int4"`, `Dense` alone `"ternary"`.
+                Default: `None`.
             type_check: whether a subclass of the user's is refused, whose `call` may do more. Default: `True`.
             config: settings of the quantization, such as `keras.quantizers.Int8QuantizationConfig()`; `None` takes the
                 mode's defaults. Default: `None`.
@@ -84,6 +86,8 @@ class StoredWeights(LowRankAdaptable):
         if type_check and not registry.is_own(self._tk_class):
             raise not_implemented(self, "quantize")
         forms = self._tk_new_forms(tuple(getattr(self, self.adapted).shape), mode, config)
+        if self.lora_enabled and mode is not None and not FORMS[mode].takes_low_rank:
+            raise _no_low_rank(mode)
         self.quantization_config = config
         values = {name: getattr(self, name).detach() for name in forms}
         for name, form in forms.items():
@@ -191,8 +195,8 @@ class StoredWeights(LowRankAdaptable):
     def _tk_low_rank_base(self) -> tuple[nn.Parameter | None, tuple[int, ...]]:
         if self._tk_form is None:
             return super()._tk_low_rank_base()
-        if self.quantization_mode == "gptq":
-            raise NotImplementedError("lora is not currently supported with GPTQ quantization.")
+        if not self._tk_form.takes_low_rank:
+            raise _no_low_rank(self._tk_form.mode)
         weight = getattr(self, self.adapted) if self._tk_form.keeps_weight else None
         return weight, self._tk_form.layout.shape
 
@@ -287,7 +291,13 @@ class StoredWeights(LowRankAdaptable):
             The layer.
         """
         described: Any = config.get("quantization_config")
+        if described is None:
+            return super().from_config(config)
         return super().from_config({**config, "quantization_config": quantizers.get(described)})
+
+
+def _no_low_rank(mode: str) -> NotImplementedError:
+    return NotImplementedError(f"lora is not currently supported with {mode.upper()} quantization.")
 
 
 def policy_of(mode: str | None, config: QuantizationConfig | None, source: DTypePolicy) -> DTypePolicy:

@@ -171,14 +171,30 @@ class SecondMoments(Hessian, Statistics):
 
 
 class Magnitudes(Statistics):
-    """The largest absolute value of each feature, which AWQ needs."""
+    """The largest absolute value of each feature, which AWQ needs, and the products of those that share a scale.
 
-    def __init__(self, features: int, device: torch.device) -> None:
+    Args:
+        features: number of features.
+        device: where the numbers are kept.
+        group_size: number of features that share a scale, -1 for all; `None` leaves the products out.
+    """
+
+    def __init__(self, features: int, device: torch.device, group_size: int | None = None) -> None:
         self.largest = torch.zeros(features, device=device)
+        self.size = features if group_size == -1 else group_size
+        self.products: list[Tensor] | None = None
+        if self.size is not None:
+            sizes = [min(self.size, features - i) for i in range(0, features, self.size)]
+            self.products = [torch.zeros(size, size, device=device) for size in sizes]
 
     def update(self, inputs: Tensor) -> None:
-        if len(inputs):
-            self.largest = torch.maximum(self.largest, inputs.float().abs().amax(0))
+        if not len(inputs):
+            return
+        inputs = inputs.float()
+        self.largest = torch.maximum(self.largest, inputs.abs().amax(0))
+        if self.products is not None:
+            for product, part in zip(self.products, inputs.split(self.size, 1), strict=True):  # type: ignore[arg-type]
+                product.addmm_(part.t(), part)
 
 
 @register
@@ -186,6 +202,7 @@ class GPTQForm(CalibratedForm):
     """Rounded by GPTQ: 2, 3, 4 or 8 bits; 4 bits lie two in a byte."""
 
     mode = "gptq"
+    takes_low_rank = False
     names: ClassVar[tuple[str, ...]] = ("bias", "quantized_{}", "{}_scale", "{}_zero", "g_idx")
 
     def build(self, layer: nn.Module) -> None:
@@ -223,12 +240,15 @@ class AWQForm(CalibratedForm):
         variable(layer, "awq_scales", shape=(self.features,), initializer="ones")
 
     def statistics(self, device: torch.device) -> Magnitudes:
-        return Magnitudes(self.features, device)
+        clips = isinstance(self.config, AWQConfig) and self.config.apply_clip
+        return Magnitudes(self.features, device, self.group_size if clips else None)
 
     def found(self, weight: Tensor, statistics: Statistics) -> dict[str, Tensor]:
         config, magnitudes = self.config, statistics
         assert isinstance(config, AWQConfig) and isinstance(magnitudes, Magnitudes)
-        rounded, scales = awq_round(weight, magnitudes.largest, self.bits, self.group_size, config.num_grid_points)
+        rounded, scales = awq_round(
+            weight, magnitudes.largest, self.bits, self.group_size, config.num_grid_points, magnitudes.products
+        )
         return {**self.as_variables(rounded), "awq_scales": scales}
 
     def matrix(self, layer: nn.Module) -> Tensor:

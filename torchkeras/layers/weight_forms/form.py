@@ -45,6 +45,8 @@ class WeightForm:
     names: ClassVar[tuple[str, ...]]
     # Whether the float weight stays a parameter of the layer.
     keeps_weight: ClassVar[bool] = False
+    # Whether a low-rank term can be added to the weight.
+    takes_low_rank: ClassVar[bool] = True
     # Where the variable that files call after the weight is another attribute of the layer, that attribute.
     kept_as: ClassVar[str | None] = None
 

@@ -25,6 +25,8 @@ class Layout(Protocol):
         columns_are_outputs: whether the columns are the outputs in the weight's order, which fails where an equation
             sums over later axes of the kernel.
         quantizes_inputs: whether inputs become integers where a file has no settings and the weight 4 bits.
+        threshold: largest absolute value that becomes 0 where the weight is kept as -1, 0 and 1; `None` for half of the
+            mean of all.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Layout(Protocol):
     zero_dtype: str | None
     columns_are_outputs: bool
     quantizes_inputs: bool
+    threshold: float | None
 
     def to_matrix(self, value: Tensor) -> Tensor:
         """The weight as a matrix `(rows, columns)`."""
@@ -71,6 +74,7 @@ class MatrixLayout:
         has_groups: see `Layout`. Default: `True`.
         zero_dtype: see `Layout`. Default: `"int8"`.
         quantizes_inputs: see `Layout`. Default: `False`.
+        threshold: see `Layout`. Default: `None`.
     """
 
     columns_are_outputs = True
@@ -85,8 +89,9 @@ class MatrixLayout:
         has_groups: bool = True,
         zero_dtype: str | None = "int8",
         quantizes_inputs: bool = False,
+        threshold: float | None = None,
     ) -> None:
-        self.name, self.shape, self.quantizes_inputs = name, shape, quantizes_inputs
+        self.name, self.shape, self.quantizes_inputs, self.threshold = name, shape, quantizes_inputs, threshold
         self.packed_axis, self.has_groups, self.zero_dtype = packed_axis, has_groups, zero_dtype
 
     def to_matrix(self, value: Tensor) -> Tensor:

@@ -144,15 +144,18 @@ def product_with_integers(
 _ENTRIES = 2**20
 
 
-def product_by_columns(inputs: Tensor, rows: int, columns: int, floats: Callable[[slice], Tensor]) -> Tensor:
+def product_by_columns(
+    inputs: Tensor, rows: int, columns: int, floats: Callable[[slice], Tensor], entries: int = _ENTRIES
+) -> Tensor:
     """The product of inputs and a matrix `(rows, columns)` whose columns are made as they are needed.
 
     Args:
         inputs: float tensor.
         rows, columns: sizes of the matrix.
         floats: makes the columns of a slice.
+        entries: how many entries of the matrix become floats at a time. Default: as many as a cache holds.
     """
-    product, step = MatrixProduct(), max(_ENTRIES // max(rows, 1), 64)
+    product, step = MatrixProduct(), max(entries // max(rows, 1), 64)
     if torch.compiler.is_compiling() or step >= columns:
         return product(inputs, floats(slice(None)))
     return torch.cat([product(inputs, floats(slice(i, i + step))) for i in range(0, columns, step)], -1)

@@ -72,6 +72,14 @@ def class_values(target: Tensor, output: Tensor, from_logits: bool, reduction: s
     return F.nll_loss(probabilities(output, -1).log(), target, reduction=reduction)
 
 
+def smoothed_class_values(target: Tensor, output: Tensor, from_logits: bool, smoothing: float) -> Tensor:
+    """`class_values` of labels of which a part is spread over all classes alike."""
+    if from_logits:
+        return F.cross_entropy(output, target, reduction="none", label_smoothing=smoothing)
+    logs = probabilities(output, -1).log()
+    return (1 - smoothing) * F.nll_loss(logs, target, reduction="none") - smoothing * logs.mean(-1)
+
+
 _MANY_CLASSES = 64
 """Beyond this it pays to pick the true class first: of 1000 classes, five times as fast, with a fifth of the memory."""
 _IGNORED = -100

@@ -147,13 +147,14 @@ def _of_nothing(x: Tensor, axis: Axes, keepdims: bool, initial: Any) -> Tensor:
 
 
 @op
-def amax(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
+def amax(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: ArrayLike | None = None) -> Tensor:
     """Return the largest element along axes.
 
     Args:
         x: tensor.
         axis: axis or axes to reduce; `None` for all. Default: `None`.
         keepdims: whether reduced axes stay, with size 1. Default: `False`.
+        initial: smallest value that the result may have; `None` for none. Default: `None`.
 
     Returns:
         A tensor without the reduced axes.
@@ -164,17 +165,19 @@ def amax(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
-    return torch.amax(x, () if axis is None else axis, keepdim=keepdims)
+    result = torch.amax(x, () if axis is None else axis, keepdim=keepdims)
+    return result if initial is None else torch.maximum(result, _like(initial, result))
 
 
 @op
-def amin(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
+def amin(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: ArrayLike | None = None) -> Tensor:
     """Return the smallest element along axes.
 
     Args:
         x: tensor.
         axis: axis or axes to reduce; `None` for all. Default: `None`.
         keepdims: whether reduced axes stay, with size 1. Default: `False`.
+        initial: largest value that the result may have; `None` for none. Default: `None`.
 
     Returns:
         A tensor without the reduced axes.
@@ -185,7 +188,8 @@ def amin(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """
     if axis in NO_AXES:
         x, axis, keepdims = over_nothing(x)
-    return torch.amin(x, () if axis is None else axis, keepdim=keepdims)
+    result = torch.amin(x, () if axis is None else axis, keepdim=keepdims)
+    return result if initial is None else torch.minimum(result, _like(initial, result))
 
 
 @op
