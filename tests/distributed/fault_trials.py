@@ -134,7 +134,7 @@ def one_callback(where):
 
 @fault
 def alone_in_save(where):
-    keras.distributed.process._SECONDS_TO_MEET = 1.0
+    keras.distributed.calls._SECONDS_TO_MEET = 1.0
     model = net()
     model.fit(*rows(16), verbose=0)
     if RANK() == 1:
@@ -144,7 +144,7 @@ def alone_in_save(where):
 
 @fault
 def alone_in_sharded_save(where):
-    keras.distributed.process._SECONDS_TO_MEET = 1.0
+    keras.distributed.calls._SECONDS_TO_MEET = 1.0
     keras.distribution.initialize()
     keras.distribution.set_distribution(keras.distribution.FullyShardedDataParallel())
     model = net()
@@ -158,6 +158,109 @@ def alone_in_sharded_save(where):
     time.sleep(2)
 
 
+def sharded_net():
+    keras.distribution.initialize()
+    keras.distribution.set_distribution(keras.distribution.FullyShardedDataParallel())
+    return net()
+
+
+@fault
+def alone_in_predict(where):
+    model = net()
+    model.fit(*rows(16), verbose=0)
+    if RANK() == 0:
+        model.predict(rows(16)[0], verbose=0)
+    model.fit(*rows(16), verbose=0)
+
+
+@fault
+def alone_at_the_end(where):
+    model = net()
+    model.fit(*rows(16), verbose=0)
+    if keras.distributed.is_main_process():
+        model.evaluate(*rows(16), verbose=0)
+
+
+class Look(keras.callbacks.Callback):
+    """Calls that rank 0 alone makes in a training."""
+
+    def __init__(self, when):
+        super().__init__()
+        setattr(self, when, lambda *args: RANK() == 0 and self.model.evaluate(*rows(4), verbose=0))
+
+
+@fault
+def alone_in_a_callback(where):
+    net().fit(*rows(16), epochs=3, verbose=0, callbacks=[Look("on_epoch_end")])
+
+
+@fault
+def alone_between_batches(where):
+    keras.distribution.initialize(timeout=3)
+    net().fit(*rows(16), batch_size=4, verbose=0, callbacks=[Look("on_train_batch_end")])
+
+
+@fault
+def alone_with_a_weight(where):
+    model = sharded_net()
+    if RANK() == 0:
+        model.layers[0].kernel.numpy()
+
+
+@fault
+def alone_with_weights(where):
+    model = sharded_net()
+    model.get_weights() if RANK() else model.set_weights([np.ones(w.shape) for w in model.weights])
+
+
+@fault
+def alone_in_compile(where):
+    keras.distribution.initialize()
+    keras.distribution.set_distribution(keras.distribution.FullyShardedDataParallel())
+    RANK() == 0 and net()
+
+
+@fault
+def alone_in_barrier(where):
+    """Rank 1 raises an error of its own; its script would otherwise come to the barrier."""
+    keras.distribution.initialize()
+    if RANK() == 1:
+        raise ZeroDivisionError("of the script")
+    keras.distributed.barrier()
+
+
+@fault
+def alone_on_a_batch(where):
+    keras.distribution.initialize(timeout=3)
+    model = net()
+    model.train_on_batch(*rows(4))
+    RANK() == 0 and model.train_on_batch(*rows(4))
+    model.predict(rows(4)[0], verbose=0)
+
+
+@fault
+def by_itself(where):
+    """No fault: rank 0 alone predicts, evaluates, trains on; then both train, and agree."""
+    model = net()
+    model.fit(*rows(16), verbose=0)
+    found = []
+    if keras.distributed.is_main_process():
+        with keras.distributed.single_process():
+            found = model.predict(rows(6)[0], verbose=0).shape, model.evaluate(*rows(16), verbose=0)
+            model.fit(*rows(16), verbose=0)
+            model.save(where / "by_itself.keras")
+    model.fit(*rows(16), batch_size=4, verbose=0)
+    print(json.dumps([[np.ravel(w).tolist() for w in model.get_weights()], (where / "by_itself.keras").exists()]))
+    model = sharded_net()
+    with keras.distributed.single_process():
+        try:
+            model.predict(rows(6)[0], verbose=0)
+        except RuntimeError as error:
+            print(error)
+    sizes = keras.distributed.gather_objects(len(found))
+    print(json.dumps(sizes), flush=True)
+
+
 @fault
 def nobody_comes(where):
     if RANK() == 1:
@@ -169,10 +272,13 @@ def nobody_comes(where):
 def lost_in_a_message(where):
     keras.distribution.initialize(timeout=2)
     model = net()
-    model.fit(*rows(16), verbose=0)
-    if RANK() == 1:
-        time.sleep(4)
-    model.fit(*rows(16), verbose=0)
+
+    class Sleep(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1 and RANK() == 1:
+                time.sleep(4)
+
+    model.fit(*rows(16), batch_size=4, verbose=0, callbacks=[Sleep()])
 
 
 @fault

@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import torch
 
+from torchkeras.distributed.process import say_goodbye
+
 
 def start(function: Callable[[], None], ranks: int, log: str | None = None, **environment: str) -> list[int]:
     """Fork a process for each rank, which runs the function and ends; their ids."""
@@ -54,6 +56,7 @@ def _run(function: Callable[[], None]) -> int:
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
+    say_goodbye()  # as Python does at its end, without the handlers of the process that forked this one
     if code == 0 and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
         time.sleep(0.1)  # gloo's threads let go of the last message

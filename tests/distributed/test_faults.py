@@ -25,11 +25,27 @@ FAILED = {
     "one_callback": (1, 1, *[["callbacks that work on all ranks together: ['BackupAndRestore'] on rank 0"]] * 2),
     "alone_in_save": (0, 1, [], ["the rank(s) [0] did not come within 1 seconds"]),
     "alone_in_sharded_save": (1, 0, ["can't be pickled", "the rank(s) [1] did not come"], ["can't be pickled"]),
+    "alone_in_predict": (1, 1, *[["The ranks make different calls: predict() on rank 0, fit() on rank 1. All"]] * 2),
+    "alone_at_the_end": (1, 0, ["Rank 0 waits at evaluate(), but rank 1 has ended without it. All ranks must"], []),
+    "alone_in_a_callback": (
+        *(1, 1, ["Rank 0 waits at evaluate() in fit(); the rank(s) [1] went on with the training"]),
+        ["fit() ended on rank 1: another rank is gone"],
+    ),
+    "alone_between_batches": (
+        *(1, 1, ["Rank 0 waits at evaluate() in fit(); the rank(s) [1] did not come within 3"]),
+        ["fit() ended"],
+    ),
+    "alone_with_a_weight": (1, 0, ["waits at the reading of sequential/dense/kernel, but rank 1 has ended"], []),
+    "alone_with_weights": (1, 1, *[["different calls: set_weights() on rank 0, get_weights() on rank 1."]] * 2),
+    "alone_in_compile": (1, 0, ["Rank 0 waits at the making of a DeviceMesh, but rank 1 has ended"], []),
+    "alone_in_barrier": (1, 1, ["Rank 0 waits at barrier(), but rank 1 has ended with an error"], ["of the script"]),
+    "alone_on_a_batch": (1, 1, ["the rank(s) [0] did not come within 3"], ["Rank 1 waits at predict()"]),
     "nobody_comes": (1, 0, ["Rank 0 of 2 could not join the others", "within 2 seconds"], []),
     "lost_in_a_message": (1, 1, ["did not answer in time"], ["did not answer in time"]),
 }
-RIGHT = ["uneven", "offloaded", "torchmetrics_in_parts"]
-QUICK = ["callback", "lengths", "seeds", "alone_in_save", "offloaded", "torchmetrics_in_parts"]
+RIGHT = ["uneven", "by_itself", "offloaded", "torchmetrics_in_parts"]
+QUICK = ["callback", "lengths", "seeds", "alone_in_save", "alone_in_predict", "alone_in_a_callback", "by_itself"]
+QUICK += ["alone_with_weights", "offloaded", "torchmetrics_in_parts"]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +80,14 @@ def test_weights_in_the_hosts_memory_change_no_number(found):
 def test_sums_of_torchmetrics_count_each_row_once(found):
     for values in numbers(found, "torchmetrics_in_parts"):
         assert values["rows"] == 10.0 and values["meansquarederror"] == 0.0
+
+
+def test_what_one_rank_does_by_itself_the_others_need_not_know(found):
+    assert found["by_itself"]["codes"] == [0, 0], found["by_itself"]["printed"]
+    first, second = (printed.splitlines() for printed in found["by_itself"]["printed"])
+    assert first[0] == second[0], "the weights of all ranks, after the next fit"
+    assert "so that no rank can compute by itself" in first[1]
+    assert json.loads(first[2]) == [2, 0]
 
 
 @pytest.mark.skipif(not STRESS, reason="make stress runs it")

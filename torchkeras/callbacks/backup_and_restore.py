@@ -22,7 +22,8 @@ from torchkeras.core import random_state
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.user_warnings import warn_user
-from torchkeras.distributed import broadcast_object, gather_objects, is_main_process, rank, world_size
+from torchkeras.distributed import is_main_process, rank, world_size
+from torchkeras.distributed.process import broadcast_object, gather_objects
 from torchkeras.reporting.progress import announce
 from torchkeras.saving.checkpoints import CheckpointWriter
 

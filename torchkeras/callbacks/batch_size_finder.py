@@ -11,7 +11,8 @@ from torchkeras.callbacks.run import Run
 from torchkeras.callbacks.training_snapshot import TrainingSnapshot
 from torchkeras.core import tree
 from torchkeras.core.accelerators import empty_cache
-from torchkeras.distributed import gather_objects, world_size
+from torchkeras.distributed import world_size
+from torchkeras.distributed.process import gather_objects
 from torchkeras.reporting.progress import announce
 
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")

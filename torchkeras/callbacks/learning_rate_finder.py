@@ -10,7 +10,7 @@ import numpy as np
 from torchkeras.callbacks import learning_rates
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.training_snapshot import TrainingSnapshot
-from torchkeras.distributed import broadcast_object
+from torchkeras.distributed.process import broadcast_object
 from torchkeras.reporting.progress import announce
 
 if TYPE_CHECKING:

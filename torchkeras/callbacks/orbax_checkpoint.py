@@ -12,7 +12,8 @@ from torchkeras.callbacks.callback import HookLogs
 from torchkeras.callbacks.model_checkpoint import BatchCount
 from torchkeras.callbacks.monitor_callback import MonitorCallback
 from torchkeras.callbacks.run import Run
-from torchkeras.distributed import broadcast_object, is_main_process
+from torchkeras.distributed import is_main_process
+from torchkeras.distributed.process import broadcast_object
 from torchkeras.reporting.progress import announce
 from torchkeras.saving.checkpoints import CheckpointWriter
 from torchkeras.saving.formats.checkpoint import numbered

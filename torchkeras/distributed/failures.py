@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from torch import distributed
 
 from torchkeras.core.torch_internals import get_default_store
-from torchkeras.distributed import process
+from torchkeras.distributed import calls, process
 from torchkeras.distributed.process import RankError
 
 _TIME_TO_READ = 1.0  # seconds
@@ -20,22 +20,42 @@ _LOST = re.compile(r"gloo|NCCL|[Cc]onnection (closed|reset)|Broken pipe|[Tt]imed
 
 
 _calls: dict[str, int] = {"begun": 0, "open": 0}  # each rank makes as many calls as the others
+_on_batches: set[str] = set()  # methods for single batches in which the ranks have met
 
 
 @contextmanager
-def shared(method: str) -> Iterator[None]:
+def shared(method: str, on_batch: bool = False) -> Iterator[None]:
     """Inside, an error of this rank is published, and a lost connection becomes the error of the rank that failed.
+
+    The ranks meet before, so that one that is alone learns it.
 
     Args:
         method: the method that runs, for messages.
+        on_batch: whether it is for a single batch: the ranks meet for the first one alone.
 
     Raises:
-        RankError: another rank failed, or is gone.
+        RankError: another rank failed, is gone, or makes another call.
     """
+    if process.is_single():
+        yield
+        return
+    process.join()
+    meets = not on_batch or method not in _on_batches
+    if on_batch:
+        _on_batches.add(method)
     _calls["begun"] += not _calls["open"]
     _calls["open"] += 1
     try:
-        yield
+        with calls.made(f"{method}()", meets):
+            yield
+    except calls.AloneError as error:
+        if error.is_published:
+            raise
+        error.is_published = True
+        if (reason := _published()) is not None:
+            raise RankError(f"{method}() ended because of another rank. {reason}") from error
+        _publish(method, error)
+        raise
     except (SystemExit, KeyboardInterrupt, RankError):
         raise
     except Exception as error:
@@ -70,18 +90,25 @@ def _publish(method: str, error: Exception) -> None:
         return
 
 
+def _published() -> str | None:
+    """The error of the rank that failed first, if one has failed."""
+    try:
+        store = get_default_store()
+        return store.get(_key()).decode() if store.check([_key()]) else None
+    except RuntimeError:  # the store is gone, with the rank that had it
+        process.forget_goodbye()
+        return None
+
+
 def _explained(method: str) -> str:
     """The error of the rank that failed first, as far as it is known."""
     end = time.monotonic() + _PATIENCE
-    try:
-        store = get_default_store()
-        while time.monotonic() < end:
-            if store.check([_key()]):
-                return f"{method}() ended because of another rank. {store.get(_key()).decode()}"
-            time.sleep(0.05)
-    except RuntimeError:
-        pass
+    while time.monotonic() < end:
+        if (reason := _published()) is not None:
+            return f"{method}() ended because of another rank. {reason}"
+        time.sleep(0.05)
     return (
         f"{method}() ended on rank {process.rank()}: another rank is gone, or did not answer in time, and has not said "
-        "why. Its own output says more; a rank that is killed (by the system for want of memory, say) says nothing."
+        f"why. {calls.where_others_are()}Its own output says more; a rank that is killed (by the system for want of "
+        "memory, say) says nothing."
     )

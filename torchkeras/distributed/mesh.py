@@ -12,7 +12,7 @@ from torch import distributed
 
 from torchkeras.core.accelerators import ACCELERATORS, count, find_accelerator, row_of
 from torchkeras.core.tensors.sharded import dtensors
-from torchkeras.distributed import process
+from torchkeras.distributed import calls, process
 
 TORCH_TYPES = {row.keras_name: row.type for row in ACCELERATORS.values()}
 """Torch's names of devices where Keras has others."""
@@ -128,6 +128,7 @@ class DeviceMesh:
         if self._torch_mesh is None:
             process.join()
             check_world_size(self)
+            calls.meet("the making of a DeviceMesh")
             kind = str(self._devices.flat[0]).split(":")[0]
             self._torch_mesh = distributed.device_mesh.init_device_mesh(
                 TORCH_TYPES.get(kind, kind), tuple(self._shape), mesh_dim_names=tuple(self._axis_names)

@@ -10,7 +10,7 @@ import torch
 from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
-from torchkeras.distributed import process
+from torchkeras.distributed import calls, process
 from torchkeras.distributed.mesh import TensorLayout
 
 T = TypeVar("T", torch.Tensor, KerasTensor)
@@ -80,6 +80,7 @@ def distribute_tensor(tensor: T, layout: TensorLayout) -> T:
     """
     if isinstance(tensor, KerasTensor) or state.entry is not None or not process.is_joined():
         return tensor
+    calls.meet("distribute_tensor()")
     mesh, placements = layout.backend_layout
     if is_sharded(tensor):
         return tensor.redistribute(mesh, placements)

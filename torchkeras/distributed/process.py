@@ -5,9 +5,10 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -18,14 +19,45 @@ from torchkeras.core import accelerators
 from torchkeras.core.tensors import devices
 from torchkeras.core.torch_internals import get_default_store
 
-_writes: Counter[str] = Counter()
 _SECONDS_TO_END = 0.2  # seconds
 _DEFAULT_TIMEOUT = 600.0  # seconds
-_SECONDS_TO_MEET = 30.0  # in which all ranks must come to a place where they meet
 
 
 class RankError(RuntimeError):
     """Another rank failed, is gone, or is not where it should be."""
+
+
+class _Own(threading.local):
+    is_single = False
+
+
+_own = _Own()
+_goodbyes: list[tuple[Any, str]] = []
+
+
+@contextmanager
+def single_process() -> Iterator[None]:
+    """Inside, this process works as if there were no other one: a call needs the other ranks no more.
+
+    For work that is one rank's own, such as a prediction by rank 0 alone, or by each rank for data of its own. Ranks
+    that do not enter the context simply go on. Weights that a rank trains inside are its own until the next `fit`
+    outside, which begins with rank 0's. Where weights lie in parts on several ranks, no rank can compute alone.
+
+    Example:
+        >>> with keras.distributed.single_process():
+        ...     keras.distributed.world_size()
+        1
+    """
+    before, _own.is_single = _own.is_single, True
+    try:
+        yield
+    finally:
+        _own.is_single = before
+
+
+def is_single() -> bool:
+    """Whether this process works as if there were no other one."""
+    return _own.is_single
 
 
 def join(timeout: float | None = None) -> None:
@@ -43,7 +75,10 @@ def join(timeout: float | None = None) -> None:
     Example:
         >>> keras.distributed.join()  # does nothing in a process of its own
     """
-    if not distributed.is_available() or distributed.is_initialized():
+    if not distributed.is_available() or is_single():
+        return
+    if distributed.is_initialized():
+        _promise_goodbye()
         return
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ or "MASTER_ADDR" not in os.environ:
         return
@@ -54,6 +89,7 @@ def join(timeout: float | None = None) -> None:
         devices.set_default_device(device)
     _init_group(kind.backend, limit, **({"device_id": device} if kind.binds else {}))
     atexit.register(_leave)
+    _promise_goodbye()
 
 
 def _timeout(given: float | None) -> float:
@@ -75,7 +111,8 @@ def _init_group(backend: str, limit: timedelta, **options: Any) -> None:
         raise RankError(
             f"Rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} could not join the others at "
             f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT')} within {limit.total_seconds():.0f} seconds. "
-            "Are all of them started, and can they reach that address?"
+            "Are all of them started, and can they reach that address? A call of fit, evaluate or predict joins them, "
+            "so that all ranks must make it."
         ) from error
 
 
@@ -93,6 +130,32 @@ def _store_of_attempt(limit: timedelta) -> dict[str, Any]:
     return {"store": distributed.PrefixStore(f"attempt_{attempt}", store), "rank": rank, "world_size": size}
 
 
+def left(rank: int) -> str:
+    """The key in the store at which a rank leaves a word when it ends."""
+    return f"torchkeras/left/{rank}"
+
+
+def _promise_goodbye() -> None:
+    if not _goodbyes and is_joined():
+        _goodbyes.append((get_default_store(), left(distributed.get_rank())))
+        atexit.register(say_goodbye)
+
+
+def say_goodbye() -> None:
+    """At the end of the process: leave a word for ranks that wait for this one, now or later."""
+    failed = getattr(sys, "last_exc", getattr(sys, "last_value", None)) is not None
+    for store, key in _goodbyes:
+        try:
+            store.set(key, "ended with an error" if failed else "ended")
+        except RuntimeError:  # the store is gone, and with it those who could wait
+            return
+
+
+def forget_goodbye() -> None:
+    """The store is gone: there is nowhere to leave a word, and to try prints pages of warnings."""
+    _goodbyes.clear()
+
+
 def _leave() -> None:
     # After an error the other processes are not there to agree on the end; torchrun stops them.
     if distributed.is_initialized() and getattr(sys, "last_exc", getattr(sys, "last_value", None)) is None:
@@ -105,7 +168,9 @@ def _leave() -> None:
 
 def is_joined() -> bool:
     """Whether several processes work together."""
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    if is_single() or not distributed.is_available() or not distributed.is_initialized():
+        return False
+    return distributed.get_world_size() > 1
 
 
 def world_size() -> int:
@@ -127,12 +192,16 @@ def rank() -> int:
     """
     if is_joined():
         return distributed.get_rank()
+    if is_single():
+        return 0
     return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
 
 
 def launched_world_size() -> int:
     """How many processes `torchrun` started, also before they have joined."""
-    return distributed.get_world_size() if is_joined() else int(os.environ.get("WORLD_SIZE", "1"))
+    if is_joined() or is_single():
+        return world_size()
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
@@ -145,29 +214,8 @@ def is_main_process() -> bool:
     return rank() == 0
 
 
-def barrier() -> None:
-    """Wait for all processes.
-
-    Example:
-        >>> keras.distributed.barrier()  # does nothing in a process of its own
-    """
-    if is_joined():
-        distributed.barrier()
-
-
 def broadcast_object(value: Any) -> Any:
-    """Return rank 0's value on all ranks.
-
-    Args:
-        value: small picklable value; those of other ranks are ignored.
-
-    Returns:
-        The value of rank 0.
-
-    Example:
-        >>> keras.distributed.broadcast_object({"seed": 3})
-        {'seed': 3}
-    """
+    """Rank 0's value on all ranks, at a place where all of them surely are; `calls.broadcast_object` looks first."""
     if not is_joined():
         return value
     box = [value]
@@ -176,18 +224,7 @@ def broadcast_object(value: Any) -> Any:
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """Collect the values of all ranks on every rank.
-
-    Args:
-        value: small picklable value.
-
-    Returns:
-        A list with a value for each rank, in their order.
-
-    Example:
-        >>> keras.distributed.gather_objects("mine")
-        ['mine']
-    """
+    """The values of all ranks, at a place where all of them surely are; `calls.gather_objects` looks first."""
     if not is_joined():
         return [value]
     found: list[Any] = [None] * world_size()
@@ -219,82 +256,3 @@ def on_main_process(function: Callable[[], Any], name: str) -> Any:
     if text is not None:
         raise OSError(f"{name}: rank 0 failed: {text}")
     return value
-
-
-def write_once(path: str, write: Callable[[], None]) -> None:
-    """Let rank 0 write a file; the others wait until it is there.
-
-    Rank 0 waits for no other rank, so that scripts in which it alone calls this (`if rank == 0: model.save(...)`) go
-    on, too.
-
-    Args:
-        path: path of the file, the same on all ranks.
-        write: function without arguments that writes it.
-
-    Raises:
-        OSError: (on the other ranks) rank 0 failed.
-        RankError: (on the other ranks) rank 0 did not begin to write within 30 seconds.
-
-    Example:
-        >>> keras.distributed.write_once("a.txt", lambda: open("a.txt", "w").close())
-    """
-    if not is_joined():
-        if is_main_process():
-            write()
-        return
-    _writes[path] += 1
-    store = get_default_store()
-    key = f"torchkeras/written/{_writes[path]}/{path}"
-    if not is_main_process():
-        _await_ranks(store, f"{key}/begun", [0], f"Rank {rank()} waits for {path}, which rank 0 writes")
-        store.wait([key])
-        if problem := store.get(key).decode():
-            raise OSError(f"Rank 0 could not write {path}: {problem}")
-        return
-    store.set(f"{key}/begun/0", "")
-    try:
-        write()
-    except BaseException as error:
-        store.set(key, f"{type(error).__name__}: {error}")
-        raise
-    store.set(key, "")
-
-
-def meet(place: str) -> None:
-    """Wait until every rank is here, for 30 seconds at most.
-
-    Args:
-        place: what the ranks are going to do, for messages; the same on all ranks.
-
-    Raises:
-        RankError: a rank did not come.
-
-    Example:
-        >>> keras.distributed.process.meet("save()")  # does nothing in a process of its own
-    """
-    if not is_joined():
-        return
-    _writes[place] += 1
-    store = get_default_store()
-    key = f"torchkeras/met/{_writes[place]}/{place}"
-    store.set(f"{key}/{rank()}", "")
-    _await_ranks(store, key, range(world_size()), f"{place} was called on rank {rank()}")
-
-
-def _await_ranks(store: Any, key: str, ranks: Iterable[int], situation: str) -> None:
-    """Wait until ranks have set their keys.
-
-    Raises:
-        RankError: some have not, within 30 seconds.
-    """
-    keys = {other: f"{key}/{other}" for other in ranks}
-    end = time.monotonic() + _SECONDS_TO_MEET
-    while not store.check(list(keys.values())):
-        if time.monotonic() > end:
-            missing = [other for other, name in keys.items() if not store.check([name])]
-            raise RankError(
-                f"{situation}; the rank(s) {missing} did not come within {_SECONDS_TO_MEET:.0f} seconds. All ranks "
-                "must call it. If one of them has other work to do before, let the others wait for it: "
-                "keras.distributed.barrier()."
-            )
-        time.sleep(0.005)

@@ -13,6 +13,7 @@ from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.variables.described import VariableInfo
 from torchkeras.core.variables.distributed_variable import as_distributed_variable
 from torchkeras.distributed.differentiable import join_weight, sum_gradients
+from torchkeras.distributed.process import RankError, is_single
 from torchkeras.distributed.rank_group import along
 
 
@@ -124,3 +125,16 @@ def _end(module: nn.Module, args: Any, outputs: Any) -> None:
 def holds_parts(module: nn.Module) -> bool:
     """Whether a module, or one within it, has a weight in parts."""
     return any(is_sharded(parameter) for parameter in module.parameters())
+
+
+def refuse_parts_alone(module: nn.Module) -> None:
+    """Refuse to compute with weights in parts where this rank works by itself.
+
+    Raises:
+        RankError: other ranks have parts of the weights.
+    """
+    if is_single() and holds_parts(module):
+        raise RankError(
+            f"{type(module).__name__} has weights in parts on several ranks, so that no rank can compute by itself in "
+            "single_process(). Let all ranks make the call, or save the model and load it inside."
+        )

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, Self
 
 import torch
@@ -19,7 +20,8 @@ from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
 from torchkeras.distributed import is_main_process, write_once
-from torchkeras.distributed.process import meet
+from torchkeras.distributed.calls import together, writing_together
+from torchkeras.distributed.sharded_weights import holds_parts
 from torchkeras.export.exportable import Exportable
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
@@ -488,15 +490,17 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
             write(filepath)
             return
         path = os.fspath(filepath)
-        if any(hasattr(weight, "full_tensor") for weight in self.parameters()):
-            meet(f"Saving {path}")  # weights in parts are gathered from all ranks
-        if not is_main_process():
-            self._tk_save_along(write, os.path.basename(path))
-        write_once(path, lambda: write(filepath))
+        if not holds_parts(self):
+            write_once(path, lambda: write(filepath))
+            return
+        with writing_together(path):
+            if not is_main_process():
+                self._tk_save_along(write, os.path.basename(path))
+            write_once(path, lambda: write(filepath))
 
     def _tk_save_along(self, write: Callable[[Any], None] | None = None, name: str = "along.weights.h5") -> None:
         """Take part in gathering the weights of a sharded model, which another rank saves."""
-        if any(hasattr(weight, "full_tensor") for weight in self.parameters()):
+        if holds_parts(self):
             with tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, name)
                 write(path) if write is not None else saving.save_weights(self, path)
@@ -512,7 +516,8 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         Raises:
             ValueError: the file's weights do not fit the model.
         """
-        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+        with together("load_weights()") if holds_parts(self) else nullcontext():
+            saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
 
 
 class _FunctionalType(type):

@@ -10,7 +10,7 @@ import torch
 from torchkeras import initializers
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
-from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.core.tensors.sharded import dtensors, is_sharded, whole_of
 from torchkeras.core.types import ArrayLike, Store
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable, as_variable
@@ -83,7 +83,7 @@ def assign(variable: torch.Tensor, value: ArrayLike) -> None:
 
 def whole(variable: Any) -> torch.Tensor:
     """The whole value of a variable of which each rank may have a part."""
-    return variable.full_tensor() if is_sharded(variable) else variable  # type: ignore[no-any-return]
+    return whole_of(variable) if is_sharded(variable) else variable  # type: ignore[no-any-return]
 
 
 def save(variables: list, store: Store) -> None:

@@ -63,7 +63,7 @@ class CheckpointWriter:
         if whole and process.is_main_process():
             _write_model(model, folder)
         store = get_default_store().clone() if process.is_joined() else None
-        number = next(_numbers)
+        number = next(_numbers) if process.is_joined() else 0
         job = lambda: _write(target, folder, finish, store, f"torchkeras/checkpoint/{number}")
         if not self.background:
             job()

@@ -60,6 +60,7 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
         try:
             listening.set_run(run)  # type: ignore[arg-type]
             listening.on_train_begin()
+            strategy.note_passed()
             run.requests.begin()
             for epoch in range(run.initial_epoch, min(run.epochs, max_epochs() or run.epochs)):
                 found = _epoch(run, step, listening, epoch)
@@ -71,6 +72,7 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
             if model.optimizer is not None and run.epochs > 0:
                 model.optimizer.finalize_variable_values(model.trainable_weights)
             listening.on_train_end(logs)
+            strategy.note_passed()
         finally:
             state.run = outer
             run.requests.close()
@@ -97,6 +99,7 @@ def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: 
             return None
         batches = itertools.chain((first,), batches)
     callbacks.on_epoch_begin(epoch)
+    run.strategy.note_passed()
     run.hold_trainable()
     done = _train_batches(run, _batches(run, skip) if batches is None else batches, step, callbacks, skip)
     if not done and not skip:
@@ -111,6 +114,7 @@ def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: 
             run.validation = None
         logs = Logs({**logs, **{f"val_{name}": value for name, value in (values or {}).items()}})
     callbacks.on_epoch_end(epoch, logs)
+    run.strategy.note_passed()
     run.strategy.agree_on_stopping(model)
     if run.source.is_used_up(done + skip):
         model.stop_training = True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras.distributed.calls import together
 from torchkeras.distributed.distributions import distribution
+from torchkeras.distributed.process import is_single
 from torchkeras.distributed.strategies import registry
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
@@ -18,6 +20,8 @@ def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = Fa
         strategy: how the ranks work together.
         again: whether ranks agree once more where they did before.
     """
+    if is_single():
+        return
     state = state_of(model)
     optimizer = optimizer_of(model)
     if again or not state.ranks_agree:
@@ -34,4 +38,6 @@ def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = Fa
 def place_at_compile(model: Any) -> None:
     """Lay the weights of a built model out where a distribution is set, so that optimizers are made for their parts."""
     if distribution() is not None and model.built:
-        agree_on_weights(model, registry.choose())
+        strategy = registry.choose()
+        with together("compile()"):
+            agree_on_weights(model, strategy)

@@ -14,7 +14,8 @@ from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.tensors.strings import is_string_array
 from torchkeras.core.variables.weight_casts import InferenceCasts, casts_weights
-from torchkeras.distributed.sharded_weights import holds_parts
+from torchkeras.distributed.process import is_single
+from torchkeras.distributed.sharded_weights import holds_parts, refuse_parts_alone
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.layer import Layer
@@ -99,9 +100,11 @@ def _spec(value: Any) -> Any:
 @contextmanager
 def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
     """The step of a training; inside, the right weights are trainable and torch's modules are in training mode."""
+    refuse_parts_alone(model)
     state = state_of(model)
     assert state.snapshot is not None
     with state.snapshot.applied(model) as weights, _torch_mode(model, True):
+        kept = state.train_step, state.train_step_key
         key = (id(optimizer_of(model)), strategy.world_size, *map(id, weights))
         if state.train_step_key != key:
             state.train_step, state.train_step_key = make_train_step(model, weights, strategy), key
@@ -112,11 +115,14 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
             yield state.train_step
         finally:
             state.active_step = outer
+            if is_single():  # the other ranks have kept their steps, too
+                state.train_step, state.train_step_key = kept
 
 
 @contextmanager
 def evaluating(model: TrainableModel) -> Iterator[None]:
     """Inside, there are no gradients, torch's modules are in evaluation mode, and casts of weights are kept."""
+    refuse_parts_alone(model)  # type: ignore[arg-type]
     keeps = not holds_parts(model) and casts_weights(model)  # type: ignore[arg-type]
     casts = InferenceCasts() if keeps else nullcontext()
     with _torch_mode(model, False), torch.no_grad(), casts:

@@ -210,6 +210,7 @@ class Trainer(Compilable):
         return predict(run, callbacks, verbose)
 
     @filtered
+    @failures.shared("train_on_batch", on_batch=True)
     def train_on_batch(
         self,
         x: Nest[ArrayLike],
@@ -244,6 +245,7 @@ class Trainer(Compilable):
         return logs if return_dict else as_list(self, logs)
 
     @filtered
+    @failures.shared("test_on_batch", on_batch=True)
     def test_on_batch(
         self,
         x: Nest[ArrayLike],

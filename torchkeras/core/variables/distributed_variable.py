@@ -11,7 +11,7 @@ from torch import nn
 
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
-from torchkeras.core.tensors.sharded import dtensors
+from torchkeras.core.tensors.sharded import before_message, dtensors, whole_of
 from torchkeras.core.variables.described import Described, VariableInfo
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class _Methods(Described, _Tensor):
             )
         with torch.no_grad():
             if not hasattr(value, "device_mesh"):
+                before_message(f"the setting of {self.path}")
                 value = dtensors().distribute_tensor(value, mine.device_mesh, mine.placements)
             self.copy_(value)
         return self
@@ -60,7 +61,7 @@ class _Methods(Described, _Tensor):
     def numpy(self, *, force: bool = False) -> np.ndarray:  # type: ignore[override]
         """A copy of the whole value as a NumPy array."""
         mine: Any = self
-        return np.array(convert_to_numpy(mine.detach().full_tensor()))
+        return np.array(convert_to_numpy(whole_of(mine.detach(), mine.path)))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()

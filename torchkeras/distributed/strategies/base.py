@@ -161,6 +161,9 @@ class Strategy:
     def agree_on_stopping(self, model: Any) -> None:
         """Make rank 0's `stop_training` everybody's."""
 
+    def note_passed(self) -> None:
+        """Note that this rank has passed a place of a training at which callbacks may make calls."""
+
     def broadcast_state(self, tensors: Iterable[torch.Tensor]) -> None:
         """Give every rank rank 0's values of the tensors."""
 

@@ -17,7 +17,7 @@ from torchkeras.core.accelerators import row_of
 from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.user_warnings import warn_user
-from torchkeras.distributed import collectives, metric_state, process
+from torchkeras.distributed import calls, collectives, metric_state, process
 from torchkeras.distributed.distributions import distribution
 from torchkeras.distributed.gradient_reduction import pending_reduction, reducing_in_apply
 from torchkeras.distributed.rank_group import RankGroup, all_ranks
@@ -119,6 +119,9 @@ class DataParallel(Strategy):
         flag = torch.tensor([int(model.stop_training)])
         collectives.communicate(flag, lambda tensor: torch.distributed.broadcast(tensor, src=0))
         model.stop_training = bool(flag.item())
+
+    def note_passed(self) -> None:
+        calls.note_passed()
 
     def broadcast_state(self, tensors: Iterable[torch.Tensor]) -> None:
         collectives.broadcast_weights(tensors)

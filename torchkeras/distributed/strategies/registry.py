@@ -26,7 +26,7 @@ def choose() -> Strategy:
     """
     process.join()
     chosen = distribution()
-    if chosen is not None:
+    if chosen is not None and not process.is_single():
         check_world_size(chosen.device_mesh)
     return current()
 

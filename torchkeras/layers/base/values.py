@@ -8,7 +8,7 @@ from torch import nn
 
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
-from torchkeras.core.tensors.sharded import dtensors, is_sharded
+from torchkeras.core.tensors.sharded import before_message, dtensors, is_sharded, whole_of
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.variable import BufferVariable, Variable, VariableInfo, as_variable
 
@@ -51,7 +51,7 @@ def copy_of(tensor: torch.Tensor) -> np.ndarray:
     """The value as an array of its own; the whole value of a sharded one."""
     if isinstance(tensor, Variable):
         return tensor.numpy()
-    return np.array(convert_to_numpy(tensor.full_tensor() if is_sharded(tensor) else tensor))  # type: ignore[attr-defined]
+    return np.array(convert_to_numpy(whole_of(tensor) if is_sharded(tensor) else tensor))
 
 
 def assign(tensor: torch.Tensor, value: ArrayLike) -> None:
@@ -61,6 +61,7 @@ def assign(tensor: torch.Tensor, value: ArrayLike) -> None:
         return
     value = convert_to_tensor(value, tensor.dtype, tensor.device)
     if is_sharded(tensor):  # each rank keeps its part
+        before_message("the setting of a weight")
         value = dtensors().distribute_tensor(value, tensor.device_mesh, tensor.placements)  # type: ignore[attr-defined]
     with torch.no_grad():
         tensor.copy_(value)

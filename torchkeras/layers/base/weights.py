@@ -17,6 +17,7 @@ from torchkeras.core.tensors.dtypes import is_float, standardize_dtype
 from torchkeras.core.types import ArrayLike, DTypeLike, Identifier, Shape
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.variable import Variable
+from torchkeras.distributed.calls import on_parts
 from torchkeras.layers.base.attributes import AttributeTracking, forgotten_init, free_name
 from torchkeras.layers.base.containers import Tracked, flat_items
 from torchkeras.layers.base.values import assign, copy_of
@@ -247,7 +248,9 @@ class WeightOwner(AttributeTracking):
         >>> layer.get_weights()
         [array([[1., 1.]], dtype=float32), array([0., 0.], dtype=float32)]
         """
-        return [copy_of(tensor) for tensor in self.weights]
+        own = self.weights
+        with on_parts(own, "get_weights()"):
+            return [copy_of(tensor) for tensor in own]
 
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Set the values of `weights`; all or nothing.
@@ -277,8 +280,9 @@ class WeightOwner(AttributeTracking):
                     f"Layer {self.name!r}: weight {getattr(tensor, 'path', '')!r} has shape {tuple(tensor.shape)}; "
                     f"received a value of shape {tuple(np.shape(value))}."  # type: ignore[arg-type]
                 )
-        for tensor, value in zip(own, weights, strict=True):
-            assign(tensor, value)
+        with on_parts(own, "set_weights()"):
+            for tensor, value in zip(own, weights, strict=True):
+                assign(tensor, value)
 
     def count_params(self) -> int:
         """Return the number of scalars in `weights`.

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.tensors.sharded import is_sharded, whole_of
 from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTensor, opened
 from torchkeras.saving.formats.keras_zip import KERAS_VERSION
 from torchkeras.saving.formats.safetensors_header import NAMES, TensorInfo, composed, parsed
@@ -64,7 +64,7 @@ class SafetensorsTarget:
 
     def _put_aside(self, value: Any) -> TensorInfo:
         if isinstance(value, torch.Tensor):
-            value = value.full_tensor()  # type: ignore[attr-defined]
+            value = whole_of(value)
         elif isinstance(value, np.ndarray) and value.dtype.name == "bfloat16":
             value = torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
         else:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import torch
 
-from torchkeras.core.tensors.sharded import is_sharded
+from torchkeras.core.tensors.sharded import is_sharded, whole_of
 from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTensor, opened
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, OutputWindow, replacing
@@ -115,7 +115,7 @@ def to_array(value: Any) -> tuple[np.ndarray, bool]:
         array = np.asarray(value)
         return (array, False) if array.dtype.name != "bfloat16" else (array.view("int16"), True)
     if hasattr(value, "full_tensor"):  # a DTensor, of which each process has a part
-        value = value.full_tensor()
+        value = whole_of(value)
     value = value.detach().as_subclass(torch.Tensor).cpu()
     if value.dtype is torch.bfloat16:
         return value.contiguous().view(torch.int16).numpy(), True

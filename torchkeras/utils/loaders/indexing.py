@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from torchkeras.core.variables.session import is_interactive_logging_enabled
-from torchkeras.distributed import process
+from torchkeras.distributed import broadcast_object, process
 
 Labels = np.ndarray | list[int] | tuple[int, ...] | None
 LABEL_MODES = ("int", "categorical", "binary", None)
@@ -27,7 +27,7 @@ def seed_or_draw(seed: int | None) -> int:
     drawn = np.random.randint(1_000_000)
     if process.launched_world_size() > 1:
         process.join()
-        drawn = process.broadcast_object(drawn)
+        drawn = broadcast_object(drawn)
     return drawn
 
 
