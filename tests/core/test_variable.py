@@ -107,3 +107,20 @@ def test_round_value_and_attributes_by_keras_names():
             setattr(one, name, "not callable")
     with pytest.raises(TypeError, match="must be a boolean"):
         one.overwrite_with_gradient = "true"
+
+
+@pytest.mark.parametrize("function", [np.min, np.max, np.mean, np.std, np.argmax, np.median, np.ravel, np.diff])
+@pytest.mark.parametrize("trainable", [False, True])
+def test_functions_of_numpy_see_an_array(function, trainable, rng):
+    value = rng.normal(size=(3, 4))
+    got = function(Variable(value, dtype="float64", trainable=trainable))
+    assert isinstance(got, (np.ndarray, np.generic))
+    np.testing.assert_array_equal(got, function(value))
+
+
+def test_functions_of_numpy_take_lists_of_variables(rng):
+    value = rng.normal(size=(3, 4))
+    variable = Variable(value, dtype="float64")
+    np.testing.assert_array_equal(np.concatenate([variable, value, variable], axis=1), np.hstack([value] * 3))
+    with pytest.raises(TypeError):
+        np.sum(value, axis=0, out=Variable(np.zeros(4)))

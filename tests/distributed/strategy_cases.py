@@ -154,6 +154,7 @@ def recurrent():
     x = layers.RNN(layers.GRUCell(4))(x)
     model = keras.Model(inputs, layers.Dense(4, activation="softmax", name="dense_9")(x))
     words = np.random.randint(1, 10, (53, 6)) * (np.arange(6) < np.random.randint(1, 7, (53, 1)))
+    words[::2, 0] -= 10  # the same rows of the table, counted from its end
     return curve(model, words, targets(), epochs=3)
 
 

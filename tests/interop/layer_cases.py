@@ -103,6 +103,8 @@ NORMALIZATION: list[Case] = [
     ("BatchNormalization", {"axis": 2}, (2, 3, 4, 5)),
     ("BatchNormalization", {}, (1, 3)),
     ("BatchNormalization", {"trainable": False}, (5, 3)),
+    ("BatchNormalization", {"renorm": True, "momentum": 0.9, "renorm_momentum": 0.8, "scale": False}, (5, 3)),
+    ("BatchNormalization", {"renorm": True, "renorm_clipping": {"rmax": 1.1, "rmin": 0.9, "dmax": 0.1}}, (2, 4, 5, 3)),
     ("LayerNormalization", {}, (2, 4, 6)),
     ("LayerNormalization", {"axis": [1, 2], "epsilon": 1e-5}, (2, 4, 6)),
     ("LayerNormalization", {"axis": 2, "center": False}, (2, 4, 6)),

@@ -65,7 +65,6 @@ BY_NAME = {
 
 # Defaults that differ, with the reason.
 OTHER_DEFAULTS = {
-    ("deserialize_keras_object", "safe_mode"): "None stands for the setting of `enable_unsafe_deserialization`",
     ("CustomObjectScope", "custom_objects"): "a scope of no objects is allowed",
     ("custom_object_scope", "custom_objects"): "a scope of no objects is allowed",
 }
@@ -92,8 +91,6 @@ def accepted(value) -> dict[str, inspect.Parameter]:
 def same_default(ours, theirs) -> bool:
     if ours is theirs:
         return True
-    if isinstance(theirs, tuple) and isinstance(ours, int):  # one number for each spatial dimension
-        return set(theirs) == {ours}
     return type(ours) is type(theirs) and repr(ours) == repr(theirs)
 
 

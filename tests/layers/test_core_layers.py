@@ -23,8 +23,20 @@ def test_embedding_takes_its_weights(wrapped, rng):
 
 
 def test_embedding_refuses_indices_beyond_its_table():
-    with pytest.raises(IndexError):
-        layers.Embedding(4, 3)(torch.tensor([4]))
+    for index in (4, -5):
+        with pytest.raises(IndexError):
+            layers.Embedding(4, 3)(torch.tensor([index]))
+
+
+@pytest.mark.parametrize("mode", [None, "lora", "int8", "int4"])
+def test_embedding_counts_negative_indices_from_the_end(mode):
+    layer = layers.Embedding(6, 4, lora_rank=2 if mode == "lora" else None)
+    layer.build()
+    if mode in ("int8", "int4"):
+        layer.quantize(mode)
+    front = torch.tensor([[0, 5], [3, 2]])
+    torch.testing.assert_close(layer(front - 6), layer(front))
+    torch.testing.assert_close(layer(torch.tensor([-0.4, -1.7])), layer(torch.tensor([0, 5])))
 
 
 def test_embedding_warns_of_input_length():

@@ -225,3 +225,29 @@ def test_a_copied_functional_model_is_its_own():
     assert other.layers[1].output._keras_history.operation is other.layers[1]
     keras.Model(other.input, layers.Dense(1)(other.output))
     assert len(model.layers[1]._inbound_nodes) == 2
+
+
+class MakesAWeightInItsCall(layers.Layer):
+    def call(self, x):
+        self.scale = self.add_weight(initializer="ones")
+        return x * self.scale
+
+
+@pytest.mark.parametrize("inputs", [np.ones((2, 3)), keras.Input((3,))], ids=["values", "symbols"])
+def test_weights_made_in_a_call_are_refused(inputs):
+    layer = MakesAWeightInItsCall()
+    with pytest.raises(ValueError, match="cannot add new elements of state"):
+        layer(inputs)
+    layer.add_weight()  # outside of a call a built layer takes weights: adapters are made so
+    assert len(layer.weights) == 1
+
+
+def test_a_weight_that_is_untracked_makes_room_for_another():
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    kernel = layer.kernel
+    layer._untrack_variable(kernel)
+    assert [weight.name for weight in layer.weights] == ["bias"] and layer.kernel is kernel
+    layer.kernel = layer.add_weight((3, 2), "zeros", dtype="int8", trainable=False, name="kernel")
+    assert [weight.name for weight in layer.weights] == ["bias", "kernel"]
+    assert layer.state_dict()["kernel"].dtype == torch.int8

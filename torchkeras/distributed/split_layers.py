@@ -19,6 +19,7 @@ from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.distributed.differentiable import join, part, sum_gradients, sum_over
 from torchkeras.distributed.rank_group import RankGroup, along
 from torchkeras.distributed.sharded_weights import gathered_but, sharding_of
+from torchkeras.ops.numpy.indexing import from_the_front
 
 
 class Split(NamedTuple):
@@ -114,9 +115,13 @@ class SplitCall:
 
 def _own_indices(indices: Tensor, one: _SplitAxis, total: int) -> tuple[Tensor, Tensor]:
     """The indices counted from the first row that lies here, and which of them lie here; the others are 0."""
+    indices = from_the_front(indices, total)
     looks = indices.device.type == "cpu" and indices.numel() and not torch.compiler.is_compiling()
     if looks and not 0 <= int(indices.min()) <= int(indices.max()) < total:
-        raise IndexError(f"Indices must be in [0, {total}); received {int(indices.min())} to {int(indices.max())}.")
+        raise IndexError(
+            f"Indices must be in [-{total}, {total}); counted from the front, the smallest is {int(indices.min())} and "
+            f"the largest {int(indices.max())}."
+        )
     rows = total // one.group.size
     own = indices - one.group.rank * rows
     inside = (own >= 0) & (own < rows)

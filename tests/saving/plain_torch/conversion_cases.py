@@ -51,6 +51,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Any, str]] = {
 REFUSED_ROWS = {
     ("Dropout", "noise_shape"): "noise_shape",
     ("BatchNormalization", "axis=2"): "axis 2",
+    ("BatchNormalization", "renorm=True"): "no renormalization",
     ("LayerNormalization", "(1, 3)"): r"axes \[1, 3\]",
 }
 

@@ -179,7 +179,7 @@ configurable._SERIALIZER[0] = serialize_keras_object
 def deserialize_keras_object(
     config: Any,
     custom_objects: dict[str, Any] | None = None,
-    safe_mode: bool | None = None,
+    safe_mode: bool | None = True,
     module_objects: dict[str, Any] | None = None,
     **_: Any,
 ) -> Any:
@@ -193,8 +193,8 @@ def deserialize_keras_object(
             are returned as they are.
         custom_objects: `{"name": class or function}`: objects of your own that the description names. Default:
             `None`.
-        safe_mode: whether to refuse values that would run code; `None` means the setting of the open scope, else the
-            global one. Default: `None`.
+        safe_mode: whether to refuse values that would run code. Inside of a load its setting counts instead, and after
+            `keras.config.enable_unsafe_deserialization()` `False`. Default: `True`.
         module_objects: `{"name": class or function}` to look a name up in: a string, or a description's class name.
             Of a class an instance is returned, made from the description's config or without arguments. Default:
             `None`.
@@ -298,6 +298,12 @@ def is_saved_value(class_name: str) -> bool:
     return class_name in _VALUES
 
 
+def _safe_mode(safe_mode: bool | None) -> bool:
+    """The mode of an open scope; else the argument's, unless safe mode was turned off for all of the process."""
+    scoped = getattr(state, "safe_mode", None)
+    return safe_mode_setting.on and safe_mode is not False if scoped is None else scoped
+
+
 def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, safe_mode: bool | None) -> Any:
     """An object of the class, made from the config, built and compiled as the description says."""
     if isinstance(cls, types.FunctionType):
@@ -314,7 +320,7 @@ def _instance(cls: type, config: Config, custom_objects: dict[str, Any] | None, 
             f"Argument `name` must be a string; the config of {config['class_name']!r} has name={inner['name']!r} (of "
             f"type {type(inner['name']).__name__})."
         )
-    with limited(), registry.custom_object_scope(custom_objects or {}), SafeModeScope(in_safe_mode(safe_mode)):
+    with limited(), registry.custom_object_scope(custom_objects or {}), SafeModeScope(_safe_mode(safe_mode)):
         try:
             instance = cls.from_config(dict(inner))
         except TypeError as error:

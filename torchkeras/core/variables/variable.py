@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.devices import current_device, default_device, known_device, with_values
 from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
 from torchkeras.core.torch_internals import allow_aliasing_custom_ops, make_subclass
+from torchkeras.core.tree import map_structure
 from torchkeras.core.variables.described import Described
 from torchkeras.core.variables.described import VariableInfo as VariableInfo
 
@@ -203,6 +205,13 @@ class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
+
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Run a function of NumPy, such as `np.min`, on the values as arrays; NumPy would call the tensor's method."""
+        if isinstance(kwargs.get("out"), Variable):
+            return NotImplemented
+        args, kwargs = map_structure(_array_of, (args, kwargs))
+        return func(*args, **kwargs)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         dtype = standardize_dtype(self.dtype)
@@ -415,3 +424,7 @@ def in_stateless_scope() -> bool:
 def get_stateless_scope() -> StatelessScope | None:
     """The innermost open `StatelessScope`."""
     return state.stateless
+
+
+def _array_of(value: Any) -> Any:
+    return value.numpy() if isinstance(value, Variable) else value

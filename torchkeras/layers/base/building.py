@@ -24,6 +24,19 @@ def build_for(layer: Any, args: tuple, kwargs: dict[str, Any]) -> None:
         layer.build(**arguments.build_shapes(layer, args, kwargs))
 
 
+class Locked:
+    """The time of a layer's first call, in which `add_weight` is refused: it would make another weight in each call."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def __enter__(self) -> None:
+        self.layer.__dict__["_tk_locked"] = True
+
+    def __exit__(self, *error: object) -> None:
+        self.layer.__dict__["_tk_locked"] = False
+
+
 def recorded(build: Callable) -> Callable:
     """A `build` that records its shapes, names its weights after the layer, and marks the layer as built."""
     if getattr(build, "_tk_recorded", False):

@@ -22,7 +22,7 @@ from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.deferred import run_deferred
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import losses
-from torchkeras.layers.base.building import build_for
+from torchkeras.layers.base.building import Locked, build_for
 from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.input_spec import check_inputs, input_spec_knows
 from torchkeras.layers.base.symbolic_masks import MaskWatch
@@ -172,10 +172,15 @@ class CallableModule(StatefulModule):
                 check_inputs(own["input_spec"], arguments.first(args, known), own["name"])
             build_for(self, args, known)
             self.built = True
-            if own["_modules"] and (state.entry is None or state.entry is self) and not torch.compiler.is_compiling():
-                with MaskWatch():
-                    return self.forward(*args, **kwargs)
-            return self.forward(*args, **kwargs)
+            with Locked(self):
+                if (
+                    own["_modules"]
+                    and (state.entry is None or state.entry is self)
+                    and not torch.compiler.is_compiling()
+                ):
+                    with MaskWatch():
+                        return self.forward(*args, **kwargs)
+                return self.forward(*args, **kwargs)
 
     def _tk_pass_mask(
         self, inputs: Nest[torch.Tensor], outputs: Nest[torch.Tensor], explicit: Nest[torch.Tensor] | None

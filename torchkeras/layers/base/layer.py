@@ -231,6 +231,11 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
         """
         self.built = True
 
+    def _build_at_init(self) -> None:
+        # Keras's name: subclasses without a build() of their own call it at the end of their constructor.
+        if type(self).build is Layer.build:
+            self.built = True
+
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build the layer for the shapes that `get_build_config()` gave.
 
@@ -425,6 +430,9 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
         Returns:
             The layer.
 
+        Raises:
+            TypeError: the constructor refused the config; its own error is the cause.
+
         Example:
             >>> layer = keras.layers.Dense(4, activation="relu")
             >>> keras.layers.Dense.from_config(layer.get_config()).units
@@ -443,7 +451,13 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
                 for name in ("name", "trainable", "dtype")
                 if name in config and name not in accepted
             }
-        layer = cls(**config)
+        try:
+            layer = cls(**config)
+        except Exception as error:
+            raise TypeError(
+                f"Error when deserializing class '{cls.__name__}' using config={config}.\n\n"
+                f"Exception encountered: {error}"
+            ) from error
         layer._tk_from_description()
         if base.get("name") is not None:
             layer.name = base["name"]

@@ -90,7 +90,26 @@ class Quantizable:
             NotImplementedError: the layer is not quantized, or has no quantized form.
         """
         mode = self.quantization_mode
-        raise not_implemented(self, f"_{mode}_call") if mode in QUANTIZATION_MODES else unknown_mode(mode)
+        if mode not in QUANTIZATION_MODES:
+            raise unknown_mode(mode)
+        return getattr(self, f"_{mode}_call")(*args, **kwargs)
+
+    # Keras's names of the calls of a quantized layer, which its subclasses define.
+
+    def _int8_call(self, *args: Any, **kwargs: Any) -> Any:
+        raise not_implemented(self, "_int8_call")
+
+    def _int4_call(self, *args: Any, **kwargs: Any) -> Any:
+        raise not_implemented(self, "_int4_call")
+
+    def _float8_call(self, *args: Any, **kwargs: Any) -> Any:
+        raise not_implemented(self, "_float8_call")
+
+    def _gptq_call(self, *args: Any, **kwargs: Any) -> Any:
+        raise not_implemented(self, "_gptq_call")
+
+    def _awq_call(self, *args: Any, **kwargs: Any) -> Any:
+        raise not_implemented(self, "_awq_call")
 
     def _tk_check_quantize(self: _Layer, mode: str) -> None:
         """Raise an error unless the layer can be quantized now."""

@@ -17,7 +17,7 @@ from torchkeras.core.variables.stateless import CallScope
 from torchkeras.core.variables.variable import BufferVariable
 from torchkeras.layers.base import inputs as arguments
 from torchkeras.layers.base import symbolic_masks
-from torchkeras.layers.base.building import build_for
+from torchkeras.layers.base.building import Locked, build_for
 from torchkeras.layers.base.input_spec import check_inputs
 from torchkeras.layers.base.weight_walk import sublayers
 
@@ -35,7 +35,7 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
         layer.built = True
     entry, state.entry = state.entry, state.entry or layer
     try:
-        with naming.name_scope(layer.name, caller=layer):
+        with naming.name_scope(layer.name, caller=layer), Locked(layer):
             outputs = layer.compute_output_spec(*args, **kwargs)
             if (
                 is_first

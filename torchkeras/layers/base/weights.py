@@ -88,7 +88,8 @@ class WeightOwner(AttributeTracking):
 
         Raises:
             RuntimeError: the constructor of the base class was not called yet.
-            ValueError: a size is `None`, or `shape` is a string.
+            ValueError: a size is `None`, `shape` is a string, or the layer's own call asks for the weight, which would
+                be another one in each call.
 
         Example:
 
@@ -105,6 +106,12 @@ class WeightOwner(AttributeTracking):
         """
         if "_dtype_policy" not in self.__dict__:
             raise RuntimeError(f"{forgotten_init(self)} It must be called before weights are made.")
+        if self.__dict__.get("_tk_locked"):
+            raise ValueError(
+                "You cannot add new elements of state (variables or sub-layers) to a layer that is already built. All "
+                "state must be created in the `__init__()` method or in the `build()` method. Received: "
+                f"add_weight(shape={shape}, name={name!r}) in the call of layer {self.name!r}."
+            )
         shape = () if shape is None else ((shape,) if isinstance(shape, int) else tuple(shape))
         if None in shape:
             raise ValueError(
@@ -141,6 +148,13 @@ class WeightOwner(AttributeTracking):
         return variable
 
     add_variable = add_weight
+
+    def _untrack_variable(self, variable: Variable) -> None:
+        # Keras's name, by which subclasses give a weight up before they make another in its place.
+        for name in [name for name, info in self._tk_infos.items() if info is variable.info]:
+            delattr(self, name)
+            self.__dict__[name] = variable
+            self._tk_deleted.pop(name, None)
 
     # ------------------------------------------------------------------ lists
 

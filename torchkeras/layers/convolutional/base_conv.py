@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, Unpack
 
 import torch.nn.functional as F
@@ -31,6 +34,12 @@ class WindowLayer(Layer):
     keras_module = None
     rank: int
     allow_causal = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "rank" in cls.__dict__ and cls.rank > 1:
+            ones = (1,) * cls.rank
+            cls.__init__ = _with_defaults(cls.__init__, strides=ones, dilation_rate=ones)  # type: ignore[method-assign,misc]
 
     def set_window(
         self,
@@ -168,6 +177,16 @@ class WindowLayer(Layer):
         return with_spatial_dims(input_shape, out, channels, self.data_format)
 
 
+def _with_defaults(init: Any, **defaults: tuple[int, ...]) -> FunctionType:
+    """A copy of a constructor whose signature shows other defaults of the same meaning: a number per dimension."""
+    copy = FunctionType(init.__code__, init.__globals__, init.__name__, None, init.__closure__)
+    functools.update_wrapper(copy, init)
+    del copy.__wrapped__  # type: ignore[attr-defined]
+    parameters = [p for p in inspect.signature(init).parameters.values() if p.default is not p.empty]
+    copy.__defaults__ = tuple(defaults.get(p.name, p.default) for p in parameters)
+    return copy
+
+
 class BaseConv(LowRankAdaptable, WindowLayer):
     """`activation(convolution(inputs, kernel) + bias)` with a kernel `(*window, in / groups, filters)`.
 
@@ -212,7 +231,9 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         self.bias_constraint = constraints.get(bias_constraint)
         self.set_lora(lora_rank, lora_alpha)
         self.set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self.check_positive(filters=filters, groups=groups)
+        self.check_positive(filters=filters)
+        if groups <= 0:
+            raise ValueError(f"The number of groups must be a positive integer. Received: groups={groups}.")
         self.refuse_strides_with_dilation()
         if filters is not None and filters % groups:
             raise ValueError(

@@ -79,13 +79,13 @@ class Conv2D(BaseConv):
     Args:
         filters: number of output channels, a positive int.
         kernel_size: height and width of the window: `(height, width)`, or one int for both.
-        strides: by how much the window moves: `(height, width)`, or one int for both. Default: `1`.
+        strides: by how much the window moves: `(height, width)`, or one int for both. Default: `(1, 1)`.
         padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
             the inputs. Default: `"valid"`.
         data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
             `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
         dilation_rate: distance between neighbouring values under the window: `(height, width)`, or one int for both.
-            Other than 1 only with `strides=1`. Default: `1`.
+            Other than 1 only with `strides=1`. Default: `(1, 1)`.
         groups: number of groups into which the channels are divided; each group of `filters / groups` outputs sees only
             its share of the input channels. Must divide both numbers. Default: `1`.
         activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
@@ -140,14 +140,14 @@ class Conv3D(BaseConv):
     Args:
         filters: number of output channels, a positive int.
         kernel_size: depth, height and width of the window: `(depth, height, width)`, or one int for all three.
-        strides: by how much the window moves: `(depth, height, width)`, or one int for all three. Default: `1`.
+        strides: by how much the window moves: `(depth, height, width)`, or one int for all three. Default: `(1, 1, 1)`.
         padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
             the inputs. Default: `"valid"`.
         data_format: order of the axes: `"channels_last"` for `(batch, depth, height, width, channels)`,
             `"channels_first"` for `(batch, channels, depth, height, width)`; `None` means
             `keras.config.image_data_format()`. Default: `None`.
         dilation_rate: distance between neighbouring values under the window: `(depth, height, width)`, or one int for
-            all three. Other than 1 only with `strides=1`. Default: `1`.
+            all three. Other than 1 only with `strides=1`. Default: `(1, 1, 1)`.
         groups: number of groups into which the channels are divided; each group of `filters / groups` outputs sees only
             its share of the input channels. Must divide both numbers. Default: `1`.
         activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.

@@ -175,7 +175,7 @@ class Conv2DTranspose(BaseConvTranspose):
     Args:
         filters: number of output channels, a positive int.
         kernel_size: height and width of the window: `(height, width)`, or one int for both.
-        strides: factor by which the outputs are larger: `(height, width)`, or one int for both. Default: `1`.
+        strides: factor by which the outputs are larger: `(height, width)`, or one int for both. Default: `(1, 1)`.
         padding: `"valid"` keeps all values that the window reaches; `"same"` crops the outputs to `strides` times the
             inputs. Default: `"valid"`.
         output_padding: number of values to add at the end of each spatial dimension, less than its stride:
@@ -183,7 +183,7 @@ class Conv2DTranspose(BaseConvTranspose):
         data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
             `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
         dilation_rate: distance between neighbouring values under the window: `(height, width)`, or one int for both.
-            Other than 1 only with `strides=1`. Default: `1`.
+            Other than 1 only with `strides=1`. Default: `(1, 1)`.
         activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
             Default: `None`.
         use_bias: whether a bias per output channel is added. Default: `True`.
@@ -233,8 +233,8 @@ class Conv3DTranspose(BaseConvTranspose):
     Args:
         filters: number of output channels, a positive int.
         kernel_size: depth, height and width of the window: `(depth, height, width)`, or one int for all three.
-        strides: factor by which the outputs are larger: `(depth, height, width)`, or one int for all three. Default:
-            `1`.
+        strides: factor by which the outputs are larger: `(depth, height, width)`, or one int for all three.
+            Default: `(1, 1, 1)`.
         padding: `"valid"` keeps all values that the window reaches; `"same"` crops the outputs to `strides` times the
             inputs. Default: `"valid"`.
         output_padding: number of values to add at the end of each spatial dimension, less than its stride:
@@ -244,7 +244,7 @@ class Conv3DTranspose(BaseConvTranspose):
             `"channels_first"` for `(batch, channels, depth, height, width)`; `None` means
             `keras.config.image_data_format()`. Default: `None`.
         dilation_rate: distance between neighbouring values under the window: `(depth, height, width)`, or one int for
-            all three. Other than 1 only with `strides=1`. Default: `1`.
+            all three. Other than 1 only with `strides=1`. Default: `(1, 1, 1)`.
         activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
             Default: `None`.
         use_bias: whether a bias per output channel is added. Default: `True`.

@@ -159,15 +159,15 @@ class DepthwiseConv2D(BaseDepthwiseConv):
 
     Args:
         kernel_size: height and width of the window: `(height, width)`, or one int for both.
-        strides: by how much the window moves along rows and columns: `(height, width)`, or one int for both. Default:
-            `1`.
+        strides: by how much the window moves along rows and columns: `(height, width)`, or one int for both.
+            Default: `(1, 1)`.
         padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
             the inputs. Default: `"valid"`.
         depth_multiplier: number of outputs for each input channel, a positive int. Default: `1`.
         data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
             `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
         dilation_rate: distance between neighbouring values under the window: `(height, width)`, or one int for both.
-            Default: `1`.
+            Default: `(1, 1)`.
         activation: function applied to the result: a name such as `"relu"`, or a callable; `None` for none.
             Default: `None`.
         use_bias: whether a bias per output channel is added. Default: `True`.
@@ -347,14 +347,14 @@ class SeparableConv2D(BaseSeparableConv):
     Args:
         filters: number of output channels, a positive int.
         kernel_size: height and width of the depthwise window: `(height, width)`, or one int for both.
-        strides: by how much the window moves along rows and columns: `(height, width)`, or one int for both. Default:
-            `1`.
+        strides: by how much the window moves along rows and columns: `(height, width)`, or one int for both.
+            Default: `(1, 1)`.
         padding: `"valid"` adds nothing; `"same"` adds zeros evenly, so that with `strides=1` the outputs are as long as
             the inputs. Default: `"valid"`.
         data_format: order of the axes: `"channels_last"` for `(batch, height, width, channels)`, `"channels_first"` for
             `(batch, channels, height, width)`; `None` means `keras.config.image_data_format()`. Default: `None`.
         dilation_rate: distance between neighbouring values under the window: `(height, width)`, or one int for both.
-            Default: `1`.
+            Default: `(1, 1)`.
         depth_multiplier: number of depthwise outputs for each input channel, a positive int. Default: `1`.
         activation: function applied to the result, by name or as a callable; `None` for none. Default: `None`.
         use_bias: whether a bias per output channel is added. Default: `True`.

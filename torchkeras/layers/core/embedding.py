@@ -18,6 +18,7 @@ from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.stored_weights import StoredWeights
 from torchkeras.layers.weight_forms.layouts import Layout, TableLayout
 from torchkeras.layers.weight_forms.products import Product
+from torchkeras.ops.numpy.indexing import from_the_front, look_up
 from torchkeras.quantizers import QuantizationConfig
 
 
@@ -43,7 +44,8 @@ class Embedding(StoredWeights):
         **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
 
     Call arguments:
-        inputs: tensor of integers in `[0, input_dim)`.
+        inputs: tensor of integers below `input_dim`; negative ones count from the end of the table. Other types are
+            cast to int32.
 
     Input shape:
         `(batch, ...)`.
@@ -127,12 +129,12 @@ class Embedding(StoredWeights):
     def call(self, inputs: Tensor) -> Tensor:
         if inputs.dtype not in (torch.int64, torch.int32):
             inputs = inputs.to(torch.int32)
-        outputs = self._tk_rows(inputs) if self._tk_stored_specially else F.embedding(inputs, self.embeddings)
+        outputs = self._tk_rows(inputs) if self._tk_stored_specially else look_up(inputs, self.embeddings)
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
 
     def _tk_rows(self, inputs: Tensor) -> Tensor:
         """The vectors of a quantized table, and the low-rank term."""
-        form = self._tk_form
+        form, inputs = self._tk_form, from_the_front(inputs, self.input_dim)
         outputs = F.embedding(inputs, self.embeddings) if form is None else form.rows(self, inputs)
         if self.lora_enabled:
             rows = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
@@ -154,7 +156,7 @@ class Embedding(StoredWeights):
 
     def _tk_product(self, inputs: Tensor, weight: Tensor) -> Tensor:
         inputs = inputs if inputs.dtype in (torch.int64, torch.int32) else inputs.to(torch.int32)
-        return F.embedding(inputs, weight)
+        return look_up(inputs, weight)
 
     def _tk_finish(self, outputs: Tensor, bias: Tensor | None) -> Tensor:
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))

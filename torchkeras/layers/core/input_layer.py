@@ -74,7 +74,7 @@ class InputLayer(Layer):
                     f"Argument `input_tensor` must be a KerasTensor. Received: input_tensor={input_tensor!r} (of type "
                     f"{type(input_tensor)})"
                 )
-            _check_agreement(input_tensor, shape, batch_shape, batch_size, self._tk_input_dtype)
+            _check_agreement(input_tensor, shape, batch_shape, batch_size, self._tk_input_dtype, sparse)
             self._tk_input_dtype, batch_shape = input_tensor.dtype, input_tensor.shape
         if batch_shape is None:
             if shape is None:
@@ -113,7 +113,12 @@ class InputLayer(Layer):
 
 
 def _check_agreement(
-    tensor: KerasTensor, shape: Shape | None, batch_shape: Shape | None, batch_size: int | None, dtype: str | None
+    tensor: KerasTensor,
+    shape: Shape | None,
+    batch_shape: Shape | None,
+    batch_size: int | None,
+    dtype: str | None,
+    sparse: bool | None,
 ) -> None:
     """Raise a `ValueError` where an argument contradicts the tensor that is to be the input."""
     wrong = {
@@ -121,6 +126,7 @@ def _check_agreement(
         "batch_shape": batch_shape is not None and standardize_shape(batch_shape) != tuple(tensor.shape),
         "batch_size": batch_size is not None and batch_size != tensor.shape[0],
         "dtype": dtype is not None and dtype != tensor.dtype,
+        "sparse": sparse is not None and bool(sparse) != bool(tensor.sparse),
     }
     for name, differs in wrong.items():
         if differs:

@@ -20,6 +20,7 @@ from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.normalization.axes import check_axes, inverse
+from torchkeras.layers.normalization.batch_renormalization import corrections, fresh, root_of, standardize_clipping
 
 
 class BatchNormalization(Layer):
@@ -45,8 +46,13 @@ class BatchNormalization(Layer):
         beta_regularizer, gamma_regularizer: penalty on a weight, added to the loss. Default: `None`.
         beta_constraint, gamma_constraint: function that maps a weight to an allowed value after each update.
             Default: `None`.
-        renorm: must be `False`; batch renormalization is not supported. Default: `False`.
-        renorm_clipping, renorm_momentum: unused without `renorm`. Defaults: `None`, `0.99`.
+        renorm: whether training outputs are corrected towards moving statistics (batch renormalization, Ioffe, 2017,
+            arXiv:1702.03275), which helps small batches: the normalized value times `r` plus `d`, where
+            `r = stddev / renorm_stddev`, `d = (mean - renorm_mean) / renorm_stddev`, and neither has a gradient.
+            Inference is the same. Default: `False`.
+        renorm_clipping: limits of the correction, a dict with any of the keys `"rmin"`, `"rmax"` (of `r`) and `"dmax"`
+            (of the magnitude of `d`). Default: `None`, no limits.
+        renorm_momentum: weight of the old value in `renorm_mean` and `renorm_stddev`. Default: `0.99`.
         synchronized: whether statistics are taken over all ranks of the process group, as `torch.nn.SyncBatchNorm`
             does. Default: `False`.
         **kwargs: `name`, `trainable`, `dtype`, `activity_regularizer` and the other arguments of `Layer`.
@@ -64,10 +70,11 @@ class BatchNormalization(Layer):
         The input shape.
 
     Weights:
-        `gamma`, `beta` (trainable), `moving_mean`, `moving_variance` (not trainable), each `(channels,)`.
+        `gamma`, `beta` (trainable), `moving_mean`, `moving_variance` (not trainable), each `(channels,)`. With
+        `renorm=True` also `moving_stddev`, `renorm_mean` and `renorm_stddev`, not trainable.
 
     Raises:
-        NotImplementedError: `renorm=True`.
+        ValueError: `renorm_clipping` has an unknown key, `rmax` below `rmin`, or a negative `dmax`.
 
     Example:
         >>> layer = keras.layers.BatchNormalization(momentum=0.5)
@@ -102,8 +109,6 @@ class BatchNormalization(Layer):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        if renorm:
-            raise NotImplementedError("BatchNormalization does not support `renorm=True`. Received: renorm=True.")
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
@@ -118,7 +123,7 @@ class BatchNormalization(Layer):
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.renorm = renorm
-        self.renorm_clipping = renorm_clipping
+        self.renorm_clipping = standardize_clipping(renorm_clipping) if renorm else renorm_clipping
         self.renorm_momentum = renorm_momentum
         self.synchronized = synchronized
         self.supports_masking = True
@@ -150,6 +155,13 @@ class BatchNormalization(Layer):
         self.moving_variance = self.add_weight(  # type: ignore[misc]
             name="moving_variance", initializer=self.moving_variance_initializer, **moving
         )
+        if self.renorm:
+            root = root_of(self.moving_variance_initializer)
+            self.moving_stddev = self.add_weight(name="moving_stddev", initializer=root, **moving)
+            self.renorm_mean = self.add_weight(
+                name="renorm_mean", initializer=fresh(self.moving_mean_initializer), **moving
+            )
+            self.renorm_stddev = self.add_weight(name="renorm_stddev", initializer=root, **moving)
         ndim = len(input_shape)
         self._channel = self.axis % ndim
         self._others = tuple(i for i in range(ndim) if i != self._channel)
@@ -168,7 +180,9 @@ class BatchNormalization(Layer):
             )
         if not inputs.is_floating_point():
             inputs = inputs.to(self.moving_mean.dtype)
-        if learning and (mask is not None or self._spans_ranks() or inputs.numel() == inputs.shape[self._channel]):
+        if learning and (
+            mask is not None or self.renorm or self._spans_ranks() or inputs.numel() == inputs.shape[self._channel]
+        ):
             return self._normalize_by_parts(inputs, mask).to(inputs.dtype)
         return self._normalize(inputs, bool(learning))
 
@@ -227,18 +241,35 @@ class BatchNormalization(Layer):
         return self.synchronized and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
     def _normalize_by_parts(self, inputs: Tensor, mask: Tensor | None) -> Tensor:
-        """Normalize without torch's kernel: for a mask, several ranks, or a single value per channel."""
+        """Normalize without torch's kernel: for a mask, renormalization, several ranks, or one value per channel."""
         x = inputs.to(torch.promote_types(inputs.dtype, torch.float32))
         mean, variance = self._moments(x, mask)
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.mul_(self.momentum).add_(now.detach().to(moving.dtype), alpha=1.0 - self.momentum)
-        shape = [1] * inputs.ndim
-        shape[self._channel] = -1
-        scale = torch.rsqrt(variance + self.epsilon)
+        scale, offset = torch.rsqrt(variance + self.epsilon), self.beta
+        if self.renorm:
+            r, d = self._renormalize(mean.detach(), variance.detach())
+            scale = scale * r
+            offset = d if self.gamma is None else d * self.gamma
+            offset = offset if self.beta is None else offset + self.beta
+        else:
+            _move(self.moving_mean, mean, self.momentum)
+            _move(self.moving_variance, variance, self.momentum)
         if self.gamma is not None:
             scale = scale * self.gamma
+        shape = [1] * inputs.ndim
+        shape[self._channel] = -1
         outputs = (x - mean.view(shape)) * scale.view(shape)
-        return outputs if self.beta is None else outputs + self.beta.view(shape)
+        return outputs if offset is None else outputs + offset.view(shape)
+
+    def _renormalize(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """The correction `(r, d)` of a batch by the statistics of those before; they move on afterwards."""
+        stddev = torch.sqrt(variance + self.epsilon)
+        found = corrections(mean, stddev, self.renorm_mean, self.renorm_stddev, self.renorm_clipping, self.epsilon)
+        _move(self.renorm_mean, mean, self.renorm_momentum)
+        _move(self.renorm_stddev, stddev, self.renorm_momentum)
+        _move(self.moving_mean, mean, self.momentum)
+        _move(self.moving_stddev, stddev, self.momentum)
+        self.moving_variance.copy_(torch.relu(self.moving_stddev.square() - self.epsilon))
+        return found
 
     def _moments(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean and biased variance of each channel."""
@@ -262,6 +293,10 @@ class BatchNormalization(Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return check_axes(self.axis, input_shape)
+
+
+def _move(moving: Tensor, now: Tensor, momentum: float) -> None:
+    moving.mul_(momentum).add_(now.detach().to(moving.dtype), alpha=1.0 - momentum)
 
 
 def _move_variances(moves: list[tuple[Tensor, Tensor, float, float]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
@@ -41,9 +42,38 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     shape, vector = x.shape, indices.dim() == 1
     flat = indices if vector else indices.reshape(-1)
     flat = flat if flat.dtype in _PLACES else flat.long()
-    flat = torch.where(flat < 0, flat + shape[axis], flat)
+    flat = from_the_front(flat, shape[axis])
     picked = torch.index_select(x, axis, flat)
     return picked if vector else picked.reshape((*shape[:axis], *indices.shape, *shape[axis + 1 :]))
+
+
+def from_the_front(indices: Tensor, size: int) -> Tensor:
+    """Indices into an axis of `size` places, where negative ones counted from the end."""
+    return indices.add(indices < 0, alpha=size)
+
+
+def look_up(indices: Tensor, table: Tensor) -> Tensor:
+    """Rows of a table; negative indices count from the end.
+
+    On the CPU torch refuses negative indices, so that only those that have some are counted from the front. Other
+    devices can't say so in time.
+
+    Args:
+        indices: integers, in int32 or int64.
+        table: `(rows, features)`.
+
+    Returns:
+        A tensor `(*indices.shape, features)`.
+
+    Raises:
+        IndexError: an index outside of the table, on the CPU.
+    """
+    if indices.is_cpu:
+        try:
+            return F.embedding(indices, table)
+        except IndexError:
+            pass
+    return F.embedding(from_the_front(indices, table.shape[0]), table)
 
 
 def _taken_along(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:
@@ -83,7 +113,7 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
     if axis is None:
         x, indices, axis = x.reshape(-1), indices.reshape(-1), 0
     indices = indices.long()
-    return torch.take_along_dim(x, torch.where(indices < 0, indices + x.shape[axis], indices), axis)
+    return torch.take_along_dim(x, from_the_front(indices, x.shape[axis]), axis)
 
 
 def _item(x: KerasTensor, key: Any) -> Any:

@@ -36,7 +36,7 @@ CLASSES: dict[str, str] = {
 # Arguments that only say how TensorFlow or Theano should compute, or repeat what the layer knows.
 _DROPPED_EVERYWHERE = "weights input_length input_dtype batch_size time_major implementation ragged".split()
 _OF_KERNEL = ["kernel_initializer", "kernel_regularizer", "kernel_constraint"]
-_OF_BATCH_NORMALIZATION = "renorm renorm_clipping renorm_momentum fused virtual_batch_size adjustment mode".split()
+_OF_BATCH_NORMALIZATION = "fused virtual_batch_size adjustment mode".split()
 _SPATIAL_DROPOUT = ["noise_shape"]
 _DROPPED: dict[str, list[str]] = {
     "DepthwiseConv1D": [*_OF_KERNEL, "groups", "filters"],

@@ -380,6 +380,8 @@ def _global_max(layer: Any, w: ClassSource, x: Value) -> Value:
 def _batch_norm(layer: layers.BatchNormalization, w: ClassSource, x: Value) -> Value:
     axis = layer.axis % x.rank
     is_last = axis == x.rank - 1
+    if layer.renorm:
+        raise NoCounterpartError("nn.BatchNorm has no renormalization")
     if not is_last and axis != 1:
         raise NoCounterpartError(f"it normalizes axis {axis}; nn.BatchNorm takes the second one (or Keras's last)")
     x = channels_second(x) if is_last else in_keras_order(x)
