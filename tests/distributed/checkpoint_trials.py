@@ -11,10 +11,13 @@ import json
 import os
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
+import torchmetrics
 
 import torchkeras as keras
 from tests.distributed import forked
@@ -31,6 +34,8 @@ class StopAt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.model.optimizer.iterations == self.step and os.environ["RANK"] == "0":
             os.kill(os.getpid(), signal.SIGTERM)
+        if self.model.optimizer.iterations >= self.step:
+            time.sleep(0.25)  # so that the ranks agree on a batch of this epoch
 
 
 def set_strategy(name: str, ranks: int) -> None:
@@ -45,6 +50,30 @@ def set_strategy(name: str, ranks: int) -> None:
         keras.distribution.set_distribution(keras.distribution.ModelParallel(layout_map=layouts))
 
 
+class Seen(torchmetrics.Metric):
+    """States with three of torchmetrics' reductions."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.add_state("largest", torch.tensor(-9.0), dist_reduce_fx="max")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, predicted, target):
+        self.rows.append(target[:, 0])
+        self.largest = torch.maximum(self.largest, target.max())
+        self.count += len(target)
+
+    def compute(self):
+        rows = torch.cat(self.rows) if isinstance(self.rows, list) else self.rows
+        return rows.sum() + 10 * len(rows) + self.largest + 1000 * self.count
+
+
+def metrics():
+    """Means, a metric that makes its state for the first batch, and torchmetrics' own."""
+    return ["mae", keras.metrics.RootMeanSquaredError(), keras.metrics.R2Score(), Seen()]
+
+
 def train(folder: Path, strategy: str, ranks: int, stop: int | None, epochs: int = EPOCHS) -> None:
     set_strategy(strategy, ranks)
     keras.utils.set_random_seed(5)
@@ -52,14 +81,14 @@ def train(folder: Path, strategy: str, ranks: int, stop: int | None, epochs: int
     x, y = rng.normal(size=(64, 6)).astype("float32"), rng.normal(size=(64, 2)).astype("float32")
     hidden = keras.layers.Dense(9 if strategy == "uneven" else 12, activation="tanh", name="hidden")
     model = keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dense(2, name="out")])
-    model.compile(keras.optimizers.Adam(0.02), "mse", metrics=["mae"])
+    model.compile(keras.optimizers.Adam(0.02), "mse", metrics=metrics())
     backup = keras.callbacks.BackupAndRestore(
         folder / "backup", save_freq=6, delete_checkpoint=False, async_save=stop is None
     )
     late = [] if stop is None else [StopAt(stop)]
     keep = [keras.callbacks.ModelCheckpoint(folder / "{epoch}.checkpoint", async_save=True)]
     keep += [keras.callbacks.OrbaxCheckpoint(folder / "numbered", max_to_keep=2)]
-    model.fit(x, y, BATCH, epochs, callbacks=[backup, *keep, *late], verbose=0)
+    history = model.fit(x, y, BATCH, epochs, callbacks=[backup, *keep, *late], verbose=0)
     weights = model.get_weights()
     model.save(folder / "whole.keras")
     again = keras.models.load_model(folder / f"{epochs}.checkpoint")
@@ -74,7 +103,9 @@ def train(folder: Path, strategy: str, ranks: int, stop: int | None, epochs: int
     np.testing.assert_equal(*states)
     assert len(states[0]) == 2 + 2 * len(weights)
     if os.environ["RANK"] == "0":
-        np.savez(folder / "weights.npz", *weights)
+        logs = [np.array(history.history[name]) for name in sorted(history.history)]
+        assert len(logs) == 5 and all(len(log) == epochs for log in logs), history.history
+        np.savez(folder / "weights.npz", *weights, *logs)
 
 
 def run(folder: Path, place: str, stop: int | None = None) -> None:
@@ -93,7 +124,7 @@ if __name__ == "__main__":
     run(fresh(Path(folder) / "alone"), "data:1")
     for before, then in zip(places[::2], places[1::2], strict=True):
         where = fresh(Path(folder) / "run")
-        run(where, before, stop=5)
+        run(where, before, stop=2)
         run(where, then)
         found[f"{before}, {then}"] = difference(weights_of(where), weights_of(Path(folder) / "alone"))
     print(json.dumps(found))

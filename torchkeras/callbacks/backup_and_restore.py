@@ -173,8 +173,8 @@ class BackupAndRestore(Callback):
         before = len(state.get("ranks", ()))
         if before and before != world_size() and is_main_process():
             warn_user(
-                f"The backup was made by {before} process(es) and is restored by {world_size()}: random numbers, and "
-                "the metrics of an epoch that was interrupted, will differ from those of an uninterrupted training."
+                f"The backup was made by {before} process(es) and is restored by {world_size()}: random numbers of "
+                "layers will differ from those of an uninterrupted training."
             )
         return state
 
@@ -196,25 +196,32 @@ class BackupAndRestore(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._epoch = epoch
-        own = self._state_of_rank()
-        if "gathered" in own and self._run is not None:
-            self._run.set_state(own["gathered"])
+        gathered = self._gathered()
+        if gathered and self._run is not None:
+            self._run.set_states(gathered)
         if self._resumed is not None and not self._resumed["step"]:
             self._resumed = None
 
-    def _state_of_rank(self) -> State:
-        """The part of the restored backup that belongs to this process; empty where there is none."""
-        ranks = [] if self._resumed is None else self._resumed.get("ranks", [])
-        return ranks[rank()] if rank() < len(ranks) else {}
+    def _ranks(self) -> list[State]:
+        """The parts of the restored backup that belonged to single processes."""
+        return [] if self._resumed is None else self._resumed.get("ranks", [])
+
+    def _gathered(self) -> list[State]:
+        """The results of the interrupted epoch, of each process that the backup was made by."""
+        return [part["gathered"] for part in self._ranks() if "gathered" in part]
 
     @torch.no_grad()
     def _restore_rank(self) -> None:
         """From here the training goes on as it did from the backup."""
-        own = self._state_of_rank()
+        ranks = self._ranks()
+        own = ranks[rank()] if rank() < len(ranks) else {}
         if "random" in own:
             random_state.restore(own["random"])
-        if "buffers" in own:
-            for buffer, value in zip(self._buffers(), own["buffers"], strict=True):
+        kept = [part["buffers"] for part in ranks if "buffers" in part]
+        if kept:
+            is_same = self._run is not None and self._run.is_shared_as(self._gathered())
+            values = own["buffers"] if is_same else [_mean(parts) for parts in zip(*kept, strict=True)]
+            for buffer, value in zip(self._buffers(), values, strict=True):
                 buffer.copy_(torch.from_numpy(np.asarray(value)).reshape(buffer.shape))
         self._resumed = None
 
@@ -366,6 +373,14 @@ class BackupAndRestore(Callback):
     def _stateful(self) -> list[tuple[str, Any]]:
         named = [(f"{i} {type(c).__name__}", c) for i, c in enumerate(self._callbacks)]
         return [(key, c) for key, c in named if hasattr(c, "get_state") and hasattr(c, "set_state")]
+
+
+def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of float buffers of several ranks, as at an epoch's end; others, such as seeds, are the first rank's."""
+    first = np.asarray(parts[0])
+    if not np.issubdtype(first.dtype, np.floating) or all(np.array_equal(first, part) for part in parts[1:]):
+        return first
+    return np.mean(parts, axis=0).astype(first.dtype)
 
 
 def _nothing_to_finish(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
@@ -59,5 +59,8 @@ class Run(Protocol):
     def get_state(self) -> State:
         """The results of the epoch so far: the states of the metrics."""
 
-    def set_state(self, state: State) -> None:
-        """The inverse of `get_state`, after the metrics were reset."""
+    def set_states(self, states: Sequence[State]) -> None:
+        """The inverse of `get_state`, from the states of all ranks, which may have been others; after a reset."""
+
+    def is_shared_as(self, states: Sequence[State]) -> bool:
+        """Whether the ranks are as many as those of which these are the states, and have the same shares."""

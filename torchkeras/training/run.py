@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from torchkeras.callbacks import CallbackList
 from torchkeras.core.types import Nest
-from torchkeras.distributed import is_main_process
+from torchkeras.distributed import is_main_process, rank, world_size
 from torchkeras.distributed.rank_source import RankSource
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.compile import metric_states
+from torchkeras.training.compile.merged_states import merged, merged_results
 from torchkeras.training.data import make_source, unpack_x_y_sample_weight
 from torchkeras.training.ready import device_of, names_of_parts
 from torchkeras.training.results import PassResults
@@ -99,10 +100,29 @@ class Run:
         """The states of the metrics and what the steps of the epoch gave so far, as plain data."""
         compiled = compiled_of(self.model, "fit")
         results = {} if self.results is None else self.results.get_state()
-        return {"metrics": metric_states.get_states(compiled, self.model.metrics), "results": results}
+        metrics = metric_states.get_states(compiled, self.model.metrics)
+        return {"metrics": metrics, "results": results, "share": self._share()}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `get_state` gave."""
+    def _share(self) -> list[int]:
+        """Which share of each batch this rank has, and how many shares there are."""
+        return [self.strategy.group.rank, self.strategy.group.size]
+
+    def is_shared_as(self, states: Sequence[dict[str, Any]]) -> bool:
+        """Whether the ranks are as many as those of which these are the states, and have the same shares."""
+        return len(states) == world_size() and list(states[rank()].get("share", self._share())) == self._share()
+
+    def set_states(self, states: Sequence[dict[str, Any]]) -> None:
+        """Go on from the states that `get_state` gave on all ranks, which may have been others."""
+        if self.is_shared_as(states):
+            self._set_state(states[rank()])
+            return
+        by_share = {state.get("share", [i])[0]: state for i, state in reversed(list(enumerate(states)))}
+        different = [by_share[share] for share in sorted(by_share)]
+        is_first = self.strategy.group.rank == 0
+        metrics = merged([state["metrics"] for state in different], is_first)
+        self._set_state({"metrics": metrics, "results": merged_results([s["results"] for s in different], is_first)})
+
+    def _set_state(self, state: dict[str, Any]) -> None:
         results = state["results"]
         if not results or results.get("values") is None:  # else the metrics were read already
             metric_states.set_states(compiled_of(self.model, "fit"), self.model.metrics, state["metrics"])

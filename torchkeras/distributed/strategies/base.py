@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from torchkeras.core.variables.weight_casts import TrainingCasts, casts_weights
+from torchkeras.distributed.rank_group import RankGroup
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.rank_source import BatchSource, RankSource
 from torchkeras.distributed.step_requests import StepRequests
@@ -89,6 +90,8 @@ class Strategy:
     """How many."""
     replay_obstacle: str | None = None
     """Why steps can't be captured and replayed as CUDA graphs; `None`: they can."""
+    group = RankGroup(0, 1)
+    """The ranks that have different rows of a batch."""
     stops_between_batches = True
     """Whether `stop_training` of this process alone may end an epoch."""
 

@@ -62,23 +62,32 @@ def _set_all(metrics: Sequence[Metric], states: Sequence[Any]) -> None:
 
 def _get(metric: Metric) -> Any:
     if isinstance(metric, TorchMetric):
-        return [_get_torch(part) for part in metric._parts()]
-    return [convert_to_numpy(variable).copy() for variable in metric.variables]
+        return {"of_torch": [_get_torch(part) for part in metric._parts()]}
+    kinds = [getattr(variable, "aggregation", "sum") for variable in metric.variables]
+    return {"values": [convert_to_numpy(variable).copy() for variable in metric.variables], "kinds": kinds}
 
 
 @torch.no_grad()
 def _set(metric: Metric, state: Any) -> None:
     if isinstance(metric, TorchMetric):
-        for part, own in zip(metric._parts(), state, strict=True):
+        for part, own in zip(metric._parts(), state["of_torch"] if isinstance(state, dict) else state, strict=True):
             _set_torch(part, own)
-    elif len(metric.variables) == len(state):
-        for variable, value in zip(metric.variables, state, strict=True):
+        return
+    values = state["values"] if isinstance(state, dict) else state  # older backups have the values alone
+    if len(metric.variables) == len(values):
+        _set_values(metric, values)
+    elif any(value is not None for value in values):
+        _set_after_first_update(metric, values)
+
+
+def _set_values(metric: Metric, values: Sequence[Any]) -> None:
+    """Set those that are known; the others stay as after a reset."""
+    for variable, value in zip(metric.variables, values, strict=True):
+        if value is not None:
             variable.copy_(torch.from_numpy(np.asarray(value)).reshape(variable.shape))
-    else:
-        _set_after_first_update(metric, state)
 
 
-def _set_after_first_update(metric: Metric, state: Any) -> None:
+def _set_after_first_update(metric: Metric, state: Sequence[Any]) -> None:
     """Set the state of a metric that makes its variables for the first batch: update, set the state, update again."""
     update = metric.update_state
 
@@ -90,7 +99,9 @@ def _set_after_first_update(metric: Metric, state: Any) -> None:
                 f"The state to restore holds {len(state)} values for the metric {metric.name!r}, which has "
                 f"{len(metric.variables)} variables: it is not the metric of the training that was interrupted."
             )
-        _set(metric, state)
+        metric.reset_state()
+        with torch.no_grad():
+            _set_values(metric, state)
         return update(*args, **kwargs)
 
     metric.__dict__["update_state"] = first
@@ -101,13 +112,19 @@ def _get_torch(part: Any) -> State:
         name: [convert_to_numpy(item) for item in value] if isinstance(value, list) else convert_to_numpy(value)
         for name, value in part.metric_state.items()
     }
-    return {"updates": part.update_count, "values": values}
+    reductions = getattr(part, "_reductions", {})  # torchmetrics has no public name for them
+    kinds = {name: getattr(reductions.get(name), "__name__", str(reductions.get(name))) for name in values}
+    return {"updates": part.update_count, "values": values, "kinds": kinds, "name": type(part).__name__}
 
 
 def _set_torch(part: Any, state: State) -> None:
+    if state["updates"] is None and all(value is None for value in state["values"].values()):
+        return
     for name, value in state["values"].items():
+        if value is None:
+            continue
         tensors = [
             torch.as_tensor(item, device=part.device) for item in (value if isinstance(value, list) else [value])
         ]
         setattr(part, name, tensors if isinstance(value, list) else tensors[0])
-    part._update_count, part._computed = state["updates"], None
+    part._update_count, part._computed = state["updates"] or 0, None
