@@ -43,8 +43,11 @@ class Run:
     def get_state(self):
         return {"total": float(self.model.metrics[0].variables[0])}
 
-    def set_state(self, state):
-        self.model.metrics[0].variables[0].fill_(state["total"])
+    def set_states(self, states):
+        self.model.metrics[0].variables[0].fill_(states[0]["total"])
+
+    def is_shared_as(self, states):
+        return True
 
 
 def train(folder, epochs=4, steps=5, kill=None, callbacks=(), **kwargs):
