@@ -39,7 +39,7 @@ class Exportable(_Base):
         Layers run in inference mode. With several processes, one writes.
 
         Args:
-            filepath: path of the file, with the format's suffix. An existing file is replaced once the new one is
+            filepath: path of the file, with the format's suffix (ONNX takes any). An existing file is replaced once the new one is
                 whole.
             format: one of the formats above. Keras's default `"tf_saved_model"`, which TensorFlow would write, means
                 the format of the suffix `.pt2` or `.onnx`. Default: `"tf_saved_model"`.

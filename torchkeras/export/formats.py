@@ -29,6 +29,8 @@ class Format(NamedTuple):
     write: Callable[..., None]
     options: tuple[str, ...] = ()
     """Arguments of the writer; the others are for `torch.export.export`."""
+    needs_suffix: bool = True
+    """Whether a path must end with the suffix, as Keras asks for."""
 
 
 @contextmanager
@@ -105,7 +107,7 @@ def write_litert(program: Any, path: Path, names: list[str], **options: Any) -> 
 
 FORMATS = {
     "torch": Format(".pt2", "PyTorch ExportedProgram", write_torch),
-    "onnx": Format(".onnx", "ONNX model", write_onnx, ("opset_version",)),
+    "onnx": Format(".onnx", "ONNX model", write_onnx, ("opset_version",), needs_suffix=False),
     "aoti": Format(".pt2", "AOTInductor package", write_aoti, ("inductor_configs",)),
     "openvino": Format(".xml", "OpenVINO model", write_openvino),
     "litert": Format(".tflite", "LiteRT model", write_litert, ("quant_config", "strict_export")),
@@ -130,7 +132,7 @@ def find_format(name: str, path: Path) -> tuple[str, Format]:
         hint = candidates([str(name)], list(FORMATS))
         raise ValueError(f"Unrecognized format={name!r}. Supported formats are: {', '.join(FORMATS)}. {hint}")
     found = FORMATS[name]
-    if path.suffix != found.suffix:
+    if found.needs_suffix and path.suffix != found.suffix:
         raise ValueError(
             f"The {found.title} export requires the filepath to end with '{found.suffix}'. Got: {str(path)!r}."
         )
