@@ -26,6 +26,7 @@ MODES = {
     "int8, weights alone": {"config": keras.quantizers.Int8QuantizationConfig(activation_quantizer=None)},
     "int4, groups of 128": {"mode": "int4"},
     "int4, one scale for each output": {"config": keras.quantizers.Int4QuantizationConfig(block_size=None)},
+    "ternary": {"mode": "ternary"},
     "int4, inputs in int8": {
         "config": keras.quantizers.Int4QuantizationConfig(
             activation_quantizer=keras.quantizers.AbsMaxQuantizer(axis=-1), block_size=None
@@ -103,7 +104,7 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for width in arguments.widths:
-            for batch in (1, 32):
+            for batch in (1, 16, 32):
                 rows += rows_of(f"MLP of 3 x {width}, {batch} rows", mlp, width, torch.randn(batch, width))
         rows += rows_of("transformer block of 1024, 64 tokens", block, 1024, torch.randn(1, 64, 1024))
     table = [

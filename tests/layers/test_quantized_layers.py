@@ -13,6 +13,7 @@ import torch
 
 import torchkeras as keras
 from torchkeras import layers
+from torchkeras.layers.weight_forms import digits
 
 
 @pytest.fixture(autouse=True)
@@ -216,3 +217,27 @@ def test_gradients_are_those_of_the_dequantized_weight(mode):
     upstream = torch.randn(4, 2)
     (layer(x) * upstream).sum().backward()
     torch.testing.assert_close(x.grad, upstream @ layer._tk_form.dequantized(layer).t())
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("columns", [6, 7])
+def test_products_by_digits_are_as_exact_as_those_of_floats(rows, columns, monkeypatch):
+    """Torch's kernels for integers, on any CPU, against the weight as floats, in float64."""
+    monkeypatch.setattr(digits, "_has_vnni", lambda: True)
+    x = torch.randn(rows, 2, 32) * torch.logspace(-2, 2, 2).unsqueeze(1)
+    x[0, 0] = 0
+    for config in (
+        keras.quantizers.Int8QuantizationConfig(activation_quantizer=None),
+        keras.quantizers.Int4QuantizationConfig(block_size=None),
+        keras.quantizers.Int4QuantizationConfig(block_size=8),
+        keras.quantizers.Int4QuantizationConfig(None, keras.quantizers.AbsMaxQuantizer(axis=-1), block_size=None),
+    ):
+        for layer in (layers.Dense(columns, use_bias=False), layers.EinsumDense("abc,cd->abd", (2, columns))):
+            layer.build((None, 2, 32))
+            layer.quantize(config=config)
+            expected = x.double() @ layer._tk_form.dequantized(layer).double()
+            near = 3e-6 if config.activation_quantizer is None else 3e-2
+            size = expected.abs().amax(-1, keepdim=True)
+            assert ((layer(x) - expected).abs() <= near * size + 1e-6 * x.abs().amax(-1, keepdim=True)).all()
+    x[0, 0, 3], x[0, 1, 3] = torch.nan, torch.inf
+    assert not layer(x)[0].isfinite().any() or config.activation_quantizer is not None

@@ -39,8 +39,8 @@ class Exportable(_Base):
         Layers run in inference mode. With several processes, one writes.
 
         Args:
-            filepath: path of the file, with the format's suffix (ONNX takes any). An existing file is replaced once the new one is
-                whole.
+            filepath: path of the file, with the format's suffix (ONNX takes any). An existing file is replaced
+                once the new one is whole.
             format: one of the formats above. Keras's default `"tf_saved_model"`, which TensorFlow would write, means
                 the format of the suffix `.pt2` or `.onnx`. Default: `"tf_saved_model"`.
             verbose: whether to print a line on the inputs and the weights. Default: `None`, print.

@@ -34,6 +34,8 @@ class _CalibratedConfig(QuantizationConfig):
             )
         self.dataset, self.tokenizer = dataset, tokenizer
         self.num_samples, self.sequence_length, self.group_size = num_samples, sequence_length, group_size
+        # The config does without the arguments as they were given, which hold the data a second time.
+        object.__setattr__(self, "_tk_init_args", ((), {}))
 
     def _tk_config(self, names: Sequence[str], **later: object) -> Config:
         """The arguments of these names, and of later ones that Keras 3.15 lacks where they are not the defaults."""

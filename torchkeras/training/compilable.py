@@ -190,6 +190,13 @@ class Compilable(_Base):
             return None
         return compiled.get_config()
 
+    @property
+    def _compile_config(self) -> dict[str, Any]:
+        """Keras's name of the result of `get_compile_config()`, which a model has once it is compiled."""
+        if state_of(self).compiled is None:
+            raise AttributeError("The model is not compiled.")
+        return self.get_compile_config() or {}
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as `get_compile_config()` described.
 

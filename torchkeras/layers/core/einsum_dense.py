@@ -179,7 +179,7 @@ class EinsumDense(StoredWeights):
 
     def _tk_layouts(self, shape: tuple[int, ...]) -> Sequence[tuple[Layout, Product | None]]:
         terms = parse(self.equation, self.input_spec.ndim)
-        product = EinsumProduct(terms.inputs, terms.kernel, terms.output, matmul_axes(terms))
+        product = EinsumProduct(terms.inputs, terms.kernel, terms.output, matmul_axes(terms), shape)
         return [(EinsumLayout("kernel", shape, terms.kernel, terms.output), product)]
 
     _tk_split_weight = "kernel"

@@ -145,6 +145,7 @@ class StoredWeights(LowRankAdaptable):
             form.build(self)
         self.__dict__["_tk_form"] = forms[self.adapted]
         self._tk_is_quantized = self._tk_stored_specially = True
+        self._is_quantized = True  # Keras's name, which other packages read
 
     @property
     def inputs_quantizer(self) -> Quantizer | None:

@@ -9,8 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from torchkeras.core.torch_internals import int_mm
 from torchkeras.dtype_policies import Int4DTypePolicy
 from torchkeras.layers.base.values import assign
+from torchkeras.layers.weight_forms.digits import (
+    as_digits,
+    joined,
+    multiplies_integers_fast,
+    product_of_digits,
+    product_of_halves,
+    product_with_groups,
+)
 from torchkeras.layers.weight_forms.form import WeightForm, register, variable
 from torchkeras.layers.weight_forms.int8 import quantize_weight
 from torchkeras.layers.weight_forms.layouts import columns_of, groups_of_rows, rows_of
@@ -113,6 +122,13 @@ class Int4Form(WeightForm):
     # ------------------------------------------------------------------ computing
 
     def product(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+        if self._has_halves(self.given_product) and multiplies_integers_fast(inputs):
+            return differentiable(
+                inputs,
+                lambda x: self._product_of_integers(layer, x),
+                self.given_product,
+                lambda: self.dequantized(layer),
+            )
         if self.inputs_quantizer() is None and self._has_fast_product(self.given_product):
             return differentiable(
                 inputs,
@@ -160,6 +176,45 @@ class Int4Form(WeightForm):
             and self.layout.packed_axis == -1
             and (block_size is None or rows_of(self.layout) % block_size == 0)
         )
+
+    def _has_halves(self, product: Product) -> bool:
+        """Whether the low and the high integers of the bytes are even and odd columns of one product of matrices."""
+        block_size = self.block_size
+        one_scale = block_size is None and self.layout.columns_are_outputs
+        in_groups = block_size is not None and rows_of(self.layout) % block_size == 0
+        return (
+            product.is_one
+            and self.layout.packed_axis == -1
+            and (one_scale or (in_groups and self.inputs_quantizer() is None))
+        )
+
+    def _product_of_integers(self, layer: nn.Module, inputs: Tensor) -> Tensor:
+        """The product by torch's kernels for integers; see `digits`."""
+        packed, scale = getattr(layer, self.attribute), getattr(layer, f"{self.name}_scale")
+        columns, product, dtype = columns_of(self.layout), self.given_product, self.compute_dtype()
+        if self.block_size is not None:
+            zero = getattr(layer, f"{self.name}_zero").to(scale.dtype)
+            return product.by_rows(
+                inputs, lambda rows: joined(*product_with_groups(rows, packed, scale, zero), columns).to(dtype)
+            )
+        quantizer = self.inputs_quantizer()
+        if quantizer is None:
+
+            def compute(rows: Tensor) -> Tensor:
+                digits = as_digits(rows)
+                sums = rows.float().sum(-1, keepdim=True)
+                pair = product_of_halves(packed, lambda half: product_of_digits(*digits, half), sums)
+                return joined(*pair, columns).div_(scale).to(dtype)
+
+            return product.by_rows(inputs, compute)
+        small, own_scale = quantizer(inputs, axis=product.summed)  # type: ignore[call-arg]
+
+        def exact(rows: Tensor) -> Tensor:
+            sums = rows.sum(-1, keepdim=True, dtype=torch.int32)
+            return joined(*product_of_halves(packed, lambda half: int_mm(rows, half), sums), columns)
+
+        sums = product.by_rows(small, exact)
+        return sums.to(scale.dtype).div(product.scale_of_outputs(own_scale) * self.scale_of_outputs(layer)).to(dtype)
 
     def _product_of_halves(self, layer: nn.Module, inputs: Tensor) -> Tensor:
         """The product with the even and with the odd columns, which are the low and the high bits of the bytes.

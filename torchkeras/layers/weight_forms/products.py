@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras.core.fast_paths.linear import linear
 from torchkeras.core.torch_internals import int_mm
+from torchkeras.layers.weight_forms.digits import multiplies_integers_fast, product_with_bytes
 from torchkeras.quantizers import Quantizer
 
 
@@ -21,16 +22,24 @@ class Product(Protocol):
         summed: the inputs' axes that it sums over.
         keeps_last_axis: whether the weight's last axis is the outputs' last one, so that a product of the weight with
             a matrix is that of the outputs.
+        is_one: whether it is one product of matrices, without a transposition.
     """
 
     summed: tuple[int, ...]
     keeps_last_axis: bool
+    is_one: bool
 
     def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
         """The product of floats."""
 
     def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
         """The product of int8 tensors, exact, as int32 or floats."""
+
+    def by_rows(self, inputs: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """The product where `compute` multiplies rows `(rows, features)` with the weight as a matrix.
+
+        Only of products that are one of matrices; see `is_one`.
+        """
 
     def gradient(self, upstream: Tensor, weight: Tensor) -> Tensor:
         """The gradient for the inputs."""
@@ -43,16 +52,19 @@ class MatrixProduct:
     """`inputs @ weight`, over the inputs' last axis."""
 
     summed: tuple[int, ...] = (-1,)
-    keeps_last_axis = True
+    keeps_last_axis = is_one = True
 
     def __call__(self, inputs: Tensor, weight: Tensor) -> Tensor:
         return linear(inputs, weight, None)
 
     def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        return self.by_rows(inputs, lambda rows: product_of_integers(rows, weight))
+
+    def by_rows(self, inputs: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
         if inputs.ndim == 2:
-            return product_of_integers(inputs, weight)
-        rows = inputs.reshape(-1, inputs.shape[-1])
-        return product_of_integers(rows, weight).view(*inputs.shape[:-1], weight.shape[-1])
+            return compute(inputs)
+        products = compute(inputs.reshape(-1, inputs.shape[-1]))
+        return products.view(*inputs.shape[:-1], products.shape[-1])
 
     def gradient(self, upstream: Tensor, weight: Tensor) -> Tensor:
         return upstream @ weight.t()
@@ -67,9 +79,11 @@ class EinsumProduct:
     Args:
         inputs, weight, outputs: letters of the equation, one for each axis.
         bound: how many of the weight's first axes one matrix product sums over; 0 if the equation is none.
+        shape: the weight's shape.
     """
 
-    def __init__(self, inputs: str, weight: str, outputs: str, bound: int) -> None:
+    def __init__(self, inputs: str, weight: str, outputs: str, bound: int, shape: tuple[int, ...]) -> None:
+        self.shape, self.is_one = shape, bound > 0
         self.letters = inputs, weight, outputs
         self.summed = tuple(i for i, letter in enumerate(inputs) if letter not in outputs)
         self.keeps_last_axis = weight[-1] == outputs[-1]
@@ -85,9 +99,11 @@ class EinsumProduct:
     def of_integers(self, inputs: Tensor, weight: Tensor) -> Tensor:
         if not self.bound:
             return self(inputs.float(), weight.float())
-        rows = math.prod(weight.shape[: self.bound])
-        products = product_of_integers(inputs.reshape(-1, rows), weight.reshape(rows, -1))
-        return products.view(inputs.shape[: inputs.ndim - self.bound] + weight.shape[self.bound :])
+        return self.by_rows(inputs, lambda rows: product_of_integers(rows, weight.reshape(rows.shape[1], -1)))
+
+    def by_rows(self, inputs: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        products = compute(inputs.reshape(-1, math.prod(self.shape[: self.bound])))
+        return products.view(*inputs.shape[: inputs.ndim - self.bound], *self.shape[self.bound :])
 
     def gradient(self, upstream: Tensor, weight: Tensor) -> Tensor:
         inputs, letters, outputs = self.letters
@@ -129,6 +145,11 @@ def product_with_integers(
         quantizer: makes integers of the inputs; `None` leaves them as floats.
         dtype: dtype of the outputs.
     """
+    if quantizer is None and product.is_one and multiplies_integers_fast(inputs):
+        sums = product.by_rows(
+            inputs, lambda rows: product_with_bytes(rows, integers.reshape(rows.shape[1], -1)).to(dtype)
+        )
+        return sums.div(scale).to(dtype)
     if quantizer is None and isinstance(product, MatrixProduct):
         rows, columns = integers.shape
         sums = product_by_columns(inputs, rows, columns, lambda part: integers[:, part].to(dtype))
