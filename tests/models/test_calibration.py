@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 
 import torchkeras as keras
 from torchkeras import layers
+from torchkeras.layers.weight_forms.calibrated import CalibratedForm
 from torchkeras.models.calibration import windows
 from torchkeras.quantizers import AWQConfig, GPTQConfig
 
@@ -114,6 +118,42 @@ def test_calibration_goes_on_where_it_was_interrupted():
     assert (up.quantized_kernel.numpy() == done).all()
     twin.quantize(config=config_of("gptq", twin, tokens))
     torch.testing.assert_close(model(tokens), twin(tokens))
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", ["gptq", "awq"])
+def test_another_process_goes_on_after_a_kill(name, tmp_path, monkeypatch):
+    model, tokens = made()
+    floats, folder = model.get_weights(), tmp_path / "calibration"
+    twin = keras.models.clone_model(model)
+    twin.set_weights(floats)
+    child = os.fork()
+    if child == 0:  # killed while it calibrates the second block
+        model.layers[3].layers[1].register_forward_pre_hook(die)
+        model.quantize(config=config_of(name, model, tokens), checkpoint=folder)
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert [path.name for path in folder.iterdir()] == ["block_0.safetensors"]
+    calibrated = []
+    plain = CalibratedForm.calibrate
+    monkeypatch.setattr(CalibratedForm, "calibrate", lambda f, layer, s: (calibrated.append(layer), plain(f, layer, s)))
+    model.quantize(config=config_of(name, model, tokens), checkpoint=folder)
+    assert calibrated == model.layers[3].layers  # the first block came from its file
+    twin.quantize(config=config_of(name, twin, tokens))
+    assert torch.equal(model(tokens), twin(tokens))
+    other, _ = made()
+    for changed in ({}, {"num_samples": 4}):
+        other.set_weights(floats if changed else other.get_weights())
+        config = config_of(name, other, tokens)
+        config.num_samples = changed.get("num_samples", config.num_samples)
+        with pytest.raises(ValueError, match=r"block_0.*of other float weights, other settings or other samples"):
+            other.quantize(config=config, checkpoint=folder)
+        other = made()[0]
+    with pytest.raises(ValueError, match="A checkpoint is for the modes"):
+        other.quantize("int8", checkpoint=folder)
 
 
 def test_filters_and_refusals_leave_the_model_as_it_was():

@@ -1,7 +1,8 @@
 """Calibration: the blocks of a model, one after the other, on samples of a dataset.
 
 A block's layers see the outputs of the blocks before it, which are quantized already, so that each block can make up
-for their errors. A calibration that was interrupted goes on where it stopped: layers that are calibrated stay so.
+for their errors. A calibration that was interrupted goes on where it stopped: layers that are calibrated stay so, and
+another process finds them in the folder of a checkpoint.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import layer_tree
 from torchkeras.layers.core.stored_weights import StoredWeights
 from torchkeras.layers.weight_forms.calibrated import CalibratedForm, Statistics
+from torchkeras.models.calibration_checkpoint import CalibrationCheckpoint
 from torchkeras.quantizers import AWQConfig, GPTQConfig
 from torchkeras.reporting.progress import Progbar
 
@@ -31,7 +33,11 @@ Config: TypeAlias = GPTQConfig | AWQConfig
 
 
 def calibrate(
-    samples: np.ndarray, structure: Mapping[str, Sequence[Layer]], layers: Sequence[Layer], batch_size: int
+    samples: np.ndarray,
+    structure: Mapping[str, Sequence[Layer]],
+    layers: Sequence[Layer],
+    batch_size: int,
+    checkpoint: CalibrationCheckpoint | None = None,
 ) -> None:
     """Calibrate layers that are prepared for it.
 
@@ -40,6 +46,7 @@ def calibrate(
         structure: `"pre_block_layers"` and `"sequential_blocks"` of the model.
         layers: the layers, all of them within the blocks.
         batch_size: number of samples that pass a block together.
+        checkpoint: where blocks that are done are kept. Default: `None`, nowhere.
     """
     blocks = structure.get("sequential_blocks", ())
     tokens = torch.as_tensor(samples, device=current_device())
@@ -50,7 +57,16 @@ def calibrate(
         bar = Progbar(len(blocks), unit_name="block")
         for number, block in enumerate(blocks):
             within = {id(layer) for layer in layer_tree(block)}
-            _calibrate_block(block, [layer for layer in layers if id(layer) in within], batches)
+            waiting = [
+                (layer, form)
+                for layer in layers
+                if id(layer) in within and (form := uncalibrated_form(layer)) is not None
+            ]
+            if waiting and not (checkpoint is not None and checkpoint.restore(number, waiting)):
+                source = None if checkpoint is None else checkpoint.source(waiting)
+                _calibrate_block(block, waiting, batches)
+                if checkpoint is not None and source is not None:
+                    checkpoint.save(number, waiting, source)
             if number < len(blocks) - 1:
                 batches = [_first_output(block(batch)) for batch in batches]
             bar.update(number + 1)
@@ -69,10 +85,7 @@ def layers_of_blocks(structure: Mapping[str, Sequence[Layer]]) -> list[Layer]:
     return list(found.values())
 
 
-def _calibrate_block(block: Layer, layers: Sequence[Layer], batches: Sequence[Tensor]) -> None:
-    waiting = [(layer, form) for layer in layers if (form := uncalibrated_form(layer)) is not None]
-    if not waiting:
-        return
+def _calibrate_block(block: Layer, waiting: Sequence[tuple[Layer, CalibratedForm]], batches: Sequence[Tensor]) -> None:
     seen = [form.statistics(getattr(layer, form.name).device) for layer, form in waiting]
     with _watched(waiting, seen):
         for batch in batches:

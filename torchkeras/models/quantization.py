@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from torch import nn
@@ -15,6 +16,7 @@ from torchkeras.layers.base.weight_walk import unique
 from torchkeras.layers.core.input_layer import InputLayer
 from torchkeras.layers.core.stored_weights import StoredWeights
 from torchkeras.models.calibration import calibrate, layers_of_blocks, samples_of, uncalibrated_form
+from torchkeras.models.calibration_checkpoint import CalibrationCheckpoint
 from torchkeras.models.quantization_summary import summary_of
 from torchkeras.quantizers import AWQConfig, GPTQConfig, QuantizationConfig, QuantizationReport
 from torchkeras.reporting.progress import announce
@@ -56,6 +58,7 @@ class QuantizableModel(_Base):
         config: QuantizationConfig | None = None,
         filters: Filters | None = None,
         verbose: bool = False,
+        checkpoint: str | Path | None = None,
         **kwargs: Any,
     ) -> QuantizationReport:
         """Quantize the weights of the layers that have a quantized form; others warn and stay as they are.
@@ -70,6 +73,8 @@ class QuantizableModel(_Base):
             filters: regular expression that a layer's name must contain, several of them, or a function of the layer
                 that returns a bool: other layers stay as they are. Default: `None`, all layers.
             verbose: whether to print the report. Default: `False`. (Keras 3.16 prints it by default.)
+            checkpoint: path of a folder in which `"gptq"` and `"awq"` keep each block that is done. The same call in
+                another process, on the float model, goes on with the rest. Default: `None`.
             **kwargs: `type_check=False` also quantizes subclasses of the user's of layers that have a form.
 
         `"gptq"` and `"awq"` quantize the layers within the blocks of the structure, one block after the other, and show
@@ -100,7 +105,11 @@ class QuantizableModel(_Base):
             )
         report = QuantizationReport(mode)
         if isinstance(config, (GPTQConfig, AWQConfig)):
-            reached = self._tk_calibrate(config, filters, type_check)
+            reached = self._tk_calibrate(config, filters, type_check, checkpoint)
+        elif checkpoint is not None:
+            raise ValueError(
+                f"A checkpoint is for the modes 'gptq' and 'awq', which take long; received mode={mode!r}."
+            )
         else:
             reached = leaves(self._flatten_layers())
             _quantize_layers(_chosen(reached, filters), mode, config, type_check)
@@ -138,7 +147,11 @@ class QuantizableModel(_Base):
         return text
 
     def _tk_calibrate(
-        self, config: GPTQConfig | AWQConfig, filters: Filters | None, type_check: bool
+        self,
+        config: GPTQConfig | AWQConfig,
+        filters: Filters | None,
+        type_check: bool,
+        checkpoint: str | Path | None,
     ) -> Sequence[Layer]:
         """Calibrate the layers within the blocks, or go on where an interrupted call stopped; return those layers."""
         structure = self._tk_structure(config.mode, config)
@@ -148,7 +161,8 @@ class QuantizableModel(_Base):
         prepared = [layer for layer in layers if goes_on and layer.quantization_mode == config.mode]
         rest = [layer for layer in layers if all(layer is not one for one in prepared)]
         _quantize_layers(rest, config.mode, config._tk_of_layers(), type_check)
-        calibrate(samples, structure, layers, config.calibration_batch_size)
+        kept = None if checkpoint is None else CalibrationCheckpoint(checkpoint, config._tk_of_layers(), samples)
+        calibrate(samples, structure, layers, config.calibration_batch_size, kept)
         return layers_of_blocks(structure)
 
     def _tk_structure(self, mode: str, config: Any) -> dict[str, Any]:

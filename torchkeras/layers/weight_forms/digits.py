@@ -69,18 +69,24 @@ def as_digits(inputs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(digits), torch.cat(scales)
 
 
-def product_of_digits(digits: Tensor, scales: Tensor, integers: Tensor) -> Tensor:
-    """The float32 product `(rows, columns)` of rows that are written as digits with an int8 matrix."""
+def sums_of_digits(digits: Tensor, integers: Tensor) -> Tensor:
+    """The exact products of each digit's row with an int8 matrix `(features, columns)`, as int32."""
     if len(digits) == _DIGITS:  # torch has a kernel for one row, which is quicker than that for three
-        sums = torch.cat([int_mm(row, integers) for row in digits.split(1)])
+        return torch.cat([int_mm(row, integers) for row in digits.split(1)])
+    return int_mm(digits, integers)
+
+
+def from_sums(sums: Tensor, scales: Tensor) -> Tensor:
+    """The float32 rows `(rows, columns)` of what `sums_of_digits` returned."""
+    if len(sums) == _DIGITS:
         return scales.t() @ sums.float()
-    sums = int_mm(digits, integers).float().mul_(scales)
-    return sums.view(_DIGITS, -1, sums.shape[-1]).sum(0)
+    return sums.float().mul_(scales).view(_DIGITS, -1, sums.shape[-1]).sum(0)
 
 
 def product_with_bytes(inputs: Tensor, integers: Tensor) -> Tensor:
     """The float32 product of float inputs `(rows, features)` with an int8 matrix `(features, columns)`."""
-    return product_of_digits(*as_digits(inputs), integers)
+    digits, scales = as_digits(inputs)
+    return from_sums(sums_of_digits(digits, integers), scales)
 
 
 # ---------------------------------------------------------------------------- 4 bits
@@ -92,46 +98,47 @@ def _halves(packed: Tensor) -> tuple[Tensor, Tensor]:
     return shifted, torch.bitwise_and(shifted, 15)
 
 
-def product_of_halves(packed: Tensor, multiply: Callable[[Tensor], Tensor], sums: Tensor) -> tuple[Tensor, Tensor]:
-    """The products with the low and with the high 4-bit integers of bytes, without taking these apart.
-
-    Args:
-        packed: int8 matrix of bytes.
-        multiply: the product of the inputs with an int8 matrix.
-        sums: the sum of each row of the inputs, of shape `(rows, 1)`.
-    """
-    shifted, low = _halves(packed)
-    of_low = multiply(low)
-    of_high = multiply(shifted).sub_(of_low)
-    of_high = of_high.div_(16) if of_high.is_floating_point() else of_high >> 4
-    return of_low.sub_(8 * sums), of_high
+def _sums_with_halves(rows: Tensor, shifted: Tensor, low: Tensor, multiply: Callable) -> tuple[Tensor, Tensor]:
+    """The exact products of int8 rows with the low and with the high integers, from those with what `_halves` made."""
+    of_low = multiply(rows, low)
+    of_high = multiply(rows, shifted).sub_(of_low).bitwise_right_shift_(4)
+    return of_low.sub_(8 * rows.sum(-1, keepdim=True, dtype=torch.int32)), of_high
 
 
-def product_with_groups(inputs: Tensor, packed: Tensor, scale: Tensor, zero: Tensor) -> tuple[Tensor, Tensor]:
-    """The products of float inputs with the even and the odd columns of `(integers - zero) * scale`.
+def exact_product_with_halves(rows: Tensor, packed: Tensor, columns: int) -> Tensor:
+    """The product of int8 rows with the 4-bit integers of bytes `(features, columns / 2)`, as int32."""
+    return _joined(*_sums_with_halves(rows, *_halves(packed), int_mm), columns)
+
+
+def product_with_halves(inputs: Tensor, packed: Tensor, columns: int) -> Tensor:
+    """The float32 product of float inputs with the 4-bit integers of bytes `(features, columns / 2)`."""
+    digits, scales = as_digits(inputs)
+    pair = _sums_with_halves(digits, *_halves(packed), sums_of_digits)
+    of_low, of_high = (from_sums(sums, scales) for sums in pair)
+    return _joined(of_low, of_high, columns)
+
+
+def product_with_groups(inputs: Tensor, packed: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """The float32 product of float inputs with `(integers - zero) * scale`.
 
     Args:
         inputs: float tensor of shape `(rows, features)`.
         packed: int8 matrix of bytes of shape `(features, columns / 2)`.
         scale, zero: float tensors of shape `(groups, columns)`.
     """
-    groups, rows = len(scale), len(inputs)
+    groups, rows, columns = len(scale), len(inputs), packed.shape[1]
     size = packed.shape[0] // groups
     digits, scales = as_digits(inputs)
-    sums = inputs.float().view(rows, groups, size).sum(-1)
-    of_low, of_high = (inputs.new_zeros(rows, packed.shape[1], dtype=torch.float32) for _ in range(2))
-    pairs = [(part[:, ::2].contiguous(), _wide(part[:, 1::2], packed.shape[1])) for part in (scale, zero)]
-    (low_scale, high_scale), (low_zero, high_zero) = pairs
+    totals = inputs.float().view(rows, groups, size).sum(-1)
+    outputs = [inputs.new_zeros(rows, columns, dtype=torch.float32) for _ in range(2)]
+    pairs = [[_wide(part[:, start::2], columns) for part in (scale, zero)] for start in (0, 1)]
     shifted, low = _halves(packed)
     for group in range(groups):
-        part = slice(group * size, (group + 1) * size)
-        own = digits[:, part].contiguous()
-        first = product_of_digits(own, scales, low[part])
-        second = product_of_digits(own, scales, shifted[part]).sub_(first).div_(16)
-        total = sums[:, group : group + 1]
-        of_low.addcmul_(first.sub_(total * (low_zero[group] + 8)), low_scale[group])
-        of_high.addcmul_(second.sub_(total * high_zero[group]), high_scale[group])
-    return of_low, of_high
+        part, total = slice(group * size, (group + 1) * size), totals[:, group : group + 1]
+        both = _sums_with_halves(digits[:, part].contiguous(), shifted[part], low[part], sums_of_digits)
+        for of_half, sums, (own_scale, own_zero) in zip(outputs, both, pairs, strict=True):
+            of_half.addcmul_(from_sums(sums, scales).sub_(total * own_zero[group]), own_scale[group])
+    return _joined(outputs[0], outputs[1], scale.shape[1])
 
 
 def _wide(part: Tensor, columns: int) -> Tensor:
@@ -141,6 +148,27 @@ def _wide(part: Tensor, columns: int) -> Tensor:
     return torch.nn.functional.pad(part, (0, 1))
 
 
-def joined(of_low: Tensor, of_high: Tensor, columns: int) -> Tensor:
+# ---------------------------------------------------------------------------- five values of -1, 0 and 1 in a byte
+
+
+def product_with_fives(inputs: Tensor, packed: Tensor) -> Tensor:
+    """The float32 product of float inputs with the values -1, 0 and 1 in bytes `(features, columns)`.
+
+    A byte less 121 is `q0 = t0 + 3 * q1` with the value `t0` and the rounded third `q1 = t1 + 3 * q2`, and so on: the
+    products with the thirds give those with the values.
+    """
+    digits, scales = as_digits(inputs)
+    third = packed.to(torch.int16) - 121
+    sums = []
+    for place in range(5):
+        sums.append(sums_of_digits(digits, third.to(torch.int8)))
+        if place < 4:
+            third = third.mul_(171).add_(256).bitwise_right_shift_(9)  # the nearest integer to a third, up to 121
+    for place in range(4):
+        sums[place].sub_(sums[place + 1], alpha=3)
+    return torch.stack([from_sums(part, scales) for part in sums], -1).flatten(1)
+
+
+def _joined(of_low: Tensor, of_high: Tensor, columns: int) -> Tensor:
     """The products with even and odd columns in their order."""
     return torch.stack([of_low, of_high], -1).flatten(1)[:, :columns]

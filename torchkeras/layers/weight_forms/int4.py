@@ -9,16 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from torchkeras.core.torch_internals import int_mm
 from torchkeras.dtype_policies import Int4DTypePolicy
 from torchkeras.layers.base.values import assign
 from torchkeras.layers.weight_forms.digits import (
-    as_digits,
-    joined,
+    exact_product_with_halves,
     multiplies_integers_fast,
-    product_of_digits,
-    product_of_halves,
     product_with_groups,
+    product_with_halves,
 )
 from torchkeras.layers.weight_forms.form import WeightForm, register, variable
 from torchkeras.layers.weight_forms.int8 import quantize_weight
@@ -194,26 +191,14 @@ class Int4Form(WeightForm):
         columns, product, dtype = columns_of(self.layout), self.given_product, self.compute_dtype()
         if self.block_size is not None:
             zero = getattr(layer, f"{self.name}_zero").to(scale.dtype)
-            return product.by_rows(
-                inputs, lambda rows: joined(*product_with_groups(rows, packed, scale, zero), columns).to(dtype)
-            )
+            return product.by_rows(inputs, lambda rows: product_with_groups(rows, packed, scale, zero).to(dtype))
         quantizer = self.inputs_quantizer()
         if quantizer is None:
-
-            def compute(rows: Tensor) -> Tensor:
-                digits = as_digits(rows)
-                sums = rows.float().sum(-1, keepdim=True)
-                pair = product_of_halves(packed, lambda half: product_of_digits(*digits, half), sums)
-                return joined(*pair, columns).div_(scale).to(dtype)
-
-            return product.by_rows(inputs, compute)
+            return product.by_rows(
+                inputs, lambda rows: product_with_halves(rows, packed, columns).div_(scale).to(dtype)
+            )
         small, own_scale = quantizer(inputs, axis=product.summed)  # type: ignore[call-arg]
-
-        def exact(rows: Tensor) -> Tensor:
-            sums = rows.sum(-1, keepdim=True, dtype=torch.int32)
-            return joined(*product_of_halves(packed, lambda half: int_mm(rows, half), sums), columns)
-
-        sums = product.by_rows(small, exact)
+        sums = product.by_rows(small, lambda rows: exact_product_with_halves(rows, packed, columns))
         return sums.to(scale.dtype).div(product.scale_of_outputs(own_scale) * self.scale_of_outputs(layer)).to(dtype)
 
     def _product_of_halves(self, layer: nn.Module, inputs: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from torchkeras.initializers import Constant
+from torchkeras.layers.weight_forms.digits import multiplies_integers_fast, product_with_fives
 from torchkeras.layers.weight_forms.form import WeightForm, register, variable
 from torchkeras.layers.weight_forms.layouts import columns_of, rows_of
 from torchkeras.layers.weight_forms.products import differentiable, product_by_columns
@@ -57,6 +58,10 @@ class TernaryForm(WeightForm):
         dtype = self.compute_dtype()
 
         def compute(x: Tensor) -> Tensor:
+            if multiplies_integers_fast(x):
+                packed, width = getattr(layer, self.attribute), columns_of(self.layout)
+                sums = self.given_product.by_rows(x, lambda rows: product_with_fives(rows, packed)[:, :width].to(dtype))
+                return sums * getattr(layer, f"{self.name}_scale").to(dtype)
             rows, columns = getattr(layer, self.attribute).shape
             sums = product_by_columns(
                 x.to(dtype), rows, columns, lambda part: self._values(layer, dtype, part), entries=2**20 // IN_A_BYTE
