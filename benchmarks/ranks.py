@@ -124,12 +124,24 @@ def per_step(run: Any) -> dict[str, Any]:
 
 
 def memory(model: Any) -> dict[str, int]:
-    """Numbers on this rank: weights, and the optimizer's state."""
+    """Numbers on this rank: weights, their gradients, and the optimizer's state."""
 
     def local(tensors: Any) -> int:
         return sum((t.to_local() if hasattr(t, "to_local") else t).numel() for t in tensors)
 
-    return {"weights": local(model.weights), "state": local(v for v in model.optimizer.variables if v.dim())}
+    return {
+        "weights": local(model.weights),
+        "gradients": local(w.grad for w in model.trainable_weights),
+        "state": local(v for v in model.optimizer.variables if v.dim()),
+    }
+
+
+def peak(run: Any) -> float:
+    """The most memory that three steps take beside what there was before, in bytes."""
+    with torch.profiler.profile(profile_memory=True) as profile:
+        run(3)
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return float(np.cumsum([event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]).max())
 
 
 def measure(strategy: str) -> dict[str, Any]:
@@ -148,6 +160,9 @@ def measure(strategy: str) -> dict[str, Any]:
     if hand is not None:
         runs["by hand"] = lambda: hand.run(*tensors)
     found: dict[str, Any] = {"seconds": seconds_per_step(runs), "memory": memory(model)}
+    found["peak"] = {"fit": peak(fit)}
+    if hand is not None:
+        found["peak"]["by hand"] = peak(lambda steps: hand.run(*(t[: steps * BATCH] for t in tensors)))
     if strategy != "alone":
         found["fit"] = per_step(fit)
         if hand is not None:
@@ -230,12 +245,19 @@ def _kinds(row: dict[str, Any]) -> str:
 
 def sizes(found: dict[int, dict[str, Any]]) -> list[str]:
     whole = found[1]["measures"]["alone"]["memory"]
-    lines = ["| ranks | strategy | weights | optimizer state |", "|---|---|---|---|"]
+    lines = ["| ranks | strategy | weights | gradients | optimizer state | peak of `fit`, MB | peak by hand, MB |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for ranks in STRATEGIES:
         for name in STRATEGIES[ranks]:
-            row = found[ranks]["measures"][name]["memory"]
-            lines.append(f"| {ranks} | {name} | " + " | ".join(f"{row[k] / whole[k]:.3f}" for k in whole) + " |")
+            row = found[ranks]["measures"][name]
+            parts = " | ".join(f"{row['memory'][k] / whole[k]:.3f}" for k in whole)
+            peaks = " | ".join(f"{row['peak'][k] / 1e6:.1f}" if k in row["peak"] else "-" for k in ("fit", "by hand"))
+            lines.append(f"| {ranks} | {name} | {parts} | {peaks} |")
     return lines
+
+
+def _megabytes(found: dict[int, dict[str, Any]]) -> float:
+    return float(found[1]["measures"]["alone"]["memory"]["gradients"] * 4 / 1e6)
 
 
 def main() -> None:
@@ -244,7 +266,7 @@ def main() -> None:
     page = [
         "# Several ranks",
         "",
-        f"`benchmarks/ranks.py`: torch {torch.__version__}, gloo, {os.cpu_count()} CPU cores, one thread per rank.",
+        f"Made by `benchmarks/ranks.py`: torch {torch.__version__}, gloo, {os.cpu_count()} CPU cores, a thread per rank.",
         "More ranks than cores share them, so that times show what is added to torch's loops, not how they scale.",
         "",
         "## The largest difference from one process",
@@ -266,6 +288,9 @@ def main() -> None:
         *traffic(found),
         "",
         "## Numbers on a rank, as a part of the whole",
+        "",
+        f"Gradients are those that a rank holds when a step is done, {_megabytes(found):.1f} MB in all. The peak is the most",
+        "memory that three steps take beside what lay there before: gathered weights, activations, messages.",
         "",
         *sizes(found),
         "",

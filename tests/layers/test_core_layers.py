@@ -37,6 +37,9 @@ def test_embedding_counts_negative_indices_from_the_end(mode):
     front = torch.tensor([[0, 5], [3, 2]])
     torch.testing.assert_close(layer(front - 6), layer(front))
     torch.testing.assert_close(layer(torch.tensor([-0.4, -1.7])), layer(torch.tensor([0, 5])))
+    if mode is None:
+        compiled = torch.compile(layer, backend="eager")
+        torch.testing.assert_close(compiled(front - 6), layer(front))
 
 
 def test_embedding_warns_of_input_length():

@@ -18,6 +18,9 @@ from torchkeras.distributed.rank_group import RankGroup, all_ranks
 from torchkeras.distributed.rank_share import RankShare, share_of
 from torchkeras.distributed.sharded_weights import sharding_of
 
+LARGEST_MESSAGE = 25 << 20
+"""Bytes; a larger tensor travels by itself. It is the size of the messages of torch's DistributedDataParallel."""
+
 
 def communicate(tensor: torch.Tensor, how: Callable[[torch.Tensor], Any]) -> None:
     """Apply a collective in place. A backend knows one kind of device: what lies elsewhere travels by way of it."""
@@ -37,17 +40,27 @@ def _home() -> torch.device:
     return torch.device("cpu") if kind.messages_on == "cpu" else current_of(kind)
 
 
-def by_kind(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
-    """The tensors in groups that can travel in one message."""
-    groups: dict[tuple, list[torch.Tensor]] = {}
+def by_message(tensors: Iterable[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """The tensors in groups that can travel in one message: of one kind, and up to 25 MB, since they are copied."""
+    groups: dict[tuple[torch.dtype, torch.device], list[list[torch.Tensor]]] = {}
+    sizes: dict[tuple[torch.dtype, torch.device], int] = {}
     for tensor in tensors:
-        groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
-    return list(groups.values())
+        kind = (tensor.dtype, tensor.device)
+        size = tensor.numel() * tensor.element_size()
+        if kind not in groups or sizes[kind] + size > LARGEST_MESSAGE:
+            groups.setdefault(kind, []).append([])
+            sizes[kind] = 0
+        groups[kind][-1].append(tensor)
+        sizes[kind] += size
+    return [group for of_kind in groups.values() for group in of_kind]
 
 
-def in_one_message(tensors: list[torch.Tensor], how: Callable[[torch.Tensor], Any]) -> None:
+def in_few_messages(tensors: list[torch.Tensor], how: Callable[[torch.Tensor], Any]) -> None:
     """Apply a collective to all the tensors, in place."""
-    for group in by_kind(tensors):
+    for group in by_message(tensors):
+        if len(group) == 1 and group[0].is_contiguous():
+            communicate(group[0], how)
+            continue
         flat = torch.cat([t.reshape(-1) for t in group])
         communicate(flat, how)
         parts = flat.split([t.numel() for t in group])
@@ -61,7 +74,7 @@ def broadcast_weights(tensors: Iterable[torch.Tensor]) -> None:
     """Give all ranks rank 0's values. Sharded tensors stay: each rank has a part of its own."""
     own = [plain(t) for t in tensors if not is_sharded(t)]
     with torch.no_grad():
-        in_one_message(own, lambda flat: distributed.broadcast(flat, src=0))
+        in_few_messages(own, lambda flat: distributed.broadcast(flat, src=0))
 
 
 def average_buffers(model: nn.Module) -> None:
@@ -70,9 +83,9 @@ def average_buffers(model: nn.Module) -> None:
     if own:
         with torch.no_grad():
             first = [b.clone() for b in own]
-            in_one_message(first, lambda flat: distributed.broadcast(flat, src=0))
+            in_few_messages(first, lambda flat: distributed.broadcast(flat, src=0))
             foreach_sub_(own, first)  # what is the same everywhere stays so, to the last bit
-            in_one_message(own, distributed.all_reduce)
+            in_few_messages(own, distributed.all_reduce)
             foreach_div_(own, process.world_size())
             foreach_add_(own, first)
 
@@ -107,7 +120,7 @@ def reduce_gradients(
     counts = torch.tensor([float(gradients[i] is not None) for i in here]).to(values[0].device)
     with torch.no_grad():
         values = list(foreach_mul([v.contiguous() for v in values], scale))
-        in_one_message([*values, counts], summing(group))
+        in_few_messages([*values, counts], summing(group))
     result = list(gradients)
     for i, value in zip(here, values):
         result[i] = _as_part_of(variables[i], value) if is_sharded(variables[i]) else value

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from torchkeras.distributed.collectives import in_one_message, plain, summing
+from torchkeras.distributed.collectives import in_few_messages, plain, summing
 from torchkeras.distributed.rank_group import RankGroup
 
 
@@ -42,7 +42,7 @@ def _combine(variables: list, group: RankGroup) -> None:
     for value, kind in zip(values, kinds):
         if kind == "only_first_replica" and group.rank:
             value.zero_()
-    in_one_message(values, summing(group))
+    in_few_messages(values, summing(group))
     for value, kind in zip(values, kinds):
         if kind == "mean":
             value.div_(group.size)

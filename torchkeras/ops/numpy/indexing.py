@@ -56,7 +56,7 @@ def look_up(indices: Tensor, table: Tensor) -> Tensor:
     """Rows of a table; negative indices count from the end.
 
     On the CPU torch refuses negative indices, so that only those that have some are counted from the front. Other
-    devices can't say so in time.
+    devices can't say so in time, nor can a graph.
 
     Args:
         indices: integers, in int32 or int64.
@@ -68,7 +68,7 @@ def look_up(indices: Tensor, table: Tensor) -> Tensor:
     Raises:
         IndexError: an index outside of the table, on the CPU.
     """
-    if indices.is_cpu:
+    if indices.is_cpu and not torch.compiler.is_compiling():
         try:
             return F.embedding(indices, table)
         except IndexError:
