@@ -45,7 +45,7 @@ def test_products_in_inference_mode(monkeypatch, use_bias, shape):
         calls.append(args)
         return torch.ops.mkldnn._linear_pointwise(*args)
 
-    monkeypatch.setattr(linear, "_is_faster_here", lambda: True)
+    monkeypatch.setattr(linear, "onednn_is_faster_here", lambda: True)
     monkeypatch.setattr(linear, "onednn_linear", counted)
     layer = keras.layers.Dense(60, use_bias=use_bias, bias_initializer="normal")
     x = torch.randn(shape)

@@ -23,7 +23,7 @@ def calls(monkeypatch):
         return onednn_linear(x, *others)
 
     onednn_linear = linear.onednn_linear
-    monkeypatch.setattr(linear, "_is_faster_here", lambda: True)
+    monkeypatch.setattr(linear, "onednn_is_faster_here", lambda: True)
     monkeypatch.setattr(linear, "onednn_linear", counted)
     return shapes
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.fast_paths import overwriting
 from torchkeras.core.operations.op import op
 from torchkeras.core.registry import register_public
 from torchkeras.core.types import ArrayLike
@@ -77,6 +78,14 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
     if max_value is not None:
         positive = torch.clamp(positive, 0.0, max_value)
     return positive - negative_slope * torch.relu(threshold - x) if negative_slope else positive
+
+
+overwriting.overwrites(relu, overwriting.RELU)
+overwriting.overwrites(of_ops.relu6, overwriting.RELU6)
+overwriting.overwrites(of_ops.sigmoid, overwriting.SIGMOID)
+overwriting.overwrites(of_ops.silu, overwriting.SILU)
+overwriting.overwrites(of_ops.hard_silu, overwriting.HARD_SILU)
+overwriting.overwrites(tanh, overwriting.TANH)
 
 
 @activation(file_module="keras.src.ops.nn")

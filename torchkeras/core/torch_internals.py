@@ -106,8 +106,10 @@ binary_cross_entropy = _private("torch._C._nn.binary_cross_entropy", "2.13", rep
 
 unflatten = _private("torch._C._nn.unflatten_dense_tensors", "2.13", replacements.unflatten, "one call for many views")
 
-# oneDNN's matrix product. The replacement is never called: without the private function the fast path is shut.
+# oneDNN's product and convolution. Without the private function, which has no replacement, the fast path is shut.
 onednn_linear = _private("torch.ops.mkldnn._linear_pointwise", "2.13", None, "twice as fast as MKL on AMD's AVX-512")
+
+onednn_convolution = _private("torch.ops.mkldnn._convolution_pointwise", "2.13", None, "applies the activation as well")
 
 # Products with quantized weights. Without the private function they are computed in floats.
 _INTEGERS = "the only kernels of torch for products of integers"

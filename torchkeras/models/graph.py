@@ -159,13 +159,17 @@ def _joined(steps: list[Step]) -> list[Step]:
         before = joined[-1] if joined else None
         join = getattr(step.operation, "joined_behind", None)
         both = None
-        if join and before and step.template is None is before.template:
+        if join and before and step.template is None and len(before.targets) == 1:
             if step.source == before.target and step.source in step.drop:
                 both = join(before.operation)
-        if both is None:
+                if before.template is not None and not getattr(both, "takes_any_arguments", False):
+                    both = None
+        if both is None or before is None:
             joined.append(step)
         else:
-            joined[-1] = step._replace(operation=both, source=before.source, drop=before.drop + step.drop)
+            joined[-1] = step._replace(
+                operation=both, source=before.source, template=before.template, drop=before.drop + step.drop
+            )
     return joined
 
 

@@ -53,7 +53,7 @@ def _is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
         and torch.is_inference_mode_enabled()
         and x.shape[0] >= _LEAST_ROWS
         and x.shape[0] * kernel.numel() >= _LEAST_PRODUCTS
-        and _is_faster_here()
+        and onednn_is_faster_here()
         and fast_paths_enabled()
         and type(x) is Tensor
         and x.layout is torch.strided
@@ -69,7 +69,8 @@ def _is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
 
 
 @functools.cache
-def _is_faster_here() -> bool:
+def onednn_is_faster_here() -> bool:
+    """Whether this CPU is one on which oneDNN's product is the faster one."""
     known = torch.backends.mkldnn.is_available() and onednn_linear is not None
     if not known or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.fast_paths.overwriting import RELU, RELU6, Overwriting, find_overwriting
 from torchkeras.core.types import Identifier
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.joined import JoinedLayers, join_activation
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 
@@ -69,6 +71,13 @@ class Activation(ShapeKeeping):
 
     def call(self, inputs: Tensor) -> Tensor:
         return self.activation(inputs)
+
+    def _tk_overwriting(self) -> Overwriting | None:
+        return find_overwriting(self.activation)
+
+    def joined_behind(self, before: Any) -> JoinedLayers | None:
+        """One call that computes `before` and this layer, or `None`; a functional model uses it."""
+        return join_activation(before, self, Activation.call)
 
 
 def check_not_negative(layer: str, **values: float | None) -> None:
@@ -134,6 +143,17 @@ class ReLU(ShapeKeeping):
         return activations.relu(
             inputs, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold
         )
+
+    def _tk_overwriting(self) -> Overwriting | None:
+        if self.negative_slope or self.threshold:
+            return None
+        if self.max_value is None:
+            return RELU
+        return RELU6 if self.max_value == 6 else None
+
+    def joined_behind(self, before: Any) -> JoinedLayers | None:
+        """One call that computes `before` and this layer, or `None`; a functional model uses it."""
+        return join_activation(before, self, ReLU.call)
 
 
 class LeakyReLUOptions(LayerOptions, total=False):

@@ -8,24 +8,29 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, Unpack
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.fast_paths.fused_convolution import can_fuse, fused_convolution
 from torchkeras.core.fast_paths.kernel_layout import lay_out_kernel
+from torchkeras.core.fast_paths.overwriting import Overwriting, find_overwriting, may_overwrite
 from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, padded_convolution
+from torchkeras.core.fast_paths.pointwise import pointwise_dilation
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import Identifier
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.joined import JoinableNormalization
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import CommonOptions
 from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.reshaping.borders import BaseZeroPadding
 from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_padding, window_lengths, with_spatial_dims
 from torchkeras.ops.nn.convolution import convolve_within
-from torchkeras.ops.nn.windows import Sides, TorchView, same_sides, standardize_tuple
+from torchkeras.ops.nn.windows import Sides, TorchView, pad_argument, same_sides, standardize_tuple
 
 
 class WindowLayer(Layer):
@@ -59,6 +64,7 @@ class WindowLayer(Layer):
         self._view = TorchView(self.rank, self.data_format)
         self._steps = self._view.sizes(self.strides)
         self._dilation = self._view.sizes(self.dilation_rate)
+        self._is_pointwise = max(self.kernel_size) == max(self.strides) == 1
         self._static_sides = self._sides_of_any_length()
         sides = self._static_sides or ((0, 1),)
         self._static_border = tuple(before for before, _ in sides) if all(a == b for a, b in sides) else None
@@ -146,7 +152,8 @@ class WindowLayer(Layer):
             sides = self._static_sides or self._sides_of(x.shape[2:], kernel.shape[2:])
             return convolve_within(x, kernel, bias, self._steps, sides, self._dilation, groups)
         convolve = F.conv2d if self._view.rank == 2 else F.conv3d
-        return convolve(x, kernel, bias, self._steps, border, self._dilation, groups)
+        dilation = pointwise_dilation(x, self._dilation) if self._is_pointwise and groups == 1 else self._dilation
+        return convolve(x, kernel, bias, self._steps, border, dilation, groups)
 
     def joined_by_border(self, before: Any, call: Callable) -> PaddedConvolution | None:
         """Padding and convolution in one, where both compute with the library's own `call`, this layer with `call`."""
@@ -165,6 +172,57 @@ class WindowLayer(Layer):
     def _activate(self, x: Tensor) -> Tensor:
         activation = self.activation
         return x if activation is activations.linear or activation is None else activation(x)
+
+    def _tk_is_linear(self) -> bool:
+        return self.activation is activations.linear or self.activation is None
+
+    def _tk_channel_axis(self) -> int:
+        return channel_axis(self.data_format) % (self.rank + 2)
+
+    def _tk_leave(self, y: Tensor) -> Tensor:
+        return self._view.leave(y)
+
+    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+        """Torch's view of the outputs without the activation: a new tensor that no gradient needs."""
+        raise NotImplementedError
+
+    def _tk_grouped_kernel(self) -> tuple[Tensor, int]:
+        """The kernel as `(*window, in / groups, out)`, and the number of groups."""
+        raise NotImplementedError
+
+    def _tk_outputs(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+        """The outputs with the layer's own activation; `border`, if given, replaces the padding."""
+        form = None
+        if not torch.compiler.is_compiling():
+            form = find_overwriting(self.activation)
+            if torch.is_inference_mode_enabled():
+                fused = self._tk_fuse(inputs, border, None, form)
+                if fused is not None:
+                    return self._view.leave(fused) if form is not None else self._activate(self._view.leave(fused))
+        outputs = self._tk_convolve(inputs, border)
+        if form is not None and may_overwrite(form):
+            return self._view.leave(form.function(outputs))
+        return self._activate(self._view.leave(outputs))
+
+    def _tk_fuse(
+        self,
+        inputs: Tensor,
+        border: tuple[int, ...] | None,
+        norm: JoinableNormalization | None = None,
+        activation: Overwriting | None = None,
+    ) -> Tensor | None:
+        """Convolution, normalization in inference mode and activation in one kernel; `None` where there is none."""
+        view, kernel = self._view, self._parameters.get("kernel")
+        if view.rank != 2 or view.to_torch is None or self._modules or not can_fuse(inputs, kernel):
+            return None
+        x, (kernel, groups) = view.enter(inputs), self._tk_grouped_kernel()
+        kernel = kernel.unsqueeze(0) if view.lift else kernel
+        border = border or self._static_border
+        if border is None:
+            x = F.pad(x, pad_argument(self._static_sides or self._sides_of(x.shape[2:], kernel.shape[:2])))
+            border = (0, 0)
+        affine = None if norm is None else norm._tk_affine()
+        return fused_convolution(x, kernel, self.bias, affine, self._steps, border, self._dilation, groups, activation)
 
     def _output_shape(self, input_shape: tuple[int | None, ...], channels: int) -> tuple[int | None, ...]:
         if len(input_shape) != self.rank + 2:
@@ -264,13 +322,21 @@ class BaseConv(LowRankAdaptable, WindowLayer):
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+        return self._tk_outputs(inputs, border)
+
+    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
         view, kernel = self._view, self.adapted_weight() if self.lora_enabled else self.kernel
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
         laid_out = None if view.to_torch is None else lay_out_kernel(kernel.unsqueeze(0) if view.lift else kernel)
         weight = view.kernel(kernel) if laid_out is None else laid_out
-        outputs = self._convolve(view.enter(inputs), weight, self.bias, self.groups, border)
-        return self._activate(view.leave(outputs))
+        return self._convolve(view.enter(inputs), weight, self.bias, self.groups, border)
+
+    def _tk_grouped_kernel(self) -> tuple[Tensor, int]:
+        return self.adapted_weight() if self.lora_enabled else self.kernel, self.groups
+
+    def _tk_is_joinable(self) -> bool:
+        return type(self).call is BaseConv.call
 
     _tk_split_weight = "kernel"
 

@@ -69,10 +69,19 @@ class BaseDepthwiseConv(WindowLayer):
         self.add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+        return self._tk_outputs(inputs, border)
+
+    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
         view, kernel = self._view, self.kernel
         x = view.enter(inputs.to(kernel.dtype))
-        outputs = self._convolve(x, grouped_kernel(view, kernel), self.bias, x.shape[1], border)
-        return self._activate(view.leave(outputs))
+        return self._convolve(x, grouped_kernel(view, kernel), self.bias, x.shape[1], border)
+
+    def _tk_grouped_kernel(self) -> tuple[Tensor, int]:
+        kernel = self.kernel
+        return kernel.flatten(-2).unsqueeze(-2), kernel.shape[-2]
+
+    def _tk_is_joinable(self) -> bool:
+        return type(self).call is BaseDepthwiseConv.call
 
     def joined_behind(self, before: Any) -> PaddedConvolution | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""

@@ -17,6 +17,7 @@ from torchkeras.core.variables.deferred import deferring, run_deferred
 from torchkeras.distributed.differentiable import sum_of_shares
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.input_spec import InputSpec
+from torchkeras.layers.base.joined import JoinedLayers, join_normalization
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.normalization.axes import check_axes, inverse
@@ -181,24 +182,23 @@ class BatchNormalization(Layer):
         if not inputs.is_floating_point():
             inputs = inputs.to(self.moving_mean.dtype)
         if learning and (
-            mask is not None or self.renorm or self._spans_ranks() or inputs.numel() == inputs.shape[self._channel]
+            mask is not None or self._tk_learns_by_parts() or inputs.numel() == inputs.shape[self._channel]
         ):
             return self._normalize_by_parts(inputs, mask).to(inputs.dtype)
-        return self._normalize(inputs, bool(learning))
+        return self._tk_leave(self._tk_normalize(self._tk_enter(inputs), bool(learning)), inputs)
 
-    def _normalize(self, inputs: Tensor, learning: bool) -> Tensor:
-        """Run torch's batch normalization, which updates `moving_mean` as well.
+    def _tk_normalize(self, x: Tensor, learning: bool) -> Tensor:
+        """Run torch's batch normalization of the second axis, which updates `moving_mean` as well.
 
         Torch would add the unbiased variance to the moving one. The layer passes a tensor of zeros in its place, so
         that torch leaves `(1 - momentum) * unbiased` there; `(n - 1) / n` of it is the increment that Keras adds. In
         the call of a model, the increments of all its layers are added together at the end.
         """
-        x, mean, use_cudnn = self._channels_second(inputs), self.moving_mean, torch.backends.cudnn.enabled
+        mean, use_cudnn = self.moving_mean, torch.backends.cudnn.enabled
         if not learning:
-            y = torch.batch_norm(
+            return torch.batch_norm(
                 x, self.gamma, self.beta, mean, self.moving_variance, False, 0.0, self.epsilon, use_cudnn
             )
-            return self._channels_back(y, inputs)
         deferred, variance = deferring(), self._tk_variance()
         if deferred is not None and id(self) in deferred.noted(_move_variances):
             run_deferred()
@@ -208,12 +208,27 @@ class BatchNormalization(Layer):
         y = torch.batch_norm(
             x, self.gamma, self.beta, mean, increment, True, 1.0 - self.momentum, self.epsilon, use_cudnn
         )
-        n = inputs.numel() // count
+        n = x.numel() // count
         if deferred is None:
             variance.mul_(self.momentum).add_(increment, alpha=(n - 1) / n)
         else:
             deferred.noted(_move_variances)[id(self)] = variance, increment, self.momentum, (n - 1) / n
-        return self._channels_back(y, inputs)
+        return y
+
+    def _tk_affine(self) -> tuple[Tensor, Tensor]:
+        """In inference the outputs are `inputs * scale + shift`: `scale` and `shift`."""
+        scale = torch.rsqrt(self.moving_variance + self.epsilon)
+        if self.gamma is not None:
+            scale = scale * self.gamma
+        if self.beta is None:
+            return scale, -self.moving_mean * scale
+        return scale, torch.addcmul(self.beta, self.moving_mean, scale, value=-1)
+
+    def joined_behind(self, before: Any) -> JoinedLayers | None:
+        """One call that computes the convolution `before` and this layer, or `None`; a functional model uses it."""
+        if type(self).call is not BatchNormalization.call:
+            return None
+        return join_normalization(before, self)
 
     @property
     def moving_variance(self) -> Any:
@@ -227,15 +242,25 @@ class BatchNormalization(Layer):
     def _tk_variance(self) -> Any:
         return Layer.__getattr__(self, "moving_variance")
 
-    def _channels_second(self, x: Tensor) -> Tensor:
+    def _tk_keeps(self, axis: int, ndim: int) -> bool:
+        return self.__dict__["built"] and self._channel == axis and len(self._others) == ndim - 1
+
+    def _tk_makes_new_tensor(self) -> bool:
+        return type(self).call is BatchNormalization.call
+
+    def _tk_enter(self, x: Tensor) -> Tensor:
         if self._as_rows:
             return x.reshape(-1, x.shape[-1])
         return x if self._order is None else x.permute(self._order)
 
-    def _channels_back(self, y: Tensor, inputs: Tensor) -> Tensor:
+    def _tk_leave(self, y: Tensor, inputs: Tensor) -> Tensor:
         if self._as_rows:
             return y.view(inputs.shape)
         return y if self._back is None else y.permute(self._back)
+
+    def _tk_learns_by_parts(self) -> bool:
+        """Whether it learns other statistics than those of one rank's batch, which torch's kernel has."""
+        return self.renorm or self._spans_ranks()
 
     def _spans_ranks(self) -> bool:
         return self.synchronized and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1

@@ -1,0 +1,236 @@
+"""Neighbouring layers of a functional model in one call, which needs fewer tensors: nobody else sees those between.
+
+A convolution, a batch normalization behind it and an activation behind that are one kernel in inference mode on a CPU
+(`core/fast_paths/fused_convolution.py`). Elsewhere, also in training, the activation writes over its inputs, and the
+images stay in torch's view from the first layer to the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from torchkeras.core.fast_paths.overwriting import Overwriting, may_overwrite
+from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, runs_plainly
+from torchkeras.core.fast_paths.switch import fast_paths_enabled
+from torchkeras.core.state import state
+from torchkeras.core.tensors.masks import get_mask
+from torchkeras.core.torch_internals import has_any_global_hook
+from torchkeras.layers.base.input_spec import input_spec_knows
+
+
+class JoinableNormalization(Protocol):
+    """A layer that normalizes each channel."""
+
+    trainable: bool
+
+    def _tk_affine(self) -> tuple[Tensor, Tensor]:
+        """In inference the outputs are `inputs * scale + shift`: `scale` and `shift`."""
+
+    def _tk_normalize(self, x: Tensor, learning: bool) -> Tensor:
+        """Normalize a tensor whose second axis is the channels; the result is a new tensor that no gradient needs."""
+
+    def _tk_enter(self, x: Tensor) -> Tensor:
+        """The view of the inputs whose second axis is the channels."""
+
+    def _tk_leave(self, y: Tensor, inputs: Tensor) -> Tensor:
+        """The way back to the shape of `inputs`."""
+
+    def _tk_keeps(self, axis: int, ndim: int) -> bool:
+        """Whether it normalizes each index along `axis` of inputs of `ndim` dimensions."""
+
+    def _tk_spans_ranks(self) -> bool:
+        """Whether its statistics are those of several ranks."""
+
+
+class JoinableConvolution(Protocol):
+    """A layer that convolves."""
+
+    rank: int
+
+    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+        """Torch's view of the outputs without the activation: a new tensor that no gradient needs."""
+
+    def _tk_fuse(
+        self,
+        inputs: Tensor,
+        border: tuple[int, ...] | None,
+        norm: JoinableNormalization | None = None,
+        activation: Overwriting | None = None,
+    ) -> Tensor | None:
+        """The same with a normalization and an activation, in one kernel; `None` where there is none."""
+
+    def _tk_leave(self, y: Tensor) -> Tensor:
+        """The outputs from torch's view of them."""
+
+    def _tk_is_linear(self) -> bool:
+        """Whether it has no activation."""
+
+    def _tk_channel_axis(self) -> int:
+        """The axis of the channels in its outputs, from 0."""
+
+
+class JoinableActivation(Protocol):
+    """A layer that computes each value from one value."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def _tk_overwriting(self) -> Overwriting | None:
+        """How the activation is computed over its input, if that is known."""
+
+
+class JoinedLayers:
+    """Computes `last(... first(inputs))`, the layers one by one where somebody could see what is between them.
+
+    Args:
+        first: the call at the beginning.
+        rest: the layers behind it.
+    """
+
+    takes_any_arguments = True
+    """Whether it can be called with whatever arguments `first` takes."""
+
+    def __init__(self, first: Callable[..., Tensor], *rest: Any) -> None:
+        self.first = first
+        self.rest = rest
+        begin: list[Any] = [first.padding, first.convolution] if isinstance(first, PaddedConvolution) else [first]
+        self.border = first.border if isinstance(first, PaddedConvolution) else None
+        self.begin = begin
+        self.layers = (*begin, *rest)
+        self.head = begin[-1]
+        self.activation: JoinableActivation | None = rest[-1] if rest and hasattr(rest[-1], "_tk_overwriting") else None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        if len(args) == 1 and not kwargs and not has_any_global_hook() and not torch.compiler.is_compiling():
+            outputs = self._together(args[0])
+            if outputs is not None:
+                return outputs
+        x = self.first(*args, **kwargs)
+        for layer in self.rest:
+            x = layer(x)
+        return x
+
+    def _together(self, inputs: Any) -> Tensor | None:
+        """All in one; `None`, before anything has changed, where that does not apply."""
+        raise NotImplementedError
+
+    def _fits(self, x: Tensor) -> bool:
+        """Whether the first layer takes `x` as it is, and a call of each layer would run its `call` and no more."""
+        if not isinstance(x, Tensor) or get_mask(x) is not None:
+            return False
+        for layer in self.begin:
+            spec = layer.__dict__["input_spec"]
+            if spec is not None and not input_spec_knows(spec, x.shape):
+                return False
+        dtype = x.dtype
+        return all(_is_bare(layer, dtype) for layer in self.layers)
+
+
+class JoinedConvolution(JoinedLayers):
+    """A convolution, perhaps with a padding before it, and behind it a normalization, an activation or both."""
+
+    head: JoinableConvolution
+
+    def __init__(self, first: Callable[..., Tensor], *rest: Any) -> None:
+        super().__init__(first, *rest)
+        self.norm: JoinableNormalization | None = rest[0] if hasattr(rest[0], "_tk_normalize") else None
+
+    def _together(self, inputs: Tensor) -> Tensor | None:
+        x = inputs
+        convolution, norm, activation = self.head, self.norm, self.activation
+        form = None if activation is None else activation._tk_overwriting()
+        if (activation is not None and form is None) or not convolution._tk_is_linear() or not self._fits(x):
+            return None
+        learning = norm is not None and _is_learning(norm)
+        if learning and not _can_learn(norm, x):
+            return None
+        if not learning and torch.is_inference_mode_enabled():
+            outputs = convolution._tk_fuse(x, self.border, norm, form)
+            if outputs is not None:
+                return convolution._tk_leave(outputs)
+        if form is not None and not may_overwrite(form):
+            return None
+        outputs = convolution._tk_convolve(x, self.border)
+        if norm is not None:
+            outputs = norm._tk_normalize(outputs, learning)
+        return convolution._tk_leave(outputs if form is None else form.function(outputs))
+
+
+class JoinedNormalization(JoinedLayers):
+    """A normalization and the activation behind it."""
+
+    head: JoinableNormalization
+
+    def _together(self, inputs: Tensor) -> Tensor | None:
+        x = inputs
+        norm, form = self.head, self.activation._tk_overwriting()  # type: ignore[union-attr]
+        if form is None or not may_overwrite(form) or not self._fits(x):
+            return None
+        learning = _is_learning(norm)
+        if learning and not _can_learn(norm, x):
+            return None
+        return norm._tk_leave(form.function(norm._tk_normalize(norm._tk_enter(x), learning)), x)
+
+
+class JoinedMerge(JoinedLayers):
+    """A layer that merges several inputs into a new tensor, and the activation behind it."""
+
+    def _together(self, inputs: Sequence[Tensor]) -> Tensor | None:
+        form = self.activation._tk_overwriting()  # type: ignore[union-attr]
+        if form is None or not may_overwrite(form) or len(inputs) < 2 or not all(runs_plainly(x) for x in self.layers):
+            return None
+        x = self.first(inputs)
+        return form.function(x) if get_mask(x) is None and _is_bare(self.rest[0], x.dtype) else self.rest[0](x)
+
+
+def join_normalization(before: Any, norm: Any) -> JoinedLayers | None:
+    """Join a normalization with the convolution before it, if the one before is one."""
+    convolution = _convolution_of(before)
+    if convolution is None or not fast_paths_enabled():
+        return None
+    fits = norm._tk_keeps(convolution._tk_channel_axis(), convolution.rank + 2)
+    return JoinedConvolution(before, norm) if fits else None
+
+
+def join_activation(before: Any, activation: Any, call: Callable) -> JoinedLayers | None:
+    """Join an activation, whose class computes by `call`, with the layers before it, if these make a new tensor."""
+    if type(activation).call is not call or activation._tk_overwriting() is None or not fast_paths_enabled():
+        return None
+    if isinstance(before, JoinedConvolution) and before.activation is None:
+        return JoinedConvolution(before.first, *before.rest, activation)
+    if _convolution_of(before) is not None:
+        return JoinedConvolution(before, activation)
+    if getattr(before, "_tk_makes_new_tensor", None) is None or not before._tk_makes_new_tensor():
+        return None
+    return (JoinedNormalization if hasattr(before, "_tk_normalize") else JoinedMerge)(before, activation)
+
+
+def _convolution_of(before: Any) -> JoinableConvolution | None:
+    layer = before.convolution if isinstance(before, PaddedConvolution) else before
+    return layer if hasattr(layer, "_tk_convolve") and layer._tk_is_joinable() and layer._tk_is_linear() else None
+
+
+def _is_bare(layer: nn.Module, dtype: torch.dtype) -> bool:
+    own = layer.__dict__
+    return (
+        own["built"]
+        and own["_tk_input_type"] is dtype
+        and own["_tk_autocast_type"] is state.autocast
+        and not own["_modules"]
+        and own["activity_regularizer"] is None
+        and not own["_tk_losses"]
+        and runs_plainly(layer)
+    )
+
+
+def _is_learning(norm: Any) -> bool:
+    training = norm.__dict__["training"] if state.training is None else state.training
+    return bool(training and norm.trainable)
+
+
+def _can_learn(norm: Any, x: Tensor) -> bool:
+    """Whether torch's kernel has the layer's statistics: of one rank, and surely of more than one value."""
+    return x.shape[0] > 1 and not norm._tk_spans_ranks()
