@@ -92,10 +92,14 @@ def fused_convolution(
     if left is not None:
         attribute, scalars, rest = "none", [], activation
     is_product = kernel.shape[0] == kernel.shape[1] == groups == 1 and max(strides) == 1 and max(border) == 0
-    if is_product and places >= _LEAST_ROWS:
+    if is_product:
         matrix = kernel[0, 0] if scale is None else kernel[0, 0] * scale
         rows = x.permute(0, 2, 3, 1).reshape(places, -1)
-        y = onednn_linear(rows, matrix.t(), bias, attribute, scalars, "")
+        if places >= _LEAST_ROWS:
+            y = onednn_linear(rows, matrix.t(), bias, attribute, scalars, "")
+        else:
+            y = rows @ matrix if bias is None else torch.addmm(bias, rows, matrix)
+            rest = activation
         y = y.view(x.shape[0], *x.shape[2:], -1).permute(0, 3, 1, 2)
     else:
         weight = _laid_out(kernel, scale)

@@ -15,9 +15,10 @@ from torch import Tensor
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.fast_paths.fused_convolution import can_fuse, fused_convolution
 from torchkeras.core.fast_paths.kernel_layout import lay_out_kernel
+from torchkeras.core.fast_paths.linear import linear
 from torchkeras.core.fast_paths.overwriting import Overwriting, find_overwriting, may_overwrite
 from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, padded_convolution
-from torchkeras.core.fast_paths.pointwise import pointwise_dilation
+from torchkeras.core.fast_paths.pointwise import is_small_product, pointwise_dilation
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.core.types import Identifier
 from torchkeras.core.variables.variable import Variable
@@ -173,6 +174,10 @@ class WindowLayer(Layer):
         activation = self.activation
         return x if activation is activations.linear or activation is None else activation(x)
 
+    def _tk_is_joinable(self) -> bool:
+        """Whether the layer computes by `_tk_convolve` and its activation."""
+        return False
+
     def _tk_is_linear(self) -> bool:
         return self.activation is activations.linear or self.activation is None
 
@@ -322,7 +327,19 @@ class BaseConv(LowRankAdaptable, WindowLayer):
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+        if self._tk_is_small_product(inputs, border):
+            kernel = self.adapted_weight() if self.lora_enabled else self.kernel
+            return self._activate(linear(inputs, kernel.view(kernel.shape[-2:]), self.bias))
         return self._tk_outputs(inputs, border)
+
+    def _tk_is_small_product(self, inputs: Tensor, border: tuple[int, ...] | None) -> bool:
+        return (
+            self._is_pointwise
+            and self.groups == 1
+            and border is None
+            and self._view.to_torch is not None
+            and is_small_product(inputs, self.kernel)
+        )
 
     def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
         view, kernel = self._view, self.adapted_weight() if self.lora_enabled else self.kernel
