@@ -43,6 +43,7 @@ ROWS = {
     "no normalization": ((7, 8, 3), lambda: [L.Conv2D(4, 3), L.Activation("relu6")], 1),
     "own activation": ((7, 8, 3), lambda: [L.Conv2D(4, 3, activation="relu"), norm(), L.ReLU()], 2),
     "normalized first": ((7, 8, 3), lambda: [norm(), L.ReLU(), L.Conv2D(4, 1), norm(), L.ReLU()], 2),
+    "renormalized": ((4, 4, 3), lambda: [L.Conv2D(4, 1), norm(renorm=True), L.ReLU()], 1),
     "rows": ((6,), lambda: [norm(), L.ReLU()], 1),
     "other axis": ((7, 8, 3), lambda: [L.Conv2D(4, 3), norm(axis=1), L.ReLU()], 2),
     "slope": ((7, 8, 3), lambda: [L.Conv2D(4, 3), norm(), L.ReLU(negative_slope=0.1)], 2),

@@ -42,8 +42,8 @@ class JoinableNormalization(Protocol):
     def _tk_keeps(self, axis: int, ndim: int) -> bool:
         """Whether it normalizes each index along `axis` of inputs of `ndim` dimensions."""
 
-    def _tk_spans_ranks(self) -> bool:
-        """Whether its statistics are those of several ranks."""
+    def _tk_learns_by_parts(self) -> bool:
+        """Whether it learns other statistics than those of one batch on one rank."""
 
 
 class JoinableConvolution(Protocol):
@@ -233,4 +233,4 @@ def _is_learning(norm: Any) -> bool:
 
 def _can_learn(norm: Any, x: Tensor) -> bool:
     """Whether torch's kernel has the layer's statistics: of one rank, and surely of more than one value."""
-    return x.shape[0] > 1 and not norm._tk_spans_ranks()
+    return x.shape[0] > 1 and not norm._tk_learns_by_parts()
