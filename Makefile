@@ -2,12 +2,13 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
+XLA := .venv-xla
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
-.PHONY: quickstart test check format bench stress peer dist matrix docs clean
+.PHONY: quickstart test check format bench stress peer dist matrix xla docs clean
 
 quickstart: $(VENV)/installed-quickstart  ## train, save and load a digit classifier
 	$(BIN)/python examples/quickstart.py
@@ -55,11 +56,18 @@ docs: $(VENV)/installed-docs  ## the documentation as a site: docs/site/html/ind
 matrix: | $(BIN)/python  ## quick tests on Python 3.11 to 3.14 and torch 2.9 to the newest: gigabytes of downloads
 	$(BIN)/python scripts/matrix.py $(ARGS)
 
+xla: $(XLA)/installed-xla  ## the tests on torch_xla's CPU device, in an environment of 2.3 GB of its own
+	for file in tests/xla/test_*.py; do \
+	  PJRT_DEVICE=CPU CPU_NUM_DEVICES=4 OMP_NUM_THREADS=1 $(XLA)/bin/python -m pytest -q $$file $(ARGS) || exit 1; done
+
 clean:
-	rm -rf $(VENV) outputs build dist docs/site *.egg-info
+	rm -rf $(VENV) $(XLA) outputs build dist docs/site *.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(XLA)/installed-xla: scripts/xla_env.py
+	$(PYTHON) scripts/xla_env.py $(XLA)
 
 $(VENV)/installed-%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[$*]"

@@ -9,7 +9,7 @@ import torch
 
 import torchkeras as keras
 from tests.distributed.launch import start
-from tests.package_imports import PACKAGE, source_files
+from tests.package_imports import PACKAGE, imports, source_files
 from torchkeras.core import accelerators
 from torchkeras.core.tensors import devices
 from torchkeras.distributed import process
@@ -123,6 +123,22 @@ def test_the_table_says_of_every_kind_where_messages_lie():
     for kind in accelerators.ACCELERATORS.values():
         assert kind.messages_on == ("cpu" if kind.backend == "gloo" else kind.type)
     assert accelerators.row_of("another").backend == "gloo"
+
+
+def test_torch_xla_is_named_in_one_file():
+    allowed = {"core/xla.py", "core/accelerators.py", "compat/stand_ins/lazy_modules.py", "compat/names/private.py"}
+    wrong = [
+        f"{place}:{node.lineno} names {node.value!r}"
+        for path in source_files()
+        if (place := path.relative_to(PACKAGE).as_posix()) not in allowed
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("torch_xla")
+        if not node.value.startswith("torch_xla ")  # prose
+    ]
+    imported = [
+        f"{path}:{found.line}" for path in source_files() for found in imports(path) if "torch_xla" in found.target
+    ]
+    assert not wrong and not [line for line in imported if "stand_ins" not in line]
 
 
 def test_cuda_is_named_in_its_rooms_alone():

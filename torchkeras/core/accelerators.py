@@ -1,15 +1,19 @@
 """The kinds of devices, a row each, and the questions that the package asks about the one of this machine.
 
 Everything that is the same for all of them goes through `torch.accelerator`. No other file names `torch.cuda` but those
-that are about CUDA itself (`training/replay/`).
+that are about CUDA itself (`training/replay/`), and only `core/xla.py` names torch_xla.
 """
 
 from __future__ import annotations
 
-import sys
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
+
+from torchkeras.core import xla
+
+T = TypeVar("T")
 
 
 class Accelerator(NamedTuple):
@@ -23,6 +27,7 @@ class Accelerator(NamedTuple):
         module: the package that teaches torch the device; `None`: torch knows it.
         binds: whether `init_process_group` takes the rank's device, so that errors of messages are seen early.
         has_inference_mode: whether its tensors can be made under `torch.inference_mode()`.
+        is_lazy: whether operations are recorded, and run and compiled as one graph when `run_recorded` is called.
         tried: where this package has run on it.
     """
 
@@ -33,6 +38,7 @@ class Accelerator(NamedTuple):
     module: str | None = None
     binds: bool = False
     has_inference_mode: bool = True
+    is_lazy: bool = False
     tried: str = "nowhere"
 
 
@@ -46,7 +52,14 @@ ACCELERATORS = {
         Accelerator("hpu", "hpu", "hccl", "hpu", module="habana_frameworks.torch"),
         Accelerator("tpu", "tpu", "tpu_dist", "tpu", module="torch_tpu"),
         Accelerator(
-            "xla", "xla", "xla", "xla", module="torch_xla", has_inference_mode=False, tried="fit on a CPU, incomplete"
+            "xla",
+            "xla",
+            "xla",
+            "xla",
+            module="torch_xla",
+            has_inference_mode=False,
+            is_lazy=True,
+            tried="a CPU, as one device and as four",
         ),
     )
 }
@@ -60,9 +73,10 @@ def row_of(kind: str) -> Accelerator:
 def find_accelerator() -> Accelerator | None:
     """The kind of accelerator of this process; `None`: there is only the CPU.
 
-    torch_xla is no accelerator of `torch.accelerator`: it is taken where the script has imported it.
+    torch_xla is no accelerator of `torch.accelerator`: it is taken where the script has imported it, or where it is
+    installed and the environment variable `PJRT_DEVICE` is set.
     """
-    if "torch_xla" in sys.modules:
+    if xla.is_loaded():
         return ACCELERATORS["xla"]
     if not torch.accelerator.is_available():
         return None
@@ -74,12 +88,12 @@ def count() -> int:
     found = find_accelerator()
     if found is None:
         return 0
-    return 1 if found.type == "xla" else torch.accelerator.device_count()
+    return xla.count_devices() if found.type == "xla" else torch.accelerator.device_count()
 
 
 def current_of(kind: Accelerator) -> torch.device:
     """The device of that kind on which torch works now."""
-    return torch.device(kind.type, 0 if kind.type == "xla" else torch.accelerator.current_device_index())
+    return xla.device() if kind.type == "xla" else torch.device(kind.type, torch.accelerator.current_device_index())
 
 
 def is_present(device: torch.device) -> bool:
@@ -93,7 +107,9 @@ def _is_current(kind: str) -> bool:
 
 def synchronize(device: torch.device | None = None) -> None:
     """Wait until a device (default: the current accelerator, if there is one) has done all of its work."""
-    if torch.accelerator.is_available() and (device is None or _is_current(device.type)):
+    if device is not None and device.type == "xla":
+        xla.wait()
+    elif torch.accelerator.is_available() and (device is None or _is_current(device.type)):
         torch.accelerator.synchronize(None if device is None else device)
 
 
@@ -107,6 +123,31 @@ def name_of(device: torch.device) -> str:
     module = torch.get_device_module(device)
     name = getattr(module, "get_device_name", None)
     return "" if name is None else str(name(device))
+
+
+# ---------------------------------------------------------------------------- devices that record operations
+
+
+def is_lazy(device: torch.device) -> bool:
+    """Whether a device records operations, to run and compile them as one graph."""
+    return row_of(device.type).is_lazy
+
+
+def run_recorded(device: torch.device) -> None:
+    """Let a device run the operations that it recorded. Other devices run each one at once."""
+    if is_lazy(device):
+        xla.run_recorded()
+
+
+def in_executions(step: Callable[..., T], device: torch.device, together: int = 1) -> Callable[..., T]:
+    """A step as the loop calls it for each batch: on a device that records operations, it also runs them.
+
+    Args:
+        step: the step.
+        device: the device of the model's weights.
+        together: after how many steps to run what they recorded, as one graph.
+    """
+    return xla.Executions(step, together) if is_lazy(device) else step
 
 
 # ---------------------------------------------------------------------------- memory
@@ -146,6 +187,8 @@ def peak_memory(device: torch.device) -> int | None:
 def random_states() -> tuple[str, list[torch.Tensor]]:
     """The kind of accelerator and the states of its devices' generators; none where no device is in use yet."""
     found = find_accelerator()
+    if found is not None and found.type == "xla":
+        return "xla", [xla.random_state()]
     module = None if found is None else getattr(torch, found.type, None)  # no module: torch's package is not loaded
     is_used = getattr(module, "is_initialized", lambda: True)
     if found is None or module is None or not hasattr(module, "get_rng_state") or not is_used():
@@ -159,6 +202,9 @@ def set_random_states(kind: str, states: list[torch.Tensor]) -> None:
     found = find_accelerator()
     if found is None or found.type != kind or not states:
         return
+    if kind == "xla":
+        xla.set_random_state(states[0])
+        return
     module = torch.get_device_module(kind)
     for index, state in enumerate(states[: count()]):
         module.set_rng_state(
@@ -169,14 +215,25 @@ def set_random_states(kind: str, states: list[torch.Tensor]) -> None:
 def random_state() -> torch.Tensor | None:
     """The state of the current device's generator; `None` where no accelerator is in use."""
     kind, states = random_states()
+    if kind == "xla":
+        return states[0]
     return None if not states else torch.get_device_module(kind).get_rng_state()
 
 
 def set_random_state(state: torch.Tensor) -> None:
     """Set the generator of the current device, where an accelerator is in use."""
     kind, states = random_states()
-    if states:
+    if kind == "xla":
+        xla.set_random_state(state)
+    elif states:
         torch.get_device_module(kind).set_rng_state(state)
+
+
+def set_seed(seed: int) -> None:
+    """Seed the generators that `torch.manual_seed` does not know of."""
+    found = find_accelerator()
+    if found is not None and found.type == "xla":
+        xla.set_seed(seed)
 
 
 # ---------------------------------------------------------------------------- ranks

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from torchkeras.core import settings
+from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.fast_paths import batch_means
 from torchkeras.core.fast_paths.batch_means import batch_mean
 from torchkeras.core.types import ArrayLike
@@ -199,7 +200,7 @@ def _batch_mae(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor | Non
 
 @batch_mean(huber)
 def _batch_huber(y_true: torch.Tensor, y_pred: torch.Tensor, delta: float = 1.0) -> torch.Tensor | None:
-    if y_true.shape != y_pred.shape or not isinstance(delta, (int, float)) or delta <= 0:
+    if y_true.shape != y_pred.shape or not isinstance(delta, (int, float)) or delta <= 0 or is_lazy(y_pred.device):
         return None
     return F.huber_loss(y_pred, y_true, delta=delta)
 

@@ -203,7 +203,7 @@ class Metric(Configurable):
         """
         with torch.inference_mode(False):
             for variable in self.variables:
-                variable.data = variable.data.to(device)
+                variable._tk_move(torch.device(device))
         return self
 
     # -- the same as functions of given values

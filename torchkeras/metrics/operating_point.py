@@ -58,7 +58,7 @@ class _OperatingPoint(CountingMetric):
     def result(self) -> torch.Tensor:
         """Return the best rate so far, a scalar tensor."""
         reached = self._rate(self.reached)
-        return reached.where(self._rate(self.demanded) >= self.value, 0.0).amax().clamp(min=0.0)
+        return reached.where(self._rate(self.demanded) >= self.value, 0.0).max().clamp(min=0.0)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -113,7 +113,7 @@ class Nadam(Optimizer):
 
     def move_numbers(self, device: torch.device) -> None:
         if self._u_product.device != device:
-            self._u_product.data = self._u_product.data.to(device)
+            self._u_product._tk_move(device)
 
     def _momentum_at(self, step: Number) -> Any:
         return self.beta_1 * (1.0 - 0.5 * 0.96**step)

@@ -110,7 +110,7 @@ class LossScaleOptimizer(Optimizer):
     def _move(self, device: torch.device) -> None:
         """Keep the scale and the counts on the device, which alone knows whether the gradients are finite."""
         for number in (self.step_counter, self.dynamic_scale):
-            number.data = number.data.to(device)
+            number._tk_move(device)
         if isinstance(self.inner_optimizer, Optimizer) and device.type not in _HOSTS:
             self.inner_optimizer.count_on(device)
 

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 import torch
 
+from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.torch_internals import foreach_add, foreach_add_, foreach_mul_
 from torchkeras.core.types import Number
 from torchkeras.optimizers import planning
@@ -230,6 +231,8 @@ def multiply_add(
 ) -> torch.Tensor:
     """`beta * added + alpha * a @ b`, of matrices or batches of them."""
     kernel = torch.addmm if a.dim() == 2 else torch.baddbmm if a.dim() == 3 else None
+    if is_lazy(a.device):  # torch_xla takes these to the CPU, and fuses the plain expression by itself
+        kernel = None
     return kernel(added, a, b, beta=beta, alpha=alpha) if kernel else beta * added + alpha * (a @ b)
 
 

@@ -88,7 +88,7 @@ class RateAndCount(OptimizerVariables):
         self._accumulated_weight = torch.full((), accumulation.UNKNOWN, dtype=dtype, device=device)
         for variable in self._state():
             if variable.dim() == 0 and variable.device != device:
-                variable.data = variable.data.to(device)
+                variable._tk_move(device)
 
     def move_numbers(self, device: torch.device) -> None:
         """Move numbers that updates change, beside the count, to a device, for steps that are replayed there.

@@ -59,7 +59,7 @@ def compile_blocks(model: TrainableModel, strategy: Strategy, trains: bool) -> N
     eager = training.run_eagerly if training.compiled is None else training.compiled.run_eagerly
     wanted = training.jit_compile if training.compiled is None else training.compiled.jit_compile
     blocks = strategy.blocks(model)  # type: ignore[arg-type]
-    if wanted and not eager and not blocks and model not in _named:
+    if wanted and not eager and not blocks and strategy.is_distributed and model not in _named:
         _named.add(model)
         logger.warning(
             "jit_compile has no effect on %r: no block of it has weights that are gathered by themselves. Where you "

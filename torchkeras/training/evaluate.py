@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from torchkeras.callbacks import CallbackList
+from torchkeras.core.accelerators import in_executions
 from torchkeras.distributed.rank_source import RankSource
 from torchkeras.distributed.step_requests import StepRequests
 from torchkeras.distributed.strategies.base import Strategy
@@ -87,6 +88,7 @@ def evaluate_pass(
     watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
     step = replaying(model, strategy, kept_test_step(model, strategy), "test", device_of(model), watched)
     run_step = strategy.runner(step, lambda: model.metrics)
+    run_step = in_executions(run_step, device_of(model), model.steps_per_execution)
     with evaluating(model):
         for index, batch in enumerate(source.epoch()):
             if watched:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torchkeras.callbacks import CallbackList
+from torchkeras.core.accelerators import in_executions
 from torchkeras.core.variables.session import max_epochs, max_steps_per_epoch
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.reporting.logs import Logs
@@ -138,6 +139,7 @@ def _train_batches(run: Run, batches: Iterator[RankBatch], step: StepOf, callbac
     acts = callbacks.acts_on_train_batches
     step = replaying(model, run.strategy, step, "train", device_of(model), watched=acts)
     train = run.strategy.runner(step, lambda: model.metrics)
+    train = in_executions(train, device_of(model), model.steps_per_execution)
     if callbacks.watches_train_batches or run.strategy.is_distributed:
         return _watched_batches(run, batches, train, callbacks, skip)
     before, requests = results.batches, run.requests

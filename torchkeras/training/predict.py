@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.callbacks import ProgbarLogger
 from torchkeras.core import tree
-from torchkeras.core.accelerators import row_of
+from torchkeras.core.accelerators import in_executions, is_lazy, row_of
 from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed.rank_share import RankBatch
@@ -50,11 +50,12 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     step = replaying(
         model, strategy, kept_predict_step(model, strategy), "predict", device_of(model), watched and not only_bar
     )
+    run_step = in_executions(step, device_of(model), model.steps_per_execution)
     with evaluating(model), torch.inference_mode(_keeps_no_tensors(model)):
         for index, batch in enumerate(source.epoch()):
             if watched:
                 listening.on_predict_batch_begin(index)
-            outputs = step(batch)
+            outputs = run_step(batch)
             if at_once:
                 (outputs,) = strategy.gather([outputs], [batch])
             parts.append(outputs)
@@ -88,6 +89,8 @@ def _joined(parts: list[Any]) -> Any:
         tensors = [leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf) for leaf in leaves]
         if len({tuple(tensor.shape[1:]) for tensor in tensors}) > 1:
             raise ValueError(_different_shapes([tuple(tensor.shape) for tensor in tensors]))
+        if is_lazy(tensors[0].device):  # to join them there would be a graph of its own for each number of batches
+            tensors = [tensor.cpu() for tensor in tensors]
         return convert_to_numpy(torch.cat(tensors) if tensors[0].dim() else torch.stack(tensors))
 
     return tree.map_structure(join, *parts)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.accelerators import run_recorded
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.tensors.numbers import as_float
 from torchkeras.core.torch_internals import version_of
@@ -16,6 +17,7 @@ from torchkeras.distributed.rank_share import RankBatch, rows_of
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.metrics import Metric
 from torchkeras.reporting.logs import Logs, flat_logs
+from torchkeras.training.ready import device_of
 from torchkeras.training.state import TrainableModel, state_of
 from torchkeras.training.step import is_overridden
 
@@ -173,7 +175,9 @@ class PassResults:
         has_updates = {id(metric): flag for metric, flag in zip(metrics, flags)}
         with torch.no_grad():
             with self.strategy.metrics_of_all_ranks(metrics):
-                values = {name: _plain(value) for name, value in self._metric_values(has_updates).items()}
+                found = self._metric_values(has_updates)
+                run_recorded(device_of(self.model))
+                values = {name: _plain(value) for name, value in found.items()}
             if self.last is not None:
                 values = self._returned(values)
         self._values = {name: _plain(value) for name, value in sorted(values.items())}

@@ -9,8 +9,11 @@ from typing import Any
 
 import torch
 
+from torchkeras.core import accelerators
 from torchkeras.core.state import state
+from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.torch_internals import UncompiledDispatchMode, argument_names
+from torchkeras.core.torch_replacements import FunctionMode
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -133,6 +136,17 @@ class MemoryLimit(UncompiledDispatchMode):
         )
 
 
+class _LimitOfFunctions(FunctionMode):
+    """A `MemoryLimit` that sees torch's public functions, and not the operators below them."""
+
+    def __init__(self, limit: MemoryLimit) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        return self._limit.__torch_dispatch__(func, types, args, kwargs)
+
+
 class NoLimit:
     """Inside, nothing is counted: the config is that of a model that exists."""
 
@@ -161,7 +175,8 @@ def limited(limit: MemoryLimit | NoLimit | None = None) -> Iterator[None]:
     state.memory_limit = limit
     try:
         if isinstance(limit, MemoryLimit):
-            with limit:
+            # torch_xla makes tensors that nothing can change in place where a mode sees operators.
+            with _LimitOfFunctions(limit) if accelerators.is_lazy(current_device()) else limit:
                 yield
         else:
             yield

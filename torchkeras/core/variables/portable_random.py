@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from torchkeras.core.accelerators import is_lazy
+
 _WORD = 0xFFFFFFFF
 _FACTORS = 0xD2511F53, 0xCD9E8D57
 _KEY_STEPS = 0x9E3779B9, 0xBB67AE85
@@ -65,6 +67,11 @@ def is_portable_random_enabled() -> bool:
         False
     """
     return is_on
+
+
+def has_portable(kind: str) -> bool:
+    """Whether the generator here can make draws of a kind."""
+    return kind in _KINDS
 
 
 def is_portable(kind: str) -> bool:
@@ -124,6 +131,8 @@ def random_words(key: int | Tensor, count: int, device: torch.device, block: int
 
 def _upper(product: Tensor) -> Tensor:
     """The upper 32 bits of products of 32 bits, which int64 holds as if they had a sign."""
+    if is_lazy(product.device):  # torch_xla divides to shift, which rounds towards zero
+        product = product & ~_WORD
     return (product >> 32) & _WORD
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.torch_internals import sample_dirichlet, standard_gamma
-from torchkeras.core.variables.portable_random import is_portable, portable_values
+from torchkeras.core.variables.portable_random import has_portable, is_portable, portable_values
 from torchkeras.core.variables.seeds import SeedGenerator, draw_seed, torch_generator
 
 # The function of each distribution: (generator, shape, numbers, tensors, type and device) -> tensor.
@@ -53,11 +54,31 @@ def random_values(
     """
     if is_portable(kind) and device.type != "meta":
         return portable_values(kind, _key(seed), shape, dtype, device, numbers, tensors)
+    if is_lazy(device) and seed is not TORCH_GENERATOR:
+        return _without_generator(kind, seed, shape, dtype, device, numbers, tensors)
     if seed is TORCH_GENERATOR or not torch.compiler.is_compiling():
         generator = None if seed is TORCH_GENERATOR else torch_generator(seed, device)
         return _SAMPLERS[kind](generator, shape, numbers, tensors, {"dtype": dtype, "device": device})
     floats = [float(number) for number in numbers]
     return torch.ops.torchkeras.draw(_seed_in_graph(seed), kind, shape, floats, tensors, dtype, device)
+
+
+def _without_generator(
+    kind: str,
+    seed: Any,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device,
+    numbers: Sequence[float],
+    tensors: Sequence[Tensor],
+) -> Tensor:
+    """Values by a seed on a device of torch_xla, which has no generators: by the portable one, else from the CPU."""
+    if has_portable(kind):
+        # As a vector: of a scalar, torch_xla might make a part of the code, and compile it for each seed.
+        key = torch.tensor([_key(seed)], dtype=torch.int64, device="cpu").to(device)
+        return portable_values(kind, key, shape, dtype, device, numbers, tensors)
+    on_host = [tensor.cpu() for tensor in tensors]
+    return random_values(kind, seed, shape, dtype, torch.device("cpu"), numbers, on_host).to(device)
 
 
 def _key(seed: Any) -> int | Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from torchkeras.core import naming
+from torchkeras.core import accelerators, naming
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.variables.variable import Variable
 
@@ -35,6 +35,7 @@ def set_random_seed(seed: int) -> None:
     python_random.seed(int(seed))
     np.random.seed(int(seed) % 2**32)
     torch.manual_seed(int(seed))
+    accelerators.set_seed(int(seed))
 
 
 _GLOBAL: dict[str, SeedGenerator] = {}

@@ -14,6 +14,7 @@ from torch import nn
 from torch.compiler import is_dynamo_compiling
 
 from torchkeras.core import naming, registry
+from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.devices import current_device, default_device, known_device, with_values
@@ -190,6 +191,16 @@ class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: 
             The variable; inside a `StatelessScope` the new value.
         """
         return self.assign(torch.sub(self.value, convert_to_tensor(value, dtype=self.dtype, device=self.device)))
+
+    def _tk_move(self, device: torch.device) -> None:
+        """Move the value to a device, in place: the variable stays the same object."""
+        if is_lazy(self.device) == is_lazy(device):
+            self.data = self.data.to(device)
+        elif self.device != device:  # torch sets no data of another kind of tensor
+            other = as_variable(self.detach().to(device), isinstance(self, nn.Parameter))
+            other.requires_grad_(self.requires_grad)
+            other.__dict__.update(self.__dict__)
+            torch.utils.swap_tensors(self, other)
 
     def numpy(self, *, force: bool = False) -> np.ndarray:  # type: ignore[override]
         """Copy the value into a NumPy array, from any device and with or without gradients.

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
+from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.variables.weight_casts import TrainingCasts, casts_weights
 from torchkeras.distributed.rank_group import RankGroup
 from torchkeras.distributed.rank_share import RankBatch
@@ -125,8 +126,11 @@ class Strategy:
         return {}
 
     def compiles_steps(self, model: nn.Module) -> bool:
-        """Whether `jit_compile=True` compiles whole steps of a placed model, else each of its `blocks` by itself."""
-        return True
+        """Whether `jit_compile=True` compiles whole steps of a placed model, else each of its `blocks` by itself.
+
+        A device that records operations compiles them by itself.
+        """
+        return not any(is_lazy(parameter.device) for parameter in model.parameters())
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """The layers of a placed model that can be compiled each by itself."""

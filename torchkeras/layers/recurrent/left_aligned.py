@@ -18,7 +18,7 @@ class LeftAligned:
         self.mask = mask
         self.lengths = mask.sum(1)
         masked = mask.logical_not()
-        places = torch.where(mask, mask.cumsum(1), self.lengths[:, None] + masked.cumsum(1)) - 1
+        places = torch.where(mask, count_steps(mask), self.lengths[:, None] + count_steps(masked)) - 1
         steps = torch.arange(mask.shape[1], device=mask.device).expand_as(places)
         order = torch.zeros_like(places).scatter(1, places, steps)  # a sort has no ONNX form
         self.padding = steps >= self.lengths[:, None]
@@ -27,7 +27,7 @@ class LeftAligned:
 
     def restore(self, outputs: Tensor, zero_masked: bool) -> Tensor:
         """Put outputs back in their places; a masked step is zero, or repeats the one before (zeros at the start)."""
-        last = self.mask.cumsum(1) - 1  # for each time, the number of the last unmasked step
+        last = count_steps(self.mask) - 1  # for each time, the number of the last unmasked step
         placed = _take(outputs, last.clamp(min=0))
         empty = self.mask.logical_not() if zero_masked else last < 0
         return placed.masked_fill(empty[:, :, None], 0)
@@ -46,3 +46,8 @@ class LeftAligned:
 def _take(sequences: Tensor, steps: Tensor) -> Tensor:
     """The steps of each row that `steps` numbers."""
     return sequences.gather(1, steps[:, :, None].expand(-1, -1, sequences.shape[2]))
+
+
+def count_steps(mask: Tensor) -> Tensor:
+    """For each time the number of unmasked steps up to it."""
+    return mask.cumsum(1, dtype=torch.int64)  # torch_xla's sum of booleans is a boolean

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.settings import standardize_data_format
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
@@ -77,7 +78,8 @@ class BaseUpSampling(Layer):
 
     def _resize(self, inputs: Tensor, mode: str) -> Tensor:
         x = self._view.enter(inputs)
-        if mode == "nearest" and not x.is_floating_point():  # torch's interpolation takes no whole numbers
+        # Torch's interpolation takes no whole numbers, and torch_xla's of the nearest pixels runs on the CPU.
+        if mode.startswith("nearest") and (is_lazy(x.device) or not x.is_floating_point()):
             for axis, factor in enumerate(self.size, start=2):
                 x = x.repeat_interleave(factor, axis)
             return self._view.leave(x)

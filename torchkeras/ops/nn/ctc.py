@@ -137,7 +137,9 @@ def _greedy(x: Tensor, counts: Tensor, blank: int, merge_repeated: bool) -> tupl
     if merge_repeated:
         kept[:, 1:] &= classes[:, 1:] != classes[:, :-1]
     steps = x.shape[1]
-    places = torch.where(kept, kept.cumsum(1) - 1, steps)  # what is left out goes to a column beyond the end
+    places = torch.where(
+        kept, kept.cumsum(1, dtype=torch.int64) - 1, steps
+    )  # what is left out goes to a column beyond the end
     paths = torch.full((x.shape[0], steps + 1), -1, dtype=torch.int32, device=x.device)
     paths.scatter_(1, places, classes.int())
     return paths[:, :steps].unsqueeze(0), -logits.where(counts, 0).sum(1, keepdim=True)

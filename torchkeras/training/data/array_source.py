@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.accelerators import free_memory
+from torchkeras.core.accelerators import free_memory, is_lazy
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
+from torchkeras.training.data.batches import place
 from torchkeras.training.data.columns import AnyColumn, StoredColumn, column_of, holds_text, is_sparse, rows_of
 from torchkeras.training.data.pack import pack_x_y_sample_weight
 from torchkeras.training.data.source import Source
@@ -61,7 +62,9 @@ class ArraySource(Source):
         self.batch_size = int(batch_size or (math.ceil(self.num_samples / steps) if steps else 32))
         self.size = math.ceil(self.num_samples / self.batch_size)
         self.shuffle = shuffle
-        self.device = parse_device(device)
+        self.wanted_device = parse_device(device)
+        # A cut of a tensor on a lazy device is part of the graph, a new one for each place: cut on the host.
+        self.device = torch.device("cpu") if is_lazy(self.wanted_device) else self.wanted_device
         self._data = self._place(pack_x_y_sample_weight(x, y, sample_weight))
         self._chunk = self._rows_a_chunk()
         self.makes_batches = any(isinstance(column, StoredColumn) for column in self._columns())
@@ -86,9 +89,17 @@ class ArraySource(Source):
         )
 
     def peek(self) -> Any:
-        return next(_stream(self._data, lambda column: (column.rows(0, min(self.batch_size, self.num_samples)),)))
+        rows = min(self.batch_size, self.num_samples)
+        return self._placed(next(_stream(self._data, lambda column: (column.rows(0, rows),))))
+
+    def _placed(self, batch: Any) -> Any:
+        return batch if self.device == self.wanted_device else place(batch, self.wanted_device)
 
     def _batches(self) -> Iterator[Any]:
+        batches = self._cut_batches()
+        return batches if self.device == self.wanted_device else map(self._placed, batches)
+
+    def _cut_batches(self) -> Iterator[Any]:
         order = self._order()
         for start in range(0, self.num_samples, self._chunk):
             stop = min(start + self._chunk, self.num_samples)
