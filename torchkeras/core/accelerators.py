@@ -59,7 +59,7 @@ ACCELERATORS = {
             module="torch_xla",
             has_inference_mode=False,
             is_lazy=True,
-            tried="a CPU, as one device and as four",
+            tried="a CPU, as one device",
         ),
     )
 }
