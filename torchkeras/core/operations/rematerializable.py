@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ class Rematerializable:
             self.__dict__.update(_tk_remat_mode=wanted, call=self._tk_call_rematerialized)
 
     def _tk_call_rematerialized(self, *args: Any, **kwargs: Any) -> Any:
-        call = type(self).call.__get__(self)  # type: ignore[attr-defined]
+        call = _call_of_class(self)
         if state.symbolic or not torch.is_grad_enabled():
             return call(*args, **kwargs)
         return self.rematerialized_call(call, *args, **kwargs)(*args, **kwargs)
@@ -59,6 +60,17 @@ class Rematerializable:
         if wanted.mode == "larger_than" and not output_size(self, args, kwargs) > wanted.output_size_threshold:
             return layer_call
         return remat(layer_call)
+
+
+def _call_of_class(layer: Any) -> Callable:
+    """The `call` of the layer's class, bound to the layer, whose own dict has the rematerialized one."""
+    if not torch.compiler.is_compiling():
+        return MethodType(type(layer).call, layer)
+
+    def call(*args: Any, **kwargs: Any) -> Any:  # dynamo (torch 2.9) traces a closure, and no bound method made by hand
+        return type(layer).call(layer, *args, **kwargs)
+
+    return call
 
 
 def _with_activation(layer: Any, call: Callable) -> Callable:

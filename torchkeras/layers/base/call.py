@@ -72,7 +72,7 @@ class CallableModule(StatefulModule):
         Returns:
             The outputs of `call`.
         """
-        own, spec = self.__dict__, self._tk_call_spec
+        own, spec = self.__dict__, type(self)._tk_call_spec
         explicit_training = kwargs.get("training") if kwargs else None
         # One tensor and nothing else that could be an array or carry a mask.
         is_single_tensor = (
@@ -165,7 +165,7 @@ class CallableModule(StatefulModule):
 
     def _tk_first_call(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Build for the arguments, then run the call."""
-        spec, own = self._tk_call_spec, self.__dict__
+        spec, own = type(self)._tk_call_spec, self.__dict__
         known = kwargs if spec.has_training else arguments.without_training(kwargs)
         with naming.name_scope(own["name"], caller=self):
             if own["input_spec"] is not None:
