@@ -32,10 +32,12 @@ ABSTRACT = {"Constraint", "Initializer", "Layer", "LearningRateSchedule", "Loss"
 def misspelled(name: str, known: Iterable[str]) -> str:
     """The name with one letter doubled (if it is long, also replaced or left out), somewhere behind the first.
 
-    A name that is another one and a letter ("relu6", "AdamW") is not changed so that it comes nearer to the other one.
+    A name that is another one and a letter ("relu6", "AdamW", "gelu") is not changed so that it comes nearer to the
+    other one.
     """
     place = random.randrange(1, len(name))
-    keeps_letters = len(name) <= 3 or name[:-1].lower() in map(str.lower, known)
+    shorter = {(name[:i] + name[i + 1 :]).lower() for i in range(1, len(name))}
+    keeps_letters = len(name) <= 3 or not shorter.isdisjoint(map(str.lower, known))
     middle = random.choice([2 * name[place]] if keeps_letters else [2 * name[place], "z", ""])
     return name[:place] + middle + name[place + 1 :]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
@@ -13,6 +13,7 @@ from torchkeras.core.config.serialization import deserialize_keras_object, seria
 from torchkeras.core.types import Config, Nest, Shape
 from torchkeras.layers.base import symbolic
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 _PARTS = ("function", "output_shape", "mask", "arguments")
 
@@ -52,7 +53,7 @@ class Lambda(Layer):
         output_shape: Nest[Shape] | Callable | None = None,
         mask: Nest[torch.Tensor] | Callable | None = None,
         arguments: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.arguments = arguments or {}

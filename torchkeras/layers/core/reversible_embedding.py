@@ -11,11 +11,21 @@ from torch import Tensor
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors import dtypes
 from torchkeras.core.tensors.masks import set_mask
-from torchkeras.core.types import Identifier
+from torchkeras.core.types import ArrayLike, Identifier
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.core.embedding import Embedding
 from torchkeras.layers.weight_forms.layouts import Layout, MatrixLayout, TableLayout
 from torchkeras.layers.weight_forms.products import Product
+from torchkeras.quantizers import QuantizationConfig
+
+
+class EmbeddingOptions(LayerOptions, total=False):
+    """Arguments of `Embedding` that the signature leaves out."""
+
+    weights: ArrayLike | None
+    lora_rank: int | None
+    lora_alpha: float | None
+    quantization_config: QuantizationConfig | None
 
 
 class ReversibleEmbedding(Embedding):
@@ -68,7 +78,7 @@ class ReversibleEmbedding(Embedding):
         mask_zero: bool = False,
         reverse_dtype: str | None = None,
         logit_soft_cap: float | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[EmbeddingOptions],
     ) -> None:
         self.tie_weights = tie_weights
         super().__init__(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.types import Nest, Shape
 from torchkeras.layers.base.layer import Layer
+from torchkeras.layers.base.options import LayerOptions
 
 
 class Wrapper(Layer):
@@ -32,7 +33,7 @@ class Wrapper(Layer):
 
     _tk_config_base = True
 
-    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+    def __init__(self, layer: Layer, **kwargs: Unpack[LayerOptions]) -> None:
         if not isinstance(layer, Layer):
             raise ValueError(
                 f"Layer {layer} supplied to {type(self).__name__} isn't a supported layer type. Please ensure wrapped "

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from torchkeras.core.types import Config
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.preprocessing.image.base import Data, images_of, sample_count
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions, images_of, sample_count
 from torchkeras.layers.preprocessing.image.bounding_boxes.formats import convert_format
 from torchkeras.layers.preprocessing.image.bounding_boxes.geometry import affine_transform as transform_boxes
 from torchkeras.layers.preprocessing.image.bounding_boxes.geometry import clip_to_image_size
 from torchkeras.layers.preprocessing.image.factors import Factor, symmetric_range
-from torchkeras.layers.preprocessing.image.geometric_layer import AffineLayer, ImageOptions
+from torchkeras.layers.preprocessing.image.geometric_layer import AffineLayer
 
 
 def matrices(*entries: Tensor | float, like: Tensor) -> Tensor:

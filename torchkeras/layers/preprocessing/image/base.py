@@ -32,6 +32,18 @@ Range: TypeAlias = Sequence[float]
 _CPU = torch.device("cpu")
 
 
+class ImageOptions(LayerOptions, total=False):
+    """Arguments of `Layer` that an image layer's `**kwargs` may have, and the format of bounding boxes."""
+
+    bounding_box_format: str | None
+
+
+class FormattedImageOptions(ImageOptions, total=False):
+    """Those of image layers whose signature does not name `data_format`."""
+
+    data_format: str | None
+
+
 def images_of(data: Data) -> Tensor:
     """The images of a layer's inputs."""
     return data["images"] if isinstance(data, dict) else data

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.preprocessing.image.base import Data, Range, Transformation, sample_count
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions, Range, Transformation, sample_count
 from torchkeras.layers.preprocessing.image.color_layer import ColorLayer
 from torchkeras.layers.preprocessing.image.factors import Factor, range_from_zero
-from torchkeras.layers.preprocessing.image.geometric_layer import ImageOptions, per_image
+from torchkeras.layers.preprocessing.image.geometric_layer import per_image
 from torchkeras.ops.image.filters import gaussian_blurred
 from torchkeras.ops.image.layout import from_nchw, to_nchw
 

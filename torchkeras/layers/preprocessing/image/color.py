@@ -10,8 +10,15 @@ from torch import Tensor
 from torchkeras.core import settings
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.base.options import LayerOptions
-from torchkeras.layers.preprocessing.image.base import Data, Factor, Range, Transformation, rescale, sample_count
+from torchkeras.layers.preprocessing.image.base import (
+    Data,
+    Factor,
+    ImageOptions,
+    Range,
+    Transformation,
+    rescale,
+    sample_count,
+)
 from torchkeras.layers.preprocessing.image.color_layer import ColorLayer, check_value_range
 from torchkeras.layers.preprocessing.image.light import RandomBrightness, RandomContrast
 from torchkeras.ops.image.color import colors_of, hue_of, rgb_to_grayscale, value_and_chroma
@@ -74,7 +81,7 @@ class RandomColorDegeneration(ColorLayer):
         value_range: Range = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_factor(factor)
@@ -142,7 +149,7 @@ class RandomGrayscale(ColorLayer):
         factor: float = 0.5,
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         if factor < 0 or factor > 1:
@@ -207,7 +214,7 @@ class RandomHue(ColorLayer):
         value_range: Range = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_factor(factor)
@@ -274,7 +281,7 @@ class RandomSaturation(ColorLayer):
         value_range: Range = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_factor(factor)
@@ -349,7 +356,7 @@ class RandomColorJitter(ColorLayer):
         hue_factor: Factor | None = None,
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.value_range = value_range

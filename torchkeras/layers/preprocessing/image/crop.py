@@ -9,10 +9,10 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike, Number
 from torchkeras.core.variables.seeds import SeedGenerator, make_default_seed
-from torchkeras.layers.preprocessing.image.base import Data
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions
 from torchkeras.layers.preprocessing.image.bounding_boxes.formats import convert_format
 from torchkeras.layers.preprocessing.image.bounding_boxes.geometry import clip_to_image_size, crop
-from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer, ImageOptions, with_size
+from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer, with_size
 from torchkeras.ops.image.resize import resize
 
 

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.preprocessing.image.base import Data, Range, sample_count
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions, Range, sample_count
 from torchkeras.layers.preprocessing.image.factors import Factor, range_from_zero
 from torchkeras.layers.preprocessing.image.geometric_layer import (
     INTERPOLATIONS,
     GeometricLayer,
-    ImageOptions,
     per_image,
     require_one_of,
 )

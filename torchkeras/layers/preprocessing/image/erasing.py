@@ -11,10 +11,10 @@ from torch import Tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.preprocessing.image.base import Data, Range, images_of, sample_count
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions, Range, images_of, sample_count
 from torchkeras.layers.preprocessing.image.color_layer import ColorLayer
 from torchkeras.layers.preprocessing.image.factors import Factor, range_from_zero
-from torchkeras.layers.preprocessing.image.geometric_layer import ImageOptions, per_image
+from torchkeras.layers.preprocessing.image.geometric_layer import per_image
 from torchkeras.layers.preprocessing.image.seeded_draws import SeededDraws
 
 # The image and the ranges of its axes.

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.preprocessing.image.base import Data, images_of
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions, images_of
 from torchkeras.layers.preprocessing.image.bounding_boxes.formats import convert_format
 from torchkeras.layers.preprocessing.image.bounding_boxes.geometry import clip_to_image_size
-from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer, ImageOptions
+from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer
 
 # Whether images are mirrored upside down, and left to right.
 MODES = {"horizontal": (False, True), "vertical": (True, False), "horizontal_and_vertical": (True, True)}

@@ -8,19 +8,12 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike, Shape
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.base.options import LayerOptions
-from torchkeras.layers.preprocessing.image.base import BaseImagePreprocessingLayer, Data, images_of
+from torchkeras.layers.preprocessing.image.base import BaseImagePreprocessingLayer, Data, ImageOptions, images_of
 from torchkeras.layers.preprocessing.image.factors import Factor
 from torchkeras.ops.image.warp import affine_transform
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")
-
-
-class ImageOptions(LayerOptions, total=False):
-    """The arguments that every image layer takes beside its own."""
-
-    bounding_box_format: str | None
 
 
 def require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
-from torchkeras.layers.base.options import LayerOptions
-from torchkeras.layers.preprocessing.image.base import Range, rescale
+from torchkeras.layers.preprocessing.image.base import FormattedImageOptions, ImageOptions, Range, rescale
 from torchkeras.layers.preprocessing.image.color_layer import BYTES, ColorLayer, check_value_range
 
 
@@ -56,7 +55,7 @@ class AutoContrast(ColorLayer):
 
     _USE_BASE_FACTOR = False
 
-    def __init__(self, value_range: Range = (0, 255), **kwargs: Unpack[LayerOptions]) -> None:
+    def __init__(self, value_range: Range = (0, 255), **kwargs: Unpack[FormattedImageOptions]) -> None:
         super().__init__(**kwargs)
         self.value_range = check_value_range(value_range)
 
@@ -111,7 +110,7 @@ class Equalization(ColorLayer):
         value_range: Range = (0, 255),
         bins: int = 256,
         data_format: str | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.bins = bins
@@ -181,7 +180,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ColorLayer):
         clip_limit: float = 4.0,
         tile_grid_size: Sequence[int] = (8, 8),
         data_format: str | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.value_range = value_range

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.preprocessing.image.base import (
     Data,
     Factor,
+    FormattedImageOptions,
+    ImageOptions,
     Range,
     Transformation,
     images_of,
@@ -63,7 +64,11 @@ class RandomBrightness(ColorLayer):
     """
 
     def __init__(
-        self, factor: Factor, value_range: Range = (0, 255), seed: int | None = None, **kwargs: Unpack[LayerOptions]
+        self,
+        factor: Factor,
+        value_range: Range = (0, 255),
+        seed: int | None = None,
+        **kwargs: Unpack[FormattedImageOptions],
     ) -> None:
         super().__init__(factor=factor, **kwargs)
         self.seed = seed
@@ -125,7 +130,11 @@ class RandomContrast(ColorLayer):
     _FACTOR_BOUNDS = (0, 1)
 
     def __init__(
-        self, factor: Factor, value_range: Range = (0, 255), seed: int | None = None, **kwargs: Unpack[LayerOptions]
+        self,
+        factor: Factor,
+        value_range: Range = (0, 255),
+        seed: int | None = None,
+        **kwargs: Unpack[FormattedImageOptions],
     ) -> None:
         super().__init__(**kwargs)
         self._set_factor(factor)
@@ -195,7 +204,7 @@ class RandomInvert(ColorLayer):
         value_range: Range = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_factor(factor)
@@ -260,7 +269,7 @@ class RandomPosterization(ColorLayer):
         value_range: Range = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_factor(factor)
@@ -329,7 +338,7 @@ class Solarization(ColorLayer):
         threshold_factor: Factor = 0.0,
         value_range: Range = (0, 255),
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[FormattedImageOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.seed = seed

@@ -7,8 +7,9 @@ from typing import Any, Unpack
 from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
+from torchkeras.layers.preprocessing.image.base import FormattedImageOptions
 from torchkeras.layers.preprocessing.image.bounding_boxes.validation import densify_bounding_boxes
-from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer, ImageOptions
+from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer
 
 
 class MaxNumBoundingBoxes(GeometricLayer):
@@ -37,7 +38,7 @@ class MaxNumBoundingBoxes(GeometricLayer):
         [[1.0, -1.0]]
     """
 
-    def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Unpack[ImageOptions]) -> None:
+    def __init__(self, max_number: int, fill_value: int = -1, **kwargs: Unpack[FormattedImageOptions]) -> None:
         super().__init__(**kwargs)
         self.max_number = int(max_number)
         self.fill_value = int(fill_value)

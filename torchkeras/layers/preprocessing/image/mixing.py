@@ -15,6 +15,7 @@ from torchkeras.layers.preprocessing.image.base import (
     BaseImagePreprocessingLayer,
     Data,
     Factor,
+    ImageOptions,
     Transformation,
     images_of,
     sample_count,
@@ -85,7 +86,7 @@ class MixUp(MixingLayer):
         alpha: float = 0.2,
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.alpha = alpha
@@ -176,7 +177,7 @@ class CutMix(MixingLayer):
         factor: Factor = 1.0,
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_factor(factor)

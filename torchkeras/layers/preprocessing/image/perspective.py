@@ -10,14 +10,13 @@ from torch import Tensor
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.preprocessing.image.base import Data, images_of, sample_count
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions, images_of, sample_count
 from torchkeras.layers.preprocessing.image.bounding_boxes.formats import convert_format
 from torchkeras.layers.preprocessing.image.bounding_boxes.geometry import clip_to_image_size
 from torchkeras.layers.preprocessing.image.factors import Factor
 from torchkeras.layers.preprocessing.image.geometric_layer import (
     INTERPOLATIONS,
     GeometricLayer,
-    ImageOptions,
     per_image,
     require_one_of,
 )

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.preprocessing.image.affine import RandomRotation, RandomShear, RandomTranslation
 from torchkeras.layers.preprocessing.image.base import (
     BaseImagePreprocessingLayer,
     Data,
     Factor,
+    ImageOptions,
     Range,
     Transformation,
     images_of,
@@ -138,7 +138,7 @@ class RandAugment(AugmentationPolicy):
         interpolation: str = "bilinear",
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.value_range = value_range
@@ -274,7 +274,7 @@ class AugMix(AugmentationPolicy):
         interpolation: str = "bilinear",
         seed: int | None = None,
         data_format: str | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self.value_range = value_range

@@ -7,10 +7,10 @@ from typing import Any, Unpack
 from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
-from torchkeras.layers.preprocessing.image.base import Data
+from torchkeras.layers.preprocessing.image.base import Data, ImageOptions
 from torchkeras.layers.preprocessing.image.bounding_boxes.formats import convert_format
 from torchkeras.layers.preprocessing.image.bounding_boxes.geometry import clip_to_image_size
-from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer, ImageOptions, with_size
+from torchkeras.layers.preprocessing.image.geometric_layer import GeometricLayer, with_size
 from torchkeras.ops.image.resize import resize
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")

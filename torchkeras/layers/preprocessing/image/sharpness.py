@@ -10,8 +10,7 @@ from torch import Tensor
 
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
-from torchkeras.layers.base.options import LayerOptions
-from torchkeras.layers.preprocessing.image.base import Data, Factor, Range, Transformation, sample_count
+from torchkeras.layers.preprocessing.image.base import Data, Factor, ImageOptions, Range, Transformation, sample_count
 from torchkeras.layers.preprocessing.image.color_layer import ColorLayer, check_value_range
 
 
@@ -62,7 +61,7 @@ class RandomSharpness(ColorLayer):
         value_range: Range = (0, 255),
         data_format: str | None = None,
         seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[ImageOptions],
     ) -> None:
         super().__init__(data_format=data_format, **kwargs)
         self._set_factor(factor)
