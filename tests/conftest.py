@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.torch_limits import mark_limits
 from torchkeras.core import naming, settings
 from torchkeras.core.symbolic.keras_tensor import set_building
 from torchkeras.dtype_policies import reset_dtype_policy
@@ -72,6 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = {item.nodeid.split("[")[0] for item in items if re.search(r"0x[0-9a-f]{9,}", item.nodeid)}
     if wrong:
         raise pytest.UsageError(f"give the parameters of these tests ids without addresses: {sorted(wrong)}")
+    mark_limits(items)
 
 
 @pytest.hookimpl(trylast=True)

@@ -331,7 +331,8 @@ def zeros(shape: tuple, dtype: PolicyLike | None = None) -> torch.Tensor:
 def accumulate(variable: Variable, value: torch.Tensor | float, alpha: float = 1) -> None:
     """Add `alpha * value` to a variable in place: one kernel, no gradient, no waiting."""
     if state.stateless is None:
-        variable.add_(value, alpha=alpha)
+        # Without alpha where it is 1: dynamo (torch 2.9) can't multiply a symbolic size by it.
+        variable.add_(value) if alpha == 1 else variable.add_(value, alpha=alpha)
     else:
         variable.assign_add(value * alpha)
 

@@ -11,7 +11,7 @@ from torchkeras.core.naming import name_scope
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.torch_internals import (
     foreach_add_,
-    foreach_clamp_min,
+    foreach_clamp_min_,
     foreach_div,
     foreach_div_,
     foreach_mul,
@@ -116,9 +116,11 @@ class Adafactor(Optimizer):
         else:
             lerp_(velocities, squares, share)
         changes = foreach_div(grads, foreach_sqrt(velocities))
-        scales = foreach_clamp_min(_rms(group.parameters), self.epsilon_2)
-        excess = foreach_div(_rms(changes), self.clip_threshold)
-        foreach_div_(scales, foreach_clamp_min(excess, 1.0))
+        scales = _rms(group.parameters)
+        foreach_clamp_min_(scales, self.epsilon_2)
+        excess = list(foreach_div(_rms(changes), self.clip_threshold))
+        foreach_clamp_min_(excess, 1.0)
+        foreach_div_(scales, excess)
         foreach_mul_(changes, scales)
         descend_(group.parameters, changes, rate)
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from torchkeras.core.operations.operation import Operation
@@ -148,7 +149,7 @@ class OpDef:
 
     def explain(self, error: Exception, values: tuple, keywords: dict[str, Any]) -> None:
         """Add a note of the call to the error that came from it; raise what `check` says of it."""
-        if any_symbolic(values, keywords) or getattr(error, "__notes__", None):
+        if torch.compiler.is_compiling() or any_symbolic(values, keywords) or getattr(error, "__notes__", None):
             return
         given = ", ".join(
             [f"{name}={_described(value)}" for name, value in zip(self.parameters, values)]

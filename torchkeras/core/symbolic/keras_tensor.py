@@ -287,4 +287,6 @@ def any_symbolic(args: tuple, kwargs: dict | None = None) -> bool:
             return True
         if isinstance(value, dict) and any_symbolic(tuple(value.values())):
             return True
-    return bool(kwargs) and any_symbolic(tuple(kwargs.values()))
+    if kwargs:  # a branch, for dynamo (torch 2.9) can't trace bool() of a dict
+        return any_symbolic(tuple(kwargs.values()))
+    return False

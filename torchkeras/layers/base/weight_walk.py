@@ -55,9 +55,12 @@ class OwnWeight(NamedTuple):
 def own_weights(module: nn.Module) -> list[OwnWeight]:
     """The weights of the module itself, without its sublayers', in Keras's order; buffers only where they are saved."""
     found = list(_held_by(module, ""))
-    made = module.__dict__.get("_tk_made")
-    if not made or not (module.__dict__["_tk_mixed_order"] or any(_containers(module))):
+    own = module.__dict__
+    if not (own.get("_tk_mixed_order") or any(_containers(module))):
         return found  # attributes stand in the order in which they came
+    made = own.get("_tk_made")  # not read before: dynamo (torch 2.9) can't trace a dict with such keys
+    if not made:
+        return found
     rank = {key: i for i, key in enumerate(made)}
     last = len(rank)
     found.sort(key=lambda w: (not isinstance(w.tensor, nn.Parameter), rank.get(_ledger_key(w.tensor, w.info), last)))

@@ -206,7 +206,7 @@ class RNN(Layer):
     def _keep_states(self, states: Nest[Tensor]) -> None:
         with torch.no_grad():
             for kept, new in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
-                kept.copy_(new)
+                kept.copy_(new.view(kept.shape))  # traced, the state of an LSTM has one axis more (torch 2.9)
 
     # ------------------------------------------------------------------ computing
 

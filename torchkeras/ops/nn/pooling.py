@@ -30,7 +30,7 @@ def max_windows(
         return pool(x, window, strides)
     uneven = [before != after for before, after in sides]
     shifted = [one and stride == 1 for one, stride in zip(uneven, strides)]
-    border = [side[shift] for side, shift in zip(sides, shifted)]
+    border = [after if shift else before for (before, after), shift in zip(sides, shifted)]
     y = pool(x, window, strides, border, ceil_mode=any(uneven))
     for dim, shift in enumerate(shifted, start=2):
         if shift:

@@ -345,8 +345,9 @@ def clip(x: Tensor, x_min: ArrayLike | None, x_max: ArrayLike | None) -> Tensor:
     """
     if x_min.__class__ in _BOUNDS and x_max.__class__ in _BOUNDS and x.dtype is not torch.bool:
         return torch.clamp(x, x_min, x_max)
-    wide, *given, _ = common([x, *(bound for bound in (x_min, x_max) if bound is not None), 0])
-    low, high = [None if bound is None else given.pop(0) for bound in (x_min, x_max)]
+    wide, *bounds, _ = common([x, *(bound for bound in (x_min, x_max) if bound is not None), 0])
+    low = None if x_min is None else bounds[0]
+    high = None if x_max is None else bounds[-1]
     result = torch.clamp(wide, low, high)
     return result.half() if x.dtype is torch.float16 else result  # as in Keras, whatever the bounds' type
 

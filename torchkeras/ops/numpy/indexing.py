@@ -188,7 +188,7 @@ def _read_backward(x: Tensor, key: Any) -> Tensor:
     axis = of_result = 0
     for place, one in enumerate(keys):
         if _backward(one):
-            chosen = range(*one.indices(x.shape[axis]))[::-1]
+            chosen = range(x.shape[axis])[one][::-1]
             keys[place] = slice(chosen.start, chosen.stop, chosen.step) if chosen else slice(0)
             turned.append(of_result)
         axis += one is not None
