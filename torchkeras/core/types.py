@@ -14,7 +14,7 @@ T = TypeVar("T")
 Shape: TypeAlias = Sequence[int | None]
 
 # Whatever `ops.convert_to_tensor` takes.
-ArrayLike: TypeAlias = torch.Tensor | np.ndarray | Sequence | float | int | bool
+ArrayLike: TypeAlias = torch.Tensor | np.ndarray[Any, Any] | Sequence[Any] | float | int | bool
 
 # A value of one kind, or lists, tuples and dicts of them, however deep.
 Nest: TypeAlias = T | Sequence["Nest[T]"] | Mapping[str, "Nest[T]"]
@@ -38,7 +38,7 @@ DeviceLike: TypeAlias = str | torch.device
 Config: TypeAlias = dict[str, object]
 
 # Arguments of `regularizers.get`, `activations.get` and the like: a name, a config, or the object itself.
-Identifier: TypeAlias = str | Config | Callable
+Identifier: TypeAlias = str | Config | Callable[..., Any]
 
 
 class Store(Protocol):
