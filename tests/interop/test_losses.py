@@ -298,3 +298,20 @@ def test_crossentropy_goes_by_the_shapes(kind, identifier, rng):
         found.append(model.evaluate(x, y, verbose=0, return_dict=True))
     assert list(found[1]) == list(found[0])
     np.testing.assert_allclose(list(found[1].values()), list(found[0].values()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("identifier", [{"a": 1}, {}], ids=str)
+@pytest.mark.parametrize("kind", ["losses", "metrics", "initializers", "regularizers", "constraints", "activations"])
+def test_dicts_of_something_else_are_refused(kind, identifier):
+    for library in (keras, torchkeras):
+        for read in ("get", "deserialize"):
+            with pytest.raises(ValueError):
+                getattr(getattr(library, kind), read)(identifier)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_logarithms_of_half_precision_are_taken_in_float32(dtype, rng):
+    y = [torch.from_numpy(rng.random((4, 3))).to(getattr(torch, dtype)) for _ in range(2)]
+    got, wanted = (library.losses.mean_squared_logarithmic_error(*y) for library in (torchkeras, keras))
+    assert got.dtype == wanted.dtype == torch.float32
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-7)

@@ -183,7 +183,7 @@ def test_vocabulary_files_are_read_but_not_out_of_a_config(tmp_path):
     assert layer.get_vocabulary() == ["[UNK]", "a", "é"]
     assert layer.get_config()["vocabulary"] is None
     config = {"class_name": "StringLookup", "config": {"vocabulary": str(path)}}
-    with pytest.raises(ValueError, match="outside of the model archive"):
+    with pytest.raises(TypeError, match="outside of the model archive"):
         layers.deserialize(config)
     path.write_bytes(b"a\n\xff\n")
     with pytest.raises(ValueError, match="line 2"):

@@ -170,3 +170,15 @@ def test_shape(value):
 
 def test_an_open_size_is_none():
     assert ops.shape(kt(None, 3)) == (None, 3)
+
+
+@pytest.mark.parametrize("name", ["concatenate", "stack", "hstack", "vstack", "dstack"])
+def test_a_tensor_stands_for_the_list_of_its_rows(name, rng):
+    x = torch.from_numpy(rng.normal(size=(2, 3, 4)))
+    torch.testing.assert_close(getattr(ops, name)(x), getattr(ops, name)(list(x)))
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian", "prod", "nanprod"])
+def test_axes_beyond_the_last_are_refused(name):
+    with pytest.raises(ValueError, match="axis 2 is out of bounds"):
+        getattr(ops, name)(torch.ones(2, 3), axis=2)

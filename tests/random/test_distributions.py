@@ -192,3 +192,19 @@ def test_the_global_generator_starts_again_with_the_seed(seed):
     assert global_seed_generator() is first
     torchkeras.utils.set_random_seed(seed)
     assert torch.equal(random.normal((3,)), values)
+
+
+NO_DISTRIBUTION = [
+    ("gamma", (0.0,)),
+    ("gamma", (np.array([1.0, -1.0]),)),
+    ("beta", (1.0, 0.0)),
+    ("binomial", (5, 1.5)),
+    ("binomial", (np.array([1.0, 2.5]), 0.5)),
+    ("binomial", (-1, 0.5)),
+]
+
+
+@pytest.mark.parametrize("name, parameters", NO_DISTRIBUTION, ids=str)
+def test_parameters_without_a_distribution_are_refused(name, parameters):
+    with pytest.raises(ValueError, match="must be"):  # Keras refuses them too, until torch.compile turns its checks off
+        getattr(random, name)((2,), *parameters, seed=1)

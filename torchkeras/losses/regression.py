@@ -104,6 +104,8 @@ def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> torc
     """
     y_true, y_pred = as_pair(y_true, y_pred)
     epsilon = settings.epsilon()
+    if y_pred.dtype in (torch.float16, torch.bfloat16):  # where adding 1 takes half of the digits away
+        y_true, y_pred = y_true.float(), y_pred.float()
     first, second = (x.clamp(min=epsilon).add(1.0).log() for x in (y_pred, y_true))
     return (first - second).square().mean(-1)
 

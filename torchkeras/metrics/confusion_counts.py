@@ -65,8 +65,8 @@ class Thresholds:
         if not self.even:
             return torch.bucketize(scores, self._on(scores)[0], right=False)
         # Thresholds i / (count - 1), of which the first may lie a hair below 0 and the last a hair above 1.
-        number = scores.clamp(0.0, 1.0).mul_(self.count - 1).ceil_()
-        return (number.clamp_(min=1.0) if self.values[0] < 0 else number).long()
+        number = scores.clamp(0.0, 1.0).mul_(self.count - 1).ceil_().long()
+        return number.clamp_(min=1 if self.values[0] < 0 else 0)  # NaN became the least of all integers
 
     def restore_order(self, counts: torch.Tensor) -> torch.Tensor:
         """Counts by ascending thresholds, in the order in which the thresholds were given."""

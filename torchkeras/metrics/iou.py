@@ -13,6 +13,7 @@ from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.dtype_policies.policy import PolicyLike
+from torchkeras.metrics.matches import best_classes
 from torchkeras.metrics.metric import Metric
 
 
@@ -88,8 +89,8 @@ class IoU(Metric):
             ValueError: the shapes do not fit together.
         """
         y_pred, y_true = self._as_batch(y_pred), self._as_batch(y_true)
-        y_true = (y_true if self.sparse_y_true else y_true.argmax(self.axis)).reshape(-1).to(self._torch_dtype)
-        y_pred = (y_pred if self.sparse_y_pred else y_pred.argmax(self.axis)).reshape(-1).to(self._torch_dtype)
+        y_true = (y_true if self.sparse_y_true else best_classes(y_true, self.axis)).reshape(-1).to(self._torch_dtype)
+        y_pred = (y_pred if self.sparse_y_pred else best_classes(y_pred, self.axis)).reshape(-1).to(self._torch_dtype)
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"y_true and y_pred must hold as many classes; received {y_true.numel()} of y_true and "

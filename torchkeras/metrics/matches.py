@@ -44,8 +44,13 @@ def _check_class_axis(y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
         )
 
 
+def best_classes(scores: torch.Tensor, axis: int = -1) -> torch.Tensor:
+    """The index of the highest score along an axis, also of booleans."""
+    return (scores.byte() if scores.dtype is torch.bool else scores).argmax(axis)
+
+
 def _is_best(y_true: torch.Tensor, y_pred: torch.Tensor) -> torch.Tensor:
-    best = y_pred.argmax(-1)
+    best = best_classes(y_pred)
     if y_true.shape != best.shape:
         check_broadcast("y_true (as class numbers)", y_true, "the best classes of y_pred", best)
     return y_true == best
@@ -92,7 +97,7 @@ def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5
 
 def _categorical(y_true: ArrayLike, y_pred: ArrayLike) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
-    y_true = y_true.argmax(-1)
+    y_true = best_classes(y_true)
     squeezed = y_true.dim() == y_pred.dim() and y_true.shape[-1] == 1
     if squeezed:
         y_true = y_true.squeeze(-1)
@@ -158,7 +163,7 @@ def _in_top_k(y_true: torch.Tensor, y_pred: torch.Tensor, k: int) -> torch.Tenso
 
 def _top_k(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> torch.Tensor:
     y_true, y_pred = _tensors(y_true, y_pred)
-    return _in_top_k(y_true.argmax(-1), y_pred, k)
+    return _in_top_k(best_classes(y_true), y_pred, k)
 
 
 def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> torch.Tensor:

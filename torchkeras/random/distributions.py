@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import numpy as np
 import torch
 
 from torchkeras.core.tensors.convert import convert_to_tensor
@@ -143,10 +144,14 @@ def gamma(shape: Sequence[int], alpha: ArrayLike, dtype: DTypeLike | None = None
     Returns:
         A tensor.
 
+    Raises:
+        ValueError: `alpha`, given as a number or an array, is not positive.
+
     Example:
         >>> bool((keras.random.gamma((2, 3), 0.5) >= 0).all())
         True
     """
+    _check("alpha", alpha, lambda a: a > 0, "positive")
     alpha = _parameter(alpha, shape)
     return random_values("gamma", seed, alpha.shape, alpha.dtype, alpha.device, (), [alpha]).to(torch_dtype(dtype))
 
@@ -167,10 +172,15 @@ def beta(
     Returns:
         A tensor of values between 0 and 1.
 
+    Raises:
+        ValueError: `alpha` or `beta`, given as numbers or arrays, are not positive.
+
     Example:
         >>> keras.random.beta((2, 3), 2.0, 5.0).shape
         torch.Size([2, 3])
     """
+    _check("alpha", alpha, lambda a: a > 0, "positive")
+    _check("beta", beta, lambda b: b > 0, "positive")
     both = torch.stack([_parameter(alpha, shape), _parameter(beta, shape)], dim=-1)
     values = random_values("dirichlet", seed, both.shape, both.dtype, both.device, (), [both])
     return values[..., 0].to(torch_dtype(dtype))
@@ -192,14 +202,27 @@ def binomial(
     Returns:
         A float tensor of whole numbers.
 
+    Raises:
+        ValueError: a count, given as a number or an array, is no whole number, or a probability is not in [0, 1].
+
     Example:
         >>> keras.random.binomial((2,), 5, 1.0)
         tensor([5., 5.])
     """
+    _check("counts", counts, lambda n: (n >= 0) & (n == np.floor(n)), "whole numbers, at least 0")
+    _check("probabilities", probabilities, lambda p: (p >= 0) & (p <= 1), "in [0, 1]")
     counts, probabilities = _parameter(counts, shape), _parameter(probabilities, shape)
     common = torch.promote_types(counts.dtype, probabilities.dtype)
     given = [counts.to(common), probabilities.to(common)]
     return random_values("binomial", seed, counts.shape, common, counts.device, (), given).to(torch_dtype(dtype))
+
+
+def _check(name: str, value: ArrayLike, holds: Callable[[np.ndarray], np.ndarray], must_be: str) -> None:
+    """Refuse parameters without a distribution; tensors pass, for they may be on a device that nobody waits for."""
+    if torch.compiler.is_compiling() or isinstance(value, torch.Tensor):
+        return
+    if not np.all(holds(np.asarray(value))):
+        raise ValueError(f"`{name}` must be {must_be}. Received: {name}={value}")
 
 
 def _parameter(value: ArrayLike, shape: Sequence[int]) -> torch.Tensor:

@@ -40,6 +40,8 @@ ROWS = [
     *both("divide_no_nan", numbers={"gradient": ONCE}),
     *both("subtract", refused=("bool",)),
     *both("power", refused=("bool",)),
+    Row("subtract", (floats(4), True)),
+    Row("power", (ints(8), -1), gradient="integers"),
     *both("floor_divide", refused=("bool",), gradient="a staircase"),
     *(row for name in ["mod", "fmod"] for row in both(name, gradient="it jumps")),
     *(Row(name, (ints(8), ints(8, low=1)), gradient="integers") for name in ["mod", "fmod", "floor_divide", "power"]),

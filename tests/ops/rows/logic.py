@@ -32,6 +32,7 @@ ROWS = [
     Row("isclose", (ints(8), 2), {"atol": 1}, gradient=TRUTH, keras="it takes a part of the tolerance from integers",
         reference=np.isclose),
     *(Row("isin", (ints(4, 5), ints(3)), config, gradient=TRUTH) for config in ({}, {"invert": True})),
+    Row("isin", (bools(4, 5), bools(1)), gradient=TRUTH),
     Row("isin", (ints(4, 5), [1, 2]), {"assume_unique": True}, gradient=TRUTH),
     Row("isin", (floats(3), ints(3)), dtypes=TYPES, gradient=TRUTH),
     Row("where", (bools(2, 3), floats(2, 3), floats(3)), dtypes=TYPES),

@@ -26,6 +26,12 @@ ROWS = [
         for name in ("sum", "max", "min", "amax", "amin", "ptp", "prod")
     ),
     *rows("prod", floats(2, 3, 4, low=0.5, high=1.5), TYPES, AXES),
+    Row(
+        "prod",
+        (lambda rng: (np.array([1, 1, 1, 1e-4, 1e-4]) * rng.uniform(200, 250, 5)).astype("float16"),),
+        keras="it multiplies in float16, where the first three numbers are infinite",
+        reference=lambda x: np.prod(x.astype("float32")).astype("float16"),
+    ),
     Row("prod", (ints(2, 3),), {"axis": 1, "dtype": "float32"}, gradient="integers"),
     Row("max", (spread(2, 3),), {"axis": 1, "initial": 0.05}),
     Row("min", (spread(2, 3),), {"initial": 0.05}),

@@ -18,7 +18,7 @@ ROWS = [
     *(
         Row(name, (ints(2, 3),), {"axis": 1, "dtype": dtype}, gradient="integers")
         for name in ("cumsum", "cumprod", "nancumsum", "nancumprod")
-        for dtype in ("float32", "int64", "float64", "int16")
+        for dtype in ("float32", "int64", "float64", "int16", "bool")
     ),
     *rows("diff", floats(3, 4), NUMBERS, [{}, {"axis": 0}, {"n": 2}, {"n": 5, "axis": 1}]),
     Row("diff", (bools(3, 4),), gradient="booleans"),

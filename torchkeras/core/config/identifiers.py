@@ -24,7 +24,7 @@ def get_object(identifier: object, module: str, kind: str, base: type | None = N
         The object; `None` for `None`.
 
     Raises:
-        ValueError: nothing has that name, or the identifier is of another type.
+        ValueError: nothing has that name, or the identifier is of another type, or a dict of something else.
     """
     if identifier is None:
         return None
@@ -36,10 +36,7 @@ def get_object(identifier: object, module: str, kind: str, base: type | None = N
         return identifier()
     if callable(identifier) or (base is not None and isinstance(identifier, base)):
         return identifier
-    raise ValueError(
-        f"Could not interpret {kind} identifier: {identifier!r}. It must be a name, a config, a callable or an "
-        f"instance."
-    )
+    raise _unknown_type(identifier, kind)
 
 
 def deserialize_object(
@@ -52,17 +49,33 @@ def deserialize_object(
         module, kind, base: as for `get_object`.
         custom_objects: classes and functions by name, beside the registered ones.
 
+    Returns:
+        The object; `None`, a callable or an instance of `base` as it is.
+
     Raises:
-        ValueError: nothing has that name.
+        ValueError: nothing has that name, or `config` is of another type, or a dict of something else.
         TypeError: the description names something else, or the class does not take the config.
     """
     if isinstance(config, str):
         with registry.custom_object_scope(custom_objects or {}):
             return _by_name(config, module, kind, base)
-    return deserialize_keras_object(_with_module(config, module), custom_objects)
+    if isinstance(config, dict):
+        return deserialize_keras_object(_with_module(config, module), custom_objects)
+    if config is None or callable(config) or (base is not None and isinstance(config, base)):
+        return config
+    raise _unknown_type(config, kind)
 
 
-def _with_module(config: Any, module: str) -> Config:
+def _unknown_type(identifier: object, kind: str) -> ValueError:
+    return ValueError(
+        f"Could not interpret {kind} identifier: {identifier!r}. It must be a name, a config, a callable or an "
+        f"instance."
+    )
+
+
+def _with_module(config: Config, module: str) -> Config:
+    if "class_name" not in config and "config" not in config:
+        raise ValueError(f"Unknown `config` as a `dict`: it must have a 'class_name'; received config={config}.")
     given = {"config": {}, **config} if "class_name" in config else config
     return given if config.get("module") else {**given, "module": module}
 

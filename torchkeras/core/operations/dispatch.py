@@ -126,7 +126,7 @@ def _ready(definition: OpDef) -> str:
 
 def _alike(xs: Any, shared: bool) -> bool:
     """Whether `xs` is a list of tensors, of one type if `shared`."""
-    if not xs or not isinstance(xs, (list, tuple)):
+    if not isinstance(xs, (list, tuple)) or not xs:
         return False
     dtype = None
     for x in xs:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch import bool as bool_
 
 from torchkeras.core.operations.operation import Operation
 from torchkeras.core.symbolic.keras_tensor import any_symbolic
@@ -75,7 +76,8 @@ class OpDef:
         """Convert what should be tensors by the rule of promotion, and run the function."""
         try:
             if self.scalar and isinstance(values[0], Tensor) and isinstance(values[1], _NUMBERS):
-                values = (with_scalar(values[0], values[1], self.floating, self.narrow), *values[1:])
+                x, number = with_scalar(values[0], values[1], self.floating, self.narrow), values[1]
+                values = (x, int(number) if number is True and x.dtype is not bool_ else number, *values[2:])
             else:
                 values = tuple(self._converted(values))
             return self.function(*values, **keywords)

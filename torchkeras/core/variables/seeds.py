@@ -77,7 +77,7 @@ class SeedGenerator(Configurable):
         if seed is not None and not isinstance(seed, (int, np.integer)):
             raise ValueError(f"Argument `seed` must be an integer (or None). Received: seed={seed!r}.")
         self.name = name or naming.auto_name("SeedGenerator")
-        self._initial_seed = seed
+        self._initial_seed = None if seed is None else int(seed)
         start = make_default_seed() if seed is None else int(seed)
         with naming.name_scope(self.name):
             # 32 bits, seen as signed, as Keras keeps them; on the CPU whatever the device, for the host reads it.

@@ -109,6 +109,8 @@ def power(x1: Tensor, x2: Tensor) -> Tensor:
         >>> keras.ops.power([2.0, 3.0], [3.0, 2.0])
         tensor([8., 9.])
     """
+    if type(x2) is int and x2 < 0 and not (x1.is_floating_point() or x1.is_complex()):
+        x2 = torch.full_like(x1, x2)  # torch takes negative powers of integers in a tensor alone
     return torch.pow(x1, x2)
 
 

@@ -55,7 +55,7 @@ def last(x: Tensor, axis: Axes) -> Tensor:
     if axis is None:
         return x.reshape(-1)
     if isinstance(axis, int):
-        return x.movedim(axis, -1)
+        return x.movedim(positive_axis(axis, x.dim()) if x.dim() else axis, -1)
     axes = sorted(positive_axis(one, x.dim()) for one in axis)
     if not axes:
         return x.unsqueeze(-1)

@@ -358,6 +358,8 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
         >>> keras.ops.isin([1, 2, 3], [3, 1])
         tensor([ True, False,  True])
     """
+    if x1.dtype is torch.bool:
+        x1, x2 = x1.byte(), x2.byte()
     return torch.isin(x1, x2, assume_unique=assume_unique, invert=invert)
 
 

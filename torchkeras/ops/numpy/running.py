@@ -109,9 +109,8 @@ def _along(function: Callable[..., Tensor], x: Tensor, axis: Axes, kind: torch.d
 
 
 def _kind(x: Tensor, dtype: DTypeLike) -> torch.dtype:
-    if dtype is not None:
-        return torch_dtype(result_type(dtype))
-    return torch.int32 if x.dtype is torch.bool else x.dtype
+    kind = x.dtype if dtype is None else torch_dtype(result_type(dtype))
+    return torch.int32 if kind is torch.bool else kind
 
 
 @op

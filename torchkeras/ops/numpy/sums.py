@@ -68,10 +68,12 @@ def prod(x: Tensor, axis: Axes | None = None, keepdims: bool = False, dtype: DTy
 def product(x: Tensor, axis: Axes, keepdims: bool, dtype: torch.dtype | None) -> Tensor:
     """The product along axes, which torch takes one at a time."""
     if axis is None:
-        result = torch.prod(x, dtype=dtype)
+        wide = x.float() if x.dtype is torch.float16 else x  # products on the way may not fit into 16 bits
+        result = torch.prod(wide, dtype=dtype)
+        result = result if wide is x or dtype is not None else result.to(x.dtype)
         return result.reshape([1] * x.dim()) if keepdims else result
     if isinstance(axis, int):
-        return torch.prod(x, axis, keepdim=keepdims, dtype=dtype)
+        return torch.prod(x, positive_axis(axis, x.dim()) if x.dim() else axis, keepdim=keepdims, dtype=dtype)
     x = x if dtype is None else x.to(dtype)
     for one in sorted((positive_axis(a, x.dim()) for a in tuple_of(axis)), reverse=True):
         x = torch.prod(x, one, keepdim=keepdims, dtype=dtype)
