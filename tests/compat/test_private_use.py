@@ -153,3 +153,55 @@ def test_masks_are_an_argument_by_keras_name():
     assert embedding.compute_mask(torch.tensor([0, 1]), mask=None).tolist() == [False, True]
     masks = [torch.tensor([[True, False]]), torch.tensor([[False, False]])]
     assert layers.Add().compute_mask([torch.ones(1, 2, 3)] * 2, mask=masks).tolist() == [[True, False]]
+
+
+class Passing(layers.Layer):
+    """A user's base class, of which a subclass fixes an argument and passes the rest on."""
+
+    def __init__(self, aggregate="mean", depth=1, **kwargs):
+        super().__init__(**kwargs)
+        self.aggregate, self.depth = aggregate, depth
+
+
+class Fixed(Passing):
+    def __init__(self, units, improved=False, **kwargs):
+        super().__init__(aggregate="add", **kwargs)
+        self.units, self.improved = units, improved
+
+
+def test_a_config_leaves_out_what_a_subclass_passes_itself():
+    """As Keras's does: `from_config` would give the base class its argument twice."""
+    config = Fixed(3, depth=2).get_config()
+    assert {name: config.get(name) for name in ("units", "improved", "aggregate", "depth")} == {
+        "units": 3,
+        "improved": False,
+        "aggregate": None,
+        "depth": 2,
+    }
+    again = Fixed.from_config(config)
+    assert (again.units, again.aggregate, again.depth) == (3, "add", 2)
+    assert "depth" not in Fixed(3).get_config()
+
+
+class Counted(layers.Dense):
+    """Keeps a value of its own in files, beside the weights that the base class keeps."""
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["steps"] = np.array(7)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self.steps = int(np.array(store["steps"]))
+
+
+def test_names_in_a_store_belong_to_the_subclass_that_wrote_them(tmp_path):
+    for prepare in (lambda model: None, lambda model: model.layers[0].enable_lora(1), lambda m: m.quantize("int8")):
+        model = keras.Sequential([layers.Input((4,)), Counted(2)])
+        prepare(model)
+        model.save_weights(tmp_path / "a.weights.h5")
+        again = keras.Sequential([layers.Input((4,)), Counted(2)])
+        prepare(again)
+        again.load_weights(tmp_path / "a.weights.h5")
+        assert again.layers[0].steps == 7
+        np.testing.assert_allclose(again.predict(np.eye(4), verbose=0), model.predict(np.eye(4), verbose=0), rtol=1e-6)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import tempfile
 import unittest
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -262,23 +261,28 @@ def _map_shapes(make: Callable[[tuple, str], Any], shapes: Any, dtypes: Any) -> 
     return make(tuple(shapes), standardize_dtype(dtypes))
 
 
-def named_product(*args: Any, **kwargs: Sequence[Any]) -> list[dict[str, Any]]:
-    """All combinations of the given values as dicts, each with a `testcase_name`, for absl's `named_parameters`."""
-    columns: dict[str, Sequence[Any]] = {}
-    rows = [list(arg) for arg in args]
-    for name, values in kwargs.items():
-        columns[name] = list(values)
-    result = []
-    for combination in itertools.product(*rows, *columns.values()):
-        named = {
-            name: value for one in combination[: len(rows)] for name, value in one.items() if name != "testcase_name"
-        }
-        parts = [one["testcase_name"] for one in combination[: len(rows)]]
-        for name, value in zip(columns, combination[len(rows) :]):
-            parts.append(f"{name}_{getattr(value, '__name__', value)}")
-            named[name] = value
-        result.append({"testcase_name": "_".join(parts), **named})
-    return result
+def named_product(*args: Iterable[dict[str, Any]], **kwargs: Iterable[Any]) -> list[dict[str, Any]]:
+    """All combinations of the given values as dicts, for absl's `named_parameters`.
+
+    Args:
+        *args: lists of dicts, each dict with a `testcase_name`.
+        **kwargs: the values of an argument of the test, named by themselves in lower case.
+
+    Returns:
+        A dict for each combination, with a `testcase_name` of the names joined by `_`.
+    """
+    of_values = [
+        [{"testcase_name": str(getattr(value, "__name__", value)).lower(), name: value} for value in values]
+        for name, values in kwargs.items()
+    ]
+    tests: list[dict[str, Any]] = [{"testcase_name": ""}]
+    for rows in (*args, *of_values):
+        tests = [
+            {**test, **row, "testcase_name": "_".join(filter(None, (test["testcase_name"], row["testcase_name"])))}
+            for row in rows
+            for test in tests
+        ]
+    return tests
 
 
 def get_test_data(

@@ -72,15 +72,21 @@ class Configurable:
 def config_of(obj: Any) -> dict[str, Any]:
     """The arguments of those constructors for which no `get_config` below them is defined.
 
-    A class that overrides `get_config` and calls `super()` adds its own constructor's arguments itself.
+    A class that overrides `get_config` and calls `super()` adds its own constructor's arguments itself. Of a user's
+    base class the config has the arguments that the call passed on (by `**kwargs`); any other one is its default, or
+    the subclass passes it itself.
     """
     mro = [cls for cls in type(obj).__mro__ if cls not in (Configurable, object)]
     overrides = [i for i, cls in enumerate(mro) if "get_config" in cls.__dict__ and not _is_base(cls)]
     start = overrides[-1] + 1 if overrides else 0
     given = _given_arguments(obj)
+    called = next((cls for cls in mro if "__init__" in cls.__dict__), None)
     config: dict[str, Any] = {}
     for cls in reversed(mro[start:]):
+        is_users_base = cls is not called and not registry.is_own(cls)
         for name, default in _parameters(cls):
+            if is_users_base and name not in given:
+                continue
             if registry.is_own(cls) and hasattr(obj, name):
                 config[name] = config_value(getattr(obj, name))
             else:

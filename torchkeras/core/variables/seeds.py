@@ -54,7 +54,7 @@ class SeedGenerator(Configurable):
     Args:
         seed: first seed, an integer; `None` draws one from Python's generator. Default: `None`.
         name: name of the generator; `None` numbers it. Default: `None`.
-        **kwargs: none.
+        **kwargs: `backend`, which Keras takes, has no effect: there is one backend.
 
     Raises:
         ValueError: `seed` is no integer, or an argument is unknown.
@@ -72,6 +72,7 @@ class SeedGenerator(Configurable):
     keras_module = "keras.random"
 
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
+        kwargs.pop("backend", None)
         if kwargs:
             raise ValueError(f"Unrecognized keyword arguments: {kwargs}. SeedGenerator takes `seed` and `name`.")
         if seed is not None and not isinstance(seed, (int, np.integer)):

@@ -28,7 +28,7 @@ from torchkeras.layers.base.call_spec import CallSpec
 from torchkeras.layers.base.quantization import Quantizable, checked
 from torchkeras.layers.base.untracked import Tracker
 from torchkeras.layers.base.values import assign
-from torchkeras.layers.base.weight_walk import own_weights
+from torchkeras.layers.base.weight_walk import count_saved, own_weights
 
 
 class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable):
@@ -489,6 +489,8 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
     def load_own_variables(self, store: Store) -> None:
         """Read what `save_own_variables` wrote.
 
+        Keys that are no numbers are left to the subclass that wrote them.
+
         Args:
             store: gives an array by `store[key]`.
 
@@ -496,19 +498,18 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
             ValueError: the number of weights differs.
         """
         own = own_weights(self)
+        saved = count_saved(store)
         in_attributes = [weight for weight in own if "." not in weight.name]
-        if len(store.keys()) == len(in_attributes) < len(own):  # files had no others once
+        if saved == len(in_attributes) < len(own):  # files had no others once
             missing = [weight.name for weight in own if "." in weight.name]
             warn_user(
                 f"Layer {self.name!r}: the file has no values for {missing}, which lists and dicts hold; they keep "
                 f"theirs. Save the model again once they are right."
             )
             own = in_attributes
-        if len(store.keys()) != len(own):
+        if saved != len(own):
             state_of = "" if self.built else " It is not built: build it, or call it on data, before loading."
-            raise ValueError(
-                f"Layer {self.name!r} has {len(own)} weights of its own; the file has {len(store.keys())}.{state_of}"
-            )
+            raise ValueError(f"Layer {self.name!r} has {len(own)} weights of its own; the file has {saved}.{state_of}")
         for i, weight in enumerate(own):
             assign(weight.tensor, store[str(i)])
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from torchkeras.core.types import Store
 from torchkeras.core.variables.variable import Variable, VariableInfo
 
 T = TypeVar("T")
@@ -236,3 +237,11 @@ def to_another_name(owner: nn.Module, info: VariableInfo, tensor: torch.Tensor |
         if any(known is info for known in container._aliases.values()):
             container.changed()  # type: ignore[operator]
             return
+
+
+def count_saved(store: Store) -> int:
+    """The number of weights in what `save_own_variables` wrote: those under numbers.
+
+    Keys that are no numbers belong to the subclass that wrote them beside the weights.
+    """
+    return sum(key.isdecimal() for key in store.keys())

@@ -12,7 +12,7 @@ from torchkeras.core.types import Identifier, Store
 from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign
-from torchkeras.layers.base.weight_walk import own_weights
+from torchkeras.layers.base.weight_walk import count_saved, own_weights
 
 
 class LowRankAdaptable(Layer):
@@ -104,9 +104,9 @@ class LowRankAdaptable(Layer):
         if not self.lora_enabled:
             return super().load_own_variables(store)
         saved = self._saved_variables()
-        if len(store.keys()) != len(saved):
+        if count_saved(store) != len(saved):
             raise ValueError(
-                f"Layer {self.name!r} has {len(saved)} weights beside LoRA's; the file has {len(store.keys())}."
+                f"Layer {self.name!r} has {len(saved)} weights beside LoRA's; the file has {count_saved(store)}."
             )
         for i, (_, tensor) in enumerate(saved):
             assign(tensor, store[str(i)])

@@ -17,6 +17,7 @@ from torchkeras.dtype_policies import get as get_policy
 from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.quantization import not_implemented, unknown_mode
 from torchkeras.layers.base.values import assign
+from torchkeras.layers.base.weight_walk import count_saved
 from torchkeras.layers.core.lora import LowRankAdaptable
 from torchkeras.layers.weight_forms.calibrated import AWQForm, CalibratedForm, GPTQForm
 from torchkeras.layers.weight_forms.float8 import Float8Form as Float8Form
@@ -254,10 +255,11 @@ class StoredWeights(LowRankAdaptable):
     def load_own_variables(self, store: Store) -> None:
         if self._tk_form is None:
             return super().load_own_variables(store)
-        names = self._tk_form.read_from(self, self._tk_saved_attributes(), len(store.keys()))
-        if len(store.keys()) != len(names):
+        saved = count_saved(store)
+        names = self._tk_form.read_from(self, self._tk_saved_attributes(), saved)
+        if saved != len(names):
             raise ValueError(
-                f"Layer '{self.name}' expected {len(names)} variables, but received {len(store.keys())} variables "
+                f"Layer '{self.name}' expected {len(names)} variables, but received {saved} variables "
                 f"during loading. Expected: {names}"
             )
         for i, name in enumerate(names):
