@@ -12,7 +12,7 @@ from torchkeras.core.operations.op import op
 op = functools.partial(op, file_module="keras.src.ops.math")
 
 
-@op
+@op(later=("is_stable",))
 def top_k(x: Tensor, k: int, sorted: bool = True, is_stable: bool = False) -> tuple[Tensor, Tensor]:
     """Return the `k` largest elements along the last axis, and their indices.
 

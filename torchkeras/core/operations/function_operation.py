@@ -68,7 +68,9 @@ class FunctionOperation(Operation):
         return _without_state, registry.public_name(type(self)), state
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, **self.config}
+        later, defaults = self.definition.later, self.definition.defaults
+        own = {key: value for key, value in self.config.items() if key not in later or value is not defaults[key]}
+        return {"name": self.name, **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -35,6 +35,7 @@ def op(
     file_module: str = ...,
     spec: Callable | None = ...,
     check: Callable | None = ...,
+    later: tuple[str, ...] = ...,
 ) -> Callable[[F], F]: ...
 def op(
     function: Callable | None = None,
@@ -49,6 +50,7 @@ def op(
     file_module: str = "keras.src.ops.numpy",
     spec: Callable | None = None,
     check: Callable | None = None,
+    later: tuple[str, ...] = (),
 ) -> Any:
     """Make a function of tensors an op: eager on tensors, recorded on KerasTensors.
 
@@ -70,6 +72,7 @@ def op(
         file_module: the module that Keras's files name for the class.
         spec: infers the output from the call's arguments and the config, where running on `meta` can't.
         check: takes the arguments of a call in which torch raised an error, and raises a clearer one if they are why.
+        later: names of config that Keras has from a later version on: files hold it only where it is not the default.
     """
     if function is None:
         return functools.partial(
@@ -84,9 +87,10 @@ def op(
             file_module=file_module,
             spec=spec,
             check=check,
+            later=later,
         )
     class_name = name or "".join(part.capitalize() for part in function.__name__.split("_"))
-    definition = OpDef(function, spec, dtype, elementwise, scalar, call, keep, check)
+    definition = OpDef(function, spec, dtype, elementwise, scalar, call, keep, check, later)
     operation = type(class_name, (FunctionOperation,), {"definition": definition, "keras_module": None})
     definition.operation_class = registry.register_public(operation, file_module)
     if module.startswith("keras.ops"):

@@ -37,8 +37,10 @@ class OpDef:
         call: tuple[str, ...] = (),
         keep: tuple[str, ...] = (),
         check: Callable | None = None,
+        later: tuple[str, ...] = (),
     ) -> None:
         self.function = function
+        self.later = later
         self.check = check
         self.name = function.__name__
         self.spec = spec

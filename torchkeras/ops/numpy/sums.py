@@ -148,7 +148,7 @@ def _of_nothing(x: Tensor, axis: Axes, keepdims: bool, initial: Any) -> Tensor:
     return result if initial is None else result + _like(initial, result)
 
 
-@op
+@op(later=("initial",))
 def amax(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: ArrayLike | None = None) -> Tensor:
     """Return the largest element along axes.
 
@@ -171,7 +171,7 @@ def amax(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: A
     return result if initial is None else torch.maximum(result, _like(initial, result))
 
 
-@op
+@op(later=("initial",))
 def amin(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: ArrayLike | None = None) -> Tensor:
     """Return the smallest element along axes.
 
