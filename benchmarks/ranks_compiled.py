@@ -8,6 +8,7 @@ their operations run one by one), or "inductor", which makes C++ of them and tak
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -25,10 +27,11 @@ sys.path.insert(0, str(ROOT))
 import torchkeras as keras
 from tests.distributed import strategy_cases
 from tests.distributed.test_equal_to_one_process import compare
+from torchkeras.distributed.strategies import data_parallel
 from torchkeras.training import compilable
 
 RESULT = Path(__file__).parent / "results" / "ranks_compiled.md"
-STRATEGIES, SEED = ("data", "model", "sharded"), 11
+STRATEGIES, SEED = ("data", "pieces", "model", "sharded"), 11
 
 
 def cases() -> dict[str, Any]:
@@ -49,6 +52,12 @@ def compile_all(backend: str) -> list[str]:
     return graphs
 
 
+def set_message_size(strategy: str) -> None:
+    """Let DDP send many messages under "pieces", as it does for models of more than 25 MB: graphs are split there."""
+    size = {"bucket_cap_mb": 0.0005} if strategy == "pieces" else {}
+    data_parallel.DistributedDataParallel = functools.partial(DistributedDataParallel, **size)  # type: ignore[assignment, misc]
+
+
 def worker(folder: str, backend: str, names: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -57,6 +66,7 @@ def worker(folder: str, backend: str, names: list[str]) -> None:
     graphs = compile_all(backend) if ranks > 1 else []
     found: dict[str, Any] = {}
     for strategy in STRATEGIES if ranks > 1 else ("alone",):
+        set_message_size(strategy)
         for name in names:
             torch._dynamo.reset()
             graphs.clear()
@@ -96,7 +106,8 @@ def main(backend: str, names: list[str]) -> None:
         "",
         f"Made by `benchmarks/ranks_compiled.py {backend}`: torch {torch.__version__}, gloo. The largest difference",
         "of losses, metrics, weights, `predict` and `evaluate` from one uncompiled process (relative where numbers are",
-        "over 1), and in brackets the graphs that were made on a rank.",
+        "over 1), and in brackets the graphs that were made on a rank. `pieces` is `data` with messages of 500 bytes,",
+        "at whose limits torch's DDPOptimizer splits the graphs, as it does at 25 MB.",
         "",
         *lines,
         "",

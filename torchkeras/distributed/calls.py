@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from torch import distributed
 
 from torchkeras.core.tensors.sharded import is_sharded, meet_by
-from torchkeras.core.torch_internals import get_default_store
 from torchkeras.distributed import process
 from torchkeras.distributed.process import RankError, is_joined, is_main_process, left, rank, world_size
 
@@ -70,7 +69,7 @@ class _Rank:
 
     def store(self) -> Any:
         """A connection of its own to the group's store, so that nobody else's waiting delays it."""
-        default = get_default_store()
+        default = process.words()
         if self._store[0] is not default:
             self._store = (default, default.clone())
         return self._store[1]
@@ -212,7 +211,7 @@ def _compare(store: Any) -> str:
 
 def _wait(store: Any, begin: float, seconds: float | None) -> str:
     """Wait until the last rank has come; the problem, if any."""
-    limit = get_default_store().timeout.total_seconds() if seconds is None else seconds
+    limit = process.words().timeout.total_seconds() if seconds is None else seconds
     if len(_here.calls) > 1:  # others may be in the call around this one; they shall learn of it before they give up
         limit *= _PATIENCE
     key = f"torchkeras/met/{_here.meetings}/all"
@@ -364,7 +363,7 @@ def write_once(path: str, write: Callable[[], None]) -> None:
             write()
         return
     _writes[path] += 1
-    store = get_default_store()
+    store = process.words()
     key = f"torchkeras/written/{_writes[path]}/{path}"
     if not is_main_process():
         _await_ranks(store, f"{key}/begun", [0], f"Rank {rank()} waits for {path}, which rank 0 writes")

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 from torch import distributed
 
-from torchkeras.core.torch_internals import get_default_store
 from torchkeras.distributed import calls, process
 from torchkeras.distributed.process import RankError
 
@@ -83,7 +82,7 @@ def is_lost_connection(error: Exception) -> bool:
 def _publish(method: str, error: Exception) -> None:
     text = "".join(traceback.format_exception(error))
     try:
-        get_default_store().compare_set(_key(), "", f"Rank {process.rank()} failed in {method}():\n{text}")
+        process.words().compare_set(_key(), "", f"Rank {process.rank()} failed in {method}():\n{text}")
         if process.is_main_process():
             time.sleep(_TIME_TO_READ)  # the store may end with this process
     except RuntimeError:  # the store is gone, with the rank that had it
@@ -93,7 +92,7 @@ def _publish(method: str, error: Exception) -> None:
 def _published() -> str | None:
     """The error of the rank that failed first, if one has failed."""
     try:
-        store = get_default_store()
+        store = process.words()
         return store.get(_key()).decode() if store.check([_key()]) else None
     except RuntimeError:  # the store is gone, with the rank that had it
         process.forget_goodbye()

@@ -18,6 +18,7 @@ from torch.distributed.rendezvous import rendezvous
 from torchkeras.core import accelerators
 from torchkeras.core.tensors import devices
 from torchkeras.core.torch_internals import get_default_store
+from torchkeras.distributed.attempts import part_of_attempt
 
 _SECONDS_TO_END = 0.2  # seconds
 _DEFAULT_TIMEOUT = 600.0  # seconds
@@ -33,6 +34,8 @@ class _Own(threading.local):
 
 _own = _Own()
 _goodbyes: list[tuple[Any, str]] = []
+_joined: list[Any] = [None]  # the store of the group that this library made
+_words: list[Any] = [None, None]  # the store of the group, and the part of it for `words`
 
 
 @contextmanager
@@ -88,6 +91,7 @@ def join(timeout: float | None = None) -> None:
     if kind.type != "cpu":
         devices.set_default_device(device)
     _init_group(kind.backend, limit, **({"device_id": device} if kind.binds else {}))
+    _joined[0] = get_default_store() if is_joined() else None
     atexit.register(_leave)
     _promise_goodbye()
 
@@ -117,17 +121,24 @@ def _init_group(backend: str, limit: timedelta, **options: Any) -> None:
 
 
 def _store_of_attempt(limit: timedelta) -> dict[str, Any]:
-    """Arguments for `init_process_group` that keep the ranks apart from those before a restart by torchrun.
-
-    On one machine torchrun (2.13) gives all attempts the same store, which still has the addresses of the dead ranks:
-    gloo connects to these, and the new ranks fail or wait for each other. With several machines the counts of
-    restarts may differ among them, so torch's own way is left there.
-    """
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    if attempt == "0" or os.environ.get("GROUP_WORLD_SIZE") != "1":
+    """Arguments for `init_process_group` that keep the ranks apart from those before a restart by torchrun."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return {}
     store, rank, size = next(rendezvous("env://", timeout=limit))
-    return {"store": distributed.PrefixStore(f"attempt_{attempt}", store), "rank": rank, "world_size": size}
+    own = part_of_attempt(store, rank, size, limit.total_seconds())
+    return {"store": own, "rank": rank, "world_size": size}
+
+
+def words() -> Any:
+    """The store in which the ranks leave words for each other."""
+    default = get_default_store()
+    if _words[0] is not default:
+        own = default
+        if _joined[0] is not default:  # the user's script made the group, perhaps in a store that is not new
+            seconds = default.timeout.total_seconds()
+            own = part_of_attempt(default, distributed.get_rank(), distributed.get_world_size(), seconds)
+        _words[:] = [default, own]
+    return _words[1]
 
 
 def left(rank: int) -> str:
@@ -137,7 +148,7 @@ def left(rank: int) -> str:
 
 def _promise_goodbye() -> None:
     if not _goodbyes and is_joined():
-        _goodbyes.append((get_default_store(), left(distributed.get_rank())))
+        _goodbyes.append((words(), left(distributed.get_rank())))
         atexit.register(say_goodbye)
 
 

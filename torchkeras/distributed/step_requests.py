@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from torchkeras.core.torch_internals import get_default_store
 from torchkeras.distributed import process
 
 Answer: TypeAlias = Callable[[str, int], None]  # the reason, and how many batches of the epoch are done
@@ -86,7 +85,7 @@ class RankRequests(StepRequests):
 
     def begin(self) -> None:
         if self.answer is not None:
-            store = get_default_store().clone()  # a connection of its own, so that the loop's calls never wait for it
+            store = process.words().clone()  # a connection of its own, so that the loop's calls never wait for it
             self._thread = threading.Thread(target=self._listen, args=(store,), daemon=True)
             self._thread.start()
 

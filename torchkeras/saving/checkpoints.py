@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from torchkeras.core.config.serialization import serialize_keras_object
-from torchkeras.core.torch_internals import get_default_store
 from torchkeras.distributed import process
 from torchkeras.saving.formats.checkpoint import ASSETS, CONFIG, write_index
 from torchkeras.saving.formats.parts import SUFFIX, PartsTarget
@@ -62,7 +61,7 @@ class CheckpointWriter:
         save_state(model, target)
         if whole and process.is_main_process():
             _write_model(model, folder)
-        store = get_default_store().clone() if process.is_joined() else None
+        store = process.words().clone() if process.is_joined() else None
         number = next(_numbers) if process.is_joined() else 0
         job = lambda: _write(target, folder, finish, store, f"torchkeras/checkpoint/{number}")
         if not self.background:
