@@ -118,7 +118,7 @@ def test_public_names_are_those_of_keras():
     families = {"core", "base", "activation", "convolutional", "pooling", "normalization", "merging", "reshaping",
                 "regularization", "preprocessing", "attention", "recurrent", "serialization", "spatial",
                 "weight_forms"}  # fmt: skip
-    coming = {"GroupedQueryAttention", "Mosaic"}  # of Keras 3.16
+    coming = {"GroupedQueryAttention", "Mosaic", "TernaryDense"}  # of Keras 3.16
     assert ours - families - coming - set(dir(keras_layers)) == set()
 
 

@@ -17,7 +17,9 @@ from torchkeras.core.quantization_modes import QUANTIZATION_MODES
 # Keras has these under the same name, and code outside of Keras reads them.
 OF_KERAS = {"_dtype_policy", "_flatten_layers", "_inbound_nodes", "_tracker"} | {"_repr_html_"}  # that one is Jupyter's
 OF_KERAS |= {"_build_at_init", "_untrack_variable"} | {f"_{mode}_call" for mode in QUANTIZATION_MODES}
-OF_KERAS |= {"_allow_non_tensor_positional_args", "_convert_input_args"}
+OF_KERAS |= {"_allow_non_tensor_positional_args", "_convert_input_args", "_compile_config", "_is_quantized"} | {
+    "_quantization_report"
+}
 
 
 def functional():

@@ -107,7 +107,11 @@ class CallableModule(StatefulModule):
         if spec.masks and (mask is not None or not is_single_tensor):
             kwargs = arguments.with_masks(spec, args, kwargs)
 
-        if own["_modules"] or own["_tk_autocast_type"] is not state.autocast:
+        if (
+            own["_modules"]
+            or own["_tk_autocast_type"] is not state.autocast
+            or (explicit_training is not None and self._tk_is_quantized)  # its form asks, where `call` does not
+        ):
             outputs = self._tk_call_in_scope(args, kwargs, explicit_training)
         else:
             if own["_tk_losses"]:

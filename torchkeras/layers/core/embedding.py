@@ -129,8 +129,19 @@ class Embedding(StoredWeights):
     def call(self, inputs: Tensor) -> Tensor:
         if inputs.dtype not in (torch.int64, torch.int32):
             inputs = inputs.to(torch.int32)
-        outputs = self._tk_rows(inputs) if self._tk_stored_specially else look_up(inputs, self.embeddings)
+        try:
+            outputs = self._tk_rows(inputs) if self._tk_stored_specially else look_up(inputs, self.embeddings)
+        except IndexError as error:
+            raise self._tk_out_of_range(inputs) from error
         return outputs.to(dtypes.torch_dtype(self.compute_dtype))
+
+    def _tk_out_of_range(self, inputs: Tensor) -> IndexError:
+        """The error for numbers that the table has no row for. (On CUDA it is torch's, which names no number.)"""
+        wrong = inputs[(inputs < -self.input_dim) | (inputs >= self.input_dim)].unique()[:5].tolist()
+        return IndexError(
+            f"Embedding {self.name!r} has rows for the numbers 0 to {self.input_dim - 1} (input_dim={self.input_dim}); "
+            f"received {', '.join(map(str, wrong))}. Make input_dim the largest number plus 1, or mend the data."
+        )
 
     def _tk_rows(self, inputs: Tensor) -> Tensor:
         """The vectors of a quantized table, and the low-rank term."""

@@ -61,13 +61,14 @@ class Float8Form(WeightForm):
     def product(self, layer: nn.Module, inputs: Tensor) -> Tensor:
         if layer.lora_enabled:
             raise NotImplementedError("A layer quantized to float8 doesn't support LoRA.")
-        training = True if state.training is None else state.training
+        training = layer.training if state.training is None else state.training
         rounded = [
             _RoundedForward.apply(value, *self._scales(layer, name), training, self.policy.compute_dtype)
             for name, value in (("inputs", inputs), (self.name, getattr(layer, self.name)))
         ]
         outputs = self.given_product(*rounded)
-        return _RoundedBackward.apply(outputs, *self._scales(layer, "outputs_grad"), self.policy.compute_dtype)
+        scales = self._scales(layer, "outputs_grad")
+        return _RoundedBackward.apply(outputs, *scales, training, self.policy.compute_dtype)
 
     def _scales(self, layer: nn.Module, rounded: str) -> tuple[Tensor, Tensor]:
         return getattr(layer, f"{rounded}_scale"), getattr(layer, f"{rounded}_amax_history")
@@ -99,16 +100,21 @@ class _RoundedForward(torch.autograd.Function):
 
 
 class _RoundedBackward(torch.autograd.Function):
-    """Leave values as they are, and round their gradient."""
+    """Leave values as they are, and round their gradient.
+
+    In training the gradients of scale and history are their next values.
+    """
 
     @staticmethod
-    def forward(ctx: Any, outputs: Tensor, scale: Tensor, history: Tensor, dtype: str) -> Tensor:
+    def forward(ctx: Any, outputs: Tensor, scale: Tensor, history: Tensor, training: bool, dtype: str) -> Tensor:
         ctx.save_for_backward(scale, history)
-        ctx.dtype = dtype
+        ctx.dtype, ctx.training = dtype, training
         return outputs.view_as(outputs)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple:  # type: ignore[override]
         scale, history = ctx.saved_tensors
-        updates = _next_scale(scale, history, _BACKWARD), compute_float8_amax_history(upstream, history)
-        return quantize_and_dequantize(upstream, scale, _BACKWARD, ctx.dtype), *updates, None
+        updates: tuple[Tensor | None, Tensor | None] = (None, None)
+        if ctx.training:
+            updates = _next_scale(scale, history, _BACKWARD), compute_float8_amax_history(upstream, history)
+        return quantize_and_dequantize(upstream, scale, _BACKWARD, ctx.dtype), *updates, None, None
