@@ -241,3 +241,55 @@ def test_a_pickle_is_not_run(tmp_path):
     with pytest.raises(BadFileError):
         saving.load_torch_weights(two_dense(), path)
     assert not (tmp_path / "sentinel").exists()
+
+
+class Stages(nn.Module):
+    """As torchvision names a small network: no biases before normalizations, a linear layer behind the average."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Sequential(nn.Conv2d(3, 6, 3, bias=False), nn.BatchNorm2d(6, eps=1e-3), nn.ReLU())
+        )
+        self.classifier = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
+def stages(conv="first", norm="norm"):
+    """Such a network of Keras: statistics of the images, 1x1 convolutions at the end, a bias that torch lacks."""
+    images = layers.Input((9, 9, 3))
+    x = layers.Normalization(name="statistics")(images)
+    x = layers.BatchNormalization(name=norm)(layers.Conv2D(6, 3, name=conv)(x))
+    x = layers.GlobalAveragePooling2D(keepdims=True)(layers.ReLU()(x))
+    x = layers.Conv2D(5, 1, activation="relu", name="hidden")(x)
+    return models.Model(images, layers.Flatten()(layers.Conv2D(2, 1, name="head")(x)))
+
+
+def test_statistics_stay_and_convolutions_of_one_pixel_are_linear(tmp_path):
+    module, model = nets.shaken(Stages()).eval(), stages()
+    mean = model.layers[1].adapt_mean.numpy()
+    pairs = saving.load_torch_weights(model, module.state_dict(), verbose=False)
+    assert pairs == {"first": "features.0.0", "norm": "features.0.1", "hidden": "classifier.0", "head": "classifier.2"}
+    x = torch.randn(2, 3, 9, 9)
+    torch.testing.assert_close(model(x.movedim(1, -1)), module(x), rtol=1e-4, atol=1e-5)
+    assert (model.layers[1].adapt_mean.numpy() == mean).all()
+    # Under the names of the module, without the bias that it lacks, and with its counter of batches.
+    saving.save_torch_weights(model, tmp_path / "back.pth", mapping=pairs, like=module)
+    found = torch.load(tmp_path / "back.pth")
+    assert list(found) == list(module.state_dict())
+    Stages().load_state_dict(found)
+    assert all(torch.equal(value, found[name]) for name, value in module.state_dict().items())
+    model.get_layer("first").bias.assign(torch.ones(6))
+    with pytest.raises(ValueError, match=r"`like` lacks features.0.0.bias.*A bias that is not zero has no place"):
+        saving.save_torch_weights(model, tmp_path / "back.pth", mapping=pairs, like=module)
+    with pytest.raises(ValueError, match=r"`like` lacks .*first.weight.*; the model lacks features.0.0.weight"):
+        saving.save_torch_weights(model, tmp_path / "back.pth", like=module)
+
+
+def test_a_known_network_that_pads_otherwise_says_so():
+    with pytest.warns(
+        UserWarning, match="computes otherwise than the torch module. Where a convolution halves the image"
+    ):
+        saving.load_torch_weights(stages("Conv1", "bn_Conv1"), Stages().state_dict(), verbose=False)

@@ -2,7 +2,7 @@
 
 Those kernels read a quarter of the memory and multiply several times as fast, but take integers on both sides. So a
 row of floats is written as three digits, int8 each: `x = d1 * s + d2 * s / 254 + d3 * s / 254**2`, where `s` is the
-row's largest absolute value by 127. What is left is at most 2**-24 of that largest value, as much as a float32 product
+row's largest absolute value by 127. The rest is at most 2**-24 of that largest value, as much as a float32 product
 rounds. Three products of integers are exact, and make the product of floats.
 
 Measured with torch 2.13 on one core with AVX-512 VNNI, in parts of the float product's time, for matrices of 1024, 2048

@@ -22,11 +22,13 @@ class NameTable:
         network: name of the network and of the library.
         rows: `{pattern of the layer's name: torch name}`.
         note: a difference between the architectures, for the user; `None` if there is none.
+        always_differs: whether outputs differ in any case, not only where the source shows it.
     """
 
     network: str
     rows: Rows
     note: str | None = None
+    always_differs: bool = False
 
     def torch_name(self, layer: str) -> str | None:
         """The torch name of a layer (without the names of layers around it); `None` if it is not in the table."""
@@ -85,7 +87,27 @@ def _convnext(stem: str, down: str, block: str, parts: tuple[str, str, str, str,
     }
 
 
+_BORDERS = (
+    "Where a convolution halves the image, torchvision's pads it on both sides, Keras's below and at the right, so "
+    "that the same weights see the image half a step apart{}. Fine-tune the model, or take torchvision's module as it "
+    "is by keras.saving.from_torch."
+)
+
+
+def _in_stages(conv: str, norm: str) -> Rows:
+    """The first rows of a network of torchvision whose other layers are found by shape and order."""
+    return {norm: "features.0.1", conv: "features.0.0"}
+
+
 TABLES = (
+    NameTable("MobileNetV2 of torchvision", _in_stages("Conv1", "bn_Conv1"), _BORDERS.format(""), always_differs=True),
+    NameTable(
+        "EfficientNet of torchvision",
+        _in_stages("stem_conv", "stem_bn"),
+        _BORDERS.format(", and some of its networks have another epsilon in their normalizations"),
+        always_differs=True,
+    ),
+    NameTable("MobileNetV3 of torchvision", _in_stages("conv", "conv_bn"), _BORDERS.format(""), always_differs=True),
     NameTable("ResNet of torchvision and timm", _RESNET, STRIDES),
     NameTable(
         "ConvNeXt of timm",

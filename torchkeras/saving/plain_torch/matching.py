@@ -42,6 +42,7 @@ class Matching:
         self._by_known_names()
         self._by_name()
         self._by_shape_and_order()
+        self._keep_statistics()
 
     # -- the user's word
 
@@ -173,7 +174,10 @@ class Matching:
         self.unclear.append(([i for row in units for i in row], [i for row in groups for i in row]))
 
     def _pair_lone_parameters(self) -> None:
-        """A layer with one weight, and a parameter outside torch's own modules that has as many axes but for ones."""
+        """Layers and torch's modules whose tensors have the same axes but for those of size one.
+
+        Such are a parameter outside torch's own modules, and a 1x1 convolution in the place of a linear layer.
+        """
         units = {i: _lone_shape(self.units[i].signature) for i in self._left_units}
         groups = {
             i: _lone_shape(self.groups[i].signature) for i in self._left_groups if self.groups[i].name.count(".") < 9
@@ -183,6 +187,13 @@ class Matching:
         for shape, unit in by_shape.items():
             if shape in others and not self.unclear:
                 self._pair(unit, others[shape], "shape")
+
+    def _keep_statistics(self) -> None:
+        """Leave layers as they are that `adapt` fills, such as `Normalization`: networks of torch have none."""
+        for i in self._units_left():
+            if hasattr(self.model.owners[self.units[i].layer].layer, "adapt"):
+                self._left_units.discard(i)
+                self.kept.append(i)
 
     # -- the outcome
 
@@ -226,18 +237,19 @@ class Matching:
 
 
 def fits(unit: Unit, group: Group) -> bool:
-    """Whether a torch module has exactly the tensors that a layer needs; one tensor alone may have axes of size one."""
+    """Whether a torch module has exactly the tensors that a layer needs, but for axes of size one."""
     if unit.signature == group.signature:
         return True
     mine, theirs = _lone_shape(unit.signature), _lone_shape(group.signature)
     return mine is not None and mine == theirs
 
 
-def _lone_shape(signature: frozenset) -> tuple[int, ...] | None:
-    if len(signature) != 1:
-        return None
-    ((_, shape),) = signature
-    return tuple(size for size in shape if size != 1)
+def _lone_shape(signature: frozenset) -> tuple | None:
+    """The shape of a lone tensor without axes of size one; of a weight and a bias their names with such shapes."""
+    shapes = {name: tuple(size for size in shape if size != 1) for name, shape in signature}
+    if len(shapes) == 1:
+        return next(iter(shapes.values()))
+    return tuple(sorted(shapes.items())) if shapes.keys() == {"weight", "bias"} else None
 
 
 def _layer_of(unit: Unit) -> str:

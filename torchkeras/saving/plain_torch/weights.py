@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -86,7 +86,7 @@ def load_torch_weights(
             for weight, value in zip(layout.weights, layout.unpack(found)):
                 assign(weight, value)
     differences = _differences(matching, source)
-    if differences:
+    if differences or (matching.table is not None and matching.table.always_differs):
         _warn_of_differences(matching, differences)
     if verbose:
         print(_report(matching))
@@ -125,7 +125,8 @@ def _is_close(mine: Any, other: Any) -> bool:
 def _warn_of_differences(matching: Matching, differences: list[str]) -> None:
     shown = "; ".join(differences[:3]) + (f"; {len(differences) - 3} more" if len(differences) > 3 else "")
     note = "" if matching.table is None or matching.table.note is None else f" {matching.table.note}"
-    warn_user(f"The weights are loaded, but the model computes otherwise than the torch module. {shown}.{note}")
+    shown = f" {shown}." if shown else ""
+    warn_user(f"The weights are loaded, but the model computes otherwise than the torch module.{shown}{note}")
 
 
 def _names(keys: tuple[str, ...], group: Group) -> dict[str, str]:
@@ -161,7 +162,10 @@ def _report(matching: Matching) -> str:
 
 
 def save_torch_weights(
-    model: Layer, filepath: str | os.PathLike[str], mapping: Mapping[str, str | None] | None = None
+    model: Layer,
+    filepath: str | os.PathLike[str],
+    mapping: Mapping[str, str | None] | None = None,
+    like: TorchWeights | None = None,
 ) -> None:
     """Save a model's weights as a torch state dict, in torch's layouts.
 
@@ -170,9 +174,13 @@ def save_torch_weights(
         filepath: a path that ends in `.safetensors`, or in `.pth` (`.pt`, `.bin`, `.ckpt`).
         mapping: `{"layer": "torch.module"}`: the names of modules in the file, as `load_torch_weights` returns them.
             Layers that are not in it keep their own name; those with `None` are left out. Default: `None`.
+        like: module, state dict or file whose names the file shall have, so that the module loads it strictly. Biases
+            of zeros that it lacks are left out, as those of a ResNet; counters of batches are taken from it. Default:
+            `None`, all weights of the model.
 
     Raises:
-        ValueError: the name has another ending, or two layers get one name.
+        ValueError: the name has another ending, two layers get one name, or the names or shapes are not those of
+            `like`.
         OSError: the file cannot be written; the error names the path.
 
     Example:
@@ -181,17 +189,59 @@ def save_torch_weights(
         >>> {key: tuple(value.shape) for key, value in torch.load("model.pth").items()}
         {'fc1.weight': (8, 4), 'fc1.bias': (8,)}
     """
-    write_state(torch_state(model, mapping or {}), os.fspath(filepath))
+    state = torch_state(model, mapping or {}, with_statistics=like is None)
+    if like is not None:
+        with opened_state(like) as wanted:
+            state = _named_as(state, wanted)
+    write_state(state, os.fspath(filepath))
 
 
-def torch_state(model: Layer, mapping: Mapping[str, str | None]) -> dict[str, Tensor]:
-    """The weights in torch's layouts under torch's names (see `save_torch_weights`)."""
+def _named_as(state: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with the names of another one, in its order; it may lack biases of zeros.
+
+    Raises:
+        ValueError: other names are missing on one of both sides, or a shape differs.
+    """
+    shapes = shapes_of(wanted)
+    extra = [
+        name for name, value in state.items() if name not in shapes and (not name.endswith("bias") or bool(value.any()))
+    ]
+    found = {
+        name: wanted[name] if name.endswith("num_batches_tracked") and name not in state else state.get(name)
+        for name in shapes
+    }
+    missing = [name for name, value in found.items() if value is None]
+    other = [
+        n for n, value in found.items() if value is not None and _without_ones(value.shape) != _without_ones(shapes[n])
+    ]
+    if extra or missing or other:
+        parts = {"`like` lacks": extra, "the model lacks": missing, "the shapes differ of": other}
+        listed = "; ".join(f"{what} {', '.join(names[:5])}" for what, names in parts.items() if names)
+        raise ValueError(
+            f"The names of the model's weights are not those of `like`: {listed}. Give the result of "
+            f"load_torch_weights() as `mapping`. A bias that is not zero has no place in a module without one."
+        )
+    return {name: value.reshape(shapes[name]) for name, value in found.items() if value is not None}
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def torch_state(model: Layer, mapping: Mapping[str, str | None], with_statistics: bool = True) -> dict[str, Tensor]:
+    """The weights in torch's layouts under torch's names (see `save_torch_weights`).
+
+    Args:
+        model: a built model or layer.
+        mapping: names of modules by layer.
+        with_statistics: whether those of layers with `adapt` are among them, which torch lacks. Default: `True`.
+    """
     ways = [way for way in ("packed", "qkv", "separate") if _is_known(ModelUnits(model, way), mapping)] or ["packed"]
     units = ModelUnits(model, ways[0])
     found: dict[str, Tensor] = {}
     for unit in units.units:
         name = mapping.get(unit.name, unit.name.replace("/", "."))
-        if name is None:
+        if name is None or not (with_statistics or not hasattr(units.owners[unit.layer].layer, "adapt")):
             continue
         state = units.owners[unit.layer].layout.state()
         for key in unit.keys:
