@@ -29,6 +29,10 @@ from torchkeras.core.types import ArrayLike
 
 TensorLike: TypeAlias = ArrayLike | KerasTensor
 '''
+# Public namespaces that an `import torchkeras` brings along, though no line of `ops/__init__.py` names them.
+NAMESPACES = ["nn", "numpy"]
+# The parameters of a generic that an op's annotation leaves out.
+BARE = {"Callable": "Callable[..., Any]", "list": "list[Any]", "dict": "dict[str, Any]", "tuple": "tuple[Any, ...]"}
 
 
 class _Widened(ast.NodeTransformer):
@@ -41,14 +45,14 @@ class _Widened(ast.NodeTransformer):
         if node.id == "Tensor":
             return ast.Name("TensorLike")
         self.names.add(node.id)
-        return node
+        return ast.Name(BARE.get(node.id, node.id))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """A list of tensors may be any sequence: `list` is invariant."""
         if ast.unparse(node) == "list[Tensor]":
             self.names.add("Sequence")
             return ast.parse("Sequence[TensorLike]", mode="eval").body
-        self.generic_visit(node)
+        node.slice = self.visit(node.slice)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -64,7 +68,7 @@ def stub() -> str:
     from torchkeras.core.operations.op import OPS
 
     imports: dict[str, str] = {}
-    kept, written = [], []
+    kept, written = [f"from torchkeras.ops import {name} as {name}" for name in NAMESPACES], []
     tree = ast.parse((ROOT / "torchkeras" / "ops" / "__init__.py").read_text(encoding="utf-8"))
     for statement in tree.body:
         if not isinstance(statement, ast.ImportFrom):

@@ -14,6 +14,8 @@ import pytest
 
 import torchkeras
 from tests.package_imports import PACKAGE, ROOT, module_name, project, source_files
+from torchkeras.cli.script_reader import _arguments
+from torchkeras.core.config.keywords import accepted_keywords
 
 SETUP = tomllib.loads((ROOT / "pyproject.toml").read_text())
 INITS = [path for path in source_files() if path.name == "__init__.py"]
@@ -82,3 +84,25 @@ def test_the_stub_of_the_ops_is_what_the_ops_say():
     public = {name for name, value in vars(torchkeras.ops).items() if name[0] != "_" and inspect.isfunction(value)}
     assert public <= names | {alias.asname for alias in imported}
     assert "def add(x1: TensorLike, x2: TensorLike) -> Tensor: ..." in written
+
+
+# Arguments of a base that a subclass sets itself, so that its callers can't.
+SET_BY_THE_CLASS = {"activity_regularizer", "cell", "factor", "score_mode"}
+# Their signature names arguments of `Layer`, which the keys of a typed dict may not repeat.
+UNTYPED = {"HashedCrossing", "InputLayer", "IntegerLookup", "Layer", "StringLookup", "TextVectorization",
+           "TorchModuleWrapper"}  # fmt: skip
+
+
+def test_editors_complete_all_arguments_of_a_layer():
+    layers = {name: cls for name, cls in vars(torchkeras.layers).items() if isinstance(cls, type)}
+    typed = {name: _arguments(cls) for name, cls in layers.items()}
+    assert {name for name, keys in typed.items() if keys is None} == UNTYPED
+    missing = {name: accepted_keywords(layers[name])[0] - keys for name, keys in typed.items() if keys is not None}
+    hidden = {name: {key for key in keys if key[0] != "_"} - SET_BY_THE_CLASS for name, keys in missing.items()}
+    assert not {name: keys for name, keys in hidden.items() if keys}
+
+
+def test_the_stub_has_the_namespaces_of_the_ops():
+    stub = ast.parse((PACKAGE / "ops" / "__init__.pyi").read_text())
+    imported = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert {"image", "linalg", "nn", "numpy"} <= imported

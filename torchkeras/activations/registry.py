@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from typing import Any
 
 from torchkeras.activations import activations
 from torchkeras.core import registry
@@ -14,7 +15,7 @@ from torchkeras.core.types import Config, Identifier
 _MODULE, _KIND = "keras.activations", "activation function"
 
 
-def get(identifier: Identifier | None) -> Callable:
+def get(identifier: Identifier | None) -> Callable[..., Any]:
     """Return the activation function that an identifier stands for.
 
     Args:

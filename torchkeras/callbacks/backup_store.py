@@ -38,7 +38,7 @@ class BackupStore:
         keep: generations kept.
     """
 
-    def __init__(self, folder: str | os.PathLike, keep: int = 2) -> None:
+    def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
         self.folder = Path(folder)
         self.keep = keep
 

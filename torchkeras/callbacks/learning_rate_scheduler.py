@@ -33,7 +33,7 @@ class LearningRateScheduler(Callback):
         [0.5, 0.25, 0.125]
     """
 
-    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+    def __init__(self, schedule: Callable[[int, float], float] | Callable[[int], float], verbose: int = 0) -> None:
         super().__init__()
         self.schedule = schedule
         self.verbose = verbose
@@ -69,7 +69,8 @@ class LearningRateScheduler(Callback):
         self._epoch = state["epoch"]
 
     def _next(self, epoch: int, rate: float) -> float:
-        rate = self.schedule(epoch, rate) if _takes_two(self.schedule) else self.schedule(epoch)
+        schedule: Callable[..., float] = self.schedule
+        rate = schedule(epoch, rate) if _takes_two(schedule) else schedule(epoch)
         if isinstance(rate, torch.Tensor) and rate.numel() == 1:
             rate = float(rate)
         if not isinstance(rate, (float, np.floating)):

@@ -16,7 +16,7 @@ DATA_FORMATS = ("channels_last", "channels_first")
 _settings: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 
 
-def load_settings(path: str | os.PathLike | None = None) -> None:
+def load_settings(path: str | os.PathLike[str] | None = None) -> None:
     """Take the settings of a `keras.json`; keys without a meaning here, such as another backend, are passed over.
 
     The user's own file is written with the default settings if it does not exist yet.

@@ -128,7 +128,7 @@ def flatten_with_path(structure: Any) -> list[tuple[tuple, Any]]:
     return [((key, *path), leaf) for key, value in _items(structure) for path, leaf in flatten_with_path(value)]
 
 
-def map_structure(func: Callable, *structures: Any, none_is_leaf: bool = True) -> Any:
+def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
     """Apply a function to the leaves of structures of one form.
 
     Args:

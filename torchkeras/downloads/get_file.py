@@ -16,7 +16,7 @@ from torchkeras.downloads.hashing import new_hash
 
 
 def get_file(
-    fname: str | os.PathLike | None = None,
+    fname: str | os.PathLike[str] | None = None,
     origin: str | None = None,
     untar: bool = False,
     md5_hash: str | None = None,
@@ -25,7 +25,7 @@ def get_file(
     hash_algorithm: str = "auto",
     extract: bool = False,
     archive_format: str | Iterable[str] | None = "auto",
-    cache_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
     force_download: bool = False,
 ) -> str:
     """Download a file unless it is in the cache already, and return its path.
@@ -87,7 +87,7 @@ def get_file(
     return str(folder / unpacked)
 
 
-def _folder(cache_dir: str | os.PathLike | None, cache_subdir: str) -> Path:
+def _folder(cache_dir: str | os.PathLike[str] | None, cache_subdir: str) -> Path:
     base = Path(os.path.expanduser(keras_home() if cache_dir is None else cache_dir))
     first = next(folder for folder in (base, *base.parents) if folder.exists())
     if not os.access(first, os.W_OK):
@@ -97,7 +97,7 @@ def _folder(cache_dir: str | os.PathLike | None, cache_subdir: str) -> Path:
     return folder
 
 
-def _names(fname: str | os.PathLike | None, origin: str, extract: bool) -> tuple[str, str | None]:
+def _names(fname: str | os.PathLike[str] | None, origin: str, extract: bool) -> tuple[str, str | None]:
     """The names of the file and of the folder it is unpacked to (`None` without `extract`), as Keras gives them."""
     if fname:
         name = os.fspath(fname)

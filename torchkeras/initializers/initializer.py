@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Initializer(Configurable):
     keras_module = "keras.initializers"
     _tk_config_base = True
 
-    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> torch.Tensor:
+    def __call__(self, shape: Any, dtype: Any = None) -> torch.Tensor:  # Any: an override may take a narrower type
         raise NotImplementedError(f"{type(self).__name__} must define __call__(shape, dtype).")
 
     def clone(self) -> Self:

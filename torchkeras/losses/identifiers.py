@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -64,7 +65,7 @@ for _function, _aliases in _FUNCTIONS.items():
     register_public(_function, "keras.losses", aliases=_aliases)
 
 
-def get(identifier: Identifier | Loss | torch.nn.Module | None) -> Loss | Callable | None:
+def get(identifier: Identifier | Loss | torch.nn.Module | None) -> Loss | Callable[..., Any] | None:
     """Return the loss that an identifier stands for.
 
     Args:

@@ -101,7 +101,7 @@ class Loss(Configurable):
         mask = out_mask if in_mask is None else in_mask if out_mask is None else in_mask & out_mask
         return reduce_weighted(values, sample_weight, mask, self.reduction, self._torch_dtype)
 
-    def call(self, y_true: Nest[ArrayLike], y_pred: Nest[ArrayLike]) -> Any:
+    def call(self, y_true: Any, y_pred: Any) -> Any:  # Any: an override may take a narrower type
         """Compute the values per sample. Subclasses define it.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torchkeras.core.config.identifiers import deserialize_object, get_object
 from torchkeras.core.config.serialization import serialize_keras_object
@@ -38,7 +39,7 @@ for _function in (
     register_public(_function, "keras.metrics")
 
 
-def get(identifier: Identifier | Metric | None) -> Metric | Callable | None:
+def get(identifier: Identifier | Metric | None) -> Metric | Callable[..., Any] | None:
     """Return the metric that an identifier stands for.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -124,7 +124,7 @@ class Metric(Configurable):
 
     def add_variable(
         self,
-        shape: tuple | list,
+        shape: Sequence[int],
         initializer: Identifier | None,
         dtype: PolicyLike | None = None,
         aggregation: str | None = "sum",

@@ -34,6 +34,7 @@ from torchkeras.models.module_tree import module_tree
 from torchkeras.models.quantization import QuantizableModel
 from torchkeras.models.state_tree import set_state_tree, state_tree
 from torchkeras.models.summary import print_summary, summary_as_html
+from torchkeras.training.step import library_default
 from torchkeras.training.trainer import Trainer
 
 
@@ -132,6 +133,7 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
 
     # ------------------------------------------------------------------ calling
 
+    @library_default
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Compute the outputs; a subclass without symbolic inputs and outputs defines this method.
 
@@ -255,13 +257,13 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         return list(self._tk_graph_attribute("operations").operations)
 
     @property
-    def layers(self) -> list:
+    def layers(self) -> list[Layer]:
         """The model's direct layers."""
         graph = self.__dict__.get("_tk_graph")
         if graph is None:
-            return sublayers(self)
+            return sublayers(self)  # type: ignore[return-value]
         own = [operation for operation in graph.operations if isinstance(operation, Layer)]
-        return own + [layer for layer in sublayers(self) if all(layer is not known for known in own)]
+        return own + [layer for layer in sublayers(self) if all(layer is not known for known in own)]  # type: ignore[misc]
 
     @layers.setter
     def layers(self, value: Any) -> None:

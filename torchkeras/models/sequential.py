@@ -212,7 +212,7 @@ class Sequential(Model):
     call._tk_runs_graph = True  # type: ignore[attr-defined]
 
     @property
-    def layers(self) -> list:
+    def layers(self) -> list[Layer]:
         """The layers, without the input layer."""
         return [layer for layer in self._tk_row if not isinstance(layer, InputLayer)]
 

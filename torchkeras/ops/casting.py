@@ -129,7 +129,7 @@ def dtype(x: Any) -> str:
     return tensors.dtype_name(x)
 
 
-def shape(x: Any) -> tuple:
+def shape(x: Any) -> tuple[Any, ...]:
     """Return the shape of a tensor.
 
     Args:

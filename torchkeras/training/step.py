@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -24,11 +24,16 @@ from torchkeras.training.fused_head import FusedHead, find_head
 from torchkeras.training.jit import Jit
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 
+R = TypeVar("R")
+
 logger = logging.getLogger("torchkeras")
 
 
-def library_default(method: Callable) -> Callable:
-    """Mark a method of `Trainer` that users may override, so that `is_overridden` knows it."""
+def library_default(method: Callable[..., R]) -> Callable[..., R]:
+    """Mark a method of `Trainer` that users may override, so that `is_overridden` knows it.
+
+    To type checkers it takes any arguments, so that an override may have others.
+    """
     method.is_library_default = True  # type: ignore[attr-defined]
     return method
 

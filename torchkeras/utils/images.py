@@ -108,7 +108,7 @@ def img_to_array(img: Image | ArrayLike, data_format: str | None = None, dtype: 
 
 
 def save_img(
-    path: str | os.PathLike | BinaryIO,
+    path: str | os.PathLike[str] | BinaryIO,
     x: ArrayLike,
     data_format: str | None = None,
     file_format: str | None = None,
@@ -149,7 +149,7 @@ def save_img(
 
 
 def load_img(
-    path: str | bytes | os.PathLike | io.BytesIO,
+    path: str | bytes | os.PathLike[str] | io.BytesIO,
     color_mode: str = "rgb",
     target_size: tuple[int, int] | None = None,
     interpolation: str = "nearest",
@@ -197,7 +197,7 @@ def load_img(
     return image.resize((target_size[1], target_size[0]), _pillow().Resampling[interpolation.upper()], box=box)
 
 
-def _open(path: str | bytes | os.PathLike | io.BytesIO) -> Image:
+def _open(path: str | bytes | os.PathLike[str] | io.BytesIO) -> Image:
     pillow = _pillow()
     if not isinstance(path, (str, bytes, os.PathLike, io.BytesIO)):
         raise TypeError(f"path should be path-like or io.BytesIO, not {type(path)}")

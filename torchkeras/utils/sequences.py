@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 
 def pad_sequences(
-    sequences: Sequence[Sequence],
+    sequences: Sequence[Sequence[Any]],
     maxlen: int | None = None,
     dtype: DTypeLike = "int32",
     padding: str = "pre",

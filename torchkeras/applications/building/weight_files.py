@@ -55,7 +55,7 @@ def plain(address: str, include_top: bool, hashes: Hashes, end: str = "_notop") 
     return WeightFile(f"{address}{end}.h5", hashes.no_top)
 
 
-def check_weights(weights: str | os.PathLike | None, include_top: bool, classes: int) -> None:
+def check_weights(weights: str | os.PathLike[str] | None, include_top: bool, classes: int) -> None:
     """Check the arguments that say which weights to load.
 
     Raises:
@@ -73,7 +73,7 @@ def check_weights(weights: str | os.PathLike | None, include_top: bool, classes:
         )
 
 
-def load(model: Model, weights: str | os.PathLike | None, published: WeightFile | None) -> None:
+def load(model: Model, weights: str | os.PathLike[str] | None, published: WeightFile | None) -> None:
     """Load the weights that the arguments of a network name: a published file, a file of the user's, or none."""
     if published is not None:
         model.load_weights(published.fetch())

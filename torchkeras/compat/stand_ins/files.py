@@ -19,12 +19,12 @@ def path_to_string(path: Any) -> Any:
     return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
-def is_remote_path(filepath: str | os.PathLike) -> bool:
+def is_remote_path(filepath: str | os.PathLike[str]) -> bool:
     """Whether a path names a store in a network, such as `gs://bucket/file`."""
     return any(str(filepath).startswith(prefix) for prefix in ("/gcs", "/gs", "/hf", "/cns", "/cfs", "gs://", "hf://"))
 
 
-def File(path: str | os.PathLike, mode: str = "r") -> IO:
+def File(path: str | os.PathLike[str], mode: str = "r") -> IO:
     """Open a file of this machine.
 
     Raises:
@@ -35,11 +35,11 @@ def File(path: str | os.PathLike, mode: str = "r") -> IO:
     return open(path, mode)
 
 
-def makedirs(path: str | os.PathLike) -> None:
+def makedirs(path: str | os.PathLike[str]) -> None:
     """Make a folder and those above it; it may be there."""
     os.makedirs(path, exist_ok=True)
 
 
-def copy(src: str | os.PathLike, dst: str | os.PathLike) -> None:
+def copy(src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> None:
     """Copy a file."""
     shutil.copy(src, dst)

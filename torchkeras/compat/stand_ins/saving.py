@@ -23,7 +23,7 @@ class H5IOStore:
         mode: `"w"` to write a new file, `"r"` to read. Default: `"r"`.
     """
 
-    def __init__(self, path_or_io: str | os.PathLike, mode: str = "r", **kwargs: Any) -> None:
+    def __init__(self, path_or_io: str | os.PathLike[str], mode: str = "r", **kwargs: Any) -> None:
         self.path, self.mode = path_or_io, mode
         self._open = ExitStack()
         self.h5_file = self._open.enter_context(h5py.File(path_or_io, mode))
@@ -91,6 +91,6 @@ def in_safe_mode() -> bool | None:
     return state.safe_mode
 
 
-def save_model_to_hdf5(model: Any, filepath: str | os.PathLike, overwrite: bool = True, **options: Any) -> None:
+def save_model_to_hdf5(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True, **options: Any) -> None:
     """Save a model in Keras's older format, `.h5`."""
     model.save(filepath, overwrite=overwrite)

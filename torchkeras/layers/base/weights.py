@@ -159,7 +159,7 @@ class WeightOwner(AttributeTracking):
     # ------------------------------------------------------------------ lists
 
     @property
-    def weights(self) -> list:
+    def weights(self) -> list[Variable]:
         """All weights of the layer and its sublayers, each once, in Keras's order.
 
         The layer's own come first, trainable ones before the others; then each sublayer's. The state of seed generators
@@ -172,24 +172,24 @@ class WeightOwner(AttributeTracking):
         >>> [weight.name for weight in layer.weights]
         ['gamma', 'beta', 'moving_mean', 'moving_variance']
         """
-        return [tensor for tensor, _ in all_weights(self)]
+        return [tensor for tensor, _ in all_weights(self)]  # type: ignore[misc]
 
     @property
-    def trainable_weights(self) -> list:
+    def trainable_weights(self) -> list[Variable]:
         """The weights that training changes: none of a layer whose `trainable` is `False`.
 
         Setting `trainable` sets it for all sublayers; a sublayer that is thawed afterwards trains in the models that
         hold the frozen layer.
         """
-        return [tensor for tensor, trainable in all_weights(self) if trainable]
+        return [tensor for tensor, trainable in all_weights(self) if trainable]  # type: ignore[misc]
 
     @property
-    def non_trainable_weights(self) -> list:
+    def non_trainable_weights(self) -> list[Variable]:
         """The weights that training does not change: frozen ones, and those made with `trainable=False`."""
-        return [tensor for tensor, trainable in all_weights(self) if not trainable]
+        return [tensor for tensor, trainable in all_weights(self) if not trainable]  # type: ignore[misc]
 
     @property
-    def variables(self) -> list:
+    def variables(self) -> list[Variable]:
         """The weights and the state of seed generators, layer by layer; `metrics_variables` has the metrics' state."""
         found: list = []
         _collect_variables(self, found, set())
@@ -201,12 +201,12 @@ class WeightOwner(AttributeTracking):
         return {getattr(v, "path", str(i)): v for i, v in enumerate(self.variables)}
 
     @property
-    def trainable_variables(self) -> list:
+    def trainable_variables(self) -> list[Variable]:
         """Keras's other name for `trainable_weights`."""
         return self.trainable_weights
 
     @property
-    def non_trainable_variables(self) -> list:
+    def non_trainable_variables(self) -> list[Variable]:
         """The variables that training does not change: `non_trainable_weights` and the state of seed generators."""
         trainable = {id(v) for v in self.trainable_weights}
         return [v for v in self.variables if id(v) not in trainable]
@@ -217,7 +217,7 @@ class WeightOwner(AttributeTracking):
         return unique(metric for layer in layer_tree(self) for metric in _held_metrics(layer))
 
     @property
-    def metrics_variables(self) -> list:
+    def metrics_variables(self) -> list[Variable]:
         """The state of the metrics."""
         return [v for metric in self.metrics for v in metric.variables]
 

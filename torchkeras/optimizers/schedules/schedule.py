@@ -49,7 +49,7 @@ class LearningRateSchedule(Configurable):
     keras_module = "keras.optimizers.schedules"
     _tk_config_base = True
 
-    def __call__(self, step: Number) -> Any:
+    def __call__(self, step: Any) -> Any:  # Any: an override may take a narrower type
         """Return the rate at a step. Subclasses define it.
 
         Args:

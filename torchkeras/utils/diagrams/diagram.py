@@ -98,8 +98,10 @@ def _expanded(model: Model, style: Style) -> Diagram:
     layers = list(model.layers) if graph is None else list(graph.operations)
     diagram = Diagram(id(model), model.name)
     for layer in layers:
-        opened = style.expand_nested and isinstance(layer, Model) and layer.built and layer.layers
-        diagram.parts.append(_expanded(layer, style) if opened else _box(layer, style))
+        if isinstance(layer, Model) and style.expand_nested and layer.built and layer.layers:
+            diagram.parts.append(_expanded(layer, style))
+        else:
+            diagram.parts.append(_box(layer, style))
     if isinstance(model, Sequential):
         pairs = [(last_box(a, style), first_box(b, style, 0)) for a, b in zip(layers, layers[1:])]
         diagram.edges = list(dict.fromkeys(pairs))

@@ -185,7 +185,7 @@ class IndexLookup(HostLayer):
         if idf_weights is not None:
             self._tk_set_idf(idf_weights, len(given), has_special)
 
-    def _tk_from_file(self, path: str | os.PathLike) -> list:
+    def _tk_from_file(self, path: str | os.PathLike[str]) -> list:
         if getattr(state, "safe_mode", None):
             raise ValueError(
                 "Requested the loading of a vocabulary file outside of the model archive. This carries a potential "
@@ -200,7 +200,7 @@ class IndexLookup(HostLayer):
 
     _tk_file_encoding = "utf-8"
 
-    def _tk_parsed(self, lines: list[str], path: str | os.PathLike) -> list:
+    def _tk_parsed(self, lines: list[str], path: str | os.PathLike[str]) -> list:
         """The terms of the lines of a file."""
         if self._tk_term is str:
             return lines

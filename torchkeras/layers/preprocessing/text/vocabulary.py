@@ -105,7 +105,7 @@ def _count(counter: Counter, tokens: list, decode: Callable[[Any], Any] | None) 
         counter[decode(token)] += count
 
 
-def read_lines(path: str | os.PathLike, encoding: str) -> list[str]:
+def read_lines(path: str | os.PathLike[str], encoding: str) -> list[str]:
     """The lines of a vocabulary file; empty ones at the end count as none.
 
     Raises:
