@@ -259,6 +259,7 @@ def test_wrong_shapes_are_refused_as_by_keras_and_named(name, kwargs, shape, wro
 BAD_ARGUMENTS = [
     ("Dense", {"units": 0}),
     ("Dense", {"units": 2.5}),
+    ("Dense", {"units": 2, "name": 0}),
     ("Embedding", {"input_dim": 0, "output_dim": 2}),
     ("Conv2D", {"filters": 0, "kernel_size": 3}),
     ("Conv2D", {"filters": 3, "kernel_size": 3, "groups": 2}),

@@ -301,7 +301,8 @@ def test_crossentropy_goes_by_the_shapes(kind, identifier, rng):
 
 
 @pytest.mark.parametrize("identifier", [{"a": 1}, {}], ids=str)
-@pytest.mark.parametrize("kind", ["losses", "metrics", "initializers", "regularizers", "constraints", "activations"])
+@pytest.mark.parametrize("kind", ["losses", "metrics", "initializers", "regularizers", "constraints", "activations",
+                                  "dtype_policies"])  # fmt: skip
 def test_dicts_of_something_else_are_refused(kind, identifier):
     for library in (keras, torchkeras):
         for read in ("get", "deserialize"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import torchkeras
 from torchkeras import ops
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
@@ -182,3 +183,10 @@ def test_a_tensor_stands_for_the_list_of_its_rows(name, rng):
 def test_axes_beyond_the_last_are_refused(name):
     with pytest.raises(ValueError, match="axis 2 is out of bounds"):
         getattr(ops, name)(torch.ones(2, 3), axis=2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_histograms_of_half_precision(dtype):
+    x = torch.linspace(0, 4, 17, dtype=dtype)
+    for got, wanted in zip(*(library.ops.histogram(x, 4, (0, 2)) for library in (keras, torchkeras)), strict=True):
+        torch.testing.assert_close(got, wanted)

@@ -70,6 +70,11 @@ def reset_names() -> None:
     _uses.clear()
 
 
+def name_or_automatic(name: object, class_name: str) -> str:
+    """The name that was given, checked; without one an automatic name for an object of the class."""
+    return auto_name(class_name) if name is None or name == "" else check_name(name)
+
+
 def check_name(name: object) -> str:
     """A name that can be a part of a path.
 

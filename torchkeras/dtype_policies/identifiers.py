@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from torchkeras.core.config.identifiers import with_module
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.types import Config
@@ -87,9 +88,12 @@ def deserialize(config: Config, custom_objects: dict[str, object] | None = None)
         config: result of `serialize`.
         custom_objects: classes by name, beside the registered ones. Default: `None`.
 
+    Raises:
+        ValueError: `config` is a dict of something else.
+
     Example:
         >>> config = keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
         >>> keras.dtype_policies.deserialize(config).name
         'float32'
     """
-    return deserialize_keras_object({"module": "keras.dtype_policies"} | config, custom_objects)
+    return deserialize_keras_object(with_module(config, "keras.dtype_policies"), custom_objects)

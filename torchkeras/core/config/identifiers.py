@@ -29,7 +29,7 @@ def get_object(identifier: object, module: str, kind: str, base: type | None = N
     if identifier is None:
         return None
     if isinstance(identifier, dict):
-        return deserialize_keras_object(_with_module(identifier, module))
+        return deserialize_keras_object(with_module(identifier, module))
     if isinstance(identifier, str):
         return _by_name(identifier, module, kind, base)
     if isinstance(identifier, type):
@@ -60,7 +60,7 @@ def deserialize_object(
         with registry.custom_object_scope(custom_objects or {}):
             return _by_name(config, module, kind, base)
     if isinstance(config, dict):
-        return deserialize_keras_object(_with_module(config, module), custom_objects)
+        return deserialize_keras_object(with_module(config, module), custom_objects)
     if config is None or callable(config) or (base is not None and isinstance(config, base)):
         return config
     raise _unknown_type(config, kind)
@@ -73,7 +73,12 @@ def _unknown_type(identifier: object, kind: str) -> ValueError:
     )
 
 
-def _with_module(config: Config, module: str) -> Config:
+def with_module(config: Config, module: str) -> Config:
+    """A description that names the module in which its class is looked up, if it named none.
+
+    Raises:
+        ValueError: the dict is no description.
+    """
     if "class_name" not in config and "config" not in config:
         raise ValueError(f"Unknown `config` as a `dict`: it must have a 'class_name'; received config={config}.")
     given = {"config": {}, **config} if "class_name" in config else config

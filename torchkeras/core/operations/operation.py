@@ -77,7 +77,7 @@ class Operation(Graphed, Rematerializable, Configurable):
     quantization_mode: Any = None
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
+        self.name = naming.name_or_automatic(name, type(self).__name__)
         self._inbound_nodes: list[Node] = []
         self._tk_follow_remat_scope()
 

@@ -73,7 +73,7 @@ class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: 
         layout: Any = None,
         **options: Any,
     ) -> Variable:
-        name = naming.check_name(name or naming.auto_name("Variable"))
+        name = naming.name_or_automatic(name, "Variable")
         if aggregation not in _AGGREGATIONS:
             raise ValueError(f"aggregation must be one of {_AGGREGATIONS}; received {aggregation!r}.")
         value = _initial_value(initializer, shape, dtype)

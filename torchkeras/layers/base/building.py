@@ -76,6 +76,9 @@ def as_shapes(value: Any) -> Any:
 
 def legacy_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
     """Take Keras 2's arguments for the first layer's input shape out of `kwargs`; the batch shape, or `None`."""
+    for name in ("input_shape", "input_dim", "batch_input_shape", "batch_shape"):
+        if name in kwargs and kwargs[name] is None:
+            del kwargs[name]
     batch = kwargs.pop("batch_size", None) if any(k in kwargs for k in ("input_shape", "input_dim")) else None
     if "batch_input_shape" in kwargs:
         return tuple(kwargs.pop("batch_input_shape"))

@@ -118,7 +118,7 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
             hint = candidates(kwargs, accepted_keywords(cls)[0])
             raise ValueError(f"Unrecognized keyword arguments passed to {cls.__name__}: {kwargs}. {hint}")
         self.__dict__["_tk_name_given"] = bool(name)
-        self.name = naming.check_name(name or naming.auto_name(type(self).__name__))
+        self.name = naming.name_or_automatic(name, type(self).__name__)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if not isinstance(trainable, bool):
             raise ValueError(
