@@ -35,6 +35,10 @@ LAYERS = {
         nn.Conv2d,
     ),
     "conv3d": (lambda: layers.Conv3D(2, 2), (3, 4, 3, 2), nn.Conv3d),
+    "depthwise": (lambda: layers.DepthwiseConv2D(3, 2, "same", 2, activation="relu"), (6, 5, 3), nn.Conv2d),
+    "depthwise1d": (lambda: layers.DepthwiseConv1D(2, dilation_rate=2, use_bias=False), (7, 3), nn.Conv1d),
+    "transposed": (lambda: layers.Conv2DTranspose(4, 3, 2, "same", activation="relu"), (3, 4, 2), nn.ConvTranspose2d),
+    "transposed1d": (lambda: layers.Conv1DTranspose(4, 3, dilation_rate=2), (5, 2), nn.ConvTranspose1d),
     "embedding": (lambda: layers.Embedding(9, 4), 9, nn.Embedding),
     "reversible": (lambda: layers.ReversibleEmbedding(9, 4, mask_zero=True), 9, nn.Embedding),
 }
@@ -237,3 +241,18 @@ def test_layers_with_a_formula_of_their_own_are_left_alone():
     view = keras.utils.torch_view(model)
     assert not view.modules
     assert [reason.split()[0] for reason in view.left_alone.values()] == ["its", "the", "it"]
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "wrong"),
+    [
+        (lambda: layers.Dense(3), (4,), (2, 5)),
+        (lambda: layers.Conv2D(3, 2), (4, 4, 2), (2, 4, 4, 3)),
+        (lambda: layers.Conv2DTranspose(3, 2), (4, 4, 2), (2, 4, 4, 3)),
+    ],
+)
+def test_inputs_of_a_wrong_size_are_refused_in_kerass_words(make, shape, wrong):
+    layer = make()
+    layer.build((None, *shape))
+    with keras.utils.torch_view(layer), pytest.raises(ValueError, match="is incompatible with the layer: expected"):
+        layer(torch.zeros(wrong))

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -24,11 +23,10 @@ from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.types import Store
 from torchkeras.core.variables.variable import Variable, VariableInfo, as_variable
+from torchkeras.layers.base.input_spec import check_inputs
 from torchkeras.layers.base.values import assign, read_weight
 from torchkeras.layers.base.weight_walk import add_sublayer, own_weights
-from torchkeras.layers.convolutional.base_conv import BaseConv
-from torchkeras.layers.spatial import channel_axis
-from torchkeras.utils.torch_view.probing import conv_weights, embedding_weights, linear_weights
+from torchkeras.utils.torch_view.probing import embedding_weights, linear_weights
 
 
 @dataclass
@@ -237,9 +235,19 @@ class ViewedLayer:
 
     # ------------------------------------------------------------------ the call
 
-    def _tk_run(self, inputs: Tensor) -> Tensor:
-        """The module's outputs for inputs in torch's layout."""
-        return self._tk_torch_module()(inputs)
+    def _tk_run(self, inputs: Tensor, given: Tensor | None = None) -> Tensor:
+        """The module's outputs for inputs in torch's layout; `given` are those of the layer where they differ.
+
+        Raises:
+            ValueError: the module refused the inputs, and they do not fit the layer.
+        """
+        try:
+            return self._tk_torch_module()(inputs)
+        except RuntimeError:
+            spec = self.__dict__["_tk_input_spec"]
+            if spec is not None:
+                check_inputs(spec, inputs if given is None else given, self.name)
+            raise
 
     def _tk_is_plain_call(self) -> bool:
         """Whether the call in progress has no values, or others than the module's: the layer's own formula serves."""
@@ -296,14 +304,6 @@ class ViewedLayer:
             f"{what} needs layer {self.name!r} as it is; torch_view shows it as a torch module. Close the view first."
         )
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return _blank, (self.own_class,), self.__getstate__()  # type: ignore[attr-defined]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        twin = memo[id(self)] = _blank(self.own_class)
-        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        return twin
-
 
 class InLayout:
     """A regularizer or constraint of a weight in the layer's layout, for the weight in torch's.
@@ -327,7 +327,7 @@ def _is_plain(value: Any) -> bool:
     return type(value) in (Tensor, nn.Parameter) or isinstance(value, Variable)
 
 
-def _property(name: str) -> property:
+def weight_property(name: str) -> property:
     return property(lambda self: self._tk_read(name))
 
 
@@ -341,7 +341,7 @@ class ViewedDense(ViewedLayer):
 
     @staticmethod
     def refusal(layer: Any) -> str | None:
-        return _refusal(layer, "kernel", layers.Dense)
+        return refusal_of(layer, "kernel", layers.Dense)
 
     def _tk_module(self) -> nn.Module:
         features, units = self.__dict__["_parameters"]["kernel"].shape
@@ -378,7 +378,7 @@ class ViewedEinsumDense(ViewedLayer):
 
     @staticmethod
     def refusal(layer: Any) -> str | None:
-        reason = _refusal(layer, "kernel", layers.EinsumDense)
+        reason = refusal_of(layer, "kernel", layers.EinsumDense)
         if reason is None and not layer._matmul_axes:
             return f"the equation {layer.equation!r} is not one matrix product of the last axes"
         return reason
@@ -409,76 +409,10 @@ class ViewedEinsumDense(ViewedLayer):
         if self._tk_is_plain_call():
             return self.own_class.call(self, inputs)  # type: ignore[attr-defined]
         with self._tk_casting(inputs):
-            outputs = self._tk_run(inputs.flatten(-self._matmul_axes))
+            outputs = self._tk_run(inputs.flatten(-self._matmul_axes), inputs)
         # The first size may be a rank's part of the whole, see ColwiseParallel.
         outputs = outputs.unflatten(-1, (-1, *self._tk_held[0].variable.shape[self._matmul_axes + 1 :]))
         return self._tk_finish(outputs, None if self._bias_in_matmul else self.bias)  # type: ignore[attr-defined]
-
-
-class ViewedConv(ViewedLayer):
-    """A convolution as `nn.Conv1d`, `nn.Conv2d` or `nn.Conv3d`, with its padding in the module where torch has it."""
-
-    key = "conv"
-    rank: int
-    _tk_padding: tuple[int, ...]
-
-    @staticmethod
-    def refusal(layer: Any) -> str | None:
-        return _refusal(layer, "kernel", BaseConv)
-
-    def _tk_module(self) -> nn.Module:
-        layer: Any = self
-        *_, channels, filters = layer._parameters["kernel"].shape
-        border = layer._static_border
-        self._tk_padding = (0,) * self.rank if border is None else border[-self.rank :]
-        return self.kind(
-            channels * layer.groups,
-            filters,
-            layer.kernel_size,
-            layer.strides,
-            self._tk_padding,
-            layer.dilation_rate,
-            layer.groups,
-            bias=len(self._tk_weights()) > 1,
-            device="meta",
-        )
-
-    def _tk_there(self, name: str, value: Tensor) -> Tensor:
-        return value.permute(-1, -2, *range(self.rank)) if name == "kernel" else value
-
-    def _tk_back(self, name: str, value: Tensor) -> Tensor:
-        return value.permute(*range(2, 2 + self.rank), 1, 0) if name == "kernel" else value
-
-    def _tk_probed(self, module: nn.Module) -> dict[str, Tensor]:
-        layer: Any = self
-        kernel = self._tk_held[0].variable
-        return conv_weights(
-            module, tuple(kernel.shape), layer.groups, layer.dilation_rate, self._tk_padding, kernel.dtype
-        )
-
-    def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
-        layer: Any = self
-        if self._tk_is_plain_call():
-            return self.own_class.call(self, inputs, border=border)  # type: ignore[attr-defined]
-        last = channel_axis(layer.data_format) == -1
-        x = inputs.movedim(-1, 1) if last else inputs
-        with self._tk_casting(inputs):
-            outputs = self._tk_run(F.pad(x, self._tk_zeros(x.shape[2:], border)))
-        outputs = outputs.movedim(1, -1) if last else outputs
-        return layer._activate(outputs)
-
-    def _tk_zeros(self, lengths: Sequence[int], border: tuple[int, ...] | None) -> list[int]:
-        """Zeros to add on both sides of each axis, the last axis first, beyond those that the module adds."""
-        layer: Any = self
-        if border is not None:
-            sides = [(n - p, n - p) for n, p in zip(border[-self.rank :], self._tk_padding)]
-        elif layer._static_border is not None:
-            sides = [(0, 0)] * self.rank
-        else:
-            whole = (1, *lengths) if self.rank == 1 else lengths
-            window = (1, *layer.kernel_size) if self.rank == 1 else layer.kernel_size
-            sides = list(layer._static_sides or layer._sides_of(whole, window))[-self.rank :]
-        return [n for side in reversed(sides) for n in side]
 
 
 class ViewedEmbedding(ViewedLayer):
@@ -488,7 +422,7 @@ class ViewedEmbedding(ViewedLayer):
 
     @staticmethod
     def refusal(layer: Any) -> str | None:
-        return _refusal(layer, "embeddings", layers.Embedding)
+        return refusal_of(layer, "embeddings", layers.Embedding)
 
     def _tk_weights(self) -> list[tuple[str, str]]:
         return [("embeddings", "weight")]
@@ -511,7 +445,7 @@ class ViewedReversibleEmbedding(ViewedEmbedding):
 
     @staticmethod
     def refusal(layer: Any) -> str | None:
-        return _refusal(layer, "embeddings", layers.ReversibleEmbedding)
+        return refusal_of(layer, "embeddings", layers.ReversibleEmbedding)
 
     def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         layer: Any = self
@@ -531,10 +465,10 @@ def _as_indices(inputs: Tensor) -> Tensor:
     return inputs if inputs.dtype in (torch.int64, torch.int32) else inputs.to(torch.int32)
 
 
-def _refusal(layer: Any, name: str, base: type) -> str | None:
+def refusal_of(layer: Any, name: str, base: type) -> str | None:
     if type(layer).call is not base.call:  # type: ignore[attr-defined]
         return "its class has a call() of its own"
-    if layer.lora_enabled:
+    if getattr(layer, "lora_enabled", False):
         return "it has a low-rank adapter already (enable_lora)"
     if layer.quantization_mode is not None:
         return f"it is quantized ({layer.quantization_mode})"
@@ -542,41 +476,3 @@ def _refusal(layer: Any, name: str, base: type) -> str | None:
     if not isinstance(weight, Variable):
         return f"its {name} is no plain weight: it is parametrized or lies in parts"
     return None
-
-
-# The layers that have a form under the view, the more special ones first.
-_FORMS: tuple[tuple[type, type[ViewedLayer]], ...] = (
-    (layers.ReversibleEmbedding, ViewedReversibleEmbedding),
-    (layers.Embedding, ViewedEmbedding),
-    (layers.EinsumDense, ViewedEinsumDense),
-    (layers.Dense, ViewedDense),
-    (layers.Conv1D, type("ViewedConv1D", (ViewedConv,), {"kind": nn.Conv1d})),
-    (layers.Conv2D, type("ViewedConv2D", (ViewedConv,), {"kind": nn.Conv2d})),
-    (layers.Conv3D, type("ViewedConv3D", (ViewedConv,), {"kind": nn.Conv3d})),
-)
-
-
-def form_of(layer: nn.Module) -> type[ViewedLayer] | None:
-    """The form under the view of a layer's class; `None` if it has none."""
-    return next((form for cls, form in _FORMS if isinstance(layer, cls)), None)
-
-
-@functools.cache
-def viewed_class(cls: type) -> type:
-    """The class of a layer of class `cls` while it is under the view."""
-    form = next(form for base, form in _FORMS if issubclass(cls, base))
-    weights = ("embeddings",) if issubclass(form, ViewedEmbedding) else ("kernel", "bias")
-    if form is ViewedEinsumDense:
-        weights = ("kernel",)
-    names = {
-        "own_class": cls,
-        "call": form.call,
-        "_tk_unsaved": (form.key,),
-        "__doc__": cls.__doc__,
-    }  # type: ignore[attr-defined]
-    return type(cls.__name__, (form, cls), {**names, **{name: _property(name) for name in weights}})
-
-
-def _blank(cls: type) -> Any:
-    """A layer under the view without its state, which a copy or a pickle fills in."""
-    return object.__new__(viewed_class(cls))

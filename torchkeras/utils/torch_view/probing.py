@@ -79,6 +79,34 @@ def conv_weights(
 
 
 @torch.no_grad()
+def transposed_conv_weights(
+    module: nn.Module, channels: int, dilation: tuple[int, ...], dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """The weights of a module that convolves transposed, without groups and without cutting borders off.
+
+    The outputs for one pixel are its window.
+
+    Args:
+        module: a module that takes the place of `nn.ConvTranspose1d`, `nn.ConvTranspose2d` or `nn.ConvTranspose3d`.
+        channels: number of input channels.
+        dilation: dilation of the window.
+        dtype: dtype of the inputs.
+
+    Raises:
+        ValueError: the module is not linear.
+    """
+    place, ones = _device_of(module), (1,) * len(dilation)
+    with _Evaluating(module):
+        bias = module(torch.zeros(1, channels, *ones, dtype=dtype, device=place))
+        responses = module(torch.eye(channels, dtype=dtype, device=place).view(channels, channels, *ones)) - bias
+        x = torch.randn(4, channels, dtype=dtype, device=place)
+        outputs = module(x.view(4, channels, *ones))
+    _check(module, outputs, torch.tensordot(x, responses, 1) + bias)
+    weight = responses[(slice(None), slice(None), *(slice(None, None, d) for d in dilation))]
+    return {"weight": weight, "bias": bias[0].flatten(1)[:, 0]}
+
+
+@torch.no_grad()
 def embedding_weights(module: nn.Module, rows: int) -> dict[str, Tensor]:
     """The table of a module that looks up vectors.
 

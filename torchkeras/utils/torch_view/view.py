@@ -10,7 +10,8 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import layer_tree
 from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.training.state import optimizer_of, state_of
-from torchkeras.utils.torch_view.layers import Swap, ViewedLayer, form_of, viewed_class
+from torchkeras.utils.torch_view.forms import form_of, viewed_class
+from torchkeras.utils.torch_view.layers import Swap, ViewedLayer
 
 Changed = Literal["keep", "merge", "refuse"]
 
@@ -126,11 +127,11 @@ def torch_view(model: nn.Module) -> TorchView:
     """Show the layers of a model to torch's tools as `nn.Linear`, `nn.Conv1d` to `nn.Conv3d` and `nn.Embedding`.
 
     Tools that look for those classes (torchao, PEFT, `parallelize_module`, `torch.ao.quantization`) find them in the
-    places of `Dense`, of `EinsumDense` where its equation is one matrix product, of `Conv1D` to `Conv3D`, and of
-    `Embedding`: as the attributes `linear`, `conv` and `embedding` of the layers. The weights are torch's, such as
-    `(out, in)`, and share the memory of the layers' weights: training one trains the other. The model is called,
-    trained and saved as before. An optimizer of Keras goes along with its state, one of torch needs another
-    `compile()`.
+    places of `Dense`, of `EinsumDense` where its equation is one matrix product, of `Conv1D` to `Conv3D` and their
+    depthwise and transposed kinds, and of `Embedding`: as the attributes `linear`, `conv` and `embedding` of the
+    layers. The weights are torch's, such as `(out, in)`, and share the memory of the layers' weights: training one
+    trains the other. The model is called, trained and saved as before. An optimizer of Keras goes along with its
+    state, one of torch needs another `compile()`.
 
     A module that a tool replaced stays in the model when the view is closed, unless it is merged: see
     `TorchView.close`. Files of a model hold the weights with which it computes, in Keras's form. This function is an
