@@ -36,6 +36,8 @@ def test_steps_are_torchs(form, cls, rng):
     optimizer = optimizers.get(given(form, cls, mine))
     theirs = given(form, cls, reference)
     theirs = theirs if form == "instance" else theirs(list(reference.parameters()))
+    for group in theirs.param_groups:  # the kernel that is taken here; torch's other way differs by rounding
+        group.update(fused=True if cls in (torch.optim.Adam, torch.optim.AdamW) else group.get("fused"))
     for _ in range(5):
         grads = gradients(rng, mine)
         optimizer.apply([g.clone() for g in grads], list(mine.parameters()))

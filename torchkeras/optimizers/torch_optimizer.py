@@ -18,6 +18,7 @@ from torchkeras.core.types import Number, Store
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import torch_config
+from torchkeras.optimizers.fused_torch_step import fused_where_possible
 from torchkeras.optimizers.slots import assign, place_like, whole
 
 
@@ -191,7 +192,7 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         for variable, grad in zip(variables, grads):
             if variable.grad is not grad:
                 variable.grad = grad
-        with self._hiding_others(variables):
+        with self._hiding_others(variables), fused_where_possible(self.optimizer):
             self.optimizer.step()
         if self.scheduler is not None and self.interval == "batch":
             self.scheduler.step()
