@@ -55,6 +55,7 @@ def compile_all(backend: str) -> list[str]:
 def set_message_size(strategy: str) -> None:
     """Let DDP send many messages under "pieces", as it does for models of more than 25 MB: graphs are split there."""
     size = {"bucket_cap_mb": 0.0005} if strategy == "pieces" else {}
+    torch.distributed._DEFAULT_FIRST_BUCKET_BYTES = 200 if size else 1 << 20  # type: ignore[attr-defined]
     data_parallel.DistributedDataParallel = functools.partial(DistributedDataParallel, **size)  # type: ignore[assignment, misc]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 
 import numpy as np
@@ -209,6 +210,32 @@ def messages():
             found["compiled"] = [messages_per_step(fit), found[strategy][1]]
             torch.compile = real
     return found
+
+
+@rule
+def models_in_parts_are_copied_or_refused():
+    """A copy predicts alike and trains by itself; work on whole weights is refused before anything has changed."""
+    set_strategy("model")
+    model, x = deep(4), np.ones((4, 4), "float32")
+    trained(model)
+    twin = copy.deepcopy(model)
+    before = model.predict(x, verbose=0)
+    alike = np.array_equal(twin.predict(x, verbose=0), before)
+    trained(twin)
+    alone = np.array_equal(model.predict(x, verbose=0), before) and not np.array_equal(
+        twin.predict(x, verbose=0), before
+    )
+    said = []
+    for work in (
+        lambda: model.quantize("int8"),
+        lambda: model.export("m.pt2", "torch"),
+        lambda: keras.saving.to_torch(model),
+    ):
+        try:
+            work()
+        except RuntimeError as error:
+            said.append(str(error))
+    return [alike, alone, np.array_equal(model.predict(x, verbose=0), before), said]
 
 
 @rule

@@ -56,6 +56,13 @@ def test_a_step_sends_no_message_more_than_one_by_hand(run):
             assert fit == by_hand, strategy
 
 
+def test_models_in_parts_are_copied_or_refused(run):
+    for *works, said in found(run, "models_in_parts_are_copied_or_refused"):
+        assert works == [True, True, True]
+        names = ["quantize()", "export()", "to_torch()"]
+        assert [message.split(" needs whole weights")[0] for message in said] == names
+
+
 def test_batches_of_each_rank_count_alike(run):
     # The mean of the gradients 2 * 1 and 2 * 4, times the rate.
     assert found(run, "batches_of_each_rank") == [pytest.approx(1 - 0.5 * 5)] * 2

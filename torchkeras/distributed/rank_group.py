@@ -22,6 +22,9 @@ class RankGroup(NamedTuple):
     size: int
     handle: distributed.ProcessGroup | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> RankGroup:
+        return self  # a copy of a model talks to the same ranks
+
 
 def all_ranks() -> RankGroup:
     """All processes that are joined; this one alone without others."""

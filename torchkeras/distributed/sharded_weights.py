@@ -127,6 +127,24 @@ def holds_parts(module: nn.Module) -> bool:
     return any(is_sharded(parameter) for parameter in module.parameters())
 
 
+def refuse_parts(module: nn.Module, work: str) -> None:
+    """Refuse work that needs whole weights.
+
+    Args:
+        module: a layer or a model.
+        work: the name of the work, for the message.
+
+    Raises:
+        RuntimeError: weights lie in parts on several ranks.
+    """
+    if holds_parts(module):
+        raise RuntimeError(
+            f"{work} needs whole weights; those of {getattr(module, 'name', type(module).__name__)!r} lie in parts on "
+            "several ranks. Save the model on all ranks, and load it on one: `with "
+            "keras.distributed.single_process(): model = keras.models.load_model(path)`."
+        )
+
+
 def refuse_parts_alone(module: nn.Module) -> None:
     """Refuse to compute with weights in parts where this rank works by itself.
 

@@ -13,6 +13,7 @@ from torchkeras.core import tree
 from torchkeras.core.types import Nest
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed import is_main_process
+from torchkeras.distributed.sharded_weights import refuse_parts
 from torchkeras.export.formats import find_format, write_torch
 from torchkeras.export.program import Endpoint, described, fixed_sizes, trace
 from torchkeras.export.specs import input_names, input_signature_of, make_input_spec
@@ -30,6 +31,7 @@ def export_model(
     **kwargs: Any,
 ) -> None:
     """Write a model in a format that runs without this library; `Model.export` says what the arguments mean."""
+    refuse_parts(model, "export()")
     path = Path(filepath)
     name, found = find_format(format, path)
     own = {option: kwargs.pop(option) for option in found.options if option in kwargs}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from torch import nn
 
 from torchkeras.core.user_warnings import warn_user
+from torchkeras.distributed.sharded_weights import refuse_parts
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.quantization import checked
 from torchkeras.layers.base.weight_walk import unique
@@ -103,6 +104,7 @@ class QuantizableModel(_Base):
                 f"The `filters` argument must be a regex string, a list of regex strings, or a callable. "
                 f"Received: {type(filters)}"
             )
+        refuse_parts(self, "quantize()")
         report = QuantizationReport(mode)
         if isinstance(config, (GPTQConfig, AWQConfig)):
             reached = self._tk_calibrate(config, filters, type_check, checkpoint)

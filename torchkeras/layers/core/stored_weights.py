@@ -12,6 +12,7 @@ from torchkeras import quantizers
 from torchkeras.core import registry
 from torchkeras.core.quantization_modes import QUANTIZATION_MODES
 from torchkeras.core.types import Config, Shape, Store
+from torchkeras.distributed.sharded_weights import refuse_parts
 from torchkeras.dtype_policies import DTypePolicy
 from torchkeras.dtype_policies import get as get_policy
 from torchkeras.layers.base.hooks import default_unless
@@ -84,6 +85,7 @@ class StoredWeights(LowRankAdaptable):
             >>> layer.dtype_policy.name
             'int8_from_float32'
         """
+        refuse_parts(self, "quantize()")
         if type_check and not registry.is_own(self._tk_class):
             raise not_implemented(self, "quantize")
         forms = self._tk_new_forms(tuple(getattr(self, self.adapted).shape), mode, config)

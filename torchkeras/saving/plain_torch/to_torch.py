@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchkeras.core import registry, tree
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.types import ArrayLike, Nest
+from torchkeras.distributed.sharded_weights import refuse_parts
 from torchkeras.layers import Input
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import layer_tree
@@ -100,6 +101,8 @@ def to_torch(
         raise ValueError(f"source must be a path that ends in `.py`; received {os.fspath(source)!r}.")
     if isinstance(model, (str, os.PathLike)):
         model = load_model(model, compile=False)
+    if isinstance(model, Layer):
+        refuse_parts(model, "to_torch()")
     graph = _graph_of(model, example)
     conversion = Conversion(model, graph, data_format)
     module = conversion.module()
