@@ -50,8 +50,8 @@ SCRIPT = """
     assert not holder._flatten_layers(include_self=False) and type(holder.held) is list and not holder.trainable
 
     for line, words in {
-        "from keras.src.trainers.data_adapters import ArrayDataAdapter": "has no counterpart in torchkeras",
-        "import keras.src.trainers.epoch_iterator": "Override `train_step`",
+        "from keras.src.trainers.data_adapters import TFDatasetAdapter": "has no counterpart in torchkeras",
+        "import keras.src.trainers.nothing": "Override `train_step`",
         "keras.src.ops.nothing": "Use the functions of `keras.ops`",
         "keras.nothing": "no name of Keras 3",
         "import keras.layers.base": "no name of Keras 3",

@@ -15,11 +15,13 @@ from torchkeras.compat import environment
 
 CHILD = "import keras, torchkeras; assert keras.layers is torchkeras.layers; print(keras.__version__)"
 SCRIPT = f"""
-import importlib.util, subprocess, sys
+import importlib.util, json, subprocess, sys
 from tensorflow import keras
 import tensorflow.keras as same
 import tensorflow.keras.layers as layers
 from tensorflow.keras.layers import Dense
+assert importlib.import_module("tensorflow.keras") is keras
+assert importlib.import_module("tensorflow.keras.layers") is layers and importlib.import_module("json") is json
 import keras as served
 assert same is keras is served and layers is keras.layers and Dense is layers.Dense
 assert sys.argv[1:] == ["--epochs", "3"]

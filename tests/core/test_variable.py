@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import torchkeras.initializers  # noqa: F401  names of initializers
+from torchkeras.core.tensors.dtypes import result_type, standardize_dtype
 from torchkeras.core.variables.variable import StatelessScope, Variable
 
 
@@ -96,6 +97,29 @@ def test_bitwise_operators_are_logical_as_in_keras(dtype):
     for operator, (result, again) in enumerate(zip(found[:3], found[3:], strict=True)):
         assert result.dtype is again.dtype is torch.bool
         assert result.tolist() == again.tolist() == [bool(row[operator]) for row in rows]
+
+
+@pytest.mark.parametrize("types", [("float16", "int32"), ("bool", "float32"), ("int8", "bfloat16"), ("uint8", "int8")])
+def test_matrices_of_two_types_multiply_in_keras_common_type(types, rng):
+    one, other = (rng.integers(0, 2, (2, 2)) for _ in range(2))
+    for left, right in (types, types[::-1]):
+        product = Variable(one, dtype=left) @ Variable(other, dtype=right)
+        assert standardize_dtype(product.dtype) == result_type(left, right)
+        np.testing.assert_array_equal(product.detach().float().numpy() > 0, one @ other > 0)
+
+
+def test_comparisons_take_lists_and_arrays():
+    one = Variable([1.0, 2.0, 3.0])
+    for other in ([2, 2, 2], (2.0, 2.0, 2.0), np.full(3, 2), torch.full((3,), 2)):
+        found = [one < other, one <= other, one > other, one >= other, one != other]
+        assert [row.tolist() for row in found] == [
+            [True, False, False],
+            [True, True, False],
+            [False, False, True],
+            [False, True, True],
+            [True, False, True],
+        ]
+    assert one in {one} and one != "text" and one != None  # noqa: E711
 
 
 def test_round_value_and_attributes_by_keras_names():

@@ -38,6 +38,17 @@ class _Import:
         return self.before(name, globals, locals, fromlist, level)
 
 
+class _ImportModule:
+    """`importlib.import_module` that answers for `tensorflow.keras`, and leaves all else to the one before."""
+
+    def __init__(self, before: Callable[..., ModuleType]) -> None:
+        self.before = before
+
+    def __call__(self, name: str, package: str | None = None) -> ModuleType:
+        is_alias = name == _ALIAS or name.startswith(f"{_ALIAS}.")
+        return self.before(name.removeprefix("tensorflow.") if is_alias else name, package)
+
+
 def _holder() -> ModuleType:
     """A module with the one name `keras`, which no other import can find."""
     holder = ModuleType("tensorflow", "`tensorflow.keras`, served by torchkeras; nothing else of TensorFlow is here.")
@@ -46,7 +57,7 @@ def _holder() -> ModuleType:
 
 
 def serve_tensorflow_keras() -> None:
-    """Serve `keras`, and as `tensorflow.keras` too: `from tensorflow import keras`, `import tensorflow.keras as k`.
+    """Serve `keras`, and as `tensorflow.keras` too: in `import` statements and by `importlib.import_module`.
 
     All else of TensorFlow stays as it is: `import tensorflow` finds the installed one, or fails if there is none, so
     that packages which ask whether TensorFlow is there get the right answer. Calling it again does nothing.
@@ -60,3 +71,4 @@ def serve_tensorflow_keras() -> None:
     if "tensorflow" in sys.modules:
         raise ImportError("tensorflow.keras can't be served by torchkeras: TensorFlow is imported already.")
     builtins.__import__ = _Import(builtins.__import__)
+    importlib.import_module = _ImportModule(importlib.import_module)  # type: ignore[assignment]

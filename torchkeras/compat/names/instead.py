@@ -21,7 +21,6 @@ INSTEAD: dict[str, str] = {
         "Pass arrays, a `keras.utils.PyDataset`, a generator or a torch DataLoader to `fit`; to cut arrays into "
         "batches, use `torch.utils.data.TensorDataset`."
     ),
-    "trainers.epoch_iterator": "Override `train_step`, or loop over a torch DataLoader.",
     "trainers": "Override `train_step`, `test_step`, `predict_step`, `compute_loss` or `compute_metrics` of a Model.",
     "utils.module_utils": "Import the package itself.",
     "utils.tf_utils": "TensorFlow is not used here.",

@@ -81,7 +81,9 @@ PRIVATE: dict[str, str] = {
     "backend.torch.random": (
         "random: *; core.variables.seeds: draw_seed; compat.stand_ins.facts: torch_seed_generator"
     ),
-    "backend.torch.trainer": "training.trainer: Trainer as TorchTrainer",
+    "backend.torch.trainer": (
+        "training.trainer: Trainer as TorchTrainer; compat.stand_ins.adapters: EpochIterator, TorchEpochIterator"
+    ),
     "callbacks.monitor_callback": "callbacks.monitor_callback: MonitorCallback",
     "distribution.distribution_lib": "distributed.distributions: Distribution",
     "initializers.random_initializers": "initializers.random: RandomInitializer, compute_fans",
@@ -134,14 +136,22 @@ PRIVATE: dict[str, str] = {
     "trainers.compile_utils": (
         "training.compile.loss: CompileLoss, get_loss; training.compile.metrics: CompileMetrics, get_metric"
     ),
-    "trainers.data_adapters": ("compat.stand_ins.data: is_grain_dataset, is_tf_dataset, is_torch_dataloader"),
+    "trainers.data_adapters": (
+        "compat.stand_ins.data: is_grain_dataset, is_tf_dataset, is_torch_dataloader; compat.stand_ins.adapters: "
+        "ArrayDataAdapter, GeneratorDataAdapter, PyDatasetAdapter, TorchDataLoaderAdapter, get_data_adapter"
+    ),
+    "trainers.data_adapters.array_data_adapter": "compat.stand_ins.adapters: ArrayDataAdapter, can_convert_arrays",
+    "trainers.data_adapters.data_adapter": "compat.stand_ins.adapters: DataAdapter",
+    "trainers.data_adapters.generator_data_adapter": "compat.stand_ins.adapters: GeneratorDataAdapter",
+    "trainers.data_adapters.torch_data_loader_adapter": "compat.stand_ins.adapters: TorchDataLoaderAdapter",
     "trainers.data_adapters.array_slicing": "training.data.split: train_validation_split",
     "trainers.data_adapters.data_adapter_utils": (
         "utils: pack_x_y_sample_weight, unpack_x_y_sample_weight; compat.stand_ins.data: list_to_tuple, "
         "is_jax_array, is_scipy_sparse, is_tensorflow_tensor, is_torch_tensor, check_data_cardinality, "
-        "class_weight_to_sample_weights"
+        "class_weight_to_sample_weights; compat.stand_ins.adapters: get_numpy_iterator, get_torch_dataloader"
     ),
-    "trainers.data_adapters.py_dataset_adapter": "utils: PyDataset",
+    "trainers.data_adapters.py_dataset_adapter": "utils: PyDataset; compat.stand_ins.adapters: PyDatasetAdapter",
+    "trainers.epoch_iterator": "compat.stand_ins.adapters: EpochIterator",
     "trainers.trainer": "training.trainer: Trainer",
     "utils": "compat.stand_ins.tools: default, is_default, removeprefix, removesuffix",
     "utils.argument_validation": (

@@ -18,7 +18,7 @@ from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.devices import current_device, default_device, known_device, with_values
-from torchkeras.core.tensors.dtypes import standardize_dtype, torch_dtype
+from torchkeras.core.tensors.dtypes import result_type, standardize_dtype, torch_dtype
 from torchkeras.core.torch_internals import allow_aliasing_custom_ops, make_subclass
 from torchkeras.core.tree import map_structure
 from torchkeras.core.variables.described import Described
@@ -117,6 +117,32 @@ class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: 
         return torch.logical_xor(self, self._convert_to_tensor(other))
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __matmul__(self, other: Any) -> torch.Tensor:
+        # Torch multiplies no matrices of two types. `tensor @ variable` stays torch's: a reflected method would be
+        # called for each of them.
+        if isinstance(other, torch.Tensor) and other.dtype is not self.dtype:
+            common = torch_dtype(result_type(self.dtype, other.dtype))
+            return torch.matmul(self.to(common), other.to(common))
+        return torch.Tensor.__matmul__(self, other)
+
+    def __lt__(self, other: Any) -> torch.Tensor:
+        return torch.Tensor.__lt__(self, self._tk_from_list(other))
+
+    def __le__(self, other: Any) -> torch.Tensor:
+        return torch.Tensor.__le__(self, self._tk_from_list(other))
+
+    def __gt__(self, other: Any) -> torch.Tensor:
+        return torch.Tensor.__gt__(self, self._tk_from_list(other))
+
+    def __ge__(self, other: Any) -> torch.Tensor:
+        return torch.Tensor.__ge__(self, self._tk_from_list(other))
+
+    def __ne__(self, other: Any) -> torch.Tensor:  # type: ignore[override]
+        return torch.Tensor.__ne__(self, self._tk_from_list(other))
+
+    def _tk_from_list(self, value: Any) -> Any:
+        return self._convert_to_tensor(value) if isinstance(value, (list, tuple, np.ndarray)) else value
 
     def __round__(self, ndigits: int | None = None) -> torch.Tensor:
         return torch.round(self, decimals=ndigits or 0)
