@@ -209,4 +209,5 @@ def test_mistaken_names_get_keras_errors(name):
         keras.dtype_policies.get(name)
     with pytest.raises(ValueError) as mine:
         dtype_policies.get(name)
-    assert str(mine.value).startswith(str(theirs.value))
+    # "ternary" is a mode of Keras 3.16.
+    assert str(mine.value).replace("'ternary', ", "").startswith(str(theirs.value))

@@ -12,6 +12,7 @@ from torchkeras.core import naming, settings, tree
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.state import state
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike, DeviceLike, Identifier, T
 from torchkeras.core.variables.variable import Variable
@@ -203,7 +204,7 @@ class Metric(Configurable):
         """
         with torch.inference_mode(False):
             for variable in self.variables:
-                variable._tk_move(torch.device(device))
+                variable._tk_move(parse_device(device))
         return self
 
     # -- the same as functions of given values

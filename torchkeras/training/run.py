@@ -104,7 +104,7 @@ class Run:
         return {"metrics": metrics, "results": results, "share": self._share()}
 
     def _share(self) -> list[int]:
-        """Which share of each batch this rank has, and how many shares there are."""
+        """The number of this rank's share of each batch, and how many shares there are."""
         return [self.strategy.group.rank, self.strategy.group.size]
 
     def is_shared_as(self, states: Sequence[dict[str, Any]]) -> bool:

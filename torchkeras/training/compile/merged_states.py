@@ -95,7 +95,7 @@ def _of_torch_metric(parts: Sequence[State], is_first: bool) -> State | None:
 
 
 def merged_results(results: Sequence[State], is_first: bool) -> State:
-    """What the steps of an epoch gave so far, of all ranks together (`PassResults.get_state`)."""
+    """Join the results of an epoch's steps so far, of all ranks (`PassResults.get_state`)."""
     first = results[0]
     if not first:
         return first
