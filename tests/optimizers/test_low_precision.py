@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import torchkeras as keras
+from torchkeras.optimizers.replaying import ReplayedUpdates
 from torchkeras.optimizers.wide_weights import round_at_random
 
 O = keras.optimizers
@@ -149,3 +150,9 @@ def test_unknown_words_and_types_are_refused():
     with pytest.raises(ValueError, match="bfloat16 weights.*master_weights"):
         weight = keras.Variable(torch.ones(2), dtype="float16")
         O.SGD(low_precision_update=ROUNDED).apply([torch.ones(2, dtype=torch.float16)], [weight])
+
+
+@pytest.mark.parametrize("mode, reason", [(MASTERS, "whether a weight was set"), (ROUNDED, "seeds on the host")])
+def test_why_steps_are_not_replayed(mode, reason):
+    said = ReplayedUpdates.obstacle(O.Adam(low_precision_update=mode))
+    assert said.startswith("the optimizer Adam ") and reason in said

@@ -22,6 +22,12 @@ from torchkeras.optimizers.schedules.schedule import LearningRateSchedule
 
 Weight = float | torch.Tensor | None
 
+# Why updates with `low_precision_update` can't be replayed: a replay runs no Python.
+_LOW_PRECISION = {
+    "master_weights": "looks on the host in each step whether a weight was set, to bring its float32 master up to it",
+    "stochastic_rounding": "seeds on the host in each step the generator that rounds its weights at random",
+}
+
 
 class ReplayedUpdates:
     """The host's part of the updates of an optimizer whose steps are replayed.
@@ -48,7 +54,7 @@ class ReplayedUpdates:
             if not registry.is_own(type(part)):
                 return f"the optimizer {type(part).__name__} runs code of yours"
             if part.low_precision_update is not None:
-                return f"the optimizer {type(part).__name__} updates low-precision weights in float32"
+                return f"the optimizer {type(part).__name__} {_LOW_PRECISION[part.low_precision_update]}"
         return None
 
     @property
