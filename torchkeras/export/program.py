@@ -128,7 +128,8 @@ def described(program: Any, names: list[str]) -> str:
     inputs = ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in zip(names, shapes))
     weights = [value for value in program.state_dict.values() if isinstance(value, torch.Tensor)]
     size = sum(weight.numel() * weight.element_size() for weight in weights)
-    return f"inputs {inputs}; {len(weights)} weights, {size / 2**20:.2f} MiB"
+    amount = f"{size / 2**20:.2f} MiB" if size >= 2**17 else f"{size / 2**10:.1f} KiB"
+    return f"inputs {inputs}; {len(weights)} weights, {amount}"
 
 
 def fixed_size(size: int | torch.SymInt) -> int | None:
