@@ -76,6 +76,8 @@ def as_shapes(value: Any) -> Any:
 
 def legacy_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
     """Take Keras 2's arguments for the first layer's input shape out of `kwargs`; the batch shape, or `None`."""
+    if not kwargs:
+        return None
     for name in ("input_shape", "input_dim", "batch_input_shape", "batch_shape"):
         if name in kwargs and kwargs[name] is None:
             del kwargs[name]

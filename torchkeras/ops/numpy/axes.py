@@ -45,6 +45,12 @@ def positive_axis(axis: int, rank: int) -> int:
     return axis % rank
 
 
+def check_axes(x: Tensor, axis: Axes | None = None, *_: Any, **__: Any) -> None:
+    """Raise `ValueError` if one of the axes of a reduction is beyond the last one: the `check` of an op."""
+    for one in () if axis is None or not x.dim() else tuple_of(axis):
+        positive_axis(one, x.dim())
+
+
 def shape_of(x: Any) -> tuple:
     """The shape of a tensor, symbolic or not, of an array, of a number."""
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
@@ -70,10 +69,10 @@ def look_up(indices: Tensor, table: Tensor) -> Tensor:
     """
     if indices.is_cpu and not torch.compiler.is_compiling():
         try:
-            return F.embedding(indices, table)
+            return torch.embedding(table, indices)
         except IndexError:
             pass
-    return F.embedding(from_the_front(indices, table.shape[0]), table)
+    return torch.embedding(table, from_the_front(indices, table.shape[0]))
 
 
 def _taken_along(x: Any, indices: Any, axis: int | None = None) -> KerasTensor:

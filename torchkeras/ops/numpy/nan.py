@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.types import Axes
-from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing
+from torchkeras.ops.numpy.axes import NO_AXES, check_axes, over, over_nothing
 from torchkeras.ops.numpy.statistics import quantiles
 from torchkeras.ops.numpy.sums import SUMMED, product
 
@@ -35,7 +35,7 @@ def nansum(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tenso
     return torch.nansum(x, axis, keepdim=keepdims, dtype=SUMMED.get(x.dtype))
 
 
-@op(dtype="narrow")
+@op(dtype="narrow", check=check_axes)
 def nanprod(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     """Multiply the elements along axes; NaN counts as 1.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchkeras.core.operations.op import op
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike, Axes, DTypeLike
-from torchkeras.ops.numpy.axes import NO_AXES, over, over_nothing, positive_axis, tuple_of
+from torchkeras.ops.numpy.axes import NO_AXES, check_axes, over, over_nothing, positive_axis, tuple_of
 
 # Keras sums and multiplies small integers in 32 bits, where torch takes 64.
 SUMMED = {
@@ -45,7 +45,7 @@ def sum(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tensor:
     return torch.sum(x, axis, keepdim=keepdims, dtype=SUMMED.get(x.dtype))
 
 
-@op(dtype="narrow")
+@op(dtype="narrow", check=check_axes)
 def prod(x: Tensor, axis: Axes | None = None, keepdims: bool = False, dtype: DTypeLike | None = None) -> Tensor:
     """Multiply the elements along axes.
 
@@ -73,7 +73,7 @@ def product(x: Tensor, axis: Axes, keepdims: bool, dtype: torch.dtype | None) ->
         result = result if wide is x or dtype is not None else result.to(x.dtype)
         return result.reshape([1] * x.dim()) if keepdims else result
     if isinstance(axis, int):
-        return torch.prod(x, positive_axis(axis, x.dim()) if x.dim() else axis, keepdim=keepdims, dtype=dtype)
+        return torch.prod(x, axis, keepdim=keepdims, dtype=dtype)
     x = x if dtype is None else x.to(dtype)
     for one in sorted((positive_axis(a, x.dim()) for a in tuple_of(axis)), reverse=True):
         x = torch.prod(x, one, keepdim=keepdims, dtype=dtype)
