@@ -1,6 +1,7 @@
 """Several gloo ranks on the CPU: equality with one process, time per step, messages and bytes per step, memory.
 
 python benchmarks/ranks.py          (writes benchmarks/results/ranks.md; takes some minutes)
+python benchmarks/ranks.py --no-equality        (prints the page without the first table, which takes longest)
 
 Time per step is compared with loops written by hand around torch's DistributedDataParallel and fully_shard, in the same
 processes and in turns. The script starts itself under torchrun.
@@ -179,7 +180,7 @@ def worker(folder: str) -> None:
     names = STRATEGIES[ranks] or ["alone"]
     found = {
         "measures": {name: measure(name) for name in names},
-        "values": {name: strategy_cases.run(SEED, name) for name in names},
+        "values": {name: strategy_cases.run(SEED, name) for name in names if "--no-equality" not in sys.argv},
     }
     rank = int(os.environ.get("RANK", 0))
     if rank == ranks - 1:
@@ -191,7 +192,7 @@ def worker(folder: str) -> None:
 
 def launch(folder: str, ranks: int) -> dict[str, Any]:
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
-    command = [sys.executable, *torchrun, __file__, "--worker", folder]
+    command = [sys.executable, *torchrun, __file__, *sys.argv[1:], "--worker", folder]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     subprocess.run(command, env=environment, check=True, stderr=subprocess.DEVNULL, timeout=900)
     return json.loads((Path(folder) / f"{ranks}.json").read_text())  # type: ignore[no-any-return]
@@ -201,7 +202,7 @@ def equality(found: dict[int, dict[str, Any]]) -> list[str]:
     columns = [(ranks, name) for ranks in STRATEGIES for name in STRATEGIES[ranks]]
     lines = ["| case | " + " | ".join(f"{ranks} ranks, {name}" for ranks, name in columns) + " |"]
     lines.append("|---|" + "---|" * len(columns))
-    alone = found[1]["values"]["alone"]
+    alone = found[1]["values"].get("alone", {})
     for case in alone:
         cells = []
         for ranks, name in columns:
@@ -295,7 +296,8 @@ def main() -> None:
         *sizes(found),
         "",
     ]
-    RESULT.write_text("\n".join(page))
+    if "--no-equality" not in sys.argv:
+        RESULT.write_text("\n".join(page))
     print("\n".join(page))
 
 
