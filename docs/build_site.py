@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))  # the package beside this folder, installed or no
 
 NAVIGATION = {
     "Guides": ["start", "data", "own_steps", "callbacks", "files", "export", "gallery", "torch_parts", "ops"],
-    "Speed and scale": ["speed", "memory", "quantization", "calibration", "distributed", "clusters"],
+    "Speed and scale": ["speed", "memory", "quantization", "calibration", "distributed", "clusters", "accelerators"],
     "Moving here": ["from_keras", "drop_in", "from_plain_torch", "from_lightning", "from_accelerate", "differences"],
     "The project": ["design", "releasing", "changes", "contributing"],
 }

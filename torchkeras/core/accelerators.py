@@ -6,7 +6,7 @@ that are about CUDA itself (`training/replay/`), and only `core/xla.py` names to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -59,7 +59,7 @@ ACCELERATORS = {
             module="torch_xla",
             has_inference_mode=False,
             is_lazy=True,
-            tried="a CPU, as one device",
+            tried="a CPU, as one device and as four",
         ),
     )
 }
@@ -77,6 +77,7 @@ def find_accelerator() -> Accelerator | None:
     installed and the environment variable `PJRT_DEVICE` is set.
     """
     if xla.is_loaded():
+        xla.start()
         return ACCELERATORS["xla"]
     if not torch.accelerator.is_available():
         return None
@@ -148,6 +149,31 @@ def in_executions(step: Callable[..., T], device: torch.device, together: int = 
         together: after how many steps to run what they recorded, as one graph.
     """
     return xla.Executions(step, together) if is_lazy(device) else step
+
+
+# ---------------------------------------------------------------------------- one process, many devices
+
+
+def make_mesh(numbers: Sequence[int], shape: Sequence[int], names: Sequence[str]) -> object:
+    """A mesh of devices of this process, on which `mark` and `mark_weight` split tensors.
+
+    Args:
+        numbers: the numbers of the devices.
+        shape: the size of each axis.
+        names: the names of the axes.
+    """
+    return xla.make_mesh(numbers, shape, names)
+
+
+use_all_devices = xla.use_spmd
+mark = xla.mark
+mark_weight = xla.mark_weight
+
+
+def mark_like(tensor: torch.Tensor, weight: torch.Tensor) -> None:
+    """Split a tensor over devices of this process as a weight of its shape is split, if it is."""
+    if is_lazy(tensor.device):
+        xla.mark_like(tensor, weight)
 
 
 # ---------------------------------------------------------------------------- memory

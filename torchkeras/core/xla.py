@@ -11,17 +11,25 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.weak import WeakIdKeyDictionary
 
 
 def is_loaded() -> bool:
     """Whether this process works with torch_xla: the script has imported it, or `PJRT_DEVICE` says on what it runs."""
     return "torch_xla" in sys.modules or ("PJRT_DEVICE" in os.environ and _can_be_imported())
+
+
+@cache
+def start() -> None:
+    """Let torch know the device: autograd's engine asks once, at the first backward pass, which may be the CPU's."""
+    count_devices()  # to ask for the device would rule out SPMD
 
 
 @cache
@@ -35,6 +43,7 @@ def _package(name: str = "torch_xla") -> Any:
 
 def device() -> torch.device:
     """The device of this process."""
+    _seed_now()
     return _package().device()  # type: ignore[no-any-return]
 
 
@@ -58,6 +67,7 @@ def count_devices() -> int:
 
 def random_state() -> torch.Tensor:
     """The state of the device's generator: an integer of 64 bits, as bytes."""
+    _seed_now()
     state = int(_package("torch_xla.core.xla_model").get_rng_state())
     return torch.from_numpy(np.array([state], "uint64").view("uint8"))
 
@@ -68,21 +78,49 @@ def set_random_state(state: torch.Tensor) -> None:
     _package("torch_xla.core.xla_model").set_rng_state(int(found))
 
 
+_is_seeded = False
+_seeds: list[int] = []
+"""The seed that the device's generator gets when the device is first used: until then SPMD can be chosen."""
+
+
 def set_seed(seed: int) -> None:
     """Seed the device's generator."""
-    _package("torch_xla.core.xla_model").set_rng_state(seed % 2**62)
+    _seeds[:] = [seed % 2**62]
+    if _is_in_use():
+        _seed_now()
+
+
+def _seed_now() -> None:
+    global _is_seeded
+    if _seeds:
+        _package("torch_xla.core.xla_model").set_rng_state(_seeds.pop())
+        _is_seeded = True
+
+
+def _is_in_use() -> bool:
+    """Whether the device had a seed or a tensor: the choice of SPMD is then made."""
+    return _is_seeded or bool(_package("torch_xla.debug.metrics").counter_value("CreateXlaTensor"))
 
 
 # ---------------------------------------------------------------------------- SPMD
 
 
 def use_spmd() -> None:
-    """Let this process work on all devices from now on, and copy the tensors that exist to all of them.
+    """Let this process work on all devices from now on. It can't be undone.
 
-    It can't be undone.
+    Raises:
+        RuntimeError: there was a tensor on the single device before. (torch_xla 2.9 would copy it, and crash later.)
     """
     runtime = _package("torch_xla.runtime")
-    if not runtime.is_spmd():
+    if runtime.is_spmd():
+        return
+    if _is_in_use():
+        raise RuntimeError(
+            "A distribution over several devices of torch_xla must be set before the first tensor is made on the "
+            "device: call keras.distribution.set_distribution(...) at the top of the script, before models and data."
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Replicating tensors")  # there are none
         runtime.use_spmd()
 
 
@@ -91,10 +129,28 @@ def make_mesh(numbers: Sequence[int], shape: Sequence[int], names: Sequence[str]
     return _package("torch_xla.distributed.spmd").Mesh(np.array(numbers), tuple(shape), tuple(names))
 
 
-def mark(tensor: torch.Tensor, mesh: Any, axes: Sequence[str | None]) -> None:
-    """Split a tensor over a mesh, in place: for each of its axes the name of a mesh axis, or `None`."""
-    spmd = _package("torch_xla.distributed.spmd")
-    spmd.mark_sharding(tensor, mesh, tuple(axes))
+Axes = Sequence[str | tuple[str, ...] | None]
+_marks: MutableMapping[torch.Tensor, tuple[Any, Axes]] = WeakIdKeyDictionary()
+
+
+def mark(tensor: torch.Tensor, mesh: Any, axes: Axes) -> None:
+    """Split a tensor over a mesh, in place: for each of its axes the names of mesh axes, or `None`."""
+    _package("torch_xla.distributed.spmd").mark_sharding(tensor, mesh, tuple(axes))
+
+
+def mark_weight(weight: torch.Tensor, mesh: Any, axes: Axes) -> bool:
+    """Split a weight, unless that was done before; whether it was not. The state of optimizers will lie as it does."""
+    if weight in _marks:
+        return False
+    mark(weight, mesh, axes)
+    _marks[weight] = mesh, axes
+    return True
+
+
+def mark_like(tensor: torch.Tensor, weight: torch.Tensor) -> None:
+    """Split a tensor as a weight of its shape is split."""
+    if weight in _marks and tensor not in _marks and tensor.shape == weight.shape:
+        mark_weight(tensor, *_marks[weight])
 
 
 # ---------------------------------------------------------------------------- steps

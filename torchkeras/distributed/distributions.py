@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from torchkeras.core.accelerators import use_all_devices
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed import process
 from torchkeras.distributed.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
@@ -42,6 +43,8 @@ def set_distribution(value: Distribution | None) -> None:
         True
         >>> keras.distribution.set_distribution(None)
     """
+    if value is not None and value.device_mesh.is_in_one_process:
+        use_all_devices()
     _current[0] = value
 
 

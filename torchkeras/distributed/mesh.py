@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import distributed
 
-from torchkeras.core.accelerators import ACCELERATORS, count, find_accelerator, row_of
+from torchkeras.core.accelerators import ACCELERATORS, count, find_accelerator, make_mesh, row_of
 from torchkeras.core.tensors.sharded import dtensors
 from torchkeras.distributed import calls, process
 
@@ -120,7 +120,7 @@ class DeviceMesh:
 
     @property
     def backend_mesh(self) -> Any:
-        """Torch's `DeviceMesh` of the same shape and names, over the processes that are joined.
+        """Torch's `DeviceMesh` of the same shape and names, over the processes that are joined; under SPMD torch_xla's.
 
         Raises:
             RuntimeError: there are not as many processes as the mesh has places.
@@ -128,12 +128,26 @@ class DeviceMesh:
         if self._torch_mesh is None:
             process.join()
             check_world_size(self)
+            if self.is_in_one_process:
+                self._torch_mesh = make_mesh(self._numbers(), tuple(self._shape), tuple(self._axis_names))
+                return self._torch_mesh
             calls.meet("the making of a DeviceMesh")
-            kind = str(self._devices.flat[0]).split(":")[0]
+            kind = self._kind()
             self._torch_mesh = distributed.device_mesh.init_device_mesh(
                 TORCH_TYPES.get(kind, kind), tuple(self._shape), mesh_dim_names=tuple(self._axis_names)
             )
         return self._torch_mesh
+
+    @property
+    def is_in_one_process(self) -> bool:
+        """Whether the mesh is of several devices on which one process works (torch_xla's SPMD)."""
+        return self._devices.size > 1 and row_of(self._kind()).is_lazy and process.launched_world_size() == 1
+
+    def _kind(self) -> str:
+        return str(self._devices.flat[0]).split(":")[0]
+
+    def _numbers(self) -> list[int]:
+        return [int(str(name).split(":")[1]) for name in self._devices.flat]
 
     def axis_index(self, name: str) -> int:
         """The place of an axis among the names."""
@@ -147,11 +161,18 @@ class DeviceMesh:
 
 
 def check_world_size(mesh: DeviceMesh) -> None:
-    """Refuse a mesh of another size than the group of processes.
+    """Refuse a mesh of another size than the group of processes, or than all devices of a process that works on them.
 
     Raises:
         RuntimeError: the sizes differ.
     """
+    if mesh.is_in_one_process:
+        if mesh.devices.size != count():
+            raise RuntimeError(
+                f"A device mesh must have all devices of torch_xla; the mesh of shape {tuple(mesh.shape)} has "
+                f"{mesh.devices.size}, and there are {count()}: keras.distribution.list_devices() names them."
+            )
+        return
     if mesh.devices.size != process.world_size():
         raise RuntimeError(
             f"A device mesh needs one process for each of its devices; the mesh of shape {tuple(mesh.shape)} has "

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from torchkeras.core.accelerators import mark
 from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.sharded import dtensors, is_sharded
@@ -71,14 +72,19 @@ def distribute_tensor(tensor: T, layout: TensorLayout) -> T:
         layout: where its parts shall lie.
 
     Returns:
-        A `DTensor`; in a process of its own the tensor itself.
+        A `DTensor`; in a process of its own the tensor itself, which under SPMD (torch_xla) is marked as split.
 
     Example:
         >>> mesh = keras.distribution.DeviceMesh((1,), ["model"], ["cpu:0"])
         >>> keras.distribution.distribute_tensor(torch.ones(2), keras.distribution.TensorLayout(["model"], mesh))
         tensor([1., 1.])
     """
-    if isinstance(tensor, KerasTensor) or state.entry is not None or not process.is_joined():
+    if isinstance(tensor, KerasTensor):
+        return tensor
+    if layout.device_mesh is not None and layout.device_mesh.is_in_one_process:
+        mark(tensor, layout.device_mesh.backend_mesh, layout.axes)
+        return tensor
+    if state.entry is not None or not process.is_joined():
         return tensor
     calls.meet("distribute_tensor()")
     mesh, placements = layout.backend_layout

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from torchkeras import initializers
+from torchkeras.core.accelerators import mark_like
 from torchkeras.core.tensors.convert import convert_to_numpy, convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.tensors.sharded import dtensors, is_sharded, whole_of
@@ -35,7 +36,9 @@ def make_slot(reference: torch.Tensor, name: str, initializer: Any = "zeros", dt
         value = place_like(convert_to_tensor(value, dtype=dtype), reference)
     if is_sharded(value):  # a wrapper of its own, which can't be a Variable
         return value
-    return Variable(value.detach().as_subclass(torch.Tensor), trainable=False, name=f"{_flat_name(reference)}_{name}")
+    slot = Variable(value.detach().as_subclass(torch.Tensor), trainable=False, name=f"{_flat_name(reference)}_{name}")
+    mark_like(slot, reference)
+    return slot
 
 
 def _flat_name(reference: torch.Tensor) -> str:
@@ -58,11 +61,14 @@ def moved(slot: Any, reference: torch.Tensor, dtype: torch.dtype | None = None) 
     dtype = dtype or slot.dtype
     sharded_alike = is_sharded(slot) == is_sharded(reference)
     if slot.device == reference.device and slot.dtype == dtype and sharded_alike:
+        mark_like(slot, reference)
         return slot
     value = place_like(slot, reference).to(dtype)
     if is_sharded(value):
         return value
-    return as_variable(value, False, slot.info if isinstance(slot, Variable) else None)
+    variable = as_variable(value, False, slot.info if isinstance(slot, Variable) else None)
+    mark_like(variable, reference)
+    return variable
 
 
 def assign(variable: torch.Tensor, value: ArrayLike) -> None:

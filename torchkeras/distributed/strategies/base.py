@@ -130,7 +130,8 @@ class Strategy:
 
         A device that records operations compiles them by itself.
         """
-        return not any(is_lazy(parameter.device) for parameter in model.parameters())
+        first = next(model.parameters(), None)
+        return first is None or not is_lazy(first.device)
 
     def blocks(self, model: nn.Module) -> list[nn.Module]:
         """The layers of a placed model that can be compiled each by itself."""

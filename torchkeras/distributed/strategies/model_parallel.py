@@ -12,7 +12,7 @@ from torchkeras.core.tensors.sharded import dtensors
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed import collectives, distributions, process
-from torchkeras.distributed.mesh import TensorLayout
+from torchkeras.distributed.mesh import LayoutMap, TensorLayout
 from torchkeras.distributed.rank_group import RankGroup, along
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.sharded_weights import (
@@ -56,7 +56,7 @@ class ModelParallel(DataParallel):
     # -- weights
 
     def place(self, model: nn.Module) -> dict[int, torch.Tensor]:
-        wanted = self._layouts(model)
+        wanted = find_layouts(self.distribution, model)
         replaced: dict[int, torch.Tensor] = {}
         for variable, layout in wanted:
             replaced[id(variable)] = self._in_parts(variable, layout)
@@ -68,41 +68,6 @@ class ModelParallel(DataParallel):
                     gather_in_calls(module)
                     _compute_in_parts(module)
         return replaced
-
-    def _layouts(self, model: nn.Module) -> list[tuple[Variable, TensorLayout]]:
-        """The weights that are to be split and are whole yet.
-
-        Raises:
-            ValueError: an axis can't be split as the layout says.
-        """
-        found: list[tuple[Variable, TensorLayout]] = []
-        problems: list[str] = []
-        variables = {id(v): v for v in _variables(model)}.values()
-        for variable in variables:
-            layout = self.distribution.get_variable_layout(variable)
-            if not any(layout.axes):
-                continue
-            wrong = _problems(variable, layout)
-            problems += wrong
-            if not wrong:
-                found.append((variable, layout))
-        if problems:
-            raise ValueError("The layout map can't be applied to the model:\n" + "\n".join(problems))
-        self._warn_of_unused(model, list(variables))
-        return found
-
-    def _warn_of_unused(self, model: nn.Module, variables: list[Variable]) -> None:
-        layouts = self.distribution.layout_map
-        if not variables or model.__dict__.get("_tk_layouts_checked"):
-            return
-        model.__dict__["_tk_layouts_checked"] = True
-        used = {id(layouts[v.path]) for v in variables}
-        unused = [key for key in layouts if id(layouts.get(key)) not in used and not key.endswith("output")]
-        if unused and process.is_main_process():
-            warn_user(
-                f"No weight has a path that the layout map's keys {unused} match. A key is a regular expression for a "
-                f"whole path, such as {variables[0].path!r}: begin it with '.*' to match the end of paths."
-            )
 
     def _in_parts(self, variable: Variable, layout: TensorLayout) -> nn.Parameter:
         module, placements = dtensors(), layout.placements()
@@ -129,6 +94,42 @@ class ModelParallel(DataParallel):
 
     def runner(self, step: Step, metrics: Callable[[], Iterable[Any]]) -> Callable[[RankBatch], Any]:
         return weighing(self.rank_weight, step, super().runner(step, metrics))
+
+
+def find_layouts(distribution: distributions.ModelParallel, model: nn.Module) -> list[tuple[Variable, TensorLayout]]:
+    """The weights that are to be split and are whole yet.
+
+    Raises:
+        ValueError: an axis can't be split as the layout says.
+    """
+    found: list[tuple[Variable, TensorLayout]] = []
+    problems: list[str] = []
+    variables = {id(v): v for v in _variables(model)}.values()
+    for variable in variables:
+        layout = distribution.get_variable_layout(variable)
+        if not any(layout.axes):
+            continue
+        wrong = _problems(variable, layout)
+        problems += wrong
+        if not wrong:
+            found.append((variable, layout))
+    if problems:
+        raise ValueError("The layout map can't be applied to the model:\n" + "\n".join(problems))
+    _warn_of_unused(distribution.layout_map, model, list(variables))
+    return found
+
+
+def _warn_of_unused(layouts: LayoutMap, model: nn.Module, variables: list[Variable]) -> None:
+    if not variables or model.__dict__.get("_tk_layouts_checked"):
+        return
+    model.__dict__["_tk_layouts_checked"] = True
+    used = {id(layouts[v.path]) for v in variables}
+    unused = [key for key in layouts if id(layouts.get(key)) not in used and not key.endswith("output")]
+    if unused and process.is_main_process():
+        warn_user(
+            f"No weight has a path that the layout map's keys {unused} match. A key is a regular expression for a "
+            f"whole path, such as {variables[0].path!r}: begin it with '.*' to match the end of paths."
+        )
 
 
 def weighing(weight: RankWeight, step: Step, run: Callable[[RankBatch], Any]) -> Callable[[RankBatch], Any]:

@@ -9,8 +9,10 @@ from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.distributed.strategies.data_parallel import DataParallel
 from torchkeras.distributed.strategies.fully_sharded import FullyShardedDataParallel
 from torchkeras.distributed.strategies.model_parallel import ModelParallel
+from torchkeras.distributed.strategies.spmd import Spmd
 
 STRATEGIES: dict[str, type[Strategy]] = {
+    "spmd": Spmd,
     "model_parallel": ModelParallel,
     "fully_sharded": FullyShardedDataParallel,
     "data_parallel": DataParallel,
