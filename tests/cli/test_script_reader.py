@@ -114,9 +114,16 @@ def test_the_command_names_file_and_line(tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"{script}:2: `jax` is not used")
     assert main(["doctor", "--json", str(script)]) == 1
     assert json.loads(capsys.readouterr().out)[str(script)][0]["line"] == 2
-    script.write_text("import keras\n")
+    script.write_text("import keras\nfrom keras import layers\nimport keras.ops\n")
     assert main(["doctor", str(script)]) == 0
-    assert f"{script}:1: note: " in capsys.readouterr().out
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{script}:1: note: ") and line.endswith("(Also in lines 2, 3.)")
+
+
+def test_modules_of_this_package_alone_are_no_names_of_keras():
+    (finding,) = (one for one in read_script("from keras.layers.convolutional import Conv") if one.fatal)
+    assert finding.problem == "There is no `keras.layers.convolutional`." and "may be" not in finding.remedy
+    assert len(read_script("import tensorflow as tf\nprint(tf.__version__)")) == 1
 
 
 @pytest.mark.parametrize("text", [b"def broken(:", b"\xff\xfe\x00"])

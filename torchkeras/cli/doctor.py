@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def _read(given: argparse.Namespace) -> int:
         print(as_json({script: [asdict(finding) for finding in findings] for script, findings in found.items()}))
     else:
         for script, findings in found.items():
-            print("\n".join(_line(script, finding) for finding in findings) or f"{script}: nothing found.")
+            print("\n".join(_lines(script, findings)) or f"{script}: nothing found.")
     return DIFFERENT if any(finding.fatal for findings in found.values() for finding in findings) else OK
 
 
@@ -58,9 +59,14 @@ def _text(script: str) -> str:
         raise ValueError(f"{script} is no text in UTF-8: {error.reason} at byte {error.start}.") from error
 
 
-def _line(script: str, finding: Finding) -> str:
-    kind = "" if finding.fatal else "note: "
-    return f"{script}:{finding.line}: {kind}{finding.problem} {finding.remedy}"
+def _lines(script: str, findings: list[Finding]) -> Iterator[str]:
+    """A line of text for each problem, at its first place in the script; the other places stand at its end."""
+    places: dict[tuple[str, str, bool], list[int]] = {}
+    for finding in findings:
+        places.setdefault((finding.problem, finding.remedy, finding.fatal), []).append(finding.line)
+    for (problem, remedy, fatal), (first, *others) in places.items():
+        also = f" (Also in {'lines' if len(others) > 1 else 'line'} {', '.join(map(str, others))}.)" if others else ""
+        yield f"{script}:{first}: {'' if fatal else 'note: '}{problem} {remedy}{also}"
 
 
 def _check(given: argparse.Namespace) -> int:

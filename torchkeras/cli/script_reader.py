@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from torchkeras.cli import script_advice as advice
-from torchkeras.compat.names import SERVED_VERSION
+from torchkeras.compat.names import PUBLIC_MODULES, SERVED_VERSION
 from torchkeras.compat.served import explain_missing, is_served, make_module
 
 _KERAS = "keras"
@@ -182,6 +182,8 @@ class _Reader(ast.NodeVisitor):
 
     def check_framework(self, node: ast.Attribute, dotted: str) -> None:
         root, _, rest = dotted.partition(".")
+        if rest.startswith("__"):  # such as __version__: the import is the finding
+            return
         if root == "tensorflow" and rest:
             first, last = rest.partition(".")[0], rest.rpartition(".")[2]
             remedy = advice.TENSORFLOW.get(first) or _op(last) or advice.FRAMEWORKS[root]
@@ -242,10 +244,14 @@ def _is_keras(path: str) -> bool:
 
 
 def _lookup(path: str) -> object:
-    """The object of this package under a name of Keras."""
+    """The object of this package under a name of Keras. A module that Keras does not have counts as absent."""
     found: object = sys.modules["torchkeras"]
+    place = ""
     for part in path.split(".")[1:]:
         found = getattr(found, part, _ABSENT)
+        place = f"{place}.{part}".removeprefix(".")
+        if isinstance(found, ModuleType) and place not in PUBLIC_MODULES:
+            return _ABSENT
     return found
 
 
@@ -273,7 +279,8 @@ def _instead(path: str) -> str:
     if places:
         return f"It is {places[0]}."
     holder = _lookup(module)
-    near = difflib.get_close_matches(name, [n for n in dir(holder) if not n.startswith("_")], 1, 0.75)
+    known = [one for one in dir(holder) if not one.startswith("_") and _lookup(f"{module}.{one}") is not _ABSENT]
+    near = difflib.get_close_matches(name, known, 1, 0.75)
     return f"It may be `{module}.{near[0]}`." if near else f"Keras {SERVED_VERSION} has no such name, either."
 
 
