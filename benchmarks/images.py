@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -23,9 +22,9 @@ import keras
 import torch
 
 import torchkeras
+from timing import Run, best_times, waits_for
 
 RESULTS = Path(__file__).resolve().parent / "results"
-Run = Callable[[], object]
 
 
 class Row(NamedTuple):
@@ -97,21 +96,6 @@ ROWS = [
 ]
 
 
-def best_times(runs: dict[str, Run], rounds: int, device: str) -> dict[str, float]:
-    """Seconds of the best round of each."""
-    best = dict.fromkeys(runs, float("inf"))
-    for run in runs.values():
-        run()
-    for _ in range(rounds):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            if device != "cpu":
-                torch.cuda.synchronize()
-            best[name] = min(best[name], time.perf_counter() - started)
-    return best
-
-
 def runs_of(row: Row, images: torch.Tensor) -> dict[str, Run]:
     mine = getattr(torchkeras.layers, row.name)(**row.arguments)
     runs: dict[str, Run] = {"torchkeras": lambda: mine(images, training=True)}
@@ -147,7 +131,7 @@ def main() -> None:
     lines = []
     for row in ROWS:
         if options.only in row.name:
-            lines.append(line_of(row, best_times(runs_of(row, images), options.rounds, options.device)))
+            lines.append(line_of(row, best_times(runs_of(row, images), options.rounds, waits_for(options.device))))
             print(lines[-1], flush=True)
     if options.only:
         return

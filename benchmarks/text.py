@@ -14,7 +14,6 @@ import argparse
 import os
 import platform
 import re
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
@@ -30,11 +29,11 @@ import numpy as np
 import torch
 
 import torchkeras
+from timing import Run, best_times
 
 RESULTS = Path(__file__).resolve().parent / "results"
 VOCABULARY = 10_000
 WORDS_PER_TEXT = 20
-Run = Callable[[], object]
 
 
 class Row(NamedTuple):
@@ -131,19 +130,6 @@ def runs_of(row: Row, values: Any) -> dict[str, Run]:
     if row.plain is not None:
         runs["Python"] = lambda: row.plain(values)
     return runs
-
-
-def best_times(runs: dict[str, Run], rounds: int) -> dict[str, float]:
-    """Seconds of the best round of each."""
-    best = dict.fromkeys(runs, float("inf"))
-    for run in runs.values():
-        run()
-    for _ in range(rounds):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - started)
-    return best
 
 
 def tensorflow_version() -> str:

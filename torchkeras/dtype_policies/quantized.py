@@ -103,7 +103,15 @@ class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
     __hash__ = QuantizedDTypePolicy.__hash__
 
 
-class Int4DTypePolicy(QuantizedDTypePolicy):
+class _NumberedDTypePolicy(QuantizedDTypePolicy):
+    """Base of the policies whose mode is a name with numbers behind it; `mode` is the name alone."""
+
+    def __init__(self, mode: str, source_name: str | None = None) -> None:
+        super().__init__(mode, source_name)
+        self.mode = self._quantization_mode
+
+
+class Int4DTypePolicy(_NumberedDTypePolicy):
     """Say that a layer keeps its weights in 4 bits, and how many of them share a scale.
 
     Args:
@@ -121,17 +129,13 @@ class Int4DTypePolicy(QuantizedDTypePolicy):
         ('int4', 128)
     """
 
-    def __init__(self, mode: str, source_name: str | None = None) -> None:
-        super().__init__(mode, source_name)
-        self.mode = self._quantization_mode
-
     def _mode_of(self, mode: str) -> str:
         (self.block_size,) = _numbers_behind("int4", mode, "block_size", type(self).__name__)
         _check_group("block_size", self.block_size, "per-channel", "sub-channel", mode)
         return "int4"
 
 
-class GPTQDTypePolicy(QuantizedDTypePolicy):
+class GPTQDTypePolicy(_NumberedDTypePolicy):
     """Say that a layer's weights are quantized by GPTQ, to how many bits, and how many of them share a scale.
 
     Args:
@@ -149,10 +153,6 @@ class GPTQDTypePolicy(QuantizedDTypePolicy):
         ('gptq', 4, 128)
     """
 
-    def __init__(self, mode: str, source_name: str | None = None) -> None:
-        super().__init__(mode, source_name)
-        self.mode = self._quantization_mode
-
     def _mode_of(self, mode: str) -> str:
         self.weight_bits, self.group_size = _numbers_behind("gptq", mode, "weight_bits group_size", type(self).__name__)
         if self.weight_bits not in (2, 3, 4, 8):
@@ -164,7 +164,7 @@ class GPTQDTypePolicy(QuantizedDTypePolicy):
         return "gptq"
 
 
-class AWQDTypePolicy(QuantizedDTypePolicy):
+class AWQDTypePolicy(_NumberedDTypePolicy):
     """Say that a layer's weights are quantized by AWQ, and how many of them share a scale.
 
     Args:
@@ -180,10 +180,6 @@ class AWQDTypePolicy(QuantizedDTypePolicy):
         >>> policy.quantization_mode, policy.group_size
         ('awq', 64)
     """
-
-    def __init__(self, mode: str, source_name: str | None = None) -> None:
-        super().__init__(mode, source_name)
-        self.mode = self._quantization_mode
 
     def _mode_of(self, mode: str) -> str:
         self.weight_bits, self.group_size = _numbers_behind("awq", mode, "weight_bits group_size", type(self).__name__)
