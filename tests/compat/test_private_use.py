@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 import torchkeras as keras
 from torchkeras import layers
+from torchkeras.layers.recurrent.dropout_cell import DropoutRNNCell
 
 
 class Raw(layers.Layer):
@@ -205,3 +207,33 @@ def test_names_in_a_store_belong_to_the_subclass_that_wrote_them(tmp_path):
         again.load_weights(tmp_path / "a.weights.h5")
         assert again.layers[0].steps == 7
         np.testing.assert_allclose(again.predict(np.eye(4), verbose=0), model.predict(np.eye(4), verbose=0), rtol=1e-6)
+
+
+class Dropped(layers.Layer, DropoutRNNCell):
+    """A cell of a user's own by Keras's private base class."""
+
+    def __init__(self, units, count=None, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = self.units = units
+        self.dropout, self.recurrent_dropout = 0.5, 0.0
+        self.seed_generator = keras.random.SeedGenerator(3)
+        if count:
+            self.dropout_mask_count = count
+        self.seen = []
+
+    def call(self, inputs, states, training=False):
+        mask = self.get_dropout_mask(inputs)
+        assert self.get_recurrent_dropout_mask(states[0]) is None
+        self.seen.append(mask[1] if isinstance(mask, list) else mask)
+        assert isinstance(mask, list) == bool(self.dropout_mask_count)
+        output = states[0] + inputs * self.seen[-1]
+        return output, [output]
+
+
+@pytest.mark.parametrize("count", [None, 2])
+def test_a_cell_of_keras_private_base_class_draws_once_for_a_sequence(count):
+    rnn = layers.RNN(Dropped(64, count))
+    first, second = rnn(torch.ones(2, 3, 64), training=True), rnn(torch.ones(2, 3, 64), training=True)
+    assert set(first.unique().tolist()) <= {0.0, 6.0} and not torch.equal(first, second)
+    seen = rnn.cell.seen
+    assert len(seen) == 6 and seen[0] is seen[2] and seen[2] is not seen[3]

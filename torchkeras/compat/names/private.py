@@ -104,6 +104,7 @@ PRIVATE: dict[str, str] = {
         "layers.preprocessing.image.bounding_boxes.validation: densify_bounding_boxes"
     ),
     "layers.preprocessing.index_lookup": "layers.preprocessing.text.index_lookup: IndexLookup",
+    "layers.rnn.dropout_rnn_cell": "layers.recurrent.dropout_cell: DropoutRNNCell",
     "legacy.saving.serialization": "legacy.saving: deserialize_keras_object, serialize_keras_object",
     "legacy.saving.legacy_h5_format": (
         "saving: load_model as load_model_from_hdf5; compat.stand_ins.saving: save_model_to_hdf5"

@@ -19,6 +19,7 @@ from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import CommonOptions, LayerOptions
 from torchkeras.layers.recurrent.cell import RecurrentCell
+from torchkeras.layers.recurrent.dropout_cell import DropoutRNNCell
 from torchkeras.layers.recurrent.scan import scan
 from torchkeras.layers.recurrent.stacked_cells import Cell, StackedRNNCells, as_list, call_cell
 
@@ -303,6 +304,9 @@ def forget_dropout(cell: Cell) -> None:
         if cell.dropout or cell.recurrent_dropout:
             cell.reset_dropout_mask()
             cell.reset_recurrent_dropout_mask()
+    elif isinstance(cell, DropoutRNNCell):
+        cell.reset_dropout_mask()
+        cell.reset_recurrent_dropout_mask()
     elif isinstance(cell, StackedRNNCells):
         for one in cell.cells:
             forget_dropout(one)
