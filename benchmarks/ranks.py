@@ -227,7 +227,7 @@ def speed(found: dict[int, dict[str, Any]]) -> list[str]:
 
 
 def traffic(found: dict[int, dict[str, Any]]) -> list[str]:
-    lines = ["| ranks | strategy | messages per step | kB per step | by hand: messages | kB | more per epoch |"]
+    lines = ["| ranks | strategy | messages per step | kB per step | by hand: messages | kB | more per `fit` |"]
     lines.append("|---|---|---|---|---|---|---|")
     for ranks in STRATEGIES:
         for name in STRATEGIES[ranks]:
@@ -284,7 +284,8 @@ def main() -> None:
         "",
         "## Messages and bytes per step",
         "",
-        "Counted by torch's profiler on one rank; bytes are those of the tensors handed to gloo.",
+        "Counted by torch's profiler on one rank; bytes are those of the tensors handed to gloo. The last column is a",
+        "`fit` of one epoch.",
         "",
         *traffic(found),
         "",
