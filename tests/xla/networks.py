@@ -84,6 +84,11 @@ def sentences(rng: np.random.Generator, rows: int = 36) -> tuple[np.ndarray, np.
     return words, rng.integers(0, 4, rows)
 
 
+def descent() -> Any:
+    """An optimizer for networks with biases before a normalization: Adam makes steps of their gradients' rounding."""
+    return O.SGD(0.05, momentum=0.9)
+
+
 def classes(optimizer: Callable[[], Any] = lambda: O.Adam(0.003)) -> dict[str, Any]:
     """The arguments of `compile()` for logits of classes."""
     return {

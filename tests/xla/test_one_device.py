@@ -29,7 +29,7 @@ OPTIMIZERS = {
 }
 METRICS = lambda: ["accuracy", M.AUC(), M.Precision(), M.Recall(), M.F1Score(threshold=0.5), M.PrecisionAtRecall(0.5)]
 NETWORKS = {
-    "convolutions": (networks.convolutional_network, networks.images, networks.classes()),
+    "convolutions": (networks.convolutional_network, networks.images, networks.classes(networks.descent)),
     "transformer": (networks.transformer, networks.sentences, networks.classes()),
     "lstm": (networks.recurrent(L.LSTM), networks.sentences, networks.classes()),
     "gru": (networks.recurrent(L.GRU), networks.sentences, networks.classes()),

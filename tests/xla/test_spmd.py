@@ -47,7 +47,7 @@ NETWORKS = {
         networks.numbers,
         {"optimizer": "adam", **MSE},
     ),
-    "convolutions": (networks.convolutional_network, networks.images, networks.classes()),
+    "convolutions": (networks.convolutional_network, networks.images, networks.classes(networks.descent)),
     "transformer": (networks.transformer, networks.sentences, networks.classes()),
 }
 
