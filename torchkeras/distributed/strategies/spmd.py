@@ -79,10 +79,22 @@ class Spmd(Strategy):
             for variable, layout in find_layouts(self.distribution, model):
                 yield variable, layout.axes
         elif self.is_fully_sharded:
+            whole = self._kept_whole(model)
             for parameter in model.parameters():
-                axis = self._split_axis(parameter)
+                axis = None if id(parameter) in whole else self._split_axis(parameter)
                 if axis is not None:
                     yield parameter, tuple(self.parts_axis if i == axis else None for i in range(parameter.dim()))
+
+    def _kept_whole(self, model: nn.Module) -> set[int]:
+        """The kernels of convolutions, on a mesh of two axes.
+
+        Where they are split over one axis and rows over both, the gradients that XLA (of torch_xla 2.9) computes are
+        wrong. Split over the only axis of a mesh they are right.
+        """
+        if isinstance(self.row_axes, str) or len(self.row_axes) == 1:
+            return set()
+        windowed = [module for module in model.modules() if hasattr(module, "kernel_size")]
+        return {id(parameter) for module in windowed for parameter in module.parameters(recurse=False)}
 
     def _split_axis(self, parameter: torch.Tensor) -> int | None:
         """The first axis, if that can be split evenly, else the largest that can; `None` without one."""
