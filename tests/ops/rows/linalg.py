@@ -14,6 +14,12 @@ def singular(rows, columns, rank):
     return lambda rng: (rng.normal(size=(rows, rank)) @ rng.normal(size=(rank, columns))).astype("float32")
 
 
+def nearly_singular(rng):
+    """A matrix whose singular values are 1, 0.5, 0.0013 and 0.0007."""
+    (u, _), (v, _) = (np.linalg.qr(rng.normal(size=(n, 4))) for n in (6, 4))
+    return (u * [1, 0.5, 1.3e-3, 7e-4] @ v).astype("float32")
+
+
 def well(*shape):
     """Square matrices far from singular."""
     return lambda rng: (rng.normal(size=shape) + 2 * shape[-1] * np.eye(shape[-1])).astype("float32")
@@ -60,6 +66,7 @@ ROWS = [
     ),
     *(Row("lstsq", (floats(6, 3), b), dtypes=TYPES, rtol=1e-4, atol=1e-4) for b in (floats(6), floats(6, 2))),
     Row("lstsq", (singular(6, 4, 2), floats(6, 2)), {"rcond": 1e-3}, rtol=1e-3, atol=1e-4, gradient="not of full rank"),
+    Row("lstsq", (nearly_singular, floats(6, 2)), {"rcond": 1e-3}, rtol=1e-2, atol=1e-2, gradient="not of full rank"),
     Row("lstsq", (floats(3, 5), floats(3)), rtol=1e-3, atol=1e-4),
     *(Row("pinv", (floats(*s),), dtypes=TYPES, rtol=1e-3, atol=1e-4) for s in ((5, 3), (2, 3, 4))),
     Row("pinv", (singular(5, 4, 2),), {"rcond": 1e-3}, rtol=1e-3, atol=1e-4, gradient="not of full rank"),

@@ -31,6 +31,7 @@ ROWS = [
         (lambda rng: (np.array([1, 1, 1, 1e-4, 1e-4]) * rng.uniform(200, 250, 5)).astype("float16"),),
         keras="it multiplies in float16, where the first three numbers are infinite",
         reference=lambda x: np.prod(x.astype("float32")).astype("float16"),
+        gradient="float16",
     ),
     Row("prod", (ints(2, 3),), {"axis": 1, "dtype": "float32"}, gradient="integers"),
     Row("max", (spread(2, 3),), {"axis": 1, "initial": 0.05}),

@@ -26,6 +26,8 @@ class Spmd(Strategy):
     messages between devices, so that losses, gradients, metrics and statistics are those of the whole batch.
     """
 
+    replay_obstacle = "the devices are torch_xla's, for which CUDA graphs are not"
+
     @classmethod
     def is_wanted(cls) -> bool:
         chosen = distributions.distribution()

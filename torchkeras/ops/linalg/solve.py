@@ -158,7 +158,8 @@ def logdet(x: Tensor) -> Tensor:
 def _least_squares(a: Tensor, b: Tensor, rcond: float | None) -> Tensor:
     # CUDA's solver takes full rank alone, and the compiler can't trace any: the pseudo-inverse serves there.
     if a.is_cpu and not torch.compiler.is_compiling():
-        return torch.linalg.lstsq(a, b, rcond).solution
+        # Only the driver that computes singular values compares them with `rcond`; the quicker default estimates.
+        return torch.linalg.lstsq(a, b, rcond, driver=None if rcond is None else "gelsd").solution
     return torch.linalg.pinv(a, rtol=rcond) @ b
 
 
