@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-import torchkeras.initializers  # noqa: F401  names of initializers
+import torchkeras
 from torchkeras.core.tensors.dtypes import result_type, standardize_dtype
 from torchkeras.core.variables.variable import StatelessScope, Variable
 
@@ -103,9 +103,17 @@ def test_bitwise_operators_are_logical_as_in_keras(dtype):
 def test_matrices_of_two_types_multiply_in_keras_common_type(types, rng):
     one, other = (rng.integers(0, 2, (2, 2)) for _ in range(2))
     for left, right in (types, types[::-1]):
-        product = Variable(one, dtype=left) @ Variable(other, dtype=right)
-        assert standardize_dtype(product.dtype) == result_type(left, right)
-        np.testing.assert_array_equal(product.detach().float().numpy() > 0, one @ other > 0)
+        a, b = Variable(one, dtype=left), Variable(other, dtype=right)
+        for product in (a @ b, a.detach() @ b, a @ b.detach()):
+            assert standardize_dtype(product.dtype) == result_type(left, right)
+            np.testing.assert_array_equal(product.detach().float().numpy() > 0, one @ other > 0)
+    weight = Variable(one, dtype="float32")
+    for left, right in ((other.tolist(), weight), (other.astype("float32"), weight)):
+        np.testing.assert_array_equal((left @ right).detach().numpy(), other @ one)
+    with pytest.raises(TypeError):
+        weight @ "text"
+    symbol = torchkeras.Input((2, 2), batch_size=2)
+    assert (symbol @ weight).shape == (weight @ symbol).shape == (2, 2, 2)
 
 
 def test_comparisons_take_lists_and_arrays():
