@@ -14,6 +14,7 @@ import pytest
 
 from tests.saving.stress import stress_count
 from torchkeras import layers, models, saving
+from torchkeras.saving.formats import sharded
 from torchkeras.saving.safety import atomic, folders
 
 FORMATS = {
@@ -290,6 +291,25 @@ def test_several_writers_of_one_name(tmp_path, kind):
             assert value_in(kind, path) in (0.0, 1.0, 2.0, 3.0)
     assert not failures
     assert set(files_in(tmp_path)) == names_of(kind, path.name)
+
+
+def test_a_reader_notices_two_writers_who_leave_the_index_that_it_read(tmp_path, monkeypatch):
+    path, first, second = tmp_path / "m.weights.json", make(1.0), make(2.0)
+    save, open_shard, calls = FORMATS["sharded"][1], sharded.ShardedSource._open_shard, []
+    save(first, path)
+
+    def open_meanwhile(self, *args):
+        calls.append(args)
+        if len(calls) > 1:
+            return open_shard(self, *args)
+        save(second, path)
+        try:
+            return open_shard(self, *args)
+        finally:
+            save(first, path)
+
+    monkeypatch.setattr(sharded.ShardedSource, "_open_shard", open_meanwhile)
+    assert value_in("sharded", path) == 1.0 and len(calls) > 2
 
 
 def test_overwrite_asks(tmp_path, monkeypatch):

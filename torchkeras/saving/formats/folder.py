@@ -14,7 +14,7 @@ from torchkeras.saving.formats.base import Format, Place
 from torchkeras.saving.formats.keras_zip import ASSETS, CONFIG, METADATA, WEIGHTS, metadata, version_in
 from torchkeras.saving.formats.weights_h5 import CHECKSUM_ATTRIBUTE, H5Source, H5Target
 from torchkeras.saving.safety import checksum
-from torchkeras.saving.safety.atomic import OutputFile, new_file
+from torchkeras.saving.safety.atomic import OutputFile, identity, new_file
 from torchkeras.saving.safety.budget import MIB, BadFileError, parse_json
 from torchkeras.saving.safety.folders import refuse_other_content, replacing_folder
 
@@ -181,10 +181,10 @@ def read(place: Place, name: str) -> Iterator[FolderSource]:
 def _opened(path: Path, name: str) -> FolderSource:
     """The files of one version of the folder, also while another process replaces it."""
     for _ in range(_ATTEMPTS):
-        before = path.stat().st_ino
+        before = identity(path.stat())
         with suppress(FileNotFoundError):
             source = FolderSource(path, name)
-            if path.stat().st_ino == before:
+            if identity(path.stat()) == before:
                 return source
             source.close()
     return FolderSource(path, name)

@@ -18,9 +18,11 @@ from torchkeras.saving.formats.base import Format, Place, SavedValues, StoredTen
 from torchkeras.saving.formats.weights_h5 import H5Source, H5Target, WriteEntry
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import (
+    Identity,
     OutputFile,
     being_written,
     check_target,
+    identity,
     link_over,
     new_file,
     only_writer,
@@ -310,6 +312,7 @@ class ShardedSource:
     def __init__(self, path: Path, name: str, files: ExitStack) -> None:
         self.name = name
         with open(path, "rb") as file:
+            self._written = identity(os.fstat(file.fileno()))
             self.index = _Index(file, name)
         self._shards: dict[str, H5Source] = {}
         for one in sorted(self.index.names):
@@ -323,12 +326,12 @@ class ShardedSource:
             file = files.enter_context(open(path, "rb"))
         except FileNotFoundError:
             text = f"{self.name} is not complete: {name!r}, which it names, is missing from its folder."
-            raise _MissingShardError(text, self.index.text) from None
+            raise _MissingShardError(text, self._written) from None
         shard = files.enter_context(H5Source(file, str(path)))
         wanted = self.index.checksums.get(name)
         if wanted is not None and wanted != shard.checksum:
             text = f"{path} is corrupt or of another save: it is not the file that {self.name} means."
-            raise _MissingShardError(text, self.index.text)
+            raise _MissingShardError(text, self._written)
         if self.index.sealed is False and _SHARD_ATTRIBUTE in shard.attributes:
             raise BadFileError(f"{self.name} is corrupt: its checksum is unreadable.")
         return shard
@@ -362,10 +365,10 @@ class _MissingShardError(BadFileError):
 
     Args:
         text: the message.
-        index: the bytes of the index that names the shard.
+        index: the identity of the index that names the shard.
     """
 
-    def __init__(self, text: str, index: bytes) -> None:
+    def __init__(self, text: str, index: Identity) -> None:
         super().__init__(text)
         self.index = index
 
@@ -423,7 +426,7 @@ def _opened(path: Path, name: str, files: ExitStack, patient: bool = True) -> Sh
         source = ShardedSource(path, name, opened)
     except _MissingShardError as error:
         opened.close()
-        if patient and path.read_bytes() != error.index:
+        if patient and identity(os.stat(path)) != error.index:
             return None
         raise
     except BaseException:

@@ -148,6 +148,14 @@ def hold_lock(path: Path) -> Callable[[], None]:
     return lambda: os.close(descriptor)
 
 
+Identity = tuple[int, int, int]
+
+
+def identity(status: os.stat_result) -> Identity:
+    """A file or folder as it was written: one that replaces it has another identity, whatever it holds."""
+    return status.st_dev, status.st_ino, status.st_mtime_ns
+
+
 def link_over(file: Path, place: Path) -> None:
     """Give a file a second name, also where another file has that name; a copy where the disk has no links."""
     link = place.parent / f"{_stem(place)}{secrets.token_hex(6)}{_SUFFIX}"
