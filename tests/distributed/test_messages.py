@@ -1,4 +1,4 @@
-"""What travels between ranks, and in how many messages."""
+"""The messages between ranks: how many there are, and how large."""
 
 from __future__ import annotations
 

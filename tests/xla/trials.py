@@ -19,7 +19,7 @@ counters = importlib.import_module("torch_xla.debug.metrics")
 
 
 class Asked(NamedTuple):
-    """What the device was asked to do.
+    """Counts of the device's executions and compilations.
 
     Attributes:
         compiles: graphs that were compiled.
@@ -47,7 +47,7 @@ def taken_to_the_cpu() -> set[str]:
 
 
 class Counts(keras.callbacks.Callback):
-    """What the device was asked in each epoch."""
+    """The counts of each epoch."""
 
     def __init__(self) -> None:
         super().__init__()
