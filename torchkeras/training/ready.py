@@ -21,6 +21,7 @@ from torchkeras.layers.base.building import build_for
 from torchkeras.layers.base.layer import Layer
 from torchkeras.training.compiled_blocks import compile_blocks
 from torchkeras.training.data import unpack_x_y_sample_weight
+from torchkeras.training.dropped_models import free_dropped_models
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 from torchkeras.training.step import OwnStep, TrainStep, is_overridden, make_train_step
 
@@ -52,6 +53,7 @@ def build(model: Any, data: Any) -> None:
     """Build the model, its optimizer and (where a user's step reads them) its metrics for data like this batch."""
     x, y, _ = unpack_x_y_sample_weight(data)
     state = state_of(model)
+    _make_room(model)
     compiled, snapshot = state.compiled, state.snapshot
     own_step = is_overridden(model, "train_step") or is_overridden(model, "test_step")
     needs_metrics = own_step and compiled is not None and compiled.metrics and not compiled.metrics.built
@@ -69,6 +71,14 @@ def build(model: Any, data: Any) -> None:
     optimizer = optimizer_of(model)
     if optimizer is not None and snapshot is not None and not optimizer.built:
         optimizer.build(snapshot.weights(model))
+
+
+def _make_room(model: Any) -> None:
+    """Before the first batch of a model, free the models that nobody refers to."""
+    state = state_of(model)
+    if not state.has_run:
+        state.has_run = True
+        free_dropped_models(model)
 
 
 def _build_layers(model: Any, x: Any) -> Any:
@@ -123,6 +133,7 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
 def evaluating(model: TrainableModel) -> Iterator[None]:
     """Inside, there are no gradients, torch's modules are in evaluation mode, and casts of weights are kept."""
     refuse_parts_alone(model)  # type: ignore[arg-type]
+    _make_room(model)
     keeps = not holds_parts(model) and casts_weights(model)  # type: ignore[arg-type]
     casts = InferenceCasts() if keeps else nullcontext()
     with _torch_mode(model, False), torch.no_grad(), casts:

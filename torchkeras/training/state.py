@@ -80,6 +80,8 @@ class TrainingState:
         """The step of the training in progress."""
         self.run: Any = None
         """The `Run` of `fit` in progress."""
+        self.has_run = False
+        """Whether the model was ever made ready for a batch."""
         self.lock = threading.RLock()
         self.training_thread: int | None = None
 
@@ -95,7 +97,7 @@ class TrainingState:
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = {"train_step", "train_step_key", "test_step", "predict_step", "replayers"}
-        left_out |= {"active_step", "run", "lock", "training_thread"}
+        left_out |= {"active_step", "run", "has_run", "lock", "training_thread"}
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, values: dict[str, Any]) -> None:
