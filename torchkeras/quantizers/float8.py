@@ -75,7 +75,24 @@ def quantize_and_dequantize(
         >>> keras.quantizers.quantize_and_dequantize(x, torch.tensor(1.0), "float8_e4m3fn", "float32")
         tensor([  1.0000,   1.1250, 448.0000])
     """
+    rounded, divisor = as_float8(ops.convert_to_tensor(inputs), scale, quantized_dtype, compute_dtype)
+    return ops.cast(rounded, compute_dtype) * divisor
+
+
+def as_float8(
+    inputs: torch.Tensor, scale: ArrayLike, quantized_dtype: str, compute_dtype: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round values to an 8-bit float.
+
+    Args:
+        inputs: tensor of the dtype `compute_dtype`.
+        scale: number by which the values are divided.
+        quantized_dtype: `"float8_e4m3fn"` or `"float8_e5m2"`.
+        compute_dtype: dtype in which they are divided.
+
+    Returns:
+        The tensor of 8-bit floats, and the scale in `compute_dtype`, by which they are to be multiplied.
+    """
     largest = torch.finfo(torch_dtype(quantized_dtype)).max
     divisor = ops.cast(ops.convert_to_tensor(scale), compute_dtype)
-    x = ops.clip(ops.convert_to_tensor(inputs) / divisor, -largest, largest)
-    return ops.cast(ops.cast(x, quantized_dtype), compute_dtype) * divisor
+    return ops.cast(ops.clip(inputs / divisor, -largest, largest), quantized_dtype), divisor

@@ -14,12 +14,17 @@ from torch import Tensor, nn
 
 from torchkeras.core.state import state
 from torchkeras.dtype_policies import QuantizedFloat8DTypePolicy
+from torchkeras.layers.weight_forms.float8_product import (
+    BACKWARD,
+    FORWARD,
+    fits,
+    float8_product,
+    multiplies_float8,
+    next_values,
+)
 from torchkeras.layers.weight_forms.form import WeightForm, register, variable
-from torchkeras.quantizers import compute_float8_amax_history, compute_float8_scale, quantize_and_dequantize
-
-# Inputs and weights are rounded to the 8-bit float of more digits, gradients to that of a wider range.
-_FORWARD, _BACKWARD = "float8_e4m3fn", "float8_e5m2"
-_LARGEST = {_FORWARD: 448.0, _BACKWARD: 57344.0}
+from torchkeras.layers.weight_forms.layouts import columns_of, rows_of
+from torchkeras.quantizers import quantize_and_dequantize
 
 
 @register
@@ -62,13 +67,28 @@ class Float8Form(WeightForm):
         if layer.lora_enabled:
             raise NotImplementedError("A layer quantized to float8 doesn't support LoRA.")
         training = layer.training if state.training is None else state.training
+        weight, dtype = getattr(layer, self.name), self.policy.compute_dtype
+        scales = [self._scales(layer, name) for name in ("inputs", self.name, "outputs_grad")]
+        if self._is_one_kernel(inputs, weight):
+
+            def compute(rows: Tensor) -> Tensor:
+                return float8_product(rows, weight.reshape(rows.shape[1], -1), scales, training, dtype)
+
+            return self.given_product.by_rows(inputs, compute)
         rounded = [
-            _RoundedForward.apply(value, *self._scales(layer, name), training, self.policy.compute_dtype)
-            for name, value in (("inputs", inputs), (self.name, getattr(layer, self.name)))
+            _RoundedForward.apply(value, *pair, training, dtype)
+            for value, pair in zip((inputs, weight), scales, strict=False)
         ]
-        outputs = self.given_product(*rounded)
-        scales = self._scales(layer, "outputs_grad")
-        return _RoundedBackward.apply(outputs, *scales, training, self.policy.compute_dtype)
+        return _RoundedBackward.apply(self.given_product(*rounded), *scales[2], training, dtype)
+
+    def _is_one_kernel(self, inputs: Tensor, weight: Tensor) -> bool:
+        """Whether the device multiplies the 8-bit floats themselves."""
+        return (
+            multiplies_float8(inputs.device)
+            and self.given_product.is_one
+            and inputs.dtype == weight.dtype
+            and fits(rows_of(self.layout), columns_of(self.layout), self.policy.compute_dtype)
+        )
 
     def _scales(self, layer: nn.Module, rounded: str) -> tuple[Tensor, Tensor]:
         return getattr(layer, f"{rounded}_scale"), getattr(layer, f"{rounded}_amax_history")
@@ -79,11 +99,6 @@ class Float8Form(WeightForm):
         return bias.to(torch.bfloat16).to(bias.dtype)  # as Keras, which lets kernels add a bias of 16 bits
 
 
-def _next_scale(scale: Tensor, history: Tensor, dtype: str) -> Tensor:
-    largest = torch.tensor(_LARGEST[dtype], dtype=scale.dtype, device=scale.device)
-    return compute_float8_scale(history.max(), scale, largest)
-
-
 class _RoundedForward(torch.autograd.Function):
     """Round values in the forward pass; the gradients of scale and history are their next values."""
 
@@ -91,8 +106,8 @@ class _RoundedForward(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, scale: Tensor, history: Tensor, training: bool, dtype: str) -> Tensor:
         ctx.updates = (None, None)
         if training:
-            ctx.updates = _next_scale(scale, history, _FORWARD), compute_float8_amax_history(x, history)
-        return quantize_and_dequantize(x, scale, _FORWARD, dtype)
+            ctx.updates = next_values(x, scale, history, FORWARD)
+        return quantize_and_dequantize(x, scale, FORWARD, dtype)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple:  # type: ignore[override]
@@ -116,5 +131,5 @@ class _RoundedBackward(torch.autograd.Function):
         scale, history = ctx.saved_tensors
         updates: tuple[Tensor | None, Tensor | None] = (None, None)
         if ctx.training:
-            updates = _next_scale(scale, history, _BACKWARD), compute_float8_amax_history(upstream, history)
-        return quantize_and_dequantize(upstream, scale, _BACKWARD, ctx.dtype), *updates, None, None
+            updates = next_values(upstream, scale, history, BACKWARD)
+        return quantize_and_dequantize(upstream, scale, BACKWARD, ctx.dtype), *updates, None, None
