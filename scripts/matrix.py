@@ -2,11 +2,12 @@
 
     python scripts/matrix.py                                  # each Python with the newest torch, then each torch
     python scripts/matrix.py --pairs 3.11:2.9.1 3.13:2.14.1   # these pairs alone
+    python scripts/matrix.py --cpu-only                       # without the libraries of CUDA; see cpu_torch.py
     python scripts/matrix.py --environment PATH               # an environment that is there, with torch and pytest
 
-An environment is made in a temporary folder and removed before the next one: torch's CUDA builds take 7 GB each. A
-Python that this machine lacks, or a torch that the registry does not serve for it, is a row that says so. Exit code 0
-if no tests failed.
+An environment is made in a temporary folder and removed before the next one: torch's CUDA builds take 7 GB each, and
+1.5 with --cpu-only. A Python that this machine lacks, or a torch that the registry does not serve for it, is a row that
+says so. Exit code 0 if no tests failed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import cpu_torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -36,6 +39,7 @@ def main(words: list[str] | None = None) -> int:
         "--environment", type=Path, action="append", default=[], help="run in this one; may be repeated"
     )
     parser.add_argument("--tests", nargs="+", default=QUICK, help="folders of tests/; default: " + " ".join(QUICK))
+    parser.add_argument("--cpu-only", action="store_true", help="install torch without the libraries of CUDA")
     given = parser.parse_args(words)
     rows: list[tuple[str, str, str]] = []
     for folder in given.environment:
@@ -44,7 +48,7 @@ def main(words: list[str] | None = None) -> int:
     pairs = given.pairs or ([] if given.environment else every_pair())
     for pair in pairs:
         python, _, torch = pair.partition(":")
-        rows.append(in_new_environment(python, torch, given.tests))
+        rows.append(in_new_environment(python, torch, given.tests, given.cpu_only))
         print(*rows[-1], sep=" | ", flush=True)
     print("\n| Python | torch | quick tests |\n|---|---|---|")
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))
@@ -67,7 +71,7 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def in_new_environment(python: str, torch: str, tests: list[str]) -> tuple[str, str, str]:
+def in_new_environment(python: str, torch: str, tests: list[str], cpu_only: bool) -> tuple[str, str, str]:
     """Make an environment, test in it, and remove it."""
     path = interpreter(python)
     if path is None:
@@ -76,10 +80,15 @@ def in_new_environment(python: str, torch: str, tests: list[str]) -> tuple[str, 
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([path, "-m", "venv", folder], check=True)
         inside = Path(folder) / "bin" / "python"
-        line = [str(inside), "-m", "pip", "install", "-q", "--no-cache-dir", requirement, *NEEDED]
-        done = subprocess.run(line, capture_output=True, text=True)
-        if done.returncode:
-            return python, torch or "newest", f"not run: {done.stderr.strip().splitlines()[-1][:120]}"
+        try:
+            if cpu_only:
+                cpu_torch.install(inside, [requirement])
+            packages = (
+                NEEDED if cpu_only else [requirement, *NEEDED]
+            )  # pip adds what an installed torch lacks if it is named
+            cpu_torch.output(inside, "-m", "pip", "install", "-q", "--no-cache-dir", *packages)
+        except subprocess.CalledProcessError as error:
+            return python, torch or "newest", f"not run: {error.stderr.strip().splitlines()[-1][:120]}"
         return tested(inside, tests)
 
 
