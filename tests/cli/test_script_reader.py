@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -16,7 +17,7 @@ from torchkeras.cli.script_reader import read_script
 LINES: list[tuple[str, str, str]] = [
     ("import jax.numpy as jnp", "`jax.numpy` is not used", "keras.ops"),
     ("import tensorflow as tf", "`tensorflow` is not used", "keras.ops"),
-    ("from tensorflow.keras import layers", "`tensorflow` is imported for its Keras", "import torchkeras as keras"),
+    ("from tensorflow.python.keras import layers", "`tensorflow` is imported for its", "import torchkeras as keras"),
     ("from tensorflow import data", "`tensorflow.data` is not used", "keras.ops"),
     ("from tensorflow.keras.layers import CuDNNLSTM", "There is no `keras.layers.CuDNNLSTM`", "keras.layers.LSTM"),
     ("import torchkeras.layers as L; L.Dens(3)", "There is no `keras.layers.Dens`", "`keras.layers.Dense`"),
@@ -33,15 +34,42 @@ LINES: list[tuple[str, str, str]] = [
     ("model.fit_generator(rows)", "`fit_generator` is no method", "`fit`"),
     ("model.fit(x, y, workers=4)", "There is no argument `workers` in `fit`", "PyDataset"),
     ("model.save(path, signatures=s)", "There is no argument `signatures` in `save`", "`model.export`"),
-    ("import tensorflow as tf\n@tf.function\ndef f(): ...", "`tensorflow.function` makes", "jit_compile=True"),
-    ("import tensorflow as tf\nx = tf.reduce_mean(y)", "`tensorflow.reduce_mean` makes", "`keras.ops.mean`"),
+    ("import tensorflow as tf\n@tf.function\ndef f(): ...", "`tensorflow.function` belongs to", "jit_compile=True"),
+    ("import tensorflow as tf\nx = tf.reduce_mean(y)", "`tensorflow.reduce_mean` belongs", "`keras.ops.mean`"),
     ("import tensorflow as tf\nx = tf.data.Dataset.from_tensors(y)", "`tensorflow.data.Dataset", "DataLoader"),
-    ("import jax\nx = jax.numpy.sum(y)", "`jax.numpy.sum` makes", "`keras.ops.sum`"),
+    ("import jax\nx = jax.numpy.sum(y)", "`jax.numpy.sum` belongs to", "`keras.ops.sum`"),
+    ("import jax\nf = jax.value_and_grad(g)", "`jax.value_and_grad` belongs to", "`loss.backward()`"),
+    ("import tensorflow as tf\nx = tf.nn.relu(y)", "`tensorflow.nn.relu`", "`keras.ops.relu`"),
+    ("import tensorflow as tf\nx = tf.math.reduce_sum(y)", "`tensorflow.math.reduce_sum`", "`keras.ops.sum`"),
+    ("import tensorflow as tf\nx = tf.image.resize(y)", "`tensorflow.image.resize`", "`keras.ops.image.resize`"),
+    ("import tensorflow as tf\nx = tf.random.normal(y)", "`tensorflow.random.normal`", "`keras.random.normal`"),
+    ("import tensorflow as tf\nx = tf.random.set_seed(1)", "`tensorflow.random.set_seed`", "set_random_seed`"),
+    ("import tensorflow as tf\nx = tf.zeros(2, tf.float32)", "`tensorflow.float32`", '`"float32"`'),
+    ("import importlib\ntf = importlib.import_module('tensorflow')", "`tensorflow` is not used", "keras.ops"),
+    ("from wandb.integration.keras import WandbMetricsLogger", "is made for TensorFlow's Keras", "WandbLogger"),
+    ("import torchkeras as k; k.layers.Dense(output_dim=3)", "no argument `output_dim`", "`units`"),
+    ("import torchkeras as k; k.optimizers.SGD(decay=0.1)", "no argument `decay`", "`keras.optimizers.schedules`"),
+    ("import torchkeras as k; k.layers.Dropout(0.5, sed=1)", "no argument `sed`", "It may be `seed`"),
+    (
+        "import torchkeras as k; k.layers.Dropout(0.5, abc=1)",
+        "no argument `abc`",
+        "It takes `rate`, `noise_shape`, `seed`",
+    ),
+    ("import torchkeras as k; k.optimizers.legacy.Adam()", "raises an error", "`keras.optimizers.Adam`"),
+    ("import torchkeras as k; x = k.utils.audio_dataset_from_directory(p).map(f)", "`map` is no method", "generator"),
+    ("import torchkeras as k; x = k.utils.image_dataset_from_directory(p); x.cache()", "`cache` is no", "generator"),
+    ("print(model.optimizer.lr)", "`lr` is no attribute of optimizers", "`learning_rate`"),
+    ("import keras\nif keras.config.backend() == 'torch':\n    import jax", "`jax` is not used", "keras.ops"),
+    ("import keras\nif keras.config.backend() != 'jax':\n    import jax", "`jax` is not used", "keras.ops"),
+    ("if library == 'numpy':\n    import jax", "`jax` is not used", "keras.ops"),
+    ("from keras import layers\ndef f(layers): pass\nlayers.Dens(3)", "There is no `keras.layers.Dens`", "Dense"),
 ]
 
 NOTES = [
     ("import keras", "imports the real Keras"),
+    ("from tensorflow.keras import layers", "`tensorflow` is imported for its Keras"),
     ("import keras_tuner", "`keras_tuner` imports `keras` itself"),
+    ("import keras_of_mine", "`keras_of_mine` imports `keras` itself"),
     ("model.save(path, save_format='h5')", "`save_format` has no effect in `save`"),
     ("import os\nos.environ['KERAS_BACKEND'] = 'jax'", "`KERAS_BACKEND` has no effect"),
     ("from torchkeras import ops\ntry:\n    import tensorflow\nexcept ImportError:\n    tensorflow = None", "not used"),
@@ -56,8 +84,34 @@ FINE = [
     "import numpy as np, torch\nnp.reduce_mean(1), torch.function",
     "import torchkeras as keras\nkeras.layers.RandAugment(bounding_box_format='xyxy')",
     "from .layers import Dens\nfrom . import keras",
+    "import torchkeras.as_keras\nimport keras, keras_tuner\nkeras.layers.Dense(3)",
+    "from torchkeras import ops as K\ndef f(K):\n    return K.anything, [K.anything for K in range(3)]",
+    "from torchkeras import ops as K\nclass A:\n    K = 3\n    x = K.anything\nfor K in range(3):\n    K.anything",
+    "import typing\nif typing.TYPE_CHECKING:\n    import tensorflow as tf\ndef f(tf=None):\n    return tf.constant(1)",
     "clf.predict_proba(x); file.save(save='x')",
 ]
+
+
+OTHER_BACKENDS = [
+    "if backend == 'jax':\n    import jax\nelif backend == 'tensorflow':\n    import jax\nelse:\n    import torch",
+    "if backend != 'torch':\n    import jax",
+    "if backend in ('jax', 'tensorflow') and flag:\n    import jax",
+    "if not (backend == 'torch'):\n    import jax",
+    "if 'jax' == backend or 'numpy' == backend:\n    import jax",
+    "import importlib\nx = importlib.import_module('jax') if backend == 'jax' else None",
+    "match backend:\n    case 'jax' | 'numpy':\n        import jax\n    case _:\n        import torch",
+    "def f():\n    if backend != 'jax':\n        return 3\n    import jax",
+    "if self.name == 'jax':\n    import jax\nif name in {'torch', 'numpy', 'tensorflow'}:\n    import torch",
+    "def by_jax():\n    import jax\ndef by_torch():\n    import torch\n"
+    "class M:\n    def f(self):\n        return by_jax() if backend == 'jax' else by_torch()",
+]
+
+
+@pytest.mark.parametrize("script", OTHER_BACKENDS)
+def test_branches_for_other_backends_are_not_read(script):
+    assert read_script(f"import torchkeras as keras\nbackend = keras.config.backend()\n{script}") == []
+    asked = re.sub(r"\bbackend\b", "keras.backend.backend()", script)
+    assert read_script(f"import torchkeras as keras\n{asked}") == []
 
 
 @pytest.mark.parametrize(("script", "problem", "remedy"), LINES, ids=[row[0] for row in LINES])
@@ -90,7 +144,14 @@ def test_advice_is_for_names_that_are_missing(name):
     assert script_reader._missing(name) is not None
 
 
-@pytest.mark.parametrize("words", [*advice.OTHER_NAMES.values(), *advice.TENSORFLOW.values()])
+@pytest.mark.parametrize(
+    "words",
+    {
+        words
+        for table in (advice.OTHER_NAMES, advice.TENSORFLOW, advice.JAX, advice.MODULES, advice.FRAMEWORKS)
+        for words in table.values()
+    },
+)
 def test_names_in_the_advice_exist(words):
     for name in (part.split("(")[0] for part in words.split("`")[1::2] if part.startswith("keras.")):
         assert script_reader._missing(name) is None, name
