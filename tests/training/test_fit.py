@@ -221,6 +221,15 @@ def test_validation_sources(kind, data):
         np.testing.assert_allclose(history[f"val_{name}"], [value] * 2, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["tuple", "loader", "dataset", "generator"])
+def test_validation_steps_are_the_same_batches_after_each_epoch(kind, data):
+    """Of all data but a generator, which goes on where it was."""
+    model = make(rate=0.0)
+    arguments = {**VALIDATION[kind](*data), "validation_batch_size": 7 if kind == "tuple" else None}
+    losses = model.fit(*data, epochs=3, verbose=0, **{**arguments, "validation_steps": 1}).history["val_loss"]
+    assert len(losses) == 3 and (len(set(losses)) == 1) == (kind != "generator")
+
+
 def test_validation_steps_and_batch_size(data):
     class Counts(keras.callbacks.Callback):
         seen = 0

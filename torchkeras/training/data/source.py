@@ -16,9 +16,9 @@ from torchkeras.training.data.object_state import ObjectState, State
 _CONSEQUENCES = {
     "training": "interrupting training. Make sure that your dataset or generator can generate at least "
     "`steps_per_epoch * epochs` batches.",
-    "validation": "this validation has {given} batches. Training goes on, and is no longer validated once the "
-    "validation data give no batch. Make sure that your validation data can generate at least `validation_steps` "
-    "batches each time that they are used.",
+    "validation": "this validation has {given} batches. Training goes on; it is no longer validated once the data are a "
+    "generator that has ended. Make sure that your validation data can generate at least `validation_steps` batches "
+    "each time that they are used.",
     "evaluation": "the result is that of {given} batches. Make sure that your dataset or generator can generate at "
     "least `steps` batches.",
 }
@@ -28,7 +28,8 @@ class Source:
     """Batches on a device, an epoch at a time.
 
     An epoch is one pass over the data, or `steps` batches where steps are given: then one iterator is carried
-    on from epoch to epoch, and a new one is opened when a pass of known length is over.
+    on from epoch to epoch, and a new one is opened when a pass of known length is over. Validation begins at the start
+    of the data each time, so that its values can be compared; only an iterator, which can't begin again, goes on.
 
     A place in the data can be kept as plain data and returned to, also in another process: a pass is opened again with
     the random state that it was opened with, and the batches that were given already are left out.
@@ -52,7 +53,9 @@ class Source:
     """Whether making a batch may take long: it is read or computed, not cut from an array in memory."""
 
     purpose = "training"
-    """The purpose of the batches, for messages: `"training"`, `"validation"` or `"evaluation"`."""
+    """The purpose of the batches: `"training"`, `"validation"` or `"evaluation"`."""
+    once = False
+    """Whether the data can be had once: an iterator, which goes on in the next epoch."""
     inexact: str | None = None
     """Why a place in the data can't be returned to exactly; `None`: it can."""
 
@@ -217,7 +220,16 @@ class Source:
         return itertools.chain((first,), rest)
 
     def _next_epoch(self) -> Iterator[Any]:
-        return self._one_pass() if self.steps is None else self._carried_on(self.steps)
+        if self.steps is None:
+            return self._one_pass()
+        if self._starts_over:
+            self._running = None
+        return self._carried_on(self.steps)
+
+    @property
+    def _starts_over(self) -> bool:
+        """Whether each epoch begins at the start of the data, also after one that left batches."""
+        return self.purpose == "validation" and not self.once
 
     def _one_pass(self, batches: Iterator[Any] | None = None, given: int = 0) -> Iterator[Any]:
         """The batches of a pass that may be open already, with `given` of them gone."""
@@ -234,5 +246,5 @@ class Source:
             yield data
         if given < steps:
             self.warn_out_of_data(given)
-        if given < left or self._seen == self.size:
+        if given < left or self._seen == self.size or self._starts_over:
             self._running = None
