@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import torchkeras as keras
 from torchkeras import layers
@@ -41,6 +42,25 @@ def test_all_layers(model, rng):
     assert len(features) == len(model.layers)
     for found, wanted in zip(features, by_hand(model, x), strict=True):
         np.testing.assert_allclose(np.array(found.tolist()), np.array(wanted.tolist()), rtol=1e-5, atol=1e-6)
+
+
+class Halves(keras.Model):
+    def call(self, inputs):
+        return inputs / 2
+
+
+@pytest.mark.parametrize("inner", [lambda: keras.Sequential([layers.Dense(3)]), Halves], ids=["stack", "subclass"])
+def test_all_layers_of_a_model_that_holds_another_model(inner, rng):
+    """A model in a model is a layer there: its `input` and `output` are those of its first call."""
+    x = keras.Input((3,))
+    held = inner()
+    model = keras.Model(x, layers.Dense(2)(held(x)))
+    held(keras.Input((3,)))
+    assert held.input is x and held.output.shape == (None, 3)
+    extractor = keras.Model(inputs=model.inputs, outputs=[layer.output for layer in model.layers])
+    values = rng.normal(size=(2, 3)).astype("float32")
+    for found, wanted in zip(extractor(values), by_hand(model, torch.as_tensor(values)), strict=True):
+        torch.testing.assert_close(found, wanted)
 
 
 def test_one_layer_by_name(model, rng):

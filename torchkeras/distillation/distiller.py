@@ -23,7 +23,8 @@ def _feature_extractor(model: Model, layer_names: list[str]) -> Model | None:
     if not layer_names:
         return None
     features = {name: model.get_layer(name=name).output for name in layer_names}
-    return Model(model.inputs, {"outputs": model.output, "features": features})
+    outputs = model.outputs[0] if len(model.outputs) == 1 else model.output
+    return Model(model.inputs, {"outputs": outputs, "features": features})
 
 
 def _outputs_and_features(

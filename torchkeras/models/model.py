@@ -96,10 +96,8 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not _is_functional(args, kwargs):
             if args:
-                raise TypeError(
-                    f"{type(self).__name__}() takes symbolic inputs and outputs, or keyword arguments only; "
-                    f"received {args}."
-                )
+                name = type(self).__name__
+                raise TypeError(f"{name}() takes symbolic inputs and outputs, or keyword arguments only; got {args}.")
             super().__init__(**kwargs)
             self._tk_init_trainer()
             return
@@ -233,13 +231,15 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
 
     @property
     def input(self) -> Any:
-        """The symbolic inputs as the model was given them."""
-        return self._tk_graph_attribute("input").inputs_struct
+        """The symbolic inputs as the model was given them; of a subclass, those of its first symbolic call."""
+        own = self.__dict__.get("_tk_graph") is not None or not self._inbound_nodes
+        return self._tk_graph_attribute("input").inputs_struct if own else super().input
 
     @property
     def output(self) -> Any:
-        """The symbolic outputs as the model was given them."""
-        return self._tk_graph_attribute("output").outputs_struct
+        """The symbolic outputs as the model was given them; of a subclass, those of its first symbolic call."""
+        own = self.__dict__.get("_tk_graph") is not None or not self._inbound_nodes
+        return self._tk_graph_attribute("output").outputs_struct if own else super().output
 
     @property
     def input_shape(self) -> Any:
@@ -295,12 +295,11 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
             raise ValueError(f"Provide only a layer name or a layer index. Received: index={index}, name={name}.")
         layers = self.layers
         if index is not None:
-            if not -len(layers) <= index < len(layers):
-                raise ValueError(
-                    f"Was asked to retrieve layer at index {index} but model {self.name!r} "
-                    f"only has {len(layers)} layers."
-                )
-            return layers[index]
+            if -len(layers) <= index < len(layers):
+                return layers[index]
+            raise ValueError(
+                f"Was asked to retrieve layer at index {index} but model {self.name!r} only has {len(layers)} layers."
+            )
         for layer in layers:
             if getattr(layer, "name", None) == name:
                 return layer

@@ -223,6 +223,16 @@ class Sequential(Model):
             "`pop()` to change it."
         )
 
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the first call in another model, as for any layer; before one, the stack's own."""
+        return Layer.input.fget(self) if self._inbound_nodes else super().input  # type: ignore[attr-defined]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the first call in another model, as for any layer; before one, the stack's own."""
+        return Layer.output.fget(self) if self._inbound_nodes else super().output  # type: ignore[attr-defined]
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output for a shape of the input.
 
