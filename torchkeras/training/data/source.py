@@ -16,8 +16,8 @@ from torchkeras.training.data.object_state import ObjectState, State
 _CONSEQUENCES = {
     "training": "interrupting training. Make sure that your dataset or generator can generate at least "
     "`steps_per_epoch * epochs` batches.",
-    "validation": "this validation has {given} batches. Training goes on; it is no longer validated once the data are a "
-    "generator that has ended. Make sure that your validation data can generate at least `validation_steps` batches "
+    "validation": "this validation has {given} batches. Training goes on; it is no longer validated once a generator "
+    "has ended. Make sure that your validation data can generate at least `validation_steps` batches "
     "each time that they are used.",
     "evaluation": "the result is that of {given} batches. Make sure that your dataset or generator can generate at "
     "least `steps` batches.",
