@@ -12,6 +12,7 @@ import torch
 
 import torchkeras as keras
 from torchkeras import layers
+from torchkeras.layers.core.lora import AdaptedWeight
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -152,6 +153,56 @@ def test_lora_trains_two_factors_and_saves_the_sum(make, kwargs, shape, name):
     assert (layer.get_config()["lora_rank"], layer.get_config()["lora_alpha"]) == (2, 4)
     with pytest.raises(ValueError, match="already"):
         layer.enable_lora(2)
+
+
+@pytest.mark.parametrize("make, kwargs, shape, name", LORA)
+def test_the_attribute_of_an_adapted_weight_is_the_sum(make, kwargs, shape, name):
+    """As in Keras, while torch sees the frozen weight under its name."""
+
+    class Mine(make):
+        def call(self, inputs):
+            return super().call(inputs), getattr(self, name).sum()
+
+    for dtype in ("float32", "mixed_bfloat16"):
+        layer = Mine(**kwargs, dtype=dtype)
+        layer.build(shape)
+        weight = getattr(layer, name)
+        assert weight is dict(layer.named_parameters())[name] and isinstance(getattr(make, name), AdaptedWeight)
+        layer.enable_lora(2, lora_alpha=3.0)
+        a, b = (getattr(layer, f"lora_{name}_{part}") for part in "ab")
+        b.data.normal_()
+        expected = (weight + 1.5 * (a @ b)).to(torch.float32 if dtype == "float32" else torch.bfloat16)
+        for copied in (layer, copy.deepcopy(layer)):
+            torch.testing.assert_close(getattr(copied, name), expected)
+            assert torch.equal(copied.state_dict()[name], weight) and dict(copied.named_parameters())[name] is not None
+        assert getattr(layer, f"_{name}") is weight
+        inputs = torch.ones(shape).int() if make is layers.Embedding else torch.randn(shape)
+        near = 1e-5 if dtype == "float32" else 0.3
+        torch.testing.assert_close(layer(inputs)[1], expected.sum(), rtol=near, atol=near)
+        getattr(layer, name).sum().backward()
+        assert weight.grad is None and a.grad is not None and b.grad is not None
+
+
+def test_a_reversed_table_has_its_low_rank_term():
+    layer = layers.ReversibleEmbedding(6, 3)
+    layer.build()
+    layer.enable_lora(2)
+    layer.lora_embeddings_b.data.normal_()
+    x = torch.randn(2, 3)
+    torch.testing.assert_close(layer(x, reverse=True), x @ layer.adapted_weight().T)
+
+
+def test_a_weight_that_torch_replaces_takes_a_low_rank_term():
+    torch.manual_seed(0)
+    pruned, doubled = layers.Dense(3), layers.Dense(3)
+    for layer in (pruned, doubled):
+        with pytest.raises(AttributeError, match="must build the layer before accessing `kernel`"):
+            _ = layer.kernel
+        layer.build((None, 4))
+    torch.nn.utils.prune.random_unstructured(pruned, "kernel", 0.5)
+    torch.nn.utils.parametrize.register_parametrization(doubled, "kernel", torch.nn.ReLU())
+    for layer in (pruned, doubled):
+        assert (layer.kernel == 0).any() and torch.equal(layer._tk_own_weight("kernel"), layer.kernel)
 
 
 def test_lora_by_argument():

@@ -87,7 +87,7 @@ def test_gptq_is_its_definition(group_size, monkeypatch):
     ],
 )
 def test_gptq_beats_rounding_to_the_nearest(bits, group_size, symmetric, per_channel, order):
-    inputs, weight = correlated(200, 48), torch.randn(16, 48)
+    inputs, weight = correlated(200, 48), torch.randn(128, 48)
     inputs[:, 7] = 0  # an input that is never seen
     hessian = inputs.t() @ inputs
     found = gptq_round(weight, hessian, bits, group_size, symmetric, per_channel, 0.01, order)

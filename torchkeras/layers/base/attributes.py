@@ -208,6 +208,8 @@ def _absent(layer: AttributeTracking, name: str) -> Any:
     found = getattr(type(layer), name, None)
     if isinstance(found, property) and found.fget is not None:
         return found.fget(layer)  # raises again the error inside the property, which says more
+    if found is not None and not own.get("built"):
+        raise AttributeError(f"You must build the layer before accessing `{name}`.")
     raise AttributeError(f"{type(layer).__name__!r} object has no attribute {name!r}")
 
 

@@ -27,7 +27,7 @@ from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.joined import JoinableNormalization
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import CommonOptions
-from torchkeras.layers.core.lora import LowRankAdaptable
+from torchkeras.layers.core.lora import AdaptedWeight, LowRankAdaptable
 from torchkeras.layers.reshaping.borders import BaseZeroPadding
 from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_padding, window_lengths, with_spatial_dims
 from torchkeras.ops.nn.convolution import convolve_within
@@ -258,6 +258,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
     """
 
     keras_module = None
+    kernel = AdaptedWeight()
 
     def __init__(
         self,
@@ -326,9 +327,14 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
+    @property
+    def _kernel(self) -> Tensor:
+        """Keras's name of the weight without a low-rank term, which other packages read."""
+        return self._tk_own_weight("kernel")
+
     def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
         if self._tk_is_small_product(inputs, border):
-            kernel = self.adapted_weight() if self.lora_enabled else self.kernel
+            kernel = self.kernel
             return self._activate(linear(inputs, kernel.view(kernel.shape[-2:]), self.bias))
         return self._tk_outputs(inputs, border)
 
@@ -338,11 +344,11 @@ class BaseConv(LowRankAdaptable, WindowLayer):
             and self.groups == 1
             and border is None
             and self._view.to_torch is not None
-            and is_small_product(inputs, self.kernel)
+            and is_small_product(inputs, self._tk_own_weight("kernel"))
         )
 
     def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
-        view, kernel = self._view, self.adapted_weight() if self.lora_enabled else self.kernel
+        view, kernel = self._view, self.kernel
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
         laid_out = None if view.to_torch is None else lay_out_kernel(kernel.unsqueeze(0) if view.lift else kernel)
@@ -350,7 +356,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         return self._convolve(view.enter(inputs), weight, self.bias, self.groups, border)
 
     def _tk_grouped_kernel(self) -> tuple[Tensor, int]:
-        return self.adapted_weight() if self.lora_enabled else self.kernel, self.groups
+        return self.kernel, self.groups
 
     def _tk_is_joinable(self) -> bool:
         return type(self).call is BaseConv.call

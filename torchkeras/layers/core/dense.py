@@ -13,6 +13,7 @@ from torchkeras.core.types import Identifier
 from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.options import CommonOptions
+from torchkeras.layers.core.lora import AdaptedWeight
 from torchkeras.layers.core.stored_weights import StoredWeights
 from torchkeras.layers.weight_forms.layouts import Layout, MatrixLayout
 from torchkeras.layers.weight_forms.products import Product
@@ -72,6 +73,7 @@ class Dense(StoredWeights):
     """
 
     _tk_config_base = True
+    kernel = AdaptedWeight()
 
     def __init__(
         self,
@@ -152,7 +154,7 @@ class Dense(StoredWeights):
     def _tk_call_stored(self, inputs: Tensor) -> Tensor:
         form = self._tk_form
         if form is None:
-            return self._tk_finish(linear(inputs, self.adapted_weight(), self.bias), None)
+            return self._tk_finish(linear(inputs, self.kernel, self.bias), None)
         return self._tk_finish(self._tk_quantized_product(inputs), form.bias(self.bias))
 
     @property

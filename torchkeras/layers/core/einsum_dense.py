@@ -18,6 +18,7 @@ from torchkeras.distributed.split_layers import Split
 from torchkeras.initializers import VarianceScaling
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.options import LayerOptions
+from torchkeras.layers.core.lora import AdaptedWeight
 from torchkeras.layers.core.stored_weights import StoredWeights
 from torchkeras.layers.weight_forms.layouts import EinsumLayout, Layout
 from torchkeras.layers.weight_forms.products import EinsumProduct, Product
@@ -77,6 +78,7 @@ class EinsumDense(StoredWeights):
     """
 
     _tk_config_base = True
+    kernel = AdaptedWeight()
     _tk_modes = tuple(mode for mode in QUANTIZATION_MODES if mode != "ternary")
 
     def __init__(
@@ -149,13 +151,9 @@ class EinsumDense(StoredWeights):
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if self._tk_stored_specially:
-            if self._tk_form is not None:
-                return self._tk_finish(self._tk_quantized_product(inputs), self._tk_form.bias(self.bias))
-            kernel = self.adapted_weight()
-        else:
-            kernel = self.kernel
-        bias = self.bias
+        if self._tk_form is not None:
+            return self._tk_finish(self._tk_quantized_product(inputs), self._tk_form.bias(self.bias))
+        kernel, bias = self.kernel, self.bias
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
         bound = self._matmul_axes

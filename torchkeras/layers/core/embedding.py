@@ -15,6 +15,7 @@ from torchkeras.core.types import ArrayLike, Identifier
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.options import LayerOptions
+from torchkeras.layers.core.lora import AdaptedWeight
 from torchkeras.layers.core.stored_weights import StoredWeights
 from torchkeras.layers.weight_forms.layouts import Layout, TableLayout
 from torchkeras.layers.weight_forms.products import Product
@@ -71,6 +72,7 @@ class Embedding(StoredWeights):
 
     _tk_config_base = True
     adapted = "embeddings"
+    embeddings = AdaptedWeight()
     _tk_modes = ("int8", "int4")
 
     def __init__(  # type: ignore[misc]
@@ -146,7 +148,7 @@ class Embedding(StoredWeights):
     def _tk_rows(self, inputs: Tensor) -> Tensor:
         """The vectors of a quantized table, and the low-rank term."""
         form, inputs = self._tk_form, from_the_front(inputs, self.input_dim)
-        outputs = F.embedding(inputs, self.embeddings) if form is None else form.rows(self, inputs)
+        outputs = F.embedding(inputs, self._tk_own_weight("embeddings")) if form is None else form.rows(self, inputs)
         if self.lora_enabled:
             rows = F.embedding(inputs, self.lora_embeddings_a) @ self.lora_embeddings_b
             outputs = outputs + self.lora_alpha / self.lora_rank * rows

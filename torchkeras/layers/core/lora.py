@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self, overload
 
 import torch
 from torch import Tensor
 
 from torchkeras import initializers
+from torchkeras.core.state import state
+from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import Identifier, Store
 from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.layer import Layer
@@ -15,10 +17,37 @@ from torchkeras.layers.base.values import assign
 from torchkeras.layers.base.weight_walk import count_saved, own_weights
 
 
+class AdaptedWeight:
+    """The attribute of the weight that a low-rank term may be added to: the parameter, or the sum.
+
+    Parameters and `state_dict()` have the frozen weight under the attribute's name in both cases. Python finds an
+    attribute of the class before it calls `Layer.__getattr__`, so that reading a weight this way takes a third of the
+    time. It has no `__set__`: assignments go to the layer as without it.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, layer: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, layer: Layer, owner: type) -> Tensor: ...
+    def __get__(self, layer: Any, owner: type) -> Any:
+        if layer is None:
+            return self
+        if layer._tk_stored_specially:
+            return layer._tk_shown_weight()
+        value = layer.__dict__["_parameters"].get(self.name)
+        if value is None or state.special:
+            return Layer.__getattr__(layer, self.name)
+        return value
+
+
 class LowRankAdaptable(Layer):
     """A layer with a weight (named by `adapted`) that can be trained as `weight + alpha / rank * a @ b`.
 
-    Files hold the sum: weights saved with an adapter load into a layer without one.
+    Subclasses declare the weight's attribute as an `AdaptedWeight`. Files hold the sum: weights saved with an adapter
+    load into a layer without one.
     """
 
     keras_module = None
@@ -74,18 +103,29 @@ class LowRankAdaptable(Layer):
             )
             setattr(self, f"lora_{name}_{part}", factor)
         if weight is not None:
-            weight.trainable = False
+            weight.trainable = False  # type: ignore[attr-defined]
         self.lora_enabled = self._tk_stored_specially = True
         self.set_lora(rank, lora_alpha)
 
-    def _tk_low_rank_base(self) -> tuple[Any, tuple[int, ...]]:
+    def _tk_low_rank_base(self) -> tuple[Tensor | None, tuple[int, ...]]:
         """The float weight that the low-rank term is added to, if there is one, and its shape."""
-        weight = getattr(self, self.adapted)
+        weight = self._tk_own_weight(self.adapted)
         return weight, tuple(weight.shape)
 
+    def _tk_own_weight(self, name: str) -> Tensor:
+        """The weight `name` without a low-rank term."""
+        is_hidden = isinstance(getattr(type(self), name, None), AdaptedWeight) and name not in self.__dict__
+        return Layer.__getattr__(self, name) if is_hidden else getattr(self, name)
+
+    def _tk_shown_weight(self) -> Tensor:
+        """The value of the weight's attribute where the weight is not just a parameter."""
+        if not self.lora_enabled:
+            return self._tk_own_weight(self.adapted)
+        return self.adapted_weight().to(torch_dtype(self.compute_dtype))
+
     def adapted_weight(self) -> Tensor:
-        """The weight with the low-rank term added, as `call` uses it."""
-        weight = getattr(self, self.adapted)
+        """The weight with the low-rank term added, in the type of the weight."""
+        weight = self._tk_own_weight(self.adapted)
         if not self.lora_enabled:
             return weight
         a, b = (getattr(self, f"lora_{self.adapted}_{part}") for part in "ab")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from torchkeras import quantizers
 from torchkeras.core import registry
@@ -88,11 +88,11 @@ class StoredWeights(LowRankAdaptable):
         refuse_parts(self, "quantize()")
         if type_check and not registry.is_own(self._tk_class):
             raise not_implemented(self, "quantize")
-        forms = self._tk_new_forms(tuple(getattr(self, self.adapted).shape), mode, config)
+        forms = self._tk_new_forms(tuple(self._tk_own_weight(self.adapted).shape), mode, config)
         if self.lora_enabled and mode is not None and not FORMS[mode].takes_low_rank:
             raise _no_low_rank(mode)
         self.quantization_config = config
-        values = {name: getattr(self, name).detach() for name in forms}
+        values = {name: self._tk_own_weight(name).detach() for name in forms}
         for name, form in forms.items():
             if not form.keeps_weight:
                 delattr(self, name)
@@ -166,7 +166,7 @@ class StoredWeights(LowRankAdaptable):
 
     def _tk_stored(self) -> Tensor:
         """The weight as it is kept: float, or integers that may be packed."""
-        return getattr(self, self.adapted if self._tk_form is None else self._tk_form.attribute)
+        return self._tk_own_weight(self.adapted if self._tk_form is None else self._tk_form.attribute)
 
     def _tk_keeps(self, name: str) -> bool:
         """Whether the layer has a weight as a float parameter."""
@@ -196,13 +196,16 @@ class StoredWeights(LowRankAdaptable):
 
     # ------------------------------------------------------------------ low-rank terms
 
-    def _tk_low_rank_base(self) -> tuple[nn.Parameter | None, tuple[int, ...]]:
+    def _tk_low_rank_base(self) -> tuple[Tensor | None, tuple[int, ...]]:
         if self._tk_form is None:
             return super()._tk_low_rank_base()
         if not self._tk_form.takes_low_rank:
             raise _no_low_rank(self._tk_form.mode)
-        weight = getattr(self, self.adapted) if self._tk_form.keeps_weight else None
-        return weight, self._tk_form.layout.shape
+        return self._tk_own_weight(self.adapted) if self._tk_form.keeps_weight else None, self._tk_form.layout.shape
+
+    def _tk_shown_weight(self) -> Tensor:
+        has_float = self._tk_form is None or self._tk_form.keeps_weight
+        return super()._tk_shown_weight() if has_float else self._tk_own_weight(self.adapted)
 
     def _tk_quantized_product(self, inputs: Tensor) -> Tensor:
         """The product with the quantized weight and the low-rank term of it, without bias."""

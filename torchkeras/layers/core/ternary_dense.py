@@ -12,6 +12,7 @@ from torchkeras.core.fast_paths.linear import linear
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.base.options import CommonOptions
+from torchkeras.layers.core.lora import AdaptedWeight
 from torchkeras.layers.core.stored_weights import StoredWeights
 from torchkeras.layers.weight_forms.layouts import Layout, MatrixLayout
 from torchkeras.layers.weight_forms.products import Product
@@ -71,6 +72,7 @@ class TernaryDense(StoredWeights):
     """
 
     _tk_config_base = True
+    kernel = AdaptedWeight()
     _tk_modes = ("ternary",)
     quantization_config: QuantizationConfig | None = None
     lora_rank = lora_alpha = None

@@ -103,7 +103,7 @@ class CalibratedForm(WeightForm):
             statistics: from `statistics()`, after the inputs went through `update`.
         """
         with torch.no_grad():
-            weight = self.layout.to_matrix(getattr(layer, self.name).detach()).t()
+            weight = self.layout.to_matrix(self.float_weight(layer).detach()).t()
             values = self.found(weight, statistics)
         for name, value in values.items():
             assign(getattr(layer, name), value)
@@ -139,7 +139,7 @@ class CalibratedForm(WeightForm):
 
     def dequantized(self, layer: nn.Module) -> Tensor:
         if self.keeps_weight:
-            return getattr(layer, self.name)
+            return self.float_weight(layer)
         return self.layout.from_matrix(self.matrix(layer).t()).to(self.compute_dtype())
 
     def matrix(self, layer: nn.Module) -> Tensor:

@@ -61,13 +61,13 @@ class Float8Form(WeightForm):
         return {}
 
     def dequantized(self, layer: nn.Module) -> Tensor:
-        return getattr(layer, self.name)
+        return self.float_weight(layer)
 
     def product(self, layer: nn.Module, inputs: Tensor) -> Tensor:
         if layer.lora_enabled:
             raise NotImplementedError("A layer quantized to float8 doesn't support LoRA.")
         training = layer.training if state.training is None else state.training
-        weight, dtype = getattr(layer, self.name), self.policy.compute_dtype
+        weight, dtype = self.float_weight(layer), self.policy.compute_dtype
         scales = [self._scales(layer, name) for name in ("inputs", self.name, "outputs_grad")]
         if self._is_one_kernel(inputs, weight):
 

@@ -128,6 +128,10 @@ class WeightForm:
         names = [name.format(self.name) for name in self.names]
         return {(self.attribute if name == self.name else name): name for name in names}
 
+    def float_weight(self, layer: Any) -> Tensor:
+        """The float parameter of a form that keeps it, without a low-rank term."""
+        return layer._tk_own_weight(self.name)
+
     def compute_dtype(self) -> torch.dtype:
         """The dtype of the outputs."""
         return torch_dtype(self.policy.compute_dtype)
