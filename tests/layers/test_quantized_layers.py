@@ -192,6 +192,45 @@ def test_training_is_keras_own(mode, rng, tmp_path):
         assert first.lora_enabled and not first.lora_kernel_a.any()
 
 
+OPTIMIZERS = {
+    **{name: getattr(keras.optimizers, name) for name in ("Adafactor", "Muon", "Nadam", "Ftrl", "ScheduleFreeAdamW")},
+    "Adam that accumulates": lambda: keras.optimizers.Adam(gradient_accumulation_steps=3, use_ema=True),
+    "LossScaleOptimizer": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()),
+    "torch's": lambda: torch.optim.Adam,
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_trained_model_that_is_quantized_trains_on_from_its_file(name, rng, tmp_path):
+    """The optimizer drops its state for the weights that are gone, so that the file's fits."""
+    model = network()
+    x, y = (rng.normal(size=(16, n)).astype("float32") for n in (6, 3))
+    model.compile(OPTIMIZERS[name](), "mse")
+    fit = {"batch_size": 4, "epochs": 1, "shuffle": False, "verbose": 0}
+    model.fit(x, y, **fit)
+    model.quantize("int8", filters="last")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras")
+        assert len(again.optimizer.variables) == len(model.optimizer.variables)
+        losses = [one.fit(x, y, **fit).history["loss"] for one in (model, again)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    for mine, other in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_allclose(other.numpy(), mine.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_an_optimizer_keeps_the_state_of_weights_of_other_models(rng):
+    one, other = network(), network()
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(one.trainable_weights + other.trainable_weights)
+    one.compile(optimizer, "mse")
+    one.quantize("int8")
+    kept = one.trainable_weights + other.trainable_weights
+    assert len(optimizer.variables) == 2 + 2 * len(kept)
+    optimizer.apply([torch.ones_like(weight) for weight in kept], kept)
+
+
 @pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 def test_torch_handles_quantized_models(mode, rng):
     model, x = network(), torch.tensor(rng.normal(size=(4, 6)).astype("float32"))

@@ -115,7 +115,7 @@ def test_a_weight_that_is_made_late_has_the_path_of_the_others():
     model = Outer()
     model.build((None, 3))
     model.inner.enable_lora(2)
-    assert [w.path for w in (model.inner.kernel, model.inner.lora_kernel_a)] == [
+    assert [w.path for w in (model.inner._kernel, model.inner.lora_kernel_a)] == [
         "outer/inner/kernel",
         "outer/inner/lora_kernel_a",
     ]

@@ -105,7 +105,7 @@ class QuantizableModel(_Base):
                 f"Received: {type(filters)}"
             )
         refuse_parts(self, "quantize()")
-        report = QuantizationReport(mode)
+        report, before = QuantizationReport(mode), self.trainable_weights
         if isinstance(config, (GPTQConfig, AWQConfig)):
             reached = self._tk_calibrate(config, filters, type_check, checkpoint)
         elif checkpoint is not None:
@@ -118,7 +118,9 @@ class QuantizableModel(_Base):
             if filters is None:
                 _warn_of_torch_modules(self)
         _fill(report, leaves(self._flatten_layers()), reached, filters)
-        state = state_of(self)
+        state, weights = state_of(self), set(map(id, self.weights))
+        if (optimizer := getattr(self, "optimizer", None)) is not None:
+            optimizer.forget_variables({id(weight) for weight in before} - weights)
         if state.snapshot is not None:  # it knows weights that are gone
             state.snapshot = TrainableSnapshot(self)
         self._quantization_report = report  # the name is Keras's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -106,6 +106,10 @@ class LossScaleOptimizer(Optimizer):
     ) -> None:
         super().replace_variables(replaced, layouts)
         self.inner_optimizer.replace_variables(replaced, layouts)
+
+    def forget_variables(self, gone: Collection[int]) -> None:
+        super().forget_variables(gone)
+        self.inner_optimizer.forget_variables(gone)
 
     def _move(self, device: torch.device) -> None:
         """Keep the scale and the counts on the device, which alone knows whether the gradients are finite."""

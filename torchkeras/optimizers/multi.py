@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -165,6 +165,14 @@ class MultiOptimizer(Optimizer):
         super().replace_variables(replaced, layouts)
         for optimizer in self._inner_optimizers:
             optimizer.replace_variables(replaced, layouts)
+
+    def forget_variables(self, gone: Collection[int]) -> None:
+        if not self.built:
+            return
+        self._owner = [i for i, variable in zip(self._owner, self._trainable_variables) if id(variable) not in gone]
+        super().forget_variables(gone)
+        for optimizer in self._inner_optimizers:
+            optimizer.forget_variables(gone)
 
     def _split(self, items: Sequence, variables: Sequence) -> list[list]:
         """The items (one a variable) of each inner optimizer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -284,6 +284,19 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
                 state = self.optimizer.state.pop(old, None)
                 if state is not None:
                     self.optimizer.state[new] = {key: _beside(value, old, new) for key, value in state.items()}
+
+    def forget_variables(self, gone: Collection[int]) -> None:
+        """Drop variables that the model no longer has, and torch's state for them.
+
+        Args:
+            gone: the `id` of each of these variables; ids of other variables have no effect.
+        """
+        self._trainable_variables = [v for v in self._trainable_variables if id(v) not in gone]
+        for group in [] if self.optimizer is None else self.optimizer.param_groups:
+            for parameter in group["params"]:
+                if id(parameter) in gone:
+                    self.optimizer.state.pop(parameter, None)
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in gone]
 
     def scale_loss(self, loss: torch.Tensor) -> Any:
         """Return the loss as it is.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 
 from torchkeras import initializers
-from torchkeras.core import naming, settings
+from torchkeras.core import naming, registry, settings
 from torchkeras.core.config.configurable import Configurable
 from torchkeras.core.types import ArrayLike, DTypeLike, Identifier, Number, Store
 from torchkeras.core.variables.variable import Variable
@@ -23,6 +23,10 @@ class OptimizerVariables(Configurable):
     built: bool
     low_precision_update: str | None = None
     _variables: list[Any]
+    _slots: dict[str, list]
+    _trainable_variables: list[Any]
+    _pending: tuple[int, ...]
+    _bind: Callable[[list], None]
 
     @property
     def variables(self) -> list[Any]:
@@ -82,6 +86,24 @@ class OptimizerVariables(Configurable):
             )
         self._track(variable)
         return variable
+
+    def forget_variables(self, gone: Collection[int]) -> None:
+        """Drop variables that the model no longer has, and the state for them.
+
+        An optimizer of a user's class keeps them, because its state may be in lists of its own.
+
+        Args:
+            gone: the `id` of each of these variables; ids of other variables have no effect.
+        """
+        before = self._trainable_variables
+        kept = [i for i, variable in enumerate(before) if id(variable) not in gone]
+        if not self.built or len(kept) == len(before) or not registry.is_own(self._tk_class):
+            return
+        dropped = {id(row[i]) for row in self._slots.values() for i in range(len(before)) if i not in kept}
+        self._variables = [variable for variable in self._variables if id(variable) not in dropped]
+        self._slots = {name: [row[i] for i in kept] for name, row in self._slots.items()}
+        self._pending = tuple(kept.index(i) for i in self._pending if i in kept)
+        self._bind([before[i] for i in kept])
 
     def add_optimizer_variables(self, trainable_variables: Sequence, name: Any, initializer: Any = "zeros") -> Any:
         """Make a variable of the state for each of the given variables.
