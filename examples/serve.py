@@ -51,18 +51,23 @@ class Input(NamedTuple):
             HTTPError: 400, if they have another shape, are no numbers (or no strings) or do not fit the type.
         """
         wanted = f"Input '{self.name}' takes {self.dtype} samples of shape {list(self.shape)}"
-        kind = np.str_ if self.dtype == "string" else self.dtype
         try:
             found = np.asarray(value)
+        except ValueError:
+            raise HTTPError(400, f"{wanted}; the values can't be read as such: lists differ in length.") from None
+        is_text = self.dtype == "string"
+        if found.size and (found.dtype.kind in "SU") != is_text:
+            given = "no strings" if is_text else "no numbers"
+            raise HTTPError(400, f"{wanted}; the values can't be read as such: some are {given}.")
+        try:
             with np.errstate(over="ignore"):
-                array = found.astype(kind, casting="same_kind" if found.dtype.kind in "SU" else "unsafe")
+                array = found.astype(np.str_ if is_text else self.dtype)
         except (TypeError, ValueError, OverflowError) as error:
             raise HTTPError(400, f"{wanted}; the values can't be read as such: {error}") from None
-        if (found.dtype.kind in "SU") != (self.dtype == "string"):
-            raise HTTPError(400, f"{wanted}; the values are of another kind.")
         expected = len(self.shape) + 1
         if array.ndim != expected or any(a not in (None, b) for a, b in zip(self.shape, array.shape[1:])):
-            raise HTTPError(400, f"{wanted}; received an array of shape {list(array.shape)}, samples first.")
+            hint = " A single sample must be in a list, too." if array.ndim == expected - 1 else ""
+            raise HTTPError(400, f"{wanted}; received an array of shape {list(array.shape)}, samples first.{hint}")
         if array.shape[0] == 0:
             raise HTTPError(400, f"{wanted}; received no sample.")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -146,7 +151,10 @@ class Batcher:
 
 def load(path: Path, export: bool) -> tuple[list[Input], Any]:
     """The model's inputs, and a function from arrays to outputs."""
-    model = keras.saving.load_model(path, compile=False)
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"The model can't be loaded. {error}") from None
     try:
         inputs = [Input(x.name, tuple(x.shape[1:]), x.dtype) for x in model.inputs]
     except (AttributeError, ValueError):
@@ -178,8 +186,14 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], path: Path, export: bool, max_rows: int, max_wait: float, limit: int):
         self.path, self.limit = path, limit
-        self.inputs, run = load(path, export)
-        super().__init__(address, Handler)
+        super().__init__(address, Handler, bind_and_activate=False)
+        try:
+            self.server_bind()  # before the model is loaded, which may take long
+            self.inputs, run = load(path, export)
+            self.server_activate()
+        except BaseException:
+            self.server_close()
+            raise
         self.batcher = Batcher(run, max_rows, max_wait)
 
     def health(self) -> dict:
@@ -233,13 +247,15 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 10  # seconds without a byte from the client
 
     def do_GET(self) -> None:
-        if self.path == "/health":
+        if self.place() == "/health":
             self.answer(200, self.server.health())
         else:
             self.missing()
 
+    do_HEAD = do_GET
+
     def do_POST(self) -> None:
-        if self.path != "/predict":
+        if self.place() != "/predict":
             return self.missing()
         try:
             status, answer = 200, self.server.predict(self.body())
@@ -250,6 +266,10 @@ class Handler(BaseHTTPRequestHandler):
             self.log_error("%s: %s", type(error).__name__, error)
             status, answer = 500, {"error": f"The model failed with {type(error).__name__}; the server's log has more."}
         self.answer(status, answer)
+
+    def place(self) -> str:
+        """The path without a query and a slash at the end."""
+        return self.path.split("?")[0].rstrip("/")
 
     def body(self) -> bytes:
         """The bytes of the request, no more than the limit."""
@@ -269,13 +289,20 @@ class Handler(BaseHTTPRequestHandler):
     def missing(self) -> None:
         self.answer(404, {"error": f"There is GET /health and POST /predict; not {self.command} {self.path}."})
 
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = missing
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer requests that Python's library refuses in JSON, too."""
+        self.answer(code, {"error": message or self.responses.get(code, ("Bad request",))[0]})
+
     def answer(self, status: int, content: dict) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_request(self, code="-", size="-") -> None:
         """No line per request; errors are logged."""
@@ -293,7 +320,12 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     address = (given.host, given.port)
-    server = Server(address, given.model, given.export, given.max_rows, given.max_wait_ms / 1000, given.max_bytes)
+    try:
+        server = Server(address, given.model, given.export, given.max_rows, given.max_wait_ms / 1000, given.max_bytes)
+    except (OSError, OverflowError) as error:
+        place = f"port {given.port} of {given.host}"
+        hint = "Give another --host or --port; with --port 0 it takes a free one."
+        raise SystemExit(f"The server can't use {place}: {error}. {hint}") from None
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

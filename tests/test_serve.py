@@ -155,6 +155,32 @@ def test_other_paths_and_lengths(one_server):
         assert b" 411 " in raw.recv(1000)
 
 
+def test_refusals_of_pythons_library_are_json_and_paths_may_have_a_query(one_server):
+    port = one_server.server_port
+    for method in ("PUT", "OPTIONS", "BREW"):
+        status, answer = ask(port, method, "/predict", "{}")
+        assert status in (404, 501) and answer["error"]
+    assert ask(port, "GET", "/health/?x=1")[1]["status"] == "ok"
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("HEAD", "/health")
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.read() == b""
+    connection.close()
+
+
+def test_a_start_that_fails_is_one_sentence(one_server, tmp_path):
+    (tmp_path / "text.txt").write_text("no model")
+    model, taken = str(one_server.path), str(one_server.server_port)
+    for arguments, words in [
+        ([str(tmp_path / "none.keras"), "--port", "0"], "no such file"),
+        ([str(tmp_path / "text.txt"), "--port", "0"], "File format not supported"),
+        ([model, "--port", taken], f"can't use port {taken} of 127.0.0.1: .* in use"),
+        ([model, "--port", "99999"], "must be 0-65535"),
+    ]:
+        with pytest.raises(SystemExit, match=words):
+            serve.main(arguments)
+
+
 def test_an_error_of_the_model_is_500_and_the_next_request_works(one_server, monkeypatch, capsys):
     def fail(arrays):
         raise RuntimeError("secret")
