@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -170,6 +171,46 @@ def graph_break_error() -> type[Exception]:
 def data_dependent_error() -> type[Exception]:
     """The error of `torch.compile` for a choice that depends on data, around which no graph can be broken."""
     return _compiler_error("UserError")
+
+
+def compiler_error() -> type[Exception]:
+    """The base of the errors that `torch.compile` raises while it compiles. Loads the compiler."""
+    return _compiler_error("TorchDynamoException")
+
+
+@contextmanager
+def tracing_backward() -> Iterator[None]:
+    """Inside, `torch.compile` takes `backward()` and `torch.autograd.grad()` into its graph. Loads the compiler.
+
+    Torch 2.13 has a private switch for that. Its list of attributes that the compiler does not read of subclasses of
+    Tensor holds `grad`, though the code behind the list reads it right. And a `grad` of `None` that was set in traced
+    code gives the compiler's one constant `None` a place in memory, from which other code then reads it. A torch
+    without one of these names breaks its graph at such calls.
+    """
+    try:
+        patched = find("torch._dynamo.config").patch(trace_autograd_ops=True)
+        banned = find("torch._dynamo.variables.torch_function.banned_attrs")
+        variable = find("torch._dynamo.variables.tensor.TensorVariable")
+        read_grad = variable.method_attr_grad
+    except AttributeError:
+        yield
+        return
+
+    def read_with_none_of_its_own(self: Any, tx: Any) -> Any:
+        found = read_grad(self, tx)
+        return found.clone() if found is not None and found.is_python_constant() else found
+
+    was_banned = "grad" in banned
+    if was_banned:
+        banned.remove("grad")
+    variable.method_attr_grad = read_with_none_of_its_own
+    try:
+        with patched:
+            yield
+    finally:
+        variable.method_attr_grad = read_grad
+        if was_banned:
+            banned.append("grad")
 
 
 def _compiler_error(name: str) -> type[Exception]:

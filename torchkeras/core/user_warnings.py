@@ -29,11 +29,12 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
         return
     level = 1
     for level, frame in enumerate(reversed(traceback.extract_stack()[:-1]), start=2):  # noqa: B007
-        if not _is_known(frame.filename):
+        if not is_library_file(frame.filename):
             break
     warnings.warn(message, category, stacklevel=level)
 
 
-def _is_known(file: str) -> bool:
+def is_library_file(file: str) -> bool:
+    """Whether a file belongs to this package, to torch or to Python itself."""
     package, of_torch, of_python = _NOT_THE_USERS
     return file.startswith((package, of_torch, "<op")) or (file.startswith(of_python) and _SITE_PACKAGES not in file)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from torch.compiler import is_dynamo_compiling
+
 Gradients = list[Any]
 Reduce = Callable[[Gradients, Sequence[Any]], Gradients]
 """From the gradients of this rank and their variables to the gradients of the global batch."""
@@ -16,6 +18,7 @@ Reduce = Callable[[Gradients, Sequence[Any]], Gradients]
 class _Pending(threading.local):
     def __init__(self) -> None:  # in the instance, where torch.compile can guard it
         self.reduce: Reduce | None = None
+        self.traced_apply: Callable[..., None] | None = None
 
 
 _pending = _Pending()
@@ -29,6 +32,16 @@ def reducing_in_apply(reduce: Reduce) -> Iterator[None]:
         yield
     finally:
         _pending.reduce = before
+
+
+@contextmanager
+def tracing_apply_as(function: Callable[..., None]) -> Iterator[None]:
+    """Inside, `torch.compile` traces `function(optimizer, grads, variables)` in the place of `optimizer.apply`."""
+    before, _pending.traced_apply = _pending.traced_apply, function
+    try:
+        yield
+    finally:
+        _pending.traced_apply = before
 
 
 def pending_reduction() -> Reduce | None:
@@ -51,6 +64,8 @@ class ReducesGradients:
 def _reducing(apply: Callable) -> Callable:
     @functools.wraps(apply)
     def reduced_apply(self: Any, grads: Sequence[Any], trainable_variables: Iterable[Any] | None = None) -> Any:
+        if is_dynamo_compiling() and _pending.traced_apply is not None:
+            return _pending.traced_apply(self, grads, trainable_variables)
         reduce = _pending.reduce
         if reduce is None:
             return apply(self, grads, trainable_variables)

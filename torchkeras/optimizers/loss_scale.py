@@ -13,6 +13,7 @@ from torchkeras.core.nearest_names import candidates
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.torch_internals import foreach_div
 from torchkeras.core.types import Number
+from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import clipping, planning
 from torchkeras.optimizers.optimizer import Optimizer
 
@@ -145,6 +146,10 @@ class LossScaleOptimizer(Optimizer):
     @batch_weight.setter
     def batch_weight(self, weight: float | torch.Tensor | None) -> None:
         self.inner_optimizer.batch_weight = weight
+
+    def numbers_of_apply(self) -> list[Variable]:
+        own = [self._iterations, self.step_counter, self.dynamic_scale]
+        return own + self.inner_optimizer.numbers_of_apply()
 
     def apply_accumulated_gradients(self) -> bool:
         return self.inner_optimizer.apply_accumulated_gradients()

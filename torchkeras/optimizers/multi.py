@@ -238,6 +238,10 @@ class MultiOptimizer(Optimizer):
         for optimizer in self._inner_optimizers:
             optimizer.batch_weight = weight
 
+    def numbers_of_apply(self) -> list[Variable]:
+        inner = [number for optimizer in self._inner_optimizers for number in optimizer.numbers_of_apply()]
+        return [self._iterations, *inner]
+
     def apply_accumulated_gradients(self) -> bool:
         applied = [optimizer.apply_accumulated_gradients() for optimizer in self._inner_optimizers]
         return any(applied)

@@ -19,19 +19,19 @@ from torchkeras.core.torch_internals import foreach_div, foreach_zero_
 from torchkeras.core.types import Number, Store
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable
-from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import accumulation, averages, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import LearningRate, check_arguments
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
 from torchkeras.optimizers.clock import Clock
 from torchkeras.optimizers.foreach import shrink_
+from torchkeras.optimizers.in_graph import AppliesInGraph
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, to_parameter
 from torchkeras.optimizers.rate_and_count import RateAndCount, as_number
 from torchkeras.optimizers.reversible import SavedValues
 from torchkeras.optimizers.weight_decay import WeightDecay
 
 
-class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
+class Optimizer(AppliesInGraph, WeightDecay, RateAndCount):
     """Base class of optimizers: it changes variables by their gradients.
 
     One step is `apply(grads, variables)`:
@@ -287,6 +287,10 @@ class Optimizer(ReducesGradients, WeightDecay, RateAndCount):
             if grads:
                 self._apply_plan(plan, grads)
             self._iterations.add_(1 if self._wanted is None else self._wanted)
+
+    def numbers_of_apply(self) -> list[Variable]:
+        rate = self._learning_rate
+        return [self._iterations, rate] if isinstance(rate, Variable) else [self._iterations]
 
     def apply_if(self, wanted: torch.Tensor, grads: Sequence, variables: list) -> None:
         """Call `apply` if a flag on the device is true, without waiting for it.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.compiler import is_dynamo_compiling
 from torch.optim.lr_scheduler import LRScheduler
 
 from torchkeras.core import naming
@@ -16,13 +17,13 @@ from torchkeras.core.registry import register_public
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.types import Number, Store
 from torchkeras.core.variables.variable import Variable
-from torchkeras.distributed.gradient_reduction import ReducesGradients
 from torchkeras.optimizers import torch_config
 from torchkeras.optimizers.fused_torch_step import fused_where_possible
+from torchkeras.optimizers.in_graph import AppliesInGraph
 from torchkeras.optimizers.slots import assign, place_like, whole
 
 
-class TorchOptimizer(ReducesGradients, ChecksKeywords):
+class TorchOptimizer(AppliesInGraph, ChecksKeywords):
     """Use a `torch.optim.Optimizer` in the place of one of Keras's.
 
     Args:
@@ -209,7 +210,10 @@ class TorchOptimizer(ReducesGradients, ChecksKeywords):
         Args:
             set_to_none: whether to set them to `None` rather than to zeros.
         """
-        if self.optimizer is not None:
+        if is_dynamo_compiling() and set_to_none:  # torch's own function is not traced
+            for parameter in self._trainable_variables:
+                parameter.grad = None
+        elif self.optimizer is not None:
             self.optimizer.zero_grad(set_to_none)
 
     def step(self) -> None:

@@ -14,6 +14,7 @@ from torchkeras.core.types import Identifier, Nest
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.rank_share import RankBatch, current_share
 from torchkeras.layers.base.losses import may_exist as losses_may_exist
+from torchkeras.layers.base.weights import held_metrics
 from torchkeras.metrics import Metric
 from torchkeras.training.compile.options import Compiled, check_jit_compile
 from torchkeras.training.compile.snapshot import TrainableSnapshot
@@ -72,9 +73,9 @@ class Compilable(_Base):
             steps_per_execution: batches between two calls of the callbacks.
             jit_compile: `True` compiles the steps of `fit`, `evaluate` and `predict` with `torch.compile`: forward
                 pass, loss, backward pass and the metrics of this library; the optimizer's update is one kernel
-                already. Of a `train_step`, `test_step` or `predict_step` of your own, each call of the model, or of a
-                layer that holds layers, is one graph with its backward pass; the code around the calls runs as it is,
-                and `super().train_step()` is compiled whole. `"regional"` compiles the calls of the layers (with
+                already. A `train_step`, `test_step` or `predict_step` of your own is one graph with its backward passes
+                and updates, if torch can trace it and it is the same code for each batch; else each call of the model,
+                or of a layer that holds layers, is one. `"regional"` compiles the calls of the layers (with
                 sublayers) that repeat side by side in the model, such as the blocks of a transformer, which share
                 their graphs: 24 blocks take the time of two. The first batch, and batches of another size than the
                 first (a ragged last one), run uncompiled. A graph that breaks, or is compiled again, is reported once
@@ -223,7 +224,7 @@ class Compilable(_Base):
     def metrics(self) -> list[Metric]:
         """The loss, the metrics of `compile`, and those set as attributes."""
         compiled = state_of(self).compiled
-        own = super().metrics
+        own = held_metrics(self)
         if compiled is None:
             return own
         tracked = [compiled.loss_tracker, *compiled.part_trackers.values(), *compiled.metrics.metrics]

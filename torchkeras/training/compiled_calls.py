@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from torchkeras.core import tree
 from torchkeras.core.state import state
 from torchkeras.core.torch_internals import call_uncompiled, count_dispatch_modes, set_compiled_call
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.layers.base.layer import Layer
+from torchkeras.training.argument_kinds import kind_of
 from torchkeras.training.one_graph import OneGraph, Report
 
 _MOST_SIZES = 4  # kinds of arguments with a graph of their own; the kinds after them share one of dynamic sizes
@@ -78,7 +78,7 @@ class _Graphs:
         """The result of a call of one of the modules."""
         if torch.compiler.is_compiling() or not self._calls.compiles or (self._outermost and state.entry is not None):
             return call_uncompiled(module, *args, **kwargs)
-        kind = _kind(args, kwargs)
+        kind = (tuple(kwargs), kind_of((args, kwargs)))
         graph = self._graphs.get(kind)
         if graph is None:
             dynamic = len(self._graphs) >= _MOST_SIZES
@@ -90,22 +90,6 @@ class _Graphs:
 
     def _call(self, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         return call_uncompiled(module, *args, **kwargs)
-
-
-def _kind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
-    """The properties of arguments for which torch makes a graph of its own."""
-    leaves = tree.flatten((args, kwargs))
-    described = [
-        (leaf.shape, leaf.dtype, leaf.device, leaf.requires_grad) if isinstance(leaf, torch.Tensor) else _plain(leaf)
-        for leaf in leaves
-    ]
-    return tuple(kwargs), torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *described
-
-
-def _plain(leaf: Any) -> Hashable:
-    if isinstance(leaf, (bool, int, float, str)):
-        return leaf
-    return type(leaf).__name__
 
 
 def composite_layers(model: nn.Module) -> list[list[nn.Module]]:

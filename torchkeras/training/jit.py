@@ -7,7 +7,8 @@ from typing import Any
 
 from torchkeras.core.torch_internals import count_dispatch_modes
 from torchkeras.distributed.rank_share import current_share
-from torchkeras.training.one_graph import OneGraph, Report
+from torchkeras.training.argument_kinds import kind_of
+from torchkeras.training.one_graph import OneGraph, Report, WholeStep
 
 
 class Jit:
@@ -38,3 +39,38 @@ class Jit:
         if size != self._size or count_dispatch_modes():  # under a mode that watches operations torch compiles nothing
             return self.plain(*args)
         return self._graph(size, *args)
+
+
+class WholeJit:
+    """A step of the user's as one graph for batches of the size of the first one.
+
+    The first batch, which makes variables, and batches of another size run uncompiled.
+
+    Args:
+        step: a function of a batch.
+        report: takes note of the reason why the step can't be one graph.
+    """
+
+    def __init__(self, step: Callable[[Any], Any], report: Report) -> None:
+        self.plain = step
+        self._graph = WholeStep(step, report)
+        self._size: Hashable = None
+        self._has_run = False
+
+    def begin(self) -> None:
+        """Start a run of batches, perhaps of another size."""
+        self._size = None
+
+    def __call__(self, rows: int, data: Any) -> Any:
+        """The result of the step for a batch of so many rows.
+
+        Raises:
+            CantCompileError: the step can't be compiled as one graph; nothing of it has run.
+        """
+        size = (rows, current_share().total_rows(rows))
+        if self._size is None:
+            self._size = size
+        if not self._has_run or size != self._size or count_dispatch_modes():
+            self._has_run = True
+            return self.plain(data)
+        return self._graph((size, kind_of(data)), data)

@@ -10,7 +10,11 @@ from typing import Any
 
 import torch
 
-from torchkeras.core.torch_internals import data_dependent_error, graph_break_error
+from torchkeras.core import tree
+from torchkeras.core.torch_internals import compiler_error, data_dependent_error, graph_break_error, tracing_backward
+from torchkeras.core.user_warnings import is_library_file
+from torchkeras.distributed.gradient_reduction import tracing_apply_as
+from torchkeras.optimizers.in_graph import apply_as_operator
 
 logger = logging.getLogger("torchkeras")
 _numbers = itertools.count(1)
@@ -92,12 +96,72 @@ class OneGraph:
             return self.compiled(*args, **kwargs)
 
 
+class CantCompileError(Exception):
+    """A method can't be compiled as one graph that serves for all calls of one kind. Nothing of the call has run."""
+
+
+class WholeStep:
+    """A step as one graph with the backward passes that it starts; an optimizer's update is an operator in it.
+
+    Args:
+        step: a function of a batch, such as a `train_step` of the user's.
+        report: takes note of the reason why the step can't be one graph.
+    """
+
+    def __init__(self, step: Callable[[Any], Any], report: Report) -> None:
+        self.step = step
+        self.report = report
+        self._compiled = torch.compile(with_code_of_its_own(self._without_history), fullgraph=True)
+        self._known: set[Hashable] = set()
+
+    def __call__(self, kind: Hashable, data: Any) -> Any:
+        """The result of the step for a batch.
+
+        Args:
+            kind: two batches with equal values are expected to run the same compiled code.
+            data: the batch.
+
+        Raises:
+            CantCompileError: torch can't compile the step, or would compile it again. Nothing of it has run.
+        """
+        with tracing_apply_as(apply_as_operator):
+            if kind not in self._known:
+                self._known.add(kind)
+                try:
+                    with tracing_backward():
+                        return self._compiled(data)
+                except compiler_error() as error:
+                    self.report.add(f"can't be compiled as one graph, {_INSTEAD}.", error)
+                    raise CantCompileError from error
+            try:
+                with torch.compiler.set_stance("fail_on_recompile"):
+                    return self._compiled(data)
+            except RuntimeError as error:
+                if "fail_on_recompile" not in str(error):
+                    raise
+                self.report.add(f"would be compiled again, {_INSTEAD}.", error)
+                raise CantCompileError from error
+
+    def _without_history(self, data: Any) -> Any:
+        """The result of the step without gradients: those that the step wanted are computed already."""
+        return tree.map_structure(_detached, self.step(data))
+
+
+_INSTEAD = "so only the calls of its layers are"
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
 def _short(error: BaseException) -> str:
-    """The first sentence of an error of the compiler, and the last line of code that it names."""
+    """The first sentence of an error of the compiler, and the last line of the user's code that it names."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    places = [i for i, line in enumerate(lines) if line.startswith("File ")]
+    places = [i for i, line in enumerate(lines) if line.startswith('File "')]
+    users = [i for i in places if not is_library_file(lines[i].split('"')[1])]
     reason = next((line for line in lines if line.startswith("- ")), lines[0] if lines else type(error).__name__)
-    return reason + (f" At {' '.join(lines[places[-1] : places[-1] + 2])}" if places else "")
+    place = (users or places)[-1:]
+    return reason + "".join(f" At {' '.join(lines[i : i + 2])}" for i in place)
 
 
 def with_code_of_its_own(method: Any) -> Any:

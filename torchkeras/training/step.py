@@ -22,6 +22,7 @@ from torchkeras.training.compiled_calls import CompiledCalls, composite_layers, 
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.fused_head import FusedHead, find_head
 from torchkeras.training.jit import Jit
+from torchkeras.training.own_method import OwnMethod
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 
 R = TypeVar("R")
@@ -105,6 +106,8 @@ class TrainStep:
         self.jit = Jit(self._outputs_and_loss, f"the training step of {model.name!r}") if jit else None
         # With the metrics in the graph, nothing but the update runs after it.
         self._jit_all = Jit(self._outputs_loss_and_metrics, f"the training step of {model.name!r}") if jit else None
+        self.uses_graphs = True
+        """Whether calls are compiled, where `jit` says so; not while all of a user's step around them is."""
         self._has_run = False  # no graph can make the variables that the first batch makes
         self.begin()
         self._flag = training_flag(model, True)
@@ -148,7 +151,7 @@ class TrainStep:
         elif metrics_in_graph:
             y_pred, loss = run(self._outputs_loss_and_metrics, x, y, sample_weight, rows)
         else:
-            if self.jit is None or not compiles:
+            if self.jit is None or not compiles or not self.uses_graphs:
                 y_pred, loss = run(self._outputs_and_loss, x, y, sample_weight)
             else:
                 y_pred, loss = run(self.jit, rows, x, y, sample_weight)
@@ -196,6 +199,7 @@ class OwnStep:
         name: the method's name.
         library_step: the library's step on the same model, which `super().train_step()` runs.
         calls: the layers whose calls are compiled; `None`: none. Default: `None`.
+        whole: whether to compile all of the step as one graph, if torch can; else `calls`. Default: `False`.
     """
 
     is_own = True
@@ -206,18 +210,22 @@ class OwnStep:
         name: str,
         library_step: TrainStep | None = None,
         calls: CompiledCalls | None = None,
+        whole: bool = False,
     ) -> None:
-        self.model = model
-        self.name = name
         self.library_step = library_step
-        self.calls = calls
+        self.method = OwnMethod(model, name, calls, whole, self._compile_librarys_part)
+        if library_step is not None:
+            library_step.uses_graphs = self.method.graph is None
+
+    def _compile_librarys_part(self) -> None:
+        if self.library_step is not None:
+            self.library_step.uses_graphs = True
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
         if self.library_step is not None:
             self.library_step.begin()
-        if self.calls is not None:
-            self.calls.begin()
+        self.method.begin()
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any]:
         """The logs that the user's step returned for a batch.
@@ -225,16 +233,11 @@ class OwnStep:
         Raises:
             TypeError: it returned no dict.
         """
-        method = getattr(self.model, self.name)
-        if self.calls is None:
-            logs = method(batch.data)
-        else:
-            with self.calls.during(rows_of(batch.data)):
-                logs = method(batch.data)
+        logs = self.method(batch.data)
         if not isinstance(logs, Mapping):
             raise TypeError(
-                f"{type(self.model).__name__}.{self.name}() must return a dict of the values to log, such as "
-                f'{{"loss": loss}} or self.get_metrics_result(); it returned {logs!r}'[:400]
+                f"{type(self.method.model).__name__}.{self.method.name}() must return a dict of the values to log, "
+                f'such as {{"loss": loss}} or self.get_metrics_result(); it returned {logs!r}'[:400]
                 + "."
             )
         return logs
@@ -296,21 +299,26 @@ class PredictionStep:
     Args:
         model: the model.
         jit: whether to compile it.
+        own: the user's own `predict_step`, if it is compiled. Default: `None`.
     """
 
     is_own = False
 
-    def __init__(self, model: TrainableModel, jit: bool = False) -> None:
+    def __init__(self, model: TrainableModel, jit: bool = False, own: OwnMethod | None = None) -> None:
         self.model = model
         self.jit = Jit(self._outputs, f"the prediction step of {model.name!r}") if jit else None
+        self.own = own
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        if self.jit is not None:
-            self.jit.begin()
+        for part in (self.jit, self.own):
+            if part is not None:
+                part.begin()
 
     def __call__(self, batch: RankBatch) -> Any:
         """The outputs for one batch."""
+        if self.own is not None:
+            return self.own(batch.data)
         if self.jit is None or is_overridden(self.model, "predict_step"):
             return self.model.predict_step(batch.data)
         x, _, _ = unpack_x_y_sample_weight(batch.data)
@@ -372,7 +380,8 @@ def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Str
     blocks = _blocks(model) if jit else []
     if is_overridden(model, "train_step"):
         step = own_train_step(model, weights, jit and not blocks, not blocks)
-        return OwnStep(model, "train_step", step, _calls(model, "train_step()", blocks, True) if jit else None)
+        calls = _calls(model, "train_step()", blocks, True) if jit else None
+        return OwnStep(model, "train_step", step, calls, whole=not blocks)
     trained = strategy.trained(model, weights)  # type: ignore[arg-type]
     if blocks:
         trained.cast_one_by_one()
@@ -429,7 +438,8 @@ def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep 
     if state.test_step is None:
         blocks = _blocks(model)
         if is_overridden(model, "test_step"):
-            state.test_step = OwnStep(model, "test_step", None, _calls(model, "test_step()", blocks, True))
+            calls = _calls(model, "test_step()", blocks, True)
+            state.test_step = OwnStep(model, "test_step", None, calls, whole=not blocks)
         elif blocks:
             state.test_step = EvaluationStepByBlocks(model)
             state.test_step.calls = _calls(model, "the evaluation step", blocks)
@@ -448,10 +458,12 @@ def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionSt
         return PredictionStep(model)
     if state.predict_step is None:
         blocks = _blocks(model) if state.compiled is not None else []
-        is_own = is_overridden(model, "predict_step")
-        if blocks or is_own:
+        if is_overridden(model, "predict_step"):
+            calls = _calls(model, "predict_step()", blocks, True)
+            state.predict_step = PredictionStep(model, own=OwnMethod(model, "predict_step", calls, whole=not blocks))
+        elif blocks:
             state.predict_step = PredictionStepByBlocks(model)
-            state.predict_step.calls = _calls(model, "the prediction step", blocks, is_own)
+            state.predict_step.calls = _calls(model, "the prediction step", blocks)
         else:
             state.predict_step = PredictionStep(model, jit=True)
     state.predict_step.begin()

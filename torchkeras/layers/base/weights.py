@@ -214,7 +214,7 @@ class WeightOwner(AttributeTracking):
     @property
     def metrics(self) -> list:
         """The metrics held by the layer and its sublayers."""
-        return unique(metric for layer in layer_tree(self) for metric in _held_metrics(layer))
+        return held_metrics(self)
 
     @property
     def metrics_variables(self) -> list[Variable]:
@@ -340,6 +340,11 @@ def _containers_of(layer: nn.Module) -> Iterator[Tracked]:
     for value in held:
         if isinstance(value, Tracked):
             yield value
+
+
+def held_metrics(layer: WeightOwner) -> list:
+    """The metrics held by a layer and its sublayers."""
+    return unique(metric for part in layer_tree(layer) for metric in _held_metrics(part))
 
 
 def _held_metrics(layer: WeightOwner) -> list:

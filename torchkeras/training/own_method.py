@@ -1,0 +1,63 @@
+"""A step that the user wrote, run as it is or compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torchkeras.distributed.rank_share import rows_of
+from torchkeras.training.compiled_calls import CompiledCalls
+from torchkeras.training.jit import WholeJit
+from torchkeras.training.one_graph import CantCompileError
+from torchkeras.training.state import TrainableModel
+
+
+class OwnMethod:
+    """A `train_step`, `test_step` or `predict_step` of the user's.
+
+    Args:
+        model: the model.
+        name: the method's name.
+        calls: the layers whose calls are compiled; `None`: none. Default: `None`.
+        whole: whether all of the step is to be one graph, and `calls` only where torch can't compile it so. Default:
+            `False`.
+        on_leaving: is called when the step turns out not to be one graph. Default: `None`.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        name: str,
+        calls: CompiledCalls | None = None,
+        whole: bool = False,
+        on_leaving: Callable[[], None] | None = None,
+    ) -> None:
+        self.model = model
+        self.name = name
+        self.calls = calls
+        self.graph = WholeJit(self._run, calls.report) if whole and calls is not None else None
+        self._on_leaving = on_leaving
+
+    def begin(self) -> None:
+        """Start a run of batches, perhaps of another size."""
+        for part in (self.calls, self.graph):
+            if part is not None:
+                part.begin()
+
+    def __call__(self, data: Any) -> Any:
+        """The result of the step for a batch."""
+        if self.calls is None:
+            return self._run(data)
+        rows = rows_of(data)
+        if self.graph is not None:
+            try:
+                return self.graph(rows, data)
+            except CantCompileError:
+                self.graph = None
+                if self._on_leaving is not None:
+                    self._on_leaving()
+        with self.calls.during(rows):
+            return self._run(data)
+
+    def _run(self, data: Any) -> Any:
+        return getattr(self.model, self.name)(data)
