@@ -181,7 +181,7 @@ def test_the_operator_changes_copies_and_leaves_the_weights():
     optimizer.build(weights)
     optimizer._tk_note()
     copies = [weight.detach().clone() for weight in weights]
-    numbers = [number.detach().clone() for number in optimizer.numbers_of_apply()]
+    numbers = [number.detach().clone() for number in optimizer._tk_numbers()]
     numbers[1].fill_(0.25)  # the learning rate of the step
     torch.ops.torchkeras.apply_gradients(id(optimizer), grads, [0, 1], None, None, copies, numbers)
     assert [copy.tolist() for copy in copies] == [[0.5] * 3, [0.75] * 2]

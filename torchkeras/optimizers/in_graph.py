@@ -48,7 +48,7 @@ def apply_as_operator(optimizer: Any, grads: Sequence[Any], trainable_variables:
     optimizer._tk_note()
     weight = optimizer.batch_weight if optimizer.accumulates else None
     tensor, number = (weight, None) if isinstance(weight, Tensor) else (None, weight)
-    numbers = optimizer.numbers_of_apply()
+    numbers = optimizer._tk_numbers()
     torch.ops.torchkeras.apply_gradients(id(optimizer), list(grads), places, number, tensor, weights, numbers)
 
 
@@ -57,7 +57,7 @@ class AppliesInGraph(ReducesGradients):
 
     _iterations: Variable
 
-    def numbers_of_apply(self) -> list[Variable]:
+    def _tk_numbers(self) -> list[Variable]:
         """The variables without axes that `apply` reads or changes."""
         return [self._iterations]
 
@@ -82,7 +82,7 @@ def _apply(
         found.batch_weight = batch_weight if batch_weight_tensor is None else batch_weight_tensor
     own = found._trainable_variables
     variables = [own[place] for place in places]
-    real, given = [*variables, *found.numbers_of_apply()], [*weights, *numbers]
+    real, given = [*variables, *found._tk_numbers()], [*weights, *numbers]
     if all(mine is other or mine.data_ptr() == other.data_ptr() for mine, other in zip(real, given)):
         found.apply(grads, variables)
         return

@@ -147,9 +147,9 @@ class LossScaleOptimizer(Optimizer):
     def batch_weight(self, weight: float | torch.Tensor | None) -> None:
         self.inner_optimizer.batch_weight = weight
 
-    def numbers_of_apply(self) -> list[Variable]:
+    def _tk_numbers(self) -> list[Variable]:
         own = [self._iterations, self.step_counter, self.dynamic_scale]
-        return own + self.inner_optimizer.numbers_of_apply()
+        return own + self.inner_optimizer._tk_numbers()
 
     def apply_accumulated_gradients(self) -> bool:
         return self.inner_optimizer.apply_accumulated_gradients()

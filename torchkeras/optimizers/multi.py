@@ -238,8 +238,8 @@ class MultiOptimizer(Optimizer):
         for optimizer in self._inner_optimizers:
             optimizer.batch_weight = weight
 
-    def numbers_of_apply(self) -> list[Variable]:
-        inner = [number for optimizer in self._inner_optimizers for number in optimizer.numbers_of_apply()]
+    def _tk_numbers(self) -> list[Variable]:
+        inner = [number for optimizer in self._inner_optimizers for number in optimizer._tk_numbers()]
         return [self._iterations, *inner]
 
     def apply_accumulated_gradients(self) -> bool:

@@ -31,7 +31,7 @@ from torchkeras.optimizers.reversible import SavedValues
 from torchkeras.optimizers.weight_decay import WeightDecay
 
 
-class Optimizer(AppliesInGraph, WeightDecay, RateAndCount):
+class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
     """Base class of optimizers: it changes variables by their gradients.
 
     One step is `apply(grads, variables)`:
@@ -287,10 +287,6 @@ class Optimizer(AppliesInGraph, WeightDecay, RateAndCount):
             if grads:
                 self._apply_plan(plan, grads)
             self._iterations.add_(1 if self._wanted is None else self._wanted)
-
-    def numbers_of_apply(self) -> list[Variable]:
-        rate = self._learning_rate
-        return [self._iterations, rate] if isinstance(rate, Variable) else [self._iterations]
 
     def apply_if(self, wanted: torch.Tensor, grads: Sequence, variables: list) -> None:
         """Call `apply` if a flag on the device is true, without waiting for it.

@@ -97,6 +97,10 @@ class RateAndCount(OptimizerVariables):
             device: the device.
         """
 
+    def _tk_numbers(self) -> list[Variable]:
+        rate = self._learning_rate
+        return [self._iterations, rate] if isinstance(rate, Variable) else [self._iterations]
+
     def _state(self) -> list[Any]:
         """The tensors that steps change: all variables but the learning rate."""
         state = [v for v in self._variables if v is not self._learning_rate]
