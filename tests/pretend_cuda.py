@@ -1,0 +1,343 @@
+"""A pretended CUDA device, with values: it finds without a GPU where CPU and GPU meet, and where the host waits.
+
+Inside `pretended_cuda()` the library finds one CUDA device. Its tensors lie on the CPU under a label, by their storage:
+`tensor.device` is `cuda:0`, and operations give the numbers of the CPU. As on a real device an operation on tensors of
+both places is an error, `numpy()` of a tensor of the device is one, too, and `waits` notes each operation for which
+the host would wait: a value that is read, a shape that depends on values, a copy that is not `non_blocking`.
+
+It knows nothing of kernels: not of types that CUDA's kernels lack, of their numbers, or of the order of streams. With a
+torch that was built for CUDA (no GPU is needed) it also refuses operations that have no kernel there.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from torchkeras.core import tree
+from torchkeras.core.tensors import devices
+
+CUDA = torch.device("cuda", 0)
+CPU = torch.device("cpu")
+_Tensor = torch.Tensor
+
+# The host must know a value, or the shape of a result that depends on values.
+_READS = {
+    "_local_scalar_dense", "nonzero", "masked_select", "unique_dim", "_unique", "_unique2", "unique_consecutive",
+    "unique_dim_consecutive", "is_nonzero", "equal", "bincount", "_linalg_check_errors", "multinomial",
+    "_linalg_svd", "_linalg_eigh", "linalg_eig", "_linalg_eigvals", "linalg_lstsq", "_ctc_loss", "histc",
+}  # fmt: skip
+_INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
+_MAKERS = {
+    "tensor", "as_tensor", "asarray", "from_numpy", "zeros", "ones", "full", "empty", "arange", "linspace", "logspace",
+    "eye", "rand", "randn", "randint", "randperm", "normal", "tril_indices", "triu_indices", "empty_strided", "range",
+    "hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "scalar_tensor", "frombuffer",
+    "complex", "polar",
+}  # fmt: skip
+_MISMATCH = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
+
+
+class Wait(NamedTuple):
+    """A place where the host waits for the device."""
+
+    operation: str
+    where: str
+
+
+def _tensors(nest: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree.flatten(nest) if isinstance(leaf, torch.Tensor)]
+
+
+class Labels:
+    """The device that each storage pretends to lie on. One without a label, made before or inside of torch, has none."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[torch.device, StorageWeakRef]] = {}
+        self._clean_at = 1000
+
+    @staticmethod
+    def _storage(tensor: torch.Tensor) -> Any:
+        if tensor.layout is not torch.strided:
+            tensor = tensor._values() if tensor.layout is torch.sparse_coo else tensor.values()
+        return tensor.untyped_storage()
+
+    def get(self, tensor: torch.Tensor) -> torch.device | None:
+        with torch._C.DisableTorchFunction():
+            if tensor.device.type != "cpu":
+                return tensor.device
+            found = self._of.get(self._storage(tensor)._cdata)
+            return None if found is None else found[0]
+
+    def set(self, tensor: torch.Tensor, device: torch.device) -> None:
+        with torch._C.DisableTorchFunction():
+            if tensor.device.type != "cpu":
+                return
+            storage = self._storage(tensor)
+            self._of[storage._cdata] = device, StorageWeakRef(storage)
+        if len(self._of) > self._clean_at:
+            self._of = {key: value for key, value in self._of.items() if not value[1].expired()}
+            self._clean_at = 2 * len(self._of) + 1000
+
+
+class Machine:
+    """A computer with one GPU, as far as this process believes.
+
+    Attributes:
+        waits: the places at which the host waited for the device, in their order.
+        mixed: operations on tensors of both devices. Each one raised an error, which somebody may have caught.
+    """
+
+    def __init__(self) -> None:
+        self.labels = Labels()
+        self.waits: list[Wait] = []
+        self.mixed: list[Wait] = []
+        self.without_kernel: set[str] = set()
+        self.knows_kernels = torch.backends.cuda.is_built()
+
+    def wait(self, operation: str) -> None:
+        self.waits.append(Wait(operation, _caller()))
+
+    def refuse(self, operation: str) -> None:
+        self.mixed.append(Wait(operation, _caller()))
+        raise RuntimeError(f"{_MISMATCH} ({operation})")
+
+    def device_of(self, tensor: torch.Tensor) -> torch.device:
+        return self.labels.get(tensor) or CPU
+
+
+def _caller() -> str:
+    """The innermost line of the package (or of a test) that led here."""
+    for frame in reversed(traceback.extract_stack()):
+        if "pretend_cuda" not in frame.filename and ("torchkeras/" in frame.filename or "/tests/" in frame.filename):
+            return f"{frame.filename.split('/torchkeras/')[-1]}:{frame.lineno}"
+    return ""
+
+
+class _Operations(TorchDispatchMode):
+    """Sees each operation of torch, also those of a backward pass."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self.machine = machine
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        machine, name = self.machine, function.overloadpacket.__name__
+        with torch._C.DisableTorchFunction():
+            given = _tensors((args, kwargs))
+            places = [machine.labels.get(tensor) for tensor in given]
+            on_cuda = CUDA in places
+            if on_cuda:
+                self._check(function, name, args, kwargs, given, places)
+            result = function(*args, **kwargs)
+            known = [place for place in places if place is not None]
+            if known:
+                for tensor in _tensors(result):
+                    if machine.labels.get(tensor) is None:
+                        machine.labels.set(tensor, CUDA if on_cuda else known[0])
+        return result
+
+    def _check(self, function: Any, name: str, args: tuple, kwargs: dict, given: list, places: list) -> None:
+        machine = self.machine
+        if machine.knows_kernels and not _has_kernel(function):
+            machine.without_kernel.add(f"{function} {_caller()}")
+            raise NotImplementedError(f"Could not run '{function}' with arguments from the 'CUDA' backend.")
+        if name in _READS or (name == "repeat_interleave" and kwargs.get("output_size") is None):
+            machine.wait(name)
+        strange = [t for t, place in zip(given, places) if place is not None and place.type == "cpu"]
+        if name in ("copy_", "_foreach_copy_"):
+            if strange and not (kwargs.get("non_blocking") or (len(args) > 2 and args[2])):
+                machine.wait("copy_")
+        elif name in _INDEXING:
+            indices = [one for one in args[1] if one is not None]
+            masks = [one for one in indices if one.dtype in (torch.bool, torch.uint8)]
+            if masks and (name in ("index", "_unsafe_index") or args[2].numel() != 1):
+                machine.wait(f"{name} by a mask")
+            if any(machine.labels.get(one) == CPU for one in indices):
+                machine.wait(f"{name} by a tensor of the CPU")
+            if machine.labels.get(args[0]) == CPU:
+                machine.refuse(str(function))
+        elif strange:
+            changes_cpu = name.endswith("_") and machine.labels.get(given[0]) == CPU
+            scalars = all(tensor.dim() == 0 for tensor in strange) and (
+                torch.Tag.pointwise in function.tags or name.startswith("_foreach") or name in ("where", "fill_")
+            )
+            if not scalars or changes_cpu:
+                machine.refuse(str(function))
+
+
+def _has_kernel(function: Any) -> bool:
+    name = function.name()
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    if not name.startswith("aten::"):
+        return True
+    return has(name, "CUDA") or has(name, "CompositeExplicitAutograd") or has(name, "CompositeImplicitAutograd")
+
+
+class _Functions(TorchFunctionMode):
+    """Sees each call of torch's from Python: what names a device, or asks for one."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self.machine = machine
+        self.special = {
+            _Tensor.device.__get__: lambda x: machine.device_of(x),
+            _Tensor.is_cuda.__get__: lambda x: machine.device_of(x) == CUDA,
+            _Tensor.is_cpu.__get__: lambda x: machine.device_of(x) == CPU,
+            _Tensor.get_device: lambda x: 0 if machine.device_of(x) == CUDA else -1,
+            _Tensor.to: self._to,
+            _Tensor.cuda: lambda x, device=None, non_blocking=False, **_: self._to(x, CUDA, non_blocking=non_blocking),
+            _Tensor.cpu: lambda x, **_: self._to(x, CPU),
+            _Tensor.pin_memory: lambda x, *_: x.clone(),
+            _Tensor.is_pinned: lambda x, *_: False,
+            _Tensor.record_stream: lambda x, stream: None,
+            _Tensor.numpy: self._numpy,
+            _Tensor.__array__: self._numpy,
+            _Tensor.tolist: self._tolist,
+        }
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        special = self.special.get(function)
+        if special is not None:
+            return special(*args, **kwargs)
+        name = getattr(function, "__name__", "")
+        named = kwargs.get("device")
+        pins = kwargs.pop("pin_memory", False) if function is not _Tensor.pin_memory else False
+        if named is None:
+            result = function(*args, **kwargs)
+            if name in _MAKERS and not _tensors(args):
+                self._label(result, CPU)
+            return result
+        place = torch.device(named) if not isinstance(named, int) else CUDA
+        if pins and place.type != "cpu":
+            raise RuntimeError("Cannot pin 'torch.cuda.FloatTensor': only dense CPU tensors can be pinned")
+        if place.type in ("cpu", "cuda"):
+            kwargs["device"] = CPU
+            place = CUDA if place.type == "cuda" else CPU
+        generator = kwargs.get("generator")
+        if generator is not None and place.type != generator.device.type:
+            raise RuntimeError(f"Expected a '{place.type}' device type for generator but found '{generator.device}'")
+        given = args[0] if args and isinstance(args[0], torch.Tensor) else None
+        if name in ("as_tensor", "asarray") and given is not None:
+            dtype = kwargs.get("dtype")
+            return self._to(given, place, dtype) if dtype else self._to(given, place)
+        if name in ("tensor", "as_tensor", "asarray") and place == CUDA:
+            self.machine.wait(name)
+        result = function(*args, **kwargs)
+        self._label(result, place)
+        return result
+
+    def _label(self, result: Any, place: torch.device) -> None:
+        if place.type in ("cpu", "cuda"):
+            for tensor in _tensors(result):
+                self.machine.labels.set(tensor, place)
+
+    def _to(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        rest = list(args)
+        device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
+        if rest and isinstance(rest[0], torch.Tensor):
+            like = rest.pop(0)
+            device, dtype = self.machine.device_of(like), like.dtype
+        elif rest and (rest[0] is None or isinstance(rest[0], (str, int, torch.device))):
+            device = rest.pop(0)
+            dtype = rest.pop(0) if rest else dtype
+        elif rest:
+            dtype = rest.pop(0)
+        kwargs.update(zip(("non_blocking", "copy"), rest))
+        dtype = x.dtype if dtype is None else dtype
+        device = CUDA if isinstance(device, int) else None if device is None else torch.device(device)
+        if device is not None and device.type not in ("cpu", "cuda"):
+            return x.to(device, dtype, **kwargs)
+        now = self.machine.device_of(x)
+        if device is None or device.type == now.type:
+            return x.to(dtype, **kwargs)
+        if not kwargs.pop("non_blocking", False):
+            self.machine.wait(f"to({device})")
+        elif device.type == "cpu":
+            self.machine.refuse("a copy to the CPU that nobody waits for")
+        kwargs["copy"] = True
+        result = x.to(dtype, **kwargs)
+        self.machine.labels.set(result, CUDA if device.type == "cuda" else CPU)
+        return result
+
+    def _numpy(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if self.machine.device_of(x) == CUDA and not kwargs.get("force"):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+        if self.machine.device_of(x) == CUDA:
+            self.machine.wait("numpy")
+        with torch._C.DisableTorchFunction():
+            return x.numpy(force=True) if kwargs.get("force") else x.numpy()
+
+    def _tolist(self, x: torch.Tensor) -> Any:
+        if self.machine.device_of(x) == CUDA:
+            self.machine.wait("tolist")
+        with torch._C.DisableTorchFunction():
+            return x.tolist()
+
+
+class _Generator(torch.Generator):
+    """A generator of either device."""
+
+    def __new__(cls, device: Any = "cpu") -> _Generator:
+        made = super().__new__(cls)
+        made.place = CUDA if torch.device(device).type == "cuda" else CPU
+        return made
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return self.place
+
+
+class _Stream:
+    """A queue of the device, in which all is done at once."""
+
+    cuda_stream = 0
+
+    def query(self) -> bool:
+        return True
+
+
+@contextmanager
+def pretended_cuda() -> Iterator[Machine]:
+    """Let this process believe that it has one CUDA device. Tensors made before lie on the CPU."""
+    machine = Machine()
+    of_accelerator = {
+        "is_available": lambda: True,
+        "current_accelerator": lambda *_: torch.device("cuda"),
+        "device_count": lambda: 1,
+        "current_device_index": lambda: 0,
+        "current_stream": lambda *_: _Stream(),
+        "get_memory_info": lambda *_: (2**33, 2**34),
+        "synchronize": lambda *_: machine.wait("synchronize"),
+        "empty_cache": lambda: None,
+        "reset_peak_memory_stats": lambda *_: None,
+        "max_memory_allocated": lambda *_: 0,
+    }
+    of_cuda = {
+        "get_rng_state": lambda *_: torch.get_rng_state(),
+        "set_rng_state": lambda state, *_: torch.set_rng_state(state),
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "get_device_capability": lambda *_: (9, 0),
+        "get_device_name": lambda *_: "pretended",
+        "current_stream": lambda *_: _Stream(),
+    }
+    with ExitStack() as stack:
+        for module, functions in ((torch.accelerator, of_accelerator), (torch.cuda, of_cuda)):
+            for name, function in functions.items():
+                stack.enter_context(mock.patch.object(module, name, function, create=True))
+        stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
+        for name, value in {"_has_looked": False, "_accelerator": None, "_default": None}.items():
+            stack.enter_context(mock.patch.object(devices, name, value))
+        stack.enter_context(_Operations(machine))
+        stack.enter_context(_Functions(machine))
+        yield machine
