@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
+import torch.utils._device
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -39,8 +40,8 @@ _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_in
 _MAKERS = {
     "tensor", "as_tensor", "asarray", "from_numpy", "zeros", "ones", "full", "empty", "arange", "linspace", "logspace",
     "eye", "rand", "randn", "randint", "randperm", "normal", "tril_indices", "triu_indices", "empty_strided", "range",
-    "hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "scalar_tensor", "frombuffer",
-    "complex", "polar",
+    "hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "scalar_tensor",
+    "frombuffer", "complex", "polar",
 }  # fmt: skip
 _MISMATCH = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
 
@@ -57,7 +58,7 @@ def _tensors(nest: Any) -> list[torch.Tensor]:
 
 
 class Labels:
-    """The device that each storage pretends to lie on. One without a label, made before or inside of torch, has none."""
+    """The device that each storage pretends to lie on; none for storages made before, or inside of torch."""
 
     def __init__(self) -> None:
         self._of: dict[int, tuple[torch.device, StorageWeakRef]] = {}
@@ -115,9 +116,10 @@ class Machine:
 
 def _caller() -> str:
     """The innermost line of the package (or of a test) that led here."""
-    for frame in reversed(traceback.extract_stack()):
-        if "pretend_cuda" not in frame.filename and ("torchkeras/" in frame.filename or "/tests/" in frame.filename):
-            return f"{frame.filename.split('/torchkeras/')[-1]}:{frame.lineno}"
+    for frame, line in traceback.walk_stack(None):
+        name = frame.f_code.co_filename
+        if "pretend_cuda" not in name and ("torchkeras/" in name or "/tests/" in name):
+            return f"{name.split('/torchkeras/')[-1]}:{line}"
     return ""
 
 
@@ -152,7 +154,7 @@ class _Operations(TorchDispatchMode):
             raise NotImplementedError(f"Could not run '{function}' with arguments from the 'CUDA' backend.")
         if name in _READS or (name == "repeat_interleave" and kwargs.get("output_size") is None):
             machine.wait(name)
-        strange = [t for t, place in zip(given, places) if place is not None and place.type == "cpu"]
+        strange = [t for t, place in zip(given, places, strict=True) if place is not None and place.type == "cpu"]
         if name in ("copy_", "_foreach_copy_"):
             if strange and not (kwargs.get("non_blocking") or (len(args) > 2 and args[2])):
                 machine.wait("copy_")
@@ -212,6 +214,8 @@ class _Functions(TorchFunctionMode):
         name = getattr(function, "__name__", "")
         named = kwargs.get("device")
         pins = kwargs.pop("pin_memory", False) if function is not _Tensor.pin_memory else False
+        if named is None and function in torch.utils._device._device_constructors():
+            named = torch.utils._device.CURRENT_DEVICE  # of a scope of torch's, which would add it below this mode
         if named is None:
             result = function(*args, **kwargs)
             if name in _MAKERS and not _tensors(args):
@@ -252,7 +256,7 @@ class _Functions(TorchFunctionMode):
             dtype = rest.pop(0) if rest else dtype
         elif rest:
             dtype = rest.pop(0)
-        kwargs.update(zip(("non_blocking", "copy"), rest))
+        kwargs.update(zip(("non_blocking", "copy"), rest, strict=False))
         dtype = x.dtype if dtype is None else dtype
         device = CUDA if isinstance(device, int) else None if device is None else torch.device(device)
         if device is not None and device.type not in ("cpu", "cuda"):
@@ -297,6 +301,13 @@ class _Generator(torch.Generator):
         return self.place
 
 
+class _Autocast(torch.autocast):
+    """Autocast of the CPU in the place of that of CUDA, which would only warn here."""
+
+    def __init__(self, device_type: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__("cpu" if device_type == "cuda" else device_type, *args, **kwargs)
+
+
 class _Stream:
     """A queue of the device, in which all is done at once."""
 
@@ -305,6 +316,9 @@ class _Stream:
     def query(self) -> bool:
         return True
 
+    def is_capturing(self) -> bool:
+        return False
+
 
 @contextmanager
 def pretended_cuda() -> Iterator[Machine]:
@@ -312,7 +326,7 @@ def pretended_cuda() -> Iterator[Machine]:
     machine = Machine()
     of_accelerator = {
         "is_available": lambda: True,
-        "current_accelerator": lambda *_: torch.device("cuda"),
+        "current_accelerator": lambda *_, **__: torch.device("cuda"),
         "device_count": lambda: 1,
         "current_device_index": lambda: 0,
         "current_stream": lambda *_: _Stream(),
@@ -336,8 +350,22 @@ def pretended_cuda() -> Iterator[Machine]:
             for name, function in functions.items():
                 stack.enter_context(mock.patch.object(module, name, function, create=True))
         stack.enter_context(mock.patch.object(torch, "Generator", _Generator))
-        for name, value in {"_has_looked": False, "_accelerator": None, "_default": None}.items():
+        stack.enter_context(mock.patch.object(torch, "autocast", _Autocast))
+        for name, value in {
+            "_has_looked": False,
+            "_accelerator": None,
+            "_default": None,
+            "has_accelerator": False,
+        }.items():
             stack.enter_context(mock.patch.object(devices, name, value))
-        stack.enter_context(_Operations(machine))
-        stack.enter_context(_Functions(machine))
+        operations, functions = _Operations(machine), _Functions(machine)
+        run_backward = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+
+        def with_functions(*args: Any, **kwargs: Any) -> Any:
+            with functions:  # which `Tensor.backward` has left; the library's own backward functions run inside
+                return run_backward(*args, **kwargs)
+
+        stack.enter_context(mock.patch.object(torch.autograd, "_engine_run_backward", with_functions))
+        stack.enter_context(operations)
+        stack.enter_context(functions)
         yield machine

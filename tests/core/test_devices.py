@@ -45,6 +45,7 @@ def accelerator(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
     monkeypatch.setattr(devices, "_has_looked", False)
     monkeypatch.setattr(devices, "_accelerator", None)
+    monkeypatch.setattr(devices, "has_accelerator", False)
 
 
 @pytest.mark.parametrize("name", ["cuda", "gpu", "GPU", torch.device("cuda")])

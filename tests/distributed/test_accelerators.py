@@ -37,7 +37,7 @@ def kind(request, monkeypatch):
     }
     for name, function in stand_ins.items():
         monkeypatch.setattr(torch.accelerator, name, function)
-    for name, value in {"_has_looked": False, "_accelerator": None, "_default": None}.items():
+    for name, value in {"_has_looked": False, "_accelerator": None, "has_accelerator": False, "_default": None}.items():
         monkeypatch.setattr(devices, name, value)
     return request.param
 

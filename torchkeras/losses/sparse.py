@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from torchkeras.core.fast_paths.batch_means import batch_mean
-from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.convert import constant, convert_to_tensor
 from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import ArrayLike
 from torchkeras.dtype_policies.policy import PolicyLike
@@ -170,7 +170,7 @@ def sparse_categorical_focal_crossentropy(
     valid = None if ignore_class is None else target != ignore_class
     if valid is not None:
         target, pred = target.where(valid, 0), pred.where(valid.unsqueeze(-1), 0.0)
-    weight = torch.as_tensor(alpha, dtype=pred.dtype, device=pred.device).expand(pred.shape[-1])[target]
+    weight = constant(alpha, pred.dtype, pred.device).expand(pred.shape[-1])[target]
     p = probabilities(pred.softmax(-1) if from_logits else pred, -1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
     values = -weight * (1.0 - p) ** gamma * p.log()
     if valid is None:

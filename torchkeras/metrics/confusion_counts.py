@@ -10,7 +10,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.config.limits import count_objects
-from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.convert import constant, convert_to_tensor
 from torchkeras.core.types import ArrayLike
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
@@ -75,8 +75,8 @@ class Thresholds:
     def _on(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         key = (like.device, like.dtype)
         if key not in self._tensors:
-            places = None if self._places is None else torch.tensor(self._places, device=like.device)
-            self._tensors[key] = (torch.tensor(self._sorted, dtype=like.dtype, device=like.device), places)
+            places = None if self._places is None else constant(self._places, torch.int64, like.device)
+            self._tensors[key] = (constant(self._sorted, like.dtype, like.device), places)
         return self._tensors[key]
 
 

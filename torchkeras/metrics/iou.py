@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.core import settings
 from torchkeras.core.config.limits import count_objects
-from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.convert import constant, convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.user_warnings import warn_user
@@ -121,7 +121,7 @@ class IoU(Metric):
     def result(self) -> torch.Tensor:
         """Return the mean IoU of the chosen classes so far, a scalar tensor."""
         matrix = self.total_cm.value
-        ids = torch.tensor(self.target_class_ids, device=matrix.device)
+        ids = constant(self.target_class_ids, torch.int64, matrix.device)
         both = matrix.diagonal()
         either = (matrix.sum(0) + matrix.sum(1) - both)[ids].float()
         epsilon = settings.epsilon()

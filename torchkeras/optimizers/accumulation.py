@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_
 from torchkeras.optimizers.foreach import at_least
 from torchkeras.optimizers.parameter_group import Plan
@@ -62,7 +63,7 @@ def _before(
         return 0 if done == 0 else weight * done if weights is None else weights
     if weights is None:
         return weight * done
-    known = torch.as_tensor(weights, dtype=done.dtype, device=done.device)
+    known = constant(weights, done.dtype, done.device)
     return torch.where(done == 0, 0.0, torch.where(known < 0, weight * done, known))
 
 

@@ -10,7 +10,9 @@ import torch
 from torchkeras.core import settings
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import dtype_of_scalar, result_type, standardize_dtype, torch_dtype
+from torchkeras.core.types import ArrayLike, DeviceLike
 
+_CPU = torch.device("cpu")
 # Numbers that torch's tracing leaves open.
 _SYMBOLIC_NUMBERS = (torch.SymInt, torch.SymFloat)
 _STACKED = (torch.Tensor, *_SYMBOLIC_NUMBERS)
@@ -61,7 +63,7 @@ def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Te
     if wanted is None:
         wanted = _default_type(x)
     if isinstance(x, (bool, int, float, complex)):
-        return torch.tensor(x, dtype=wanted, device=place)
+        return torch.tensor(x, dtype=wanted, device=place) if place == _CPU else constant(x, wanted, place)
     if isinstance(x, _SYMBOLIC_NUMBERS):
         return torch.scalar_tensor(x, dtype=wanted, device=place)  # type: ignore[arg-type]
     if isinstance(x, (list, tuple)) and any(isinstance(item, _STACKED) for item in _leaves(x)):
@@ -79,6 +81,29 @@ def convert_to_tensor(x: Any, dtype: Any = None, device: Any = None) -> torch.Te
     if wanted is None and array.dtype.kind == "u":
         wanted = torch_dtype(array.dtype.name)
     return torch.as_tensor(array, dtype=wanted, device=place)
+
+
+# Of so few numbers each one is a kernel that fills it in: a step that makes them can be captured as a CUDA graph.
+_FILLED = 8
+
+
+def constant(values: ArrayLike | complex, dtype: torch.dtype | None, device: DeviceLike) -> torch.Tensor:
+    """Numbers as a tensor on a device. Unlike `torch.tensor` it does not wait for the device.
+
+    Args:
+        values: a number, nested lists of numbers, an array or a tensor. An array or tensor must not change meanwhile.
+        dtype: the type of the tensor; `None` leaves it to torch.
+        device: the device.
+    """
+    if torch.device(device).type in ("cpu", "meta") or torch.compiler.is_compiling():
+        return torch.as_tensor(values, dtype=dtype, device=device)
+    if isinstance(values, (bool, int, float, complex)):
+        return torch.full((), values, dtype=dtype, device=device)
+    made = torch.as_tensor(values, dtype=dtype, device=None if isinstance(values, torch.Tensor) else "cpu")
+    if made.device.type == "cpu" and 0 < made.numel() <= _FILLED:
+        filled = [torch.full((), value, dtype=made.dtype, device=device) for value in made.flatten().tolist()]
+        return torch.stack(filled).view(made.shape)
+    return made.to(device, non_blocking=True)
 
 
 def _default_type(x: Any) -> torch.dtype | None:

@@ -26,6 +26,8 @@ _CPU = torch.device("cpu")
 _default: torch.device | None = None
 _accelerator: accelerators.Accelerator | None = None
 _has_looked = False  # for an accelerator
+has_accelerator = False
+"""Whether an accelerator was found; `current_device()` looks for it. For hot paths, to read without a call."""
 
 with _META:  # torch imports a module for its first scope: now, not while a file is read
     pass
@@ -75,7 +77,7 @@ def current_device() -> torch.device:
 
     While shapes are inferred it is `meta`.
     """
-    global _accelerator, _has_looked
+    global _accelerator, _has_looked, has_accelerator
     if state.symbolic:
         return _META
     if _devices.scopes:
@@ -89,6 +91,7 @@ def current_device() -> torch.device:
         return _default
     if not _has_looked:
         _accelerator, _has_looked = accelerators.find_accelerator(), True
+        has_accelerator = _accelerator is not None
     return _CPU if _accelerator is None else accelerators.current_of(_accelerator)
 
 

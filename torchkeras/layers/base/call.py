@@ -15,7 +15,10 @@ from torchkeras.core import naming, tree
 from torchkeras.core.operations.tracebacks import explain_call, hide_frames
 from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import any_symbolic
-from torchkeras.core.tensors import numpy_method  # noqa: F401  importing it gives tensors the method
+from torchkeras.core.tensors import (
+    devices,
+    numpy_method,  # noqa: F401  importing it gives tensors the method
+)
 from torchkeras.core.tensors.masks import set_mask
 from torchkeras.core.types import Nest
 from torchkeras.core.user_warnings import warn_user
@@ -73,6 +76,8 @@ class CallableModule(StatefulModule):
             The outputs of `call`.
         """
         own, spec = self.__dict__, type(self)._tk_call_spec
+        if devices.has_accelerator and state.entry is None:
+            args, kwargs = arguments.beside_weights(self, args, kwargs)
         explicit_training = kwargs.get("training") if kwargs else None
         # One tensor and nothing else that could be an array or carry a mask.
         is_single_tensor = (

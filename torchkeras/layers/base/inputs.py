@@ -63,6 +63,38 @@ def convert(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     return args, {name: _map(one, value) for name, value in kwargs.items()} if kwargs else kwargs
 
 
+def beside_weights(layer: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """The arguments of a user's call with tensors of the CPU moved to the accelerator on which the weights lie.
+
+    As in Keras, data need not be moved by hand. Tensors on accelerators stay where they are.
+    """
+    if not _holds_cpu_tensors((args, kwargs)):
+        return args, kwargs
+    weight = next(layer.parameters(), None)
+    if weight is None or weight.device.type in ("cpu", "meta"):
+        return args, kwargs
+    device = weight.device
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or value.device.type != "cpu":
+            return value
+        there = value.to(device)
+        mask = getattr(value, "_keras_mask", None)
+        if mask is not None:
+            there._keras_mask = mask.to(device)  # type: ignore[attr-defined]
+        return there
+
+    return tuple([_map(moved, value) for value in args]), {name: _map(moved, value) for name, value in kwargs.items()}
+
+
+def _holds_cpu_tensors(nest: Any) -> bool:
+    if isinstance(nest, torch.Tensor):
+        return nest.device.type == "cpu"
+    if isinstance(nest, (list, tuple)):
+        return any(map(_holds_cpu_tensors, nest))
+    return isinstance(nest, dict) and any(map(_holds_cpu_tensors, nest.values()))
+
+
 def _map(function: Any, value: Any) -> Any:
     if isinstance(value, (list, tuple, dict)):
         return tree.map_structure(function, value)

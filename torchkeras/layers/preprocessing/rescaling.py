@@ -10,6 +10,7 @@ from torch import Tensor
 from torchkeras.core import settings
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.tensors import dtypes
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.types import ArrayLike
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
@@ -60,7 +61,7 @@ class Rescaling(Layer):
 
     @staticmethod
     def _factor(value: ArrayLike, inputs: Tensor, dtype: torch.dtype) -> float | Tensor:
-        return value if isinstance(value, (int, float)) else torch.as_tensor(value, dtype=dtype, device=inputs.device)
+        return value if isinstance(value, (int, float)) else constant(value, dtype, inputs.device)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

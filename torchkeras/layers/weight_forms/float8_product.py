@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import constant_result, scaled_mm
 from torchkeras.quantizers import compute_float8_amax_history, compute_float8_scale
@@ -54,7 +55,7 @@ def fits(rows: int, columns: int, dtype: str) -> bool:
 
 def next_values(x: Tensor, scale: Tensor, history: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
     """The next scale and history of a tensor that is rounded to 8 bits in a step of training."""
-    largest = torch.tensor(_LARGEST[dtype], dtype=scale.dtype, device=scale.device)
+    largest = constant(_LARGEST[dtype], scale.dtype, scale.device)
     return compute_float8_scale(history.max(), scale, largest), compute_float8_amax_history(x, history)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.torch_internals import in_functorch_transform
 from torchkeras.core.types import Number
 from torchkeras.core.variables.seeded_random import random_values
@@ -293,7 +294,7 @@ def _torch_warped(
     if fill_mode == "constant" and fill_value:  # torch has zeros there: it repeats a border of another value instead
         padding, border = "border", 1
         batch = F.pad(batch, [1, 1, 1, 1], value=fill_value if images.is_floating_point() else int(fill_value))
-    sizes = torch.tensor([batch.shape[-1], batch.shape[-2]], dtype=batch.dtype, device=batch.device)
+    sizes = constant([batch.shape[-1], batch.shape[-2]], batch.dtype, batch.device)
     if interpolation == "nearest":  # in place: memory for a whole grid is what takes the time
         places = _sum(parts).round_() if len(parts) > 1 else parts[0].round()
         width, rows = places.shape[2], places.flatten(2)  # whole rows: operations on pairs of numbers are slow

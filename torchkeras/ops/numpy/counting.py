@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.promotion import common_dtype
 from torchkeras.core.types import ArrayLike
 from torchkeras.ops.numpy.axes import shape_of
@@ -241,5 +242,5 @@ def _sized(x: Tensor, size: int, axis: int, fill: Any) -> Tensor:
         return x.narrow(axis, 0, size)
     shape = list(x.shape)
     shape[axis] = size - shape[axis]
-    rest = torch.as_tensor(fill, dtype=x.dtype, device=x.device).expand(shape)
+    rest = constant(fill, x.dtype, x.device).expand(shape)
     return torch.cat((x, rest), axis)

@@ -14,6 +14,7 @@ from torchkeras.core.memo import memoized
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.types import Axes, Sizes
 from torchkeras.ops.numpy.axes import ALL_AXES, positive_axis, tuple_of
 
@@ -154,7 +155,7 @@ def repeat(x: Tensor, repeats: Sizes, axis: int | None = None) -> Tensor:
     counts = tuple_of(repeats)
     if len(counts) == 1:
         return torch.repeat_interleave(x, counts[0], axis)
-    return torch.repeat_interleave(x, torch.tensor(counts, device=x.device), axis, output_size=sum(counts))
+    return torch.repeat_interleave(x, constant(counts, torch.int64, x.device), axis, output_size=sum(counts))
 
 
 @op

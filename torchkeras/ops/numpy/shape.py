@@ -12,6 +12,7 @@ from torch import Tensor
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import broadcast_shapes
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.types import Axes, Shape
 from torchkeras.ops.numpy.axes import positive_axis, shape_of, tuple_of
 
@@ -255,7 +256,7 @@ def size(x: Tensor) -> Tensor:
         >>> int(keras.ops.size([[1, 2], [3, 4]]))
         4
     """
-    return torch.tensor(x.numel(), device=x.device)
+    return constant(x.numel(), torch.int64, x.device)
 
 
 @op(spec=lambda x: KerasTensor((len(x.shape),), x.dtype))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike, Axes, DTypeLike
 from torchkeras.ops.numpy.axes import NO_AXES, check_axes, over, over_nothing, positive_axis, tuple_of
@@ -137,7 +138,7 @@ def min(x: Tensor, axis: Axes | None = None, keepdims: bool = False, initial: Ar
 
 
 def _like(value: Any, x: Tensor) -> Tensor:
-    return torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    return constant(value, x.dtype, x.device)
 
 
 def _of_nothing(x: Tensor, axis: Axes, keepdims: bool, initial: Any) -> Tensor:

@@ -118,11 +118,11 @@ class ArraySource(Source):
         if not self.shuffle:
             return None
         cuda = self.device.type == "cuda"
-        order = torch.empty(self.num_samples, dtype=torch.int64, pin_memory=cuda)
+        order = torch.empty(self.num_samples, dtype=torch.int64, device="cpu", pin_memory=cuda)
         if self.shuffle == "batch":
             order.copy_(_shuffle_within(self.num_samples, self.batch_size))
         else:
-            torch.randperm(self.num_samples, out=order)
+            torch.randperm(self.num_samples, out=order, device="cpu")
         places = {column.tensor.device for column in self._columns()}
         return {place: order.to(place, non_blocking=True) for place in places}
 
@@ -203,8 +203,9 @@ def _dicts(node: dict, streams: list[Iterator]) -> Iterator[dict]:
 def _shuffle_within(samples: int, batch: int) -> torch.Tensor:
     """Row numbers shuffled inside each batch, batches in their order."""
     whole = samples // batch * batch
-    inside = torch.rand(samples // batch, batch).argsort(1) + torch.arange(0, whole, batch)[:, None]
-    return torch.cat([inside.flatten(), torch.randperm(samples - whole) + whole])
+    starts = torch.arange(0, whole, batch, device="cpu")[:, None]
+    inside = torch.rand(samples // batch, batch, device="cpu").argsort(1) + starts
+    return torch.cat([inside.flatten(), torch.randperm(samples - whole, device="cpu") + whole])
 
 
 def _fits(arrays: list, device: torch.device) -> bool:

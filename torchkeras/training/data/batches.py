@@ -13,6 +13,8 @@ from torchkeras.core.tensors.copy_stream import beside, pinned
 from torchkeras.core.tensors.strings import is_string_array, lists_to_arrays
 from torchkeras.training.data.named_parts import NamedParts
 
+_CPU = torch.device("cpu")
+
 
 def to_device(value: Any, device: torch.device) -> Any:
     """One leaf of a batch as a tensor on the device. It keeps its type, float64 too, as in Keras.
@@ -27,7 +29,8 @@ def to_device(value: Any, device: torch.device) -> Any:
         return value
     if hasattr(value, "iloc") and is_string_array(array := np.asarray(value)):
         return array
-    return convert_to_tensor(value, device=device)
+    # First a tensor on the host: for `torch.as_tensor(value, device=device)` the host would wait.
+    return pinned(convert_to_tensor(value, device=_CPU), device).to(device, non_blocking=True)
 
 
 def place(batch: Any, device: torch.device, parts: NamedParts | None = None) -> Any:

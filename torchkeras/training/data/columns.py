@@ -112,6 +112,11 @@ def batch_dtype(dtype: torch.dtype) -> torch.dtype:
     return _WIDER.get(dtype, dtype)
 
 
+def _moved(rows: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Rows on a device; on the way to an accelerator the host does not wait until they are there."""
+    return beside(lambda: rows.to(device=device, dtype=dtype, non_blocking=device.type != "cpu"), device)
+
+
 class Column:
     """A dense array. Arrays that fit are converted and moved once; others a chunk at a time.
 
@@ -130,7 +135,7 @@ class Column:
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Consecutive rows; a view where nothing has to be converted."""
-        return self.tensor[start:stop].to(device=self.device, dtype=self.dtype)
+        return _moved(self.tensor[start:stop], self.device, self.dtype)
 
     def take(self, index: torch.Tensor) -> torch.Tensor:
         """The rows of an index that lies where `self.tensor` does."""
@@ -138,7 +143,7 @@ class Column:
         if tensor.device == self.device or self.device.type != "cuda":
             return tensor.index_select(0, index).to(device=self.device, dtype=self.dtype)
         # Through pinned memory the copy runs behind the computation; torch keeps the buffer until it is done.
-        staged = torch.empty((len(index), *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=True)
+        staged = torch.empty((len(index), *tensor.shape[1:]), dtype=tensor.dtype, device="cpu", pin_memory=True)
         torch.index_select(tensor, 0, index, out=staged)
         return beside(lambda: staged.to(device=self.device, non_blocking=True).to(self.dtype), self.device)
 
@@ -154,16 +159,16 @@ class StoredColumn:
     def __init__(self, value: Any, device: torch.device) -> None:
         self.matrix = stored(value)
         self.device = device
-        self.tensor = torch.empty(0)
+        self.tensor = torch.empty(0, device="cpu")
         self.dtype = batch_dtype(as_tensor(self.matrix[0:0]).dtype)
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Consecutive rows."""
-        return as_tensor(self.matrix[start:stop]).to(device=self.device, dtype=self.dtype)
+        return _moved(as_tensor(self.matrix[start:stop]), self.device, self.dtype)
 
     def take(self, index: torch.Tensor) -> torch.Tensor:
         """The rows of an index on the CPU."""
-        return as_tensor(self.matrix.take(index.numpy())).to(device=self.device, dtype=self.dtype)
+        return _moved(as_tensor(self.matrix.take(index.numpy())), self.device, self.dtype)
 
 
 class StringColumn:
@@ -180,7 +185,7 @@ class StringColumn:
         self.matrix = string_array(value, "The data")
         if is_pandas(value, 1):
             self.matrix = self.matrix[:, None]
-        self.tensor = torch.empty(0)
+        self.tensor = torch.empty(0, device="cpu")
         self.dtype = self.matrix.dtype
 
     def rows(self, start: int, stop: int) -> np.ndarray:
@@ -260,7 +265,7 @@ class SparseTensorColumn:
 
     def take(self, index: torch.Tensor) -> torch.Tensor:
         """The rows of an index that lies where the tensor does."""
-        return self.matrix.index_select(0, index).to_dense().to(device=self.device, dtype=self.dtype)
+        return _moved(self.matrix.index_select(0, index).to_dense(), self.device, self.dtype)
 
 
 class SparseColumn:
@@ -269,7 +274,7 @@ class SparseColumn:
     def __init__(self, value: Any, device: torch.device) -> None:
         self.matrix = value.tocsr()
         self.device = device
-        self.tensor = torch.empty(0)
+        self.tensor = torch.empty(0, device="cpu")
         self.dtype = batch_dtype(as_tensor(self.matrix.data).dtype)
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
@@ -279,4 +284,4 @@ class SparseColumn:
         return self._dense(self.matrix[index.numpy()])
 
     def _dense(self, part: Any) -> torch.Tensor:
-        return torch.from_numpy(part.toarray()).to(device=self.device, dtype=self.dtype)
+        return _moved(torch.from_numpy(part.toarray()), self.device, self.dtype)

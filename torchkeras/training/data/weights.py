@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import settings, tree
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.training.data.columns import as_tensor
 
@@ -42,7 +43,7 @@ def class_weight_to_sample_weight(y: Any, class_weight: Mapping[int, float]) -> 
         classes = classes.round()
     found, position = classes.to(torch.int64).unique(return_inverse=True)
     table = [float(class_weight.get(index, 1.0)) for index in found.tolist()]
-    return torch.tensor(table, dtype=torch_dtype(settings.floatx()), device=classes.device)[position]
+    return constant(table, torch_dtype(settings.floatx()), classes.device)[position]
 
 
 def match_sample_weight(sample_weight: Any, y: Any) -> Any:

@@ -114,7 +114,7 @@ class MelSpectrogram(DataLayer):
     def _bands(self, power: Tensor) -> Tensor:
         return self.linear_to_mel_weight_matrix(
             self.num_mel_bins, power.shape[-1], self.sampling_rate, self.min_freq, self.max_freq
-        ).to(power)
+        ).to(power.device, power.dtype, non_blocking=power.device.type != "cpu")
 
     def _decibels(self, power: Tensor) -> Tensor:
         reference = max(abs(self.ref_power), self.min_power)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, Unpack
 import torch
 from torch import Tensor
 
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
@@ -148,7 +149,7 @@ class RandomErasing(ColorLayer):
         if self.fill_value is None:
             values = draws.normal(shape, dtype=self.compute_dtype) * self.value_range[1]
         else:
-            values = torch.tensor(self.fill_value, dtype=torch_dtype(self.compute_dtype), device=draws.device)
+            values = constant(self.fill_value, torch_dtype(self.compute_dtype), draws.device)
             values = values.reshape(-1, 1, 1) if self._tk_channel_axis == -3 else values.reshape(1, 1, -1)
         return values.clamp(*self.value_range)
 

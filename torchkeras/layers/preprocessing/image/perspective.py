@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.types import ArrayLike
 from torchkeras.core.variables.seeds import SeedGenerator
@@ -103,7 +104,7 @@ class RandomPerspective(GeometricLayer):
         moved = draws.uniform((number, 4, 2), -reach, reach, dtype=self.compute_dtype)
         right, bottom = width - 1.0, height - 1.0
         corners = [[0.0, 0.0], [right, 0.0], [0.0, bottom], [right, bottom]]
-        start = torch.tensor(corners, dtype=torch_dtype(self.compute_dtype), device=moved.device).repeat(number, 1, 1)
+        start = constant(corners, torch_dtype(self.compute_dtype), moved.device).repeat(number, 1, 1)
         return {
             "apply_perspective": is_applied,
             "start_points": start,

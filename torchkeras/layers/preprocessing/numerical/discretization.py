@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.types import DTypeLike, Store
 from torchkeras.layers.preprocessing.data_layer import DataLayer, batches, to_float64
 from torchkeras.layers.preprocessing.encoding import MODES, check_mode, encode, refuse_sparse
@@ -145,7 +146,7 @@ class Discretization(DataLayer):
                 "`adapt(dataset)` before you can start using the `Discretization` layer."
             )
         values = inputs if inputs.is_floating_point() else inputs.to(torch.get_default_dtype())
-        boundaries = torch.as_tensor(tuple(self.bin_boundaries), dtype=values.dtype, device=values.device)
+        boundaries = constant(tuple(self.bin_boundaries), values.dtype, values.device)
         bins = torch.bucketize(values, boundaries, right=True)
         return encode(bins, self.output_mode, len(self.bin_boundaries) + 1, self.output_dtype)
 

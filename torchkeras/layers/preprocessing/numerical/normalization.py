@@ -12,6 +12,7 @@ from torch import Tensor
 
 from torchkeras.core import settings
 from torchkeras.core.tensors import dtypes
+from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.types import ArrayLike
 from torchkeras.layers.base.options import LayerOptions
@@ -225,7 +226,7 @@ class Normalization(DataLayer):
     def _factor(self, value: Any, device: torch.device) -> Tensor:
         """The statistics, at least in float32, with an axis for each axis of the inputs."""
         dtype = torch.promote_types(torch.float32, dtypes.torch_dtype(self.compute_dtype))
-        tensor = torch.as_tensor(value, dtype=dtype, device=device)
+        tensor = constant(value, dtype, device)
         sizes = [1] * len(self._broadcast_shape)
         for axis, size in zip(reversed(self._keep_axis), reversed(tensor.shape)):
             sizes[axis] = size

@@ -1,0 +1,54 @@
+"""On a pretended CUDA device all lies where it must, the numbers are the CPU's, and the host waits for little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+import torchkeras as keras
+from tests.device_rows import rows
+from tests.pretend_cuda import CPU, pretended_cuda
+from torchkeras.core import tree
+
+# Whose result has a shape, or whose way depends on values, which the host must know; or torch's kernel waits.
+READS = {
+    "op unique", "op nonzero", "op bincount", "op where", "op while_loop", "op cond", "op arange", "op segment_",
+    "op svd", "op eig", "op eigh", "op inv", "op solve", "op cholesky", "op lu_factor", "op matrix_rank", "op norm",
+    "op linalg.matrix_power", "op ctc_loss", "op image.perspective_transform", "random categorical",
+    # The layer solves equations, whose kernel looks for errors.
+    "layer RandomPerspective",
+    # They compute on the host.
+    "layer Hashing", "layer HashedCrossing",
+    # The number of rows decides whether there is an adjustment.
+    "metric R2Score adjusted",
+}  # fmt: skip
+
+
+def results(check: Callable[[], Any]) -> list[torch.Tensor]:
+    keras.utils.set_random_seed(7)
+    return [leaf.detach() for leaf in tree.flatten(check()) if isinstance(leaf, torch.Tensor)]
+
+
+def test_each_op_layer_loss_metric_and_optimizer():
+    wanted = {name: results(check) for name, check in rows(few=True).items()}
+    broken = []
+    with pretended_cuda() as machine:
+        for name, check in rows(few=True, prepared=machine.waits.clear).items():
+            machine.waits.clear()
+            try:
+                found = results(check)
+                waits = [] if name.startswith(tuple(READS)) else machine.waits[:]
+                # A number that is given to an op as an array, a list or a number of Python's is moved for the call.
+                waits = [wait for wait in waits if "convert.py" not in wait.where]
+                assert not waits, f"the host waits: {waits}"
+                if not name.startswith(("optimizer", "op cond")):  # the count and the rate are the host's
+                    strange = [i for i, x in enumerate(found) if machine.labels.get(x) == CPU]
+                    assert not strange, f"results {strange} lie on the CPU"
+                found = [x.cpu() for x in found]
+                torch.testing.assert_close(found, wanted[name], rtol=1e-5, atol=1e-5, equal_nan=True)
+            except Exception as error:
+                broken.append(f"{name}: {type(error).__name__}: {error}")
+    assert not broken, "\n\n".join(broken)
+    assert len(wanted) > 500

@@ -1,0 +1,117 @@
+"""Trainings on a pretended CUDA device: the curve is the CPU's, and within an epoch the host waits for nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+import torchkeras as keras
+from tests.device_fits import FITS, SEQUENCES, Batches, X, Y, dense, recurrent
+from tests.pretend_cuda import pretended_cuda
+
+
+@pytest.fixture
+def machine():
+    """A machine with one pretended GPU, whose steps are not replayed."""
+    before = keras.config.cuda_graphs()
+    keras.config.set_cuda_graphs("off")
+    with pretended_cuda() as made:
+        yield made
+    keras.config.set_cuda_graphs(before)
+
+
+def histories() -> dict[str, dict]:
+    found = {}
+    for name, fit in FITS.items():
+        keras.backend.clear_session()
+        found[name] = fit.train(16, epochs=1)[1]
+    return found
+
+
+@pytest.fixture(scope="module")
+def curves_of_the_cpu():
+    return histories()
+
+
+def test_trainings(curves_of_the_cpu, machine):
+    broken = []
+    for name, fit in FITS.items():
+        try:
+            waits = []
+            for samples in (16, 32):
+                machine.waits.clear()
+                keras.backend.clear_session()
+                model, history = fit.train(samples, epochs=1)
+                waits.append(Counter(machine.waits))
+                if samples == 16:
+                    assert history.keys() == curves_of_the_cpu[name].keys()
+                    for key, values in history.items():
+                        np.testing.assert_allclose(values, curves_of_the_cpu[name][key], rtol=1e-4, atol=1e-5)
+            assert waits[0] == waits[1], f"the host waits in each step: {waits[1] - waits[0]}"
+            strange = [weight.path for weight in model.weights if not weight.is_cuda and "seed" not in weight.path]
+            assert not strange, f"{strange} lie on the CPU"
+        except Exception as error:
+            broken.append(f"{name}: {type(error).__name__}: {error}")
+    assert not broken, "\n\n".join(broken)
+
+
+def test_torchs_default_device_may_be_the_gpu(machine):
+    wanted = FITS["dense"].train(epochs=1)[1]
+    torch.set_default_device("cuda")
+    try:
+        assert FITS["dense"].train(epochs=1)[1] == wanted
+        model, _ = FITS["dense"].train(epochs=1)
+        model.fit(X, Y, shuffle="batch", verbose=0)
+        model.fit(Batches(16), verbose=0)
+    finally:
+        torch.set_default_device(None)
+
+
+def test_data_too_large_for_the_device_comes_without_waiting(machine, monkeypatch):
+    monkeypatch.setattr("torchkeras.training.data.array_source._fits", lambda arrays, device: False)
+    model = FITS["dense"].make()
+    model.compile("sgd", "mse")
+    waits = []
+    for samples in (16, 48):
+        for shuffle in (True, False):
+            model.fit(X[:16], X[:16, :3], batch_size=8, verbose=0)
+            machine.waits.clear()
+            model.fit(X[:samples], X[:samples, :3], batch_size=8, shuffle=shuffle, verbose=0)
+            waits.append(machine.waits[:])
+    assert waits[0] == waits[2] and waits[1] == waits[3], waits
+
+
+@pytest.mark.parametrize("make, x", [(dense(keras.layers.BatchNormalization), X), (recurrent, SEQUENCES)])
+def test_a_model_of_the_cpu_moves(make, x, machine):
+    with keras.device("cpu"):
+        keras.utils.set_random_seed(1)
+        model = make()
+        model.compile("adam", "mse", metrics=["mae"])
+        model.fit(x, x.reshape(48, -1)[:, :3], verbose=0)
+    outputs = model.predict(x, verbose=0)
+    model.to("cuda")
+    np.testing.assert_allclose(model.predict(x, verbose=0), outputs, rtol=1e-5, atol=1e-6)
+    model.fit(x, x.reshape(48, -1)[:, :3], verbose=0)
+    assert all(variable.is_cuda for variable in model.weights)
+
+
+def test_tensors_of_the_cpu_come_to_the_weights(machine):
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    layer, model = keras.layers.Dense(3), FITS["torch module"].make()
+    two = keras.layers.Add()
+    for one in (layer, model):
+        for _ in range(2):  # the first call builds
+            outputs = one(x)
+        assert outputs.is_cuda
+        loss = FITS["dense"].loss()(y, outputs)
+        loss.backward()
+        metric = keras.metrics.SparseCategoricalAccuracy()
+        metric.update_state(y, outputs)
+        assert loss.is_cuda and float(metric.result()) <= 1
+    assert not two([x, x]).is_cuda  # nothing of it lies on the device
+    masked = keras.layers.LSTM(3)
+    x = keras.layers.Masking()(torch.from_numpy(SEQUENCES))
+    assert masked(x).is_cuda and masked(x, mask=torch.ones(48, 5, dtype=torch.bool)).is_cuda
