@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.utils.prune
+from torch.autograd import forward_ad
 from torch.nn.modules.module import register_module_forward_hook
 
 import torchkeras as keras
 from torchkeras import layers
-from torchkeras.core.fast_paths import pointwise
+from torchkeras.core.fast_paths import fused_convolution, pointwise
 from torchkeras.core.fast_paths.switch import use_fast_paths
 from torchkeras.layers.base.joined import JoinedLayers
 
@@ -30,6 +32,11 @@ ROWS = {
     "depthwise": ((7, 8, 3), lambda: [L.DepthwiseConv2D(3, depth_multiplier=2), norm(), L.ReLU(6.0)], 1),
     "uneven": ((8, 8, 3), lambda: [L.DepthwiseConv2D(3, strides=2, padding="same"), norm(), L.ReLU(6)], 1),
     "padded": ((7, 8, 4), lambda: [L.ZeroPadding2D(1), L.Conv2D(4, 3, 2, groups=2), norm(), L.ReLU()], 1),
+    "padded unevenly": (
+        (8, 9, 4),
+        lambda: [L.ZeroPadding2D(((0, 1), (1, 1))), L.DepthwiseConv2D(3, 2), norm(), L.ReLU()],
+        1,
+    ),
     "dilated": ((9, 9, 3), lambda: [L.Conv2D(4, 3, dilation_rate=2, padding="same"), norm()], 1),
     "causal": ((9, 3), lambda: [L.Conv1D(4, 3, padding="causal"), norm(), L.Activation("tanh")], 1),
     "sequence": ((9, 3), lambda: [L.Conv1D(4, 1), norm(), L.Activation("sigmoid")], 1),
@@ -94,18 +101,92 @@ def test_numbers_of_single_calls(name):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12) if ours is not None else None
 
 
+def changes(weights):
+    """Ways to change weights, of which torch counts some."""
+    yield lambda: [w.data.mul_(0.5) for w in weights]
+    yield lambda: [w.copy_(w * 0.9) for w in weights]
+    yield lambda: [w.assign(w * 1.1) for w in weights]
+    yield lambda: [w.detach().numpy().__imul__(0.8) for w in weights]
+    yield lambda: [setattr(w, "data", w.detach() * 0.7) for w in weights]
+
+
 @pytest.mark.parametrize("name", ROWS)
-def test_inference_mode(name):
+def test_without_gradients(name):
+    """The numbers of single calls with gradients, of the weights as they are now."""
     joined, plain = models(name, "float32")
     x = torch.randn(4, *ROWS[name][0])
-    with torch.inference_mode():
-        outputs = joined(x)
-    torch.testing.assert_close(outputs, plain(x), rtol=1e-5, atol=1e-5)
-    for weight in joined.weights:
-        weight.data.mul_(0.5)  # torch counts no change here
+    for change in [lambda: None, *changes(joined.weights)]:
+        with torch.no_grad():
+            change()
+            plain.set_weights(joined.get_weights())
+        expected = plain(x).detach()
+        for mode in (torch.inference_mode, torch.no_grad):
+            with mode():
+                torch.testing.assert_close(joined(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def kernels(model, x):
+    """The names of the calls that torch's profiler sees."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        model(x)
+    return {event.key for event in profile.key_averages()}
+
+
+@pytest.mark.skipif(not fused_convolution._is_here(), reason="oneDNN's kernels are for x86 CPUs")
+def test_one_kernel_where_no_gradients_are_recorded():
+    joined, _ = models("three", "float32")
+    x = torch.randn(2, *ROWS["three"][0])
+    assert "aten::batch_norm" in kernels(joined, x)
+    for mode in (torch.inference_mode, torch.no_grad):
+        with mode():
+            assert "mkldnn::_convolution_pointwise" in (found := kernels(joined, x))
+            assert "aten::batch_norm" not in found
+    joined.trainable = False
+    assert "aten::batch_norm" in kernels(joined, x.requires_grad_())
+
+
+def test_weights_trained_and_loaded_between_calls(tmp_path):
+    joined, plain = models("three", "float32")
+    x, y = torch.randn(8, *ROWS["three"][0]), torch.randn(8, 5, 6, 4)
+    joined.compile(keras.optimizers.Adam(0.1), "mse")
+
+    def seen():
+        with torch.no_grad():
+            return joined(x)
+
+    joined.train_on_batch(x, y)
+    start = seen()
+    joined.save_weights(tmp_path / "start.weights.h5")
+    joined.train_on_batch(x, y)
     plain.set_weights(joined.get_weights())
-    with torch.inference_mode():
-        torch.testing.assert_close(joined(x), plain(x).detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(seen(), plain(x).detach(), rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(seen(), start, atol=1e-3)
+    joined.load_weights(tmp_path / "start.weights.h5")
+    torch.testing.assert_close(seen(), start)
+
+
+def test_gradients_that_no_grad_does_not_stop():
+    """Forward mode's, by which torch's kernels of oneDNN would give none."""
+    joined, plain = models("three", "float32")
+    x, direction = torch.randn(2, 4, *ROWS["three"][0])
+    found = []
+    for model in (joined, plain):
+        with torch.no_grad(), forward_ad.dual_level():
+            found.append(forward_ad.unpack_dual(model(forward_ad.make_dual(x, direction))).tangent)
+            name = next(key for key, _ in model.named_parameters() if key.endswith("gamma"))
+            gamma = {name: forward_ad.make_dual(torch.ones(4), torch.ones(4))}
+            found.append(forward_ad.unpack_dual(torch.func.functional_call(model, gamma, (x,))).tangent)
+        with torch.no_grad():
+            found.append(torch.func.vmap(model)(x[:, None]))
+    torch.testing.assert_close(found[:3], found[3:], rtol=1e-4, atol=1e-4)
+
+
+def test_a_pruned_kernel():
+    layer, x = L.Conv2D(4, 3), torch.randn(2, 6, 6, 3)
+    expected = layer(x)
+    torch.nn.utils.prune.identity(layer, "kernel")
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), expected.detach(), rtol=1e-5, atol=1e-5)
 
 
 def test_who_looks_sees_every_tensor():

@@ -128,6 +128,7 @@ count_function_modes   = _private("torch._C._len_torch_function_stack",         
 count_dispatch_modes   = _private("torch._C._len_torch_dispatch_stack",             "2.13", unknown(1),    _NONE)
 in_functorch_transform = _private("torch._C._are_functorch_transforms_active",      "2.13", unknown(True), _NONE)
 is_functorch_wrapped   = _private("torch._C._functorch.is_functorch_wrapped_tensor", "2.13", unknown(True), _NONE)
+forward_ad             = _private("torch.autograd.forward_ad",                      "2.13", None,          _NONE)
 has_any_global_hook    = _private("torch.nn.modules.module._has_any_global_hook",   "2.13", unknown(True), _NONE)
 
 _SEED = "takes a generator, as torch.distributions does not"

@@ -17,43 +17,75 @@ from torch import Tensor
 
 from torchkeras.core.fast_paths.overwriting import Overwriting
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
-from torchkeras.core.torch_internals import (
-    count_dispatch_modes,
-    count_function_modes,
-    is_functorch_wrapped,
-    onednn_convolution,
-    onednn_enabled,
-    onednn_linear,
-    tracing_state,
-)
+from torchkeras.core.fast_paths.unseen import is_unseen
+from torchkeras.core.torch_internals import onednn_convolution, onednn_enabled, onednn_linear
 from torchkeras.core.variables.variable import Variable
 
 _LEAST_ROWS = 16  # of a product, for which oneDNN is the faster library
+_LEAST_PRODUCTS = 2**20  # and of numbers: below, its call costs more than it saves, 12 microseconds
 Affine = tuple[Tensor, Tensor]
 
 
-def can_fuse(x: Tensor, kernel: Tensor) -> bool:
-    """Whether a convolution is made in inference mode, on an x86 CPU, of plain float32 tensors that nobody traces."""
+def can_fuse(x: Tensor, kernel: Tensor | None) -> bool:
+    """Whether a convolution without gradients is made, on an x86 CPU, of plain float32 tensors that nobody traces.
+
+    In inference mode, and under `torch.no_grad()` as well: nothing is kept from one call to the next, so no change of a
+    weight can be missed.
+    """
     return (
         not torch.compiler.is_compiling()  # first: it knows no inference mode
-        and torch.is_inference_mode_enabled()
+        and not torch.is_grad_enabled()
         and type(x) is Tensor
-        and x.dtype is kernel.dtype is torch.float32
+        and issubclass(type(kernel), Variable)
+        and x.dtype is kernel.dtype is torch.float32  # type: ignore[union-attr]
         and x.is_cpu
         and kernel.is_cpu
         and x.layout is torch.strided
-        and isinstance(kernel, Variable)
         and kernel.is_contiguous()
         and fast_paths_enabled()
         and onednn_enabled()
         and _is_here()
         and not torch.is_autocast_enabled("cpu")
-        and not is_functorch_wrapped(x)
-        and tracing_state() is None
-        and count_dispatch_modes() == 0
-        and count_function_modes() == 0
+        and is_unseen()
         and x.numel() > 0
     )
+
+
+def fused_product(
+    x: Tensor, matrix: Tensor, bias: Tensor | None, affine: Affine | None, activation: Overwriting | None
+) -> Tensor:
+    """`activation((x @ matrix + bias) * scale + shift)` without gradients, where `can_fuse` says so.
+
+    Args:
+        x: of shape `(*, in)`.
+        matrix: of shape `(in, out)`.
+        bias: of shape `(out,)`, or `None`.
+        affine: `scale` and `shift`, of shape `(out,)`; `None` for neither.
+        activation: the activation; `None` for none.
+
+    Returns:
+        A tensor `(*, out)`.
+    """
+    channels, filters = matrix.shape
+    rows = x.reshape(-1, channels)
+    places, left = rows.shape[0], None
+    if affine is not None:
+        scale, shift = affine
+        if channels <= places:
+            matrix, bias = matrix * scale, shift if bias is None else torch.addcmul(shift, bias, scale)
+        else:
+            left = affine
+    if left is None and places >= _LEAST_ROWS and places * channels * filters >= _LEAST_PRODUCTS:
+        name, scalars, rest = _for_onednn(activation)
+        y = onednn_linear(rows, matrix.t(), bias, name, scalars, "")
+    else:
+        y, rest = rows @ matrix if bias is None else torch.addmm(bias, rows, matrix), activation
+    if left is not None:
+        scale, shift = left
+        torch.addcmul(shift, y, scale, out=y)
+    if rest is not None:
+        rest.function(y)
+    return y.view(*x.shape[:-1], filters)
 
 
 def fused_convolution(
@@ -81,42 +113,34 @@ def fused_convolution(
     Returns:
         A tensor `(N, out, H', W')`.
     """
-    attribute, scalars, rest = "none", [], activation
-    if activation is not None and activation.onednn is not None:
-        attribute, scalars, rest = activation.onednn, list(activation.scalars), None
-    places = _count_places(x.shape, kernel.shape, strides, border, dilation)
     scale, left = None, affine
-    if affine is not None and kernel.numel() <= places * kernel.shape[-1]:
-        scale, shift = affine
-        bias, left = shift if bias is None else torch.addcmul(shift, bias, scale), None
-    if left is not None:
-        attribute, scalars, rest = "none", [], activation
-    is_product = kernel.shape[0] == kernel.shape[1] == groups == 1 and max(strides) == 1 and max(border) == 0
-    if is_product:
-        matrix = kernel[0, 0] if scale is None else kernel[0, 0] * scale
-        rows = x.permute(0, 2, 3, 1).reshape(places, -1)
-        if places >= _LEAST_ROWS:
-            y = onednn_linear(rows, matrix.t(), bias, attribute, scalars, "")
-        else:
-            y = rows @ matrix if bias is None else torch.addmm(bias, rows, matrix)
-            rest = activation
-        y = y.view(x.shape[0], *x.shape[2:], -1).permute(0, 3, 1, 2)
-    else:
-        weight = _laid_out(kernel, scale)
-        y = onednn_convolution(x, weight, bias, border, strides, dilation, groups, attribute, scalars, "")
+    if affine is not None:
+        height, width, depth, _ = kernel.shape
+        if height * width * depth <= _count_places(x.shape, kernel.shape, strides, border, dilation):
+            scale, shift = affine
+            bias, left = shift if bias is None else torch.addcmul(shift, bias, scale), None
+    name, scalars, rest = _for_onednn(activation) if left is None else ("none", (), activation)
+    weight = _laid_out(kernel, scale)
+    y = onednn_convolution(x, weight, bias, border, strides, dilation, groups, name, scalars, "")
     if left is not None:
         scale, shift = (values.view(-1, 1, 1) for values in left)
         torch.addcmul(shift, y, scale, out=y)
     return y if rest is None else rest.function(y)
 
 
+def _for_onednn(activation: Overwriting | None) -> tuple[str, Sequence[float], Overwriting | None]:
+    """The name and the constants by which oneDNN applies an activation, and what is left to do after it."""
+    if activation is None:
+        return "none", (), None
+    return ("none", (), activation) if activation.onednn is None else (activation.onednn, activation.scalars, None)
+
+
 def _laid_out(kernel: Tensor, scale: Tensor | None) -> Tensor:
     """The kernel, scaled, as `(out, in / groups, h, w)`, transposed as a matrix where it is large enough to pay."""
+    if kernel.shape[2] == 1:  # small: of depthwise convolutions
+        return torch.permute(kernel if scale is None else kernel * scale, (3, 2, 0, 1))
     *inner, out = kernel.shape
-    rows = kernel.view(-1, out)
-    if scale is not None and kernel.shape[2] == 1:  # small: of depthwise convolutions
-        rows, scale = rows * scale, None
-    columns = rows.t().contiguous()
+    columns = kernel.view(-1, out).t().contiguous()
     if scale is not None:
         columns.mul_(scale.view(-1, 1))
     return columns.view(out, *inner).movedim(-1, 1)

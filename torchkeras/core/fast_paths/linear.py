@@ -1,4 +1,4 @@
-"""`x @ kernel + bias`; in inference mode by the library whose matrix product is the faster one on this CPU."""
+"""`x @ kernel + bias`; without gradients by the library whose matrix product is the faster one on this CPU."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
-from torchkeras.core.torch_internals import (
-    count_dispatch_modes,
-    is_functorch_wrapped,
-    onednn_enabled,
-    onednn_linear,
-    tracing_state,
-)
+from torchkeras.core.fast_paths.unseen import is_unseen
+from torchkeras.core.torch_internals import onednn_enabled, onednn_linear
 from torchkeras.core.variables.variable import Variable
 
 # torch multiplies float32 matrices with MKL, which leaves the AVX-512 units of AMD CPUs unused; oneDNN, which torch has
@@ -47,24 +42,21 @@ def linear(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
-    """Whether a product is made in inference mode and faster by oneDNN, of ordinary tensors that nobody traces."""
+    """Whether a product without gradients is faster by oneDNN, of ordinary tensors that nobody traces."""
     return (
-        not torch.compiler.is_compiling()  # first: it knows no inference mode, and sizes compared become fixed ones
-        and torch.is_inference_mode_enabled()
+        not torch.compiler.is_compiling()  # first: sizes compared become fixed ones
         and x.shape[0] >= _LEAST_ROWS
         and x.shape[0] * kernel.numel() >= _LEAST_PRODUCTS
         and onednn_is_faster_here()
         and fast_paths_enabled()
         and type(x) is Tensor
         and x.layout is torch.strided
-        and (isinstance(kernel, Variable) or (type(kernel) is Tensor and not is_functorch_wrapped(kernel)))
+        and (isinstance(kernel, Variable) or type(kernel) is Tensor)
         and x.device.type == "cpu"
         and x.dtype is kernel.dtype is torch.float32
         and onednn_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and not is_functorch_wrapped(x)
-        and tracing_state() is None
-        and count_dispatch_modes() == 0
+        and is_unseen()
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from torchkeras.core.borders import Border
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
 from torchkeras.core.tensors.masks import get_mask
 from torchkeras.core.torch_internals import has_any_global_hook
@@ -21,10 +22,10 @@ class PaddedConvolution:
     Args:
         padding: a layer that pads its inputs with zeros.
         convolution: a layer whose `call` takes `border`, the padding that its inputs should get.
-        border: zeros on either side of each spatial dimension.
+        border: the zeros around the spatial dimensions, for the convolution.
     """
 
-    def __init__(self, padding: Any, convolution: Any, border: tuple[int, ...]) -> None:
+    def __init__(self, padding: Any, convolution: Any, border: Border) -> None:
         self.padding = padding
         self.convolution = convolution
         self.border = border
@@ -58,7 +59,7 @@ class PaddedConvolution:
 
 
 def padded_convolution(padding: Any, convolution: Any) -> PaddedConvolution | None:
-    """The two layers in one, where torch's convolution can do the padding's work: evenly, over the same dimensions.
+    """The two layers in one, where the convolution can do the padding's work, over the same dimensions.
 
     Args:
         padding: a layer that does what `BaseZeroPadding` does.
@@ -67,10 +68,9 @@ def padded_convolution(padding: Any, convolution: Any) -> PaddedConvolution | No
     own = convolution._static_border
     if not fast_paths_enabled() or padding.data_format != convolution.data_format or own is None:
         return None
-    if padding.input_spec.ndim != convolution.rank + 2 or any(before != after for before, after in padding._padding):
+    if padding.input_spec.ndim != convolution.rank + 2:
         return None
-    more = convolution._view.sizes([before for before, _ in padding._padding], 0)
-    return PaddedConvolution(padding, convolution, tuple(a + b for a, b in zip(own, more, strict=True)))
+    return PaddedConvolution(padding, convolution, convolution._tk_wider_border(padding._padding))
 
 
 def runs_plainly(layer: nn.Module) -> bool:

@@ -1,8 +1,8 @@
 """Neighbouring layers of a functional model in one call, which needs fewer tensors: nobody else sees those between.
 
-A convolution, a batch normalization behind it and an activation behind that are one kernel in inference mode on a CPU
-(`core/fast_paths/fused_convolution.py`). Elsewhere, also in training, the activation writes over its inputs, and the
-images stay in torch's view from the first layer to the last.
+A convolution, a batch normalization behind it and an activation behind that are one kernel on a CPU where no gradients
+are recorded (`core/fast_paths/fused_convolution.py`). Elsewhere, also in training, the activation writes over its
+inputs, and the images stay in torch's view from the first layer to the last.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from torchkeras.core.borders import Border
 from torchkeras.core.fast_paths.overwriting import Overwriting, may_overwrite
 from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution, runs_plainly
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
@@ -51,17 +52,17 @@ class JoinableConvolution(Protocol):
 
     rank: int
 
-    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+    def _tk_convolve(self, inputs: Tensor, border: Border | None) -> Tensor:
         """Torch's view of the outputs without the activation: a new tensor that no gradient needs."""
 
     def _tk_fuse(
         self,
         inputs: Tensor,
-        border: tuple[int, ...] | None,
+        border: Border | None,
         norm: JoinableNormalization | None = None,
         activation: Overwriting | None = None,
     ) -> Tensor | None:
-        """The same with a normalization and an activation, in one kernel; `None` where there is none."""
+        """The outputs with a normalization and an activation, in one kernel; `None` where there is none."""
 
     def _tk_leave(self, y: Tensor) -> Tensor:
         """The outputs from torch's view of them."""
@@ -147,10 +148,10 @@ class JoinedConvolution(JoinedLayers):
         learning = norm is not None and _is_learning(norm)
         if learning and not _can_learn(norm, x):
             return None
-        if not learning and torch.is_inference_mode_enabled():
+        if not learning and not torch.is_grad_enabled():
             outputs = convolution._tk_fuse(x, self.border, norm, form)
             if outputs is not None:
-                return convolution._tk_leave(outputs)
+                return outputs
         if form is not None and not may_overwrite(form):
             return None
         outputs = convolution._tk_convolve(x, self.border)

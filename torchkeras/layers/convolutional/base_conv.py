@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
-from torchkeras.core.fast_paths.fused_convolution import can_fuse, fused_convolution
+from torchkeras.core.borders import Border, Sides, border_of
+from torchkeras.core.fast_paths.even_border import find_even_border
+from torchkeras.core.fast_paths.fused_convolution import can_fuse, fused_convolution, fused_product
 from torchkeras.core.fast_paths.kernel_layout import lay_out_kernel
 from torchkeras.core.fast_paths.linear import linear
 from torchkeras.core.fast_paths.overwriting import Overwriting, find_overwriting, may_overwrite
@@ -31,7 +33,12 @@ from torchkeras.layers.core.lora import AdaptedWeight, LowRankAdaptable
 from torchkeras.layers.reshaping.borders import BaseZeroPadding
 from torchkeras.layers.spatial import channel_axis, spatial_dims, standardize_padding, window_lengths, with_spatial_dims
 from torchkeras.ops.nn.convolution import convolve_within
-from torchkeras.ops.nn.windows import Sides, TorchView, pad_argument, same_sides, standardize_tuple
+from torchkeras.ops.nn.windows import (
+    TorchView,
+    pad_argument,
+    same_sides,
+    standardize_tuple,
+)
 
 
 class WindowLayer(Layer):
@@ -66,9 +73,8 @@ class WindowLayer(Layer):
         self._steps = self._view.sizes(self.strides)
         self._dilation = self._view.sizes(self.dilation_rate)
         self._is_pointwise = max(self.kernel_size) == max(self.strides) == 1
-        self._static_sides = self._sides_of_any_length()
-        sides = self._static_sides or ((0, 1),)
-        self._static_border = tuple(before for before, _ in sides) if all(a == b for a, b in sides) else None
+        sides = self._sides_of_any_length()
+        self._static_border = None if sides is None else border_of(sides)
 
     def refuse_strides_with_dilation(self) -> None:
         """Raise `ValueError` if both strides and dilation are above 1."""
@@ -145,16 +151,15 @@ class WindowLayer(Layer):
         return None
 
     def _convolve(
-        self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int, border: tuple[int, ...] | None = None
+        self, x: Tensor, kernel: Tensor, bias: Tensor | None, groups: int, border: Border | None = None
     ) -> Tensor:
         """Convolve `(N, C, *spatial)` with a kernel in torch's order; `border`, if given, replaces the padding."""
-        border = border or self._static_border
-        if border is None:
-            sides = self._static_sides or self._sides_of(x.shape[2:], kernel.shape[2:])
-            return convolve_within(x, kernel, bias, self._steps, sides, self._dilation, groups)
+        border = border or self._static_border or self._border_of(x.shape[2:], kernel.shape[2:])
+        if border.even is None:
+            return convolve_within(x, kernel, bias, self._steps, border.sides, self._dilation, groups)
         convolve = F.conv2d if self._view.rank == 2 else F.conv3d
         dilation = pointwise_dilation(x, self._dilation) if self._is_pointwise and groups == 1 else self._dilation
-        return convolve(x, kernel, bias, self._steps, border, dilation, groups)
+        return convolve(x, kernel, bias, self._steps, border.even, dilation, groups)
 
     def joined_by_border(self, before: Any, call: Callable) -> PaddedConvolution | None:
         """Padding and convolution in one, where both compute with the library's own `call`, this layer with `call`."""
@@ -162,8 +167,15 @@ class WindowLayer(Layer):
             return None
         return padded_convolution(before, self)
 
-    def _sides_of(self, lengths: Sequence[int], window: Sequence[int]) -> list[Sides]:
-        return [same_sides(*dims) for dims in zip(lengths, window, self._steps, self._dilation, strict=True)]
+    def _tk_wider_border(self, more: Sequence[Sides]) -> Border:
+        """The layer's padding, which must not depend on the size of its inputs, with `more` zeros around it."""
+        assert self._static_border is not None
+        outer = (*((0, 0),) * self._view.lift, *more)
+        pairs = zip(self._static_border.sides, outer, strict=True)
+        return border_of(tuple((own[0] + other[0], own[1] + other[1]) for own, other in pairs))
+
+    def _border_of(self, lengths: Sequence[int], window: Sequence[int]) -> Border:
+        return border_of(tuple(same_sides(*dims) for dims in zip(lengths, window, self._steps, self._dilation)))
 
     def _tk_finish(self, outputs: Tensor, bias: Tensor | None) -> Tensor:
         if bias is not None:
@@ -187,7 +199,7 @@ class WindowLayer(Layer):
     def _tk_leave(self, y: Tensor) -> Tensor:
         return self._view.leave(y)
 
-    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+    def _tk_convolve(self, inputs: Tensor, border: Border | None) -> Tensor:
         """Torch's view of the outputs without the activation: a new tensor that no gradient needs."""
         raise NotImplementedError
 
@@ -195,15 +207,15 @@ class WindowLayer(Layer):
         """The kernel as `(*window, in / groups, out)`, and the number of groups."""
         raise NotImplementedError
 
-    def _tk_outputs(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+    def _tk_outputs(self, inputs: Tensor, border: Border | None) -> Tensor:
         """The outputs with the layer's own activation; `border`, if given, replaces the padding."""
         form = None
         if not torch.compiler.is_compiling():
             form = find_overwriting(self.activation)
-            if torch.is_inference_mode_enabled():
+            if not torch.is_grad_enabled():
                 fused = self._tk_fuse(inputs, border, None, form)
                 if fused is not None:
-                    return self._view.leave(fused) if form is not None else self._activate(self._view.leave(fused))
+                    return fused if form is not None else self._activate(fused)
         outputs = self._tk_convolve(inputs, border)
         if form is not None and may_overwrite(form):
             return self._view.leave(form.function(outputs))
@@ -212,22 +224,31 @@ class WindowLayer(Layer):
     def _tk_fuse(
         self,
         inputs: Tensor,
-        border: tuple[int, ...] | None,
+        border: Border | None,
         norm: JoinableNormalization | None = None,
         activation: Overwriting | None = None,
     ) -> Tensor | None:
-        """Convolution, normalization in inference mode and activation in one kernel; `None` where there is none."""
+        """The outputs, a normalization in inference mode and an activation, in one kernel.
+
+        `None` where there is no such kernel.
+        """
         view, kernel = self._view, self._parameters.get("kernel")
         if view.rank != 2 or view.to_torch is None or self._modules or not can_fuse(inputs, kernel):
             return None
-        x, (kernel, groups) = view.enter(inputs), self._tk_grouped_kernel()
-        kernel = kernel.unsqueeze(0) if view.lift else kernel
-        border = border or self._static_border
-        if border is None:
-            x = F.pad(x, pad_argument(self._static_sides or self._sides_of(x.shape[2:], kernel.shape[:2])))
-            border = (0, 0)
+        kernel, groups = self._tk_grouped_kernel()
         affine = None if norm is None else norm._tk_affine()
-        return fused_convolution(x, kernel, self.bias, affine, self._steps, border, self._dilation, groups, activation)
+        if self._is_pointwise and groups == 1 and border is None:
+            return fused_product(inputs, kernel.view(kernel.shape[-2:]), self.bias, affine, activation)
+        x, kernel = view.enter(inputs), kernel.unsqueeze(0) if view.lift else kernel
+        window = kernel.shape[:2]
+        border = border or self._static_border or self._border_of(x.shape[2:], window)
+        even, found = border.even, None
+        if even is None:
+            found = find_even_border(x, window, kernel.shape[3], self._steps, border.sides, self._dilation)
+            even = (0, 0) if found is None else found.border
+            x = F.pad(x, pad_argument(border.sides)) if found is None else x
+        y = fused_convolution(x, kernel, self.bias, affine, self._steps, even, self._dilation, groups, activation)
+        return view.leave(y if found is None else found.keep(y))
 
     def _output_shape(self, input_shape: tuple[int | None, ...], channels: int) -> tuple[int | None, ...]:
         if len(input_shape) != self.rank + 2:
@@ -332,23 +353,14 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         """Keras's name of the weight without a low-rank term, which other packages read."""
         return self._tk_own_weight("kernel")
 
-    def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
-        if self._tk_is_small_product(inputs, border):
-            kernel = self.kernel
-            return self._activate(linear(inputs, kernel.view(kernel.shape[-2:]), self.bias))
+    def call(self, inputs: Tensor, *, border: Border | None = None) -> Tensor:
         return self._tk_outputs(inputs, border)
 
-    def _tk_is_small_product(self, inputs: Tensor, border: tuple[int, ...] | None) -> bool:
-        return (
-            self._is_pointwise
-            and self.groups == 1
-            and border is None
-            and self._view.to_torch is not None
-            and is_small_product(inputs, self._tk_own_weight("kernel"))
-        )
-
-    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+    def _tk_convolve(self, inputs: Tensor, border: Border | None) -> Tensor:
         view, kernel = self._view, self.kernel
+        if self._is_pointwise and self.groups == 1 and border is None and view.to_torch is not None:
+            if is_small_product(inputs, kernel):
+                return view.enter(linear(inputs, kernel.view(kernel.shape[-2:]), self.bias))
         if inputs.dtype != kernel.dtype:
             inputs = inputs.to(kernel.dtype)
         laid_out = None if view.to_torch is None else lay_out_kernel(kernel.unsqueeze(0) if view.lift else kernel)
@@ -369,7 +381,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         channels = channel_axis(self.data_format)
         return [*[None] * self.rank, Split(inputs=channels), Split(outputs=channels)]
 
-    def _tk_product(self, inputs: Tensor, weight: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+    def _tk_product(self, inputs: Tensor, weight: Tensor, *, border: Border | None = None) -> Tensor:
         view = self._view
         x = view.enter(inputs.to(weight.dtype))
         return view.leave(self._convolve(x, view.kernel(weight), None, 1, border))

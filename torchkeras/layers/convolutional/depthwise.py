@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
+from torchkeras.core.borders import Border
 from torchkeras.core.fast_paths.padded_convolution import PaddedConvolution
 from torchkeras.core.types import Identifier
 from torchkeras.distributed.split_layers import Split
@@ -68,10 +69,10 @@ class BaseDepthwiseConv(WindowLayer):
         self.lay_out(self.kernel, is_grouped=True)
         self.add_bias(channels * self.depth_multiplier)
 
-    def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+    def call(self, inputs: Tensor, *, border: Border | None = None) -> Tensor:
         return self._tk_outputs(inputs, border)
 
-    def _tk_convolve(self, inputs: Tensor, border: tuple[int, ...] | None) -> Tensor:
+    def _tk_convolve(self, inputs: Tensor, border: Border | None) -> Tensor:
         view, kernel = self._view, self.kernel
         x = view.enter(inputs.to(kernel.dtype))
         return self._convolve(x, grouped_kernel(view, kernel), self.bias, x.shape[1], border)
@@ -93,7 +94,7 @@ class BaseDepthwiseConv(WindowLayer):
         channels = channel_axis(self.data_format)
         return [*[None] * self.rank, Split(inputs=channels, outputs=channels), None]
 
-    def _tk_product(self, inputs: Tensor, weight: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+    def _tk_product(self, inputs: Tensor, weight: Tensor, *, border: Border | None = None) -> Tensor:
         view = self._view
         x = view.enter(inputs.to(weight.dtype))
         return view.leave(self._convolve(x, grouped_kernel(view, weight), None, x.shape[1], border))

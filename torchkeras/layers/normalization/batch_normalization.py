@@ -217,12 +217,11 @@ class BatchNormalization(Layer):
 
     def _tk_affine(self) -> tuple[Tensor, Tensor]:
         """In inference the outputs are `inputs * scale + shift`: `scale` and `shift`."""
+        mean, gamma, beta = self.moving_mean, self.gamma, self.beta
         scale = torch.rsqrt(self.moving_variance + self.epsilon)
-        if self.gamma is not None:
-            scale = scale * self.gamma
-        if self.beta is None:
-            return scale, -self.moving_mean * scale
-        return scale, torch.addcmul(self.beta, self.moving_mean, scale, value=-1)
+        if gamma is not None:
+            scale = scale * gamma
+        return scale, -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
 
     def joined_behind(self, before: Any) -> JoinedLayers | None:
         """One call that computes the convolution `before` and this layer, or `None`; a functional model uses it."""

@@ -9,6 +9,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.borders import Sides, border_of
+from torchkeras.core.fast_paths.even_border import find_even_border
 from torchkeras.core.memo import memoized
 from torchkeras.core.operations.op import OPS, op
 from torchkeras.core.settings import standardize_data_format
@@ -16,7 +18,6 @@ from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Sizes
 from torchkeras.ops.nn.windows import (
-    Sides,
     TorchView,
     crop_sides,
     pad_argument,
@@ -50,10 +51,14 @@ def convolve_within(
     dilation: Sequence[int],
     groups: int = 1,
 ) -> Tensor:
-    """The convolution with zeros of `sides` around `x`; only an uneven border needs a padded copy."""
+    """The convolution with zeros of `sides` around `x`; only an uneven border may need a padded copy."""
     function = F.conv2d if len(strides) == 2 else F.conv3d
-    if all(before == after for before, after in sides):
-        return function(x, kernel, bias, strides, [before for before, _ in sides], dilation, groups)
+    even = border_of(tuple(sides)).even
+    if even is not None:
+        return function(x, kernel, bias, strides, even, dilation, groups)
+    found = find_even_border(x, kernel.shape[2:], kernel.shape[0], strides, sides, dilation)
+    if found is not None:
+        return found.keep(function(x, kernel, bias, strides, found.border, dilation, groups))
     return function(F.pad(x, pad_argument(sides)), kernel, bias, strides, 0, dilation, groups)
 
 

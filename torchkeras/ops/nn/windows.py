@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from torchkeras.core import settings
+from torchkeras.core.borders import Sides
 from torchkeras.core.settings import standardize_data_format
-
-Sides = tuple[int, int]
 
 
 def standardize_tuple(value: Any, n: int, name: str, allow_zero: bool = False) -> tuple[int, ...]:
