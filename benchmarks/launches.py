@@ -72,8 +72,10 @@ def torch_epochs(network: Network, epochs: int, around: Around) -> None:
 def keras_epochs(network: Network, epochs: int, around: Around) -> None:
     """`fit`."""
     import torchkeras as keras
+    from torchkeras.core.fast_paths import pointwise
 
-    before = keras.config.dtype_policy()
+    before, few_rows = keras.config.dtype_policy(), pointwise.MOST_ROWS
+    pointwise.MOST_ROWS = 0  # a CPU multiplies matrices for images of one pixel, a GPU never does
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         inputs = keras.Input(network.shape, dtype="int64" if len(network.shape) == 1 else "float32")
@@ -92,7 +94,10 @@ def keras_epochs(network: Network, epochs: int, around: Around) -> None:
             self.context.__exit__(None, None, None)
 
     x, y = network.data(BATCH * STEPS)
-    model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[Inside()])
+    try:
+        model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[Inside()])
+    finally:
+        pointwise.MOST_ROWS = few_rows
 
 
 def calls_per_step(run: Callable[[Network, int, Around], None], network: Network) -> Calls:

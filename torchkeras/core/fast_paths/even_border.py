@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.borders import Sides
@@ -25,21 +26,19 @@ _SMALLER = 2  # how many times smaller the outputs must be than the images
 
 
 class EvenBorder(NamedTuple):
-    """Zeros on both ends of each spatial dimension, and the outputs that are kept.
+    """Zeros on both ends of each spatial dimension, and how many outputs are left out.
 
     Attributes:
         border: zeros on either end of each dimension.
-        kept: `(first, count)` of each dimension.
+        crop: what to leave out of the outputs, as `F.pad` takes it.
     """
 
     border: tuple[int, ...]
-    kept: tuple[tuple[int, int], ...]
+    crop: tuple[int, ...]
 
     def keep(self, y: Tensor) -> Tensor:
         """The outputs of the uneven border, a new tensor, among those of the even one."""
-        for dim, (first, count) in enumerate(self.kept, start=2):
-            y = y.narrow(dim, first, count)
-        return y.clone()
+        return F.pad(y, self.crop)
 
 
 def find_even_border(
@@ -81,7 +80,9 @@ def _even_border(
     sides: tuple[Sides, ...],
     dilation: tuple[int, ...],
 ) -> EvenBorder | None:
-    border, kept = [], []
+    border: list[int] = []
+    crop: list[int] = []
+    outputs = filters
     for length, size, stride, (before, after), rate in zip(lengths, window, strides, sides, dilation, strict=True):
         reach = rate * (size - 1) + 1
         left_out = max(math.ceil((after - before) / stride), 0)
@@ -89,6 +90,6 @@ def _even_border(
         if count < 1 or before + left_out * stride >= reach:  # an output would see zeros alone
             return None
         border.append(before + left_out * stride)
-        kept.append((left_out, count))
-    outputs = filters * math.prod(count for _, count in kept)
-    return EvenBorder(tuple(border), tuple(kept)) if outputs * _SMALLER <= channels * math.prod(lengths) else None
+        crop = [-left_out, left_out + count - ((length + 2 * border[-1] - reach) // stride + 1), *crop]
+        outputs *= count
+    return EvenBorder(tuple(border), tuple(crop)) if outputs * _SMALLER <= channels * math.prod(lengths) else None

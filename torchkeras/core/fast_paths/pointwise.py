@@ -18,7 +18,9 @@ from torchkeras.core.fast_paths.linear import onednn_is_faster_here
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
 from torchkeras.core.torch_internals import onednn_enabled, tracing_state
 
-_MOST_ROWS = 64
+MOST_ROWS = 64
+"""Up to how many places of a batch a convolution is computed as a product."""
+
 _DILATIONS = {2: (2, 2), 3: (2, 2, 2)}
 
 
@@ -32,7 +34,7 @@ def is_small_product(inputs: Tensor, kernel: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()  # first: sizes compared become fixed ones
         and inputs.is_cpu
-        and 0 < inputs.numel() <= _MOST_ROWS * inputs.shape[-1]
+        and 0 < inputs.numel() <= MOST_ROWS * inputs.shape[-1]
         and inputs.dtype is kernel.dtype
         and tracing_state() is None
         and fast_paths_enabled()
