@@ -231,6 +231,32 @@ def test_compute_metrics(data):
     assert list(history) == ["loss", "mae", "top"]
 
 
+def test_logs_are_what_compute_metrics_returns(data):
+    class Own(keras.Model):
+        def compute_metrics(self, x, y, y_pred, sample_weight=None):
+            found = super().compute_metrics(x, y, y_pred, sample_weight)
+            return {"loss": found["loss"], "rows": float(len(y))}
+
+    model = functional(Own)
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mae"])
+    history = model.fit(*data, batch_size=5, shuffle=False, validation_data=data, verbose=0).history
+    assert list(history) == ["loss", "rows", "val_loss", "val_rows"] and history["rows"] == [ROWS % 5 or 5]
+    np.testing.assert_allclose(history["loss"], history["val_loss"], rtol=1e-5)
+    np.testing.assert_allclose(model.train_on_batch(*data), [history["loss"][0], ROWS], rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [None, 0.5])
+def test_a_loss_that_is_no_tensor(data, wrong):
+    class Own(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return wrong
+
+    model = functional(Own)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=f"one number per batch.*received {wrong}.*compute_loss"):
+        model.fit(*data, verbose=0)
+
+
 class GAN(keras.Model):
     """Two networks, two optimizers, a `compile` of its own."""
 

@@ -121,17 +121,16 @@ class TrainStep:
                 jit.begin()
         self._is_first = True
 
-    def __call__(self, batch: RankBatch) -> None:
-        """Train on one batch and add it to the metrics."""
+    def __call__(self, batch: RankBatch) -> Mapping[str, Any] | None:
+        """Train on one batch and add it to the metrics; the logs of a `compute_metrics` of the user's."""
         in_graph = self._jit_all is not None and takes_metrics_in_graph(self.model)
         done = self._forward_and_backward(batch, in_graph)
         with torch.no_grad():
             if self.weights:
                 self.optimizer.apply(self.trained.gradients(), self.weights)
-            if in_graph:
-                return
-            if self._always_computes_metrics or self.state.compiled.metrics:  # type: ignore[union-attr]
-                add_to_metrics(self.model, done, self._computes_metrics)
+            if not in_graph and (self._always_computes_metrics or self.state.compiled.metrics):  # type: ignore[union-attr]
+                return add_to_metrics(self.model, done, self._computes_metrics)
+            return None
 
     def train(self, batch: RankBatch) -> StepOutputs:
         """Train on one batch: forward, loss, backward, apply. The loss is tracked, the metrics are left alone."""
@@ -265,8 +264,8 @@ class EvaluationStep:
         if self.jit is not None:
             self.jit.begin()
 
-    def __call__(self, batch: RankBatch) -> None:
-        """Evaluate one batch."""
+    def __call__(self, batch: RankBatch) -> Mapping[str, Any] | None:
+        """Evaluate one batch; the logs of a `compute_metrics` of the user's."""
         if self.jit is not None and takes_metrics_in_graph(self.model):
             x, y, sample_weight = unpack_x_y_sample_weight(batch.data)
             rows = rows_of(x)
@@ -275,8 +274,8 @@ class EvaluationStep:
             else:
                 self._evaluate(x, y, sample_weight, rows)
             self._has_run = True
-            return
-        add_to_metrics(self.model, self.evaluate(batch), self._computes_metrics)
+            return None
+        return add_to_metrics(self.model, self.evaluate(batch), self._computes_metrics)
 
     def _evaluate(self, x: Any, y: Any, sample_weight: Any, rows: int) -> None:
         add_to_metrics(self.model, self._outputs_and_loss(x, y, sample_weight, rows), False)
@@ -336,12 +335,14 @@ def takes_metrics_in_graph(model: TrainableModel) -> bool:
     return all(is_own(type(metric)) and not isinstance(metric, TorchMetric) for metric in metrics)
 
 
-def add_to_metrics(model: TrainableModel, done: StepOutputs, by_compute_metrics: bool) -> None:
-    """Add a batch to the metrics, by the user's `compute_metrics` if there is one."""
+def add_to_metrics(model: TrainableModel, done: StepOutputs, by_compute_metrics: bool) -> Mapping[str, Any] | None:
+    """Add a batch to the metrics, by the user's `compute_metrics` if there is one; the logs that it returned."""
     if by_compute_metrics:
-        model.compute_metrics(*done)
-    elif done.y is not None:
+        logs = model.compute_metrics(*done)
+        return logs if isinstance(logs, Mapping) else None
+    if done.y is not None:
         state_of(model).compiled.metrics.update_state(done.y, done.y_pred, done.sample_weight)  # type: ignore[union-attr]
+    return None
 
 
 class _ByBlocks:

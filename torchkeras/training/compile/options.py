@@ -34,11 +34,13 @@ class LossTracker(Mean):
                 loss = loss.to(total)
             total.add_(loss, alpha=rows)
             self.count.add_(self._one, alpha=rows)
-        except RuntimeError:
-            if loss.dim() == 0:
+        except (RuntimeError, AttributeError):
+            is_tensor = isinstance(loss, torch.Tensor)
+            if is_tensor and loss.dim() == 0:
                 raise
+            received = f"a tensor of shape {tuple(loss.shape)}" if is_tensor else repr(loss)[:100]
             raise ValueError(
-                f"The loss must be one number a batch; received a tensor of shape {tuple(loss.shape)}. Give the loss a "
+                f"The loss must be one number per batch, a tensor without axes; received {received}. Give the loss a "
                 f"reduction, or reduce it in compute_loss()."
             ) from None
 
