@@ -216,11 +216,15 @@ def test_a_torch_optimizer_trains_it(row):
 
 
 @models
-def test_moving_to_meta_and_back_keeps_weights_known(row):
+@pytest.mark.parametrize("assign", [False, True])
+def test_moving_to_meta_and_back_keeps_weights_known(row, assign):
     module = built(row)
     paths = [getattr(weight, "path", None) for weight in module.weights]  # a torch module's own have none
-    empty = copy.deepcopy(module).to("meta").to_empty(device="cpu")
-    empty.load_state_dict(module.state_dict())
+    empty = copy.deepcopy(module).to("meta")
+    state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    if not assign:
+        empty = empty.to_empty(device="cpu")
+    empty.load_state_dict(state, assign=assign)
     inputs = row.draw(3)
     assert_same(empty(*inputs), module(*inputs))
     assert [getattr(weight, "path", None) for weight in empty.weights] == paths

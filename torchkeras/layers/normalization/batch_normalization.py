@@ -24,6 +24,22 @@ from torchkeras.layers.normalization.axes import check_axes, inverse
 from torchkeras.layers.normalization.batch_renormalization import corrections, fresh, root_of, standardize_clipping
 
 
+class _MovingVariance:
+    """The attribute `moving_variance`: reading it first makes an update that waits for the end of a model's call.
+
+    It has no `__set__`, so that it is set as any other weight of a layer is.
+    """
+
+    def __get__(self, layer: BatchNormalization | None, owner: type | None = None) -> Any:
+        if layer is None:
+            return self
+        if "moving_variance" not in layer._buffers:
+            raise AttributeError(f"{type(layer).__name__!r} object has no attribute 'moving_variance'")
+        if state.deferred is not None:
+            run_deferred()
+        return layer._tk_variance()
+
+
 class BatchNormalization(Layer):
     """Normalize each channel by statistics of the batch, and keep moving averages for inference.
 
@@ -153,7 +169,7 @@ class BatchNormalization(Layer):
             )
         moving: dict[str, Any] = {"shape": (size,), "trainable": False, "autocast": False}
         self.moving_mean = self.add_weight(name="moving_mean", initializer=self.moving_mean_initializer, **moving)
-        self.moving_variance = self.add_weight(  # type: ignore[misc]
+        self.moving_variance = self.add_weight(
             name="moving_variance", initializer=self.moving_variance_initializer, **moving
         )
         if self.renorm:
@@ -229,14 +245,7 @@ class BatchNormalization(Layer):
             return None
         return join_normalization(before, self)
 
-    @property
-    def moving_variance(self) -> Any:
-        """The moving average of the variances; an update that waits for the end of a model's call is made before."""
-        if "moving_variance" not in self._buffers:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute 'moving_variance'")
-        if state.deferred is not None:
-            run_deferred()
-        return self._tk_variance()
+    moving_variance = _MovingVariance()
 
     def _tk_variance(self) -> Any:
         return Layer.__getattr__(self, "moving_variance")
