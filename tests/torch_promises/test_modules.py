@@ -228,3 +228,15 @@ def test_moving_to_meta_and_back_keeps_weights_known(row, assign):
     inputs = row.draw(3)
     assert_same(empty(*inputs), module(*inputs))
     assert [getattr(weight, "path", None) for weight in empty.weights] == paths
+
+
+@models
+@pytest.mark.parametrize("inside", [False, True], ids=["layer", "torch module"])
+def test_assigned_weights_bring_their_type(row, inside):
+    module = built(row)
+    wanted = copy.deepcopy(module).double()
+    holder = torch.nn.ModuleDict({"part": module}).eval() if inside else module
+    holder.load_state_dict(_cast(dict(holder.state_dict()), torch.float64), assign=True)
+    assert [type(weight) for weight in module.parameters()] == [type(weight) for weight in wanted.parameters()]
+    inputs = [_cast(value, torch.float64) for value in row.draw(3)]
+    assert_same(module(*inputs), wanted(*inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import torch
@@ -83,6 +83,12 @@ class StatefulModule(WeightOwner):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+        if local_metadata.get("assign_to_params_buffers"):  # torch put plain tensors in the places of variables
+            restore_variables(self, self._tk_infos)
+            conversion = _conversion(value for name, value in state_dict.items() if name.startswith(prefix))
+            for module in self.modules():  # layers without weights, too
+                if isinstance(module, StatefulModule):
+                    _follow_dtype(module, conversion)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Set the weights to those of a `state_dict()`, as `torch.nn.Module` does.
@@ -90,7 +96,8 @@ class StatefulModule(WeightOwner):
         Args:
             state_dict: tensors by dotted name.
             strict: whether the names must be exactly the module's. Default: `True`.
-            assign: whether to use the tensors themselves, instead of copying their values. Default: `False`.
+            assign: whether to use the tensors themselves, instead of copying their values. As after `to(dtype)`, the
+                dtype policy is then that of the tensors. Default: `False`.
 
         Returns:
             Torch's named tuple of the missing and the unexpected names.
@@ -104,10 +111,16 @@ class StatefulModule(WeightOwner):
                 f"{type(self).__name__} {self.name!r} has no weights yet: build it, or call it on data, before "
                 f"load_state_dict()."
             )
-        result = super().load_state_dict(state_dict, strict=strict, assign=assign)
-        if assign:
-            self._apply(lambda t: t)
-        return result
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+
+def _conversion(values: Iterable[Any]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function that gives tensors the floating type that all tensors of `values` have, if that is one type."""
+    dtypes = {value.dtype for value in values if isinstance(value, torch.Tensor) and value.is_floating_point()}
+    if len(dtypes) != 1:
+        return lambda tensor: tensor
+    (dtype,) = dtypes
+    return lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _names_of_state(layer: nn.Module) -> set[str]:
