@@ -1,17 +1,18 @@
 """Build the documentation as a static site that needs no network: `make docs`, or `python docs/build_site.py`.
 
-The pages are docs/*.md, the results of the benchmarks and the reference that `docs/reference.py` writes. They are put
-together in docs/site/source and built by Sphinx into docs/site/html, whose index.html a browser opens as a file; the
-search works there, too. A warning of Sphinx ends the build with exit code 1. A page of the navigation that is not there
-is left out.
+The pages are docs/*.md, the programs in examples/, the results of the benchmarks and the reference that
+`docs/reference.py` writes. They are put together in docs/site/source and built by Sphinx into docs/site/html, whose
+index.html a browser opens as a file; the search works there, too. A warning of Sphinx ends the build with exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import shutil
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -20,11 +21,13 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))  # the package beside this folder, installed or not
 
 NAVIGATION = {
-    "Guides": ["start", "data", "own_steps", "callbacks", "files", "export", "gallery", "torch_parts", "ops"],
-    "Speed and scale": ["speed", "memory", "quantization", "calibration", "distributed", "clusters", "accelerators"],
+    "Guides": ["start", "examples/index", "data", "own_steps", "callbacks", "files", "export", "torch_parts"],
+    "Speed and scale": ["speed", "precision", "memory", "quantization", "calibration", "distributed", "clusters",
+                        "accelerators"],
     "Moving here": ["from_keras", "drop_in", "from_plain_torch", "from_lightning", "from_accelerate", "differences"],
+    "Reference": ["reference/index", "ops", "gallery", "benchmarks/index"],
     "The project": ["design", "releasing", "changes", "contributing"],
-}
+}  # fmt: skip
 FROM_ROOT = {"changes": "CHANGELOG.md", "contributing": "CONTRIBUTING.md"}
 LINK_TO = re.compile(r"\[([^\]]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
@@ -32,35 +35,23 @@ SETTINGS = """
 project = "torchkeras"
 author = "The torchkeras authors"
 version = release = {version!r}
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx_copybutton"]
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["attrs_block", "colon_fence"]
+copybutton_prompt_text = r">>> |\\.\\.\\. |\\$ "
+copybutton_prompt_is_regexp = True
 html_theme = "furo"
 html_title = "torchkeras " + release
 html_show_copyright = html_copy_source = html_show_sourcelink = html_show_sphinx = False
-html_static_path = []
+html_show_search_summary = False  # a page that is opened as a file may not read the others
+html_static_path = ["static"]
+html_css_files = ["style.css"]
 html_theme_options = {{"navigation_with_keys": True}}
 pygments_style, pygments_dark_style = "friendly", "monokai"
 """
 
-FRONT = """# torchkeras
-
-`import torchkeras as keras`: the public API of Keras 3, made of PyTorch and nothing else. A layer is a
-`torch.nn.Module`, a weight is a `torch.nn.Parameter`, `fit()` is a torch training loop, and Keras's files go in and
-out.
-
-```python
-import torchkeras as keras
-
-layers = [keras.layers.Dense(128, activation="relu"), keras.layers.Dense(10, activation="softmax")]
-model = keras.Sequential([keras.Input((784,)), *layers])
-model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(images, labels, epochs=3)  # on one process, or on many: torchrun train.py
-model.save("model.keras")  # Keras reads it
-```
-
-![A training in a terminal, and the curves of its loss](run.svg)
-"""
+# The first lines of an example's docstring: its title, then a sentence.
+TITLE = re.compile(r"(?P<title>[^:]+): (?P<rest>.*)", re.DOTALL)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -83,51 +74,84 @@ def stage(source: Path, reference: bool) -> None:
     """Put all pages together in one folder, with links that hold there."""
     import torchkeras
 
-    (source / "benchmarks").mkdir(parents=True)
+    sys.path.insert(0, str(DOCS))
+    from cross_links import linked
+    from reference import write_reference
+
+    for folder in ("benchmarks", "examples", "static"):
+        (source / folder).mkdir(parents=True)
+    namespaces, targets = write_reference(source / "reference") if reference else ([], {})
     pages = {path: path.name for path in DOCS.glob("*.md")}
     pages |= {ROOT / name: f"{page}.md" for page, name in FROM_ROOT.items()}
     pages |= {path: f"benchmarks/{path.name}" for path in (ROOT / "benchmarks" / "results").glob("*.md")}
+    pages |= {path: f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.py")}
     for path, place in pages.items():
-        text = rewritten(path, pages, source / place, source)
+        up = "../" * place.count("/")
+        text = example(path) if path.suffix == ".py" else path.read_text(encoding="utf-8")
+        text = linked(rewritten(text, path.parent, pages, up), targets, f"{up}reference/")
         if not re.match("# ", text):
             text = f"# {path.stem.capitalize()}\n\n{text}"
         (source / place).write_text(text, encoding="utf-8")
     for picture in (*DOCS.glob("*.png"), *DOCS.glob("*.svg")):
         shutil.copy(picture, source / picture.name)
-    benchmarks = sorted(path.stem for path in (source / "benchmarks").glob("*.md"))
-    table = "\n".join(f"- [{name}]({name}.md)" for name in benchmarks)
-    (source / "benchmarks" / "index.md").write_text(f"# Measurements\n\n{table}\n\n{toctree('', benchmarks)}", "utf-8")
-    names = write(source) if reference else []
-    (source / "index.md").write_text(front(source, names), encoding="utf-8")
+    shutil.copy(DOCS / "style.css", source / "static")
+    write_lists(source, [name.removesuffix(".md") for name in namespaces])
     (source / "conf.py").write_text(SETTINGS.format(version=torchkeras.__version__), encoding="utf-8")
 
 
-def write(source: Path) -> list[str]:
-    """Write the reference, and the page that lists its namespaces."""
-    sys.path.insert(0, str(DOCS))
-    from reference import write_reference
+def write_lists(source: Path, namespaces: list[str]) -> None:
+    """Write the pages that list other pages, and the front page's navigation."""
+    for folder, heading in {"examples": "Examples", "benchmarks": "Measurements"}.items():
+        names = sorted(path.stem for path in (source / folder).glob("*.md"))
+        names.sort(key=lambda name: (name != "quickstart", name in ("serve", "train")))
+        rows = [f"- [{title(source / folder / f'{name}.md')}]({name}.md)" for name in names]
+        text = "\n".join([f"# {heading}\n", *rows, "", toctree("", names)])
+        (source / folder / "index.md").write_text(text, encoding="utf-8")
+    if namespaces:
+        rows = [f"| [`{name}`]({name}.md) | {first_line(source / 'reference' / f'{name}.md')} |" for name in namespaces]
+        text = "\n".join(["# Reference\n", "{.names}", "| namespace | |", "|---|---|", *rows, ""])
+        (source / "reference" / "index.md").write_text(text + "\n" + toctree("", namespaces), encoding="utf-8")
+    trees = [toctree(heading, there(source, names)) for heading, names in NAVIGATION.items()]
+    with (source / "index.md").open("a", encoding="utf-8") as front:
+        front.write("\n" + "\n".join(trees))
 
-    names = [name.removesuffix(".md") for name in write_reference(source / "reference")]
-    table = "\n".join(f"- [`{name}`]({name}.md)" for name in names)
-    (source / "reference" / "index.md").write_text(f"# Reference\n\n{table}\n\n{toctree('', names)}", encoding="utf-8")
-    return names
+
+def there(source: Path, names: list[str]) -> list[str]:
+    """Those of the pages that have been written."""
+    return [name for name in names if (source / f"{name}.md").is_file()]
 
 
-def rewritten(path: Path, pages: dict[Path, str], place: Path, source: Path) -> str:
+def example(path: Path) -> str:
+    """The page of a program: its docstring as text, then its code."""
+    code = path.read_text(encoding="utf-8")
+    tree = ast.parse(code)
+    doc = ast.get_docstring(tree) or ""
+    found = TITLE.match(doc)
+    if not found:
+        raise ValueError(f"The docstring of {path} must start with a title and a colon.")
+    text = re.sub(
+        r"(?m)(?:^ {4}.*\n?)+", lambda block: f"```shell\n{textwrap.dedent(block[0]).strip()}\n```\n", found["rest"]
+    )
+    body = "\n".join(code.split("\n")[tree.body[0].end_lineno :]).strip()
+    return f"# {found['title']}\n\n{text[0].upper()}{text[1:]}\n\n## `examples/{path.name}`\n\n```python\n{body}\n```\n"
+
+
+def rewritten(text: str, folder: Path, pages: dict[Path, str], up: str) -> str:
     """A page whose links lead to other pages of the site; links to other files of the repository become their names."""
 
     def link(match: re.Match[str]) -> str:
-        text, target, anchor = match[1], match[2], match[3] or ""
-        found = (path.parent / target).resolve()
+        words, target, anchor = match[1], match[2], match[3] or ""
+        found = (folder / target).resolve()
         if found.suffix == ".png" or found.suffix == ".svg":
             return match[0]
         if found in pages:
-            up = "../" * (len(place.relative_to(source).parts) - 1)
-            return f"[{text}]({up}{pages[found]}{anchor})"
+            return f"[{words}]({up}{pages[found]}{anchor})"
+        if (ROOT / "examples") == found:
+            return f"[{words}]({up}examples/index.md)"
         name = target.lstrip("./")
-        return f"`{name}`" if text == name else f"{text} (`{name}`)"
+        return f"`{name}`" if words == name else f"{words} (`{name}`)"
 
-    return LINK_TO.sub(link, path.read_text(encoding="utf-8"))
+    return LINK_TO.sub(link, text)
 
 
 def toctree(caption: str, entries: list[str]) -> str:
@@ -136,30 +160,14 @@ def toctree(caption: str, entries: list[str]) -> str:
     return "\n".join([*head, "", *entries, "```", ""])
 
 
-def front(source: Path, reference: list[str]) -> str:
-    """The front page."""
-    parts = [FRONT]
-    listed = set()
-    for caption, names in NAVIGATION.items():
-        there = [name for name in names if (source / f"{name}.md").is_file()]
-        listed |= set(there)
-        parts += [f"## {caption}\n", *(f"- [{title(source / f'{name}.md')}]({name}.md)" for name in there), ""]
-        parts.append(toctree(caption, there))
-    others = sorted(path.stem for path in source.glob("*.md") if path.stem not in {*listed, "index"})
-    lists = [*(["reference/index"] if reference else []), "benchmarks/index", *others]
-    parts += ["## Reference\n"]
-    parts += ["- [Every public name](reference/index.md)"] if reference else []
-    parts += [
-        "- [Measurements](benchmarks/index.md)",
-        *(f"- [{title(source / f'{n}.md')}]({n}.md)" for n in others),
-        "",
-    ]
-    return "\n".join([*parts, toctree("Reference", lists)])
-
-
 def title(page: Path) -> str:
     """The first heading of a page."""
     return re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)[1]  # type: ignore[index]
+
+
+def first_line(page: Path) -> str:
+    """The first sentence of a namespace's page."""
+    return page.read_text(encoding="utf-8").split("\n")[2]
 
 
 def sphinx(source: Path, target: Path) -> int:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+
+from cross_links import linked, targets_of
+from reference_groups import GROUPS, group_of
 
 from torchkeras.compat.names import PUBLIC_MODULES
 
@@ -19,6 +23,8 @@ from torchkeras.compat.names import PUBLIC_MODULES
 SECTION = re.compile(r"^([A-Z][A-Za-z ]{2,24}):$", re.MULTILINE)
 TITLES = {"Args": "Arguments", "Example": "Example", "Examples": "Examples"}
 ENTRY = re.compile(r"^(\*{0,2}\w[\w.]*(?:, \*{0,2}\w+)*): ?", re.MULTILINE)
+# Names that programs take from `keras` itself, although a namespace has them, too.
+FROM_ROOT = ("Input", "Model", "Sequential")
 SKIPPED_MODULES = ("ops.numpy", "legacy", "legacy.saving", "optimizers.legacy", "utils.legacy")
 
 
@@ -47,22 +53,33 @@ class Page:
         return (inspect.getdoc(self.value) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
 
 
-def write_reference(folder: Path) -> list[str]:
+def write_reference(folder: Path) -> tuple[list[str], dict[str, str]]:
     """Write all pages to a folder.
 
     Returns:
-        The names of the files of the namespaces, for the navigation.
+        The files of the namespaces, for the navigation; and the file of each spelling of a name, for links.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pages = public_pages()
     listed: dict[str, list[Page]] = {}
     for page in pages.values():
-        (folder / page.file).write_text(text_of(page, pages), encoding="utf-8")
-        for name in (page.name, *page.aliases):
-            listed.setdefault(name.rpartition(".")[0], []).append(page)
+        for namespace in sorted({name.rpartition(".")[0] for name in (page.name, *page.aliases)}):
+            listed.setdefault(namespace, []).append(page)
+    names = {name: page.file for page in pages.values() for name in (page.name, *page.aliases)}
+    targets = targets_of(names) | {namespace: f"{namespace}.md" for namespace in listed} | methods_to_link(pages)
+    for page in pages.values():
+        text = linked(text_of(page, pages), targets, own=page.file)
+        (folder / page.file).write_text(text, encoding="utf-8")
     for namespace, members in listed.items():
         (folder / f"{namespace}.md").write_text(index_of(namespace, members), encoding="utf-8")
-    return [f"{name}.md" for name in sorted(listed)]
+    return [f"{name}.md" for name in sorted(listed)], targets
+
+
+def methods_to_link(pages: dict[int, Page]) -> dict[str, str]:
+    """The places of a model's methods under the names that guides give them: `model.fit`, `Model.fit`."""
+    model = next(page for page in pages.values() if page.name == "keras.Model")
+    headings = re.findall(r"^### (\w+)$", text_of(model, pages), re.MULTILINE)
+    return {f"{owner}.{name}": f"{model.file}#{name}" for name in headings for owner in ("model", "Model")}
 
 
 def public_pages() -> dict[int, Page]:
@@ -71,13 +88,11 @@ def public_pages() -> dict[int, Page]:
     modules = [name for name in sorted(PUBLIC_MODULES) if name not in SKIPPED_MODULES]
     for module in [*sorted(modules, key=depth), ""]:
         namespace = importlib.import_module(f"torchkeras.{module}".rstrip("."))
-        for name, value in sorted(vars(namespace).items()):
-            if (
-                name.startswith("_")
-                or isinstance(value, ModuleType)
-                or not callable(value)
-                or not inspect.getdoc(value)
-            ):
+        for name in sorted(getattr(namespace, "__all__", vars(namespace))):
+            value = getattr(namespace, name)
+            if name.startswith("_") or isinstance(value, ModuleType) or not callable(value):
+                continue
+            if not inspect.getdoc(value):
                 continue
             if not inspect.isclass(value) and not hasattr(value, "__name__"):
                 continue
@@ -85,7 +100,8 @@ def public_pages() -> dict[int, Page]:
             page = pages.setdefault(id(value), Page(value, full))
             if page.name != full:
                 page.aliases.append(full)
-                if name == value.__name__ and page.name.rpartition(".")[2] != name:
+                better = name == value.__name__ and page.name.rpartition(".")[2] != name
+                if better or (not module and name in FROM_ROOT):
                     page.aliases.remove(full)
                     page.aliases.append(page.name)
                     page.name = full
@@ -98,20 +114,26 @@ def depth(module: str) -> tuple[int, bool, str]:
 
 
 def index_of(namespace: str, members: list[Page]) -> str:
-    """The page of a namespace: its names with their first lines."""
-    rows = []
-    for page in members:
-        spellings = [name for name in (page.name, *page.aliases) if name.rpartition(".")[0] == namespace]
-        rows += [(name, page) for name in spellings]
-    lines = [
-        f"| [`{name.rpartition('.')[2]}`]({page.file}) | {page.summary} |" for name, page in sorted(set(rows), key=_key)
-    ]
+    """The page of a namespace: its names with their first lines, by theme where there are many."""
+    groups: dict[str, list[str]] = {title: [] for title in GROUPS.get(namespace, {}).values()}
+    for page in sorted(members, key=lambda page: spellings(page, namespace)[0].lower()):
+        first, *others = spellings(page, namespace)
+        also = f" Also `{'`, `'.join(others)}`." if others else ""
+        row = f"| [`{first}`]({page.file}) | {page.summary}{also} |"
+        groups.setdefault(group_of(namespace, getattr(page.value, "__module__", "")), []).append(row)
     first = (importlib.import_module("torchkeras" + namespace.removeprefix("keras")).__doc__ or "").split("\n\n")[0]
-    return "\n".join([f"# {namespace}", "", first.replace("\n", " "), "", "| name | |", "|---|---|", *lines, ""])
+    parts = [f"# {namespace}", "", first.replace("\n", " "), ""]
+    for title, rows in groups.items():
+        if rows:
+            parts += [f"## {title}\n"] if title else []
+            parts += ["{.names}", "| name | |", "|---|---|", *rows, ""]
+    return "\n".join(parts)
 
 
-def _key(row: tuple[str, Page]) -> tuple[str, str]:
-    return row[0].lower(), row[0]
+def spellings(page: Page, namespace: str) -> list[str]:
+    """The names under which a namespace has an object, the usual one first."""
+    names = [name for name in (page.name, *page.aliases) if name.rpartition(".")[0] == namespace]
+    return [name.rpartition(".")[2] for name in names]
 
 
 # ---------------------------------------------------------------------------- one page
@@ -121,15 +143,17 @@ def text_of(page: Page, pages: dict[int, Page]) -> str:
     """The Markdown of a page."""
     namespace = page.name.rpartition(".")[0]
     # An orphan: a thousand entries in every page's navigation would take minutes.
-    parts = ["---\norphan: true\n---\n", f"# {page.name}", "", f"In [`{namespace}`]({namespace}.md).", ""]
+    way = f"[Reference](index.md) / [{namespace}]({namespace}.md)"
+    parts = ["---\norphan: true\n---\n", f"{{.way}}\n{way}\n", f"# {page.name}", ""]
     parts.append(signature_of(page.value, page.name))
-    if page.aliases:
-        parts += ["Also: " + ", ".join(f"`{name}`" for name in sorted(page.aliases)) + ".", ""]
+    facts = []
     if inspect.isclass(page.value):
         bases = [pages[id(base)] for base in page.value.__mro__[1:] if id(base) in pages]
-        if bases:
-            parts += [f"A [`{bases[0].name}`]({bases[0].file}).", ""]
-    parts.append(markdown(inspect.getdoc(page.value) or "", "##"))
+        facts += [f"Base class: [`{bases[0].name}`]({bases[0].file})."] if bases else []
+    if page.aliases:
+        facts.append("Also: " + ", ".join(f"`{name}`" for name in sorted(page.aliases)) + ".")
+    parts += [f"{{.facts}}\n{' '.join(facts)}\n"] if facts else []
+    parts.append(markdown(inspect.getdoc(page.value) or "", "## {}"))
     if inspect.isclass(page.value):
         parts += list(methods_of(page.value, pages))
     return "\n".join(parts) + "\n"
@@ -155,7 +179,7 @@ def methods_of(owner: type, pages: dict[int, Page]) -> Iterator[str]:
         yield "\n## Methods\n"
     for name in sorted(methods):
         yield f"### {name}\n\n{signature_of(getattr(owner, name), name)}"
-        yield markdown(inspect.getdoc(getattr(owner, name)) or "", "####") + "\n"
+        yield markdown(inspect.getdoc(getattr(owner, name)) or "", "**{}**") + "\n"
 
 
 def _first(value: object) -> str:
@@ -184,7 +208,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
     if parameter.default is parameter.empty:
         return stars + parameter.name
     default = parameter.default
-    shown = getattr(default, "__name__", None) or repr(default)
+    shown = getattr(default, "__name__", None) or (json.dumps(default) if isinstance(default, str) else repr(default))
     return f"{parameter.name}={shown if len(shown) < 60 and '<' not in shown else '...'}"
 
 
@@ -192,12 +216,17 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def markdown(docstring: str, heading: str) -> str:
-    """A docstring as Markdown: sections become headings, arguments a list, examples code."""
+    """A docstring as Markdown: sections become headings, arguments a list, examples code.
+
+    Args:
+        docstring: The docstring.
+        heading: The form of a heading; `{}` stands for its words.
+    """
     pieces = SECTION.split(docstring)
     parts = [prose(pieces[0])]
     for title, body in zip(pieces[1::2], pieces[2::2], strict=True):
         indented, rest = _indented(body)
-        parts += ["", f"{heading} {TITLES.get(title, title)}", "", section(indented)]
+        parts += ["", heading.format(TITLES.get(title, title)), "", section(indented)]
         if rest.strip():
             parts += ["", prose(rest)]
     return "\n".join(parts)

@@ -1,13 +1,12 @@
-"""A server for any Keras file: JSON in, JSON out, requests that come together computed together.
+"""Serving: an HTTP server for any Keras file, which batches requests that arrive together.
 
     python examples/serve.py model.keras --port 8000
     curl localhost:8000/health
     curl localhost:8000/predict -d '{"inputs": [[0.1, 0.2, 0.3]]}'
 
-`inputs` is a list of samples or, for a model with several inputs, lists by the inputs' names; the answer is
-`{"outputs": ...}`. `.keras` and `.h5` files are taken, and run no code of theirs. With `--export` the model is first
-exported by torch.export, and the exported program serves. Only Python's standard library is needed beside this
-package.
+`inputs` is a list of samples, or a dict of lists by the inputs' names for a model with several inputs. The answer is
+`{"outputs": ...}`. The server takes `.keras` and `.h5` files, and runs no code from them. With `--export` it serves the
+program that `torch.export` makes of the model. It needs only Python's standard library beside this package.
 """
 
 import argparse

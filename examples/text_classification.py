@@ -1,13 +1,12 @@
-"""From sentences to classes: a model that takes strings, trained, saved, loaded, and asked about new sentences.
+"""Text classification: from raw strings to classes, with the vocabulary inside the saved model.
 
     python examples/text_classification.py [folder for the files]
 
-The data are sentences of scikit-learn's own docstrings, which come with it; the class of a sentence is the module
-that it documents. They are real text but an easy task: sentences name their subject, and those of one module often
-resemble each other. All sentences of a class or function are either in the training or in the test part; one that
-occurs in both is left out of the test, one that occurs in several modules counts for the first. With scikit-learn 1.9
-about two thirds of the test sentences find their module (28% are of the largest module), within 10 seconds on two
-cores.
+Data: sentences from the docstrings of scikit-learn; the class of a sentence is the module that it documents. All
+sentences of a class or function are either in the training part or in the test part, and a sentence that occurs in
+both is left out of the test. The largest class has 28% of the test sentences.
+
+Expect a test accuracy of 0.66 to 0.69, after 10 seconds on two cores.
 """
 
 import importlib

@@ -1,11 +1,14 @@
-"""One script, any number of processes.
+"""Distributed training: one script for a laptop, for several GPUs, and for several machines.
 
     python examples/train.py
     python -m torchkeras run --nproc 2 examples/train.py
     torchrun --nproc-per-node=2 examples/train.py
     torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d --rdzv-endpoint=HOST:29500 examples/train.py
 
-`batch_size` counts the samples of all processes together, so the loss curve is the same however many there are.
+Data: 1,797 scanned digits of 8 x 8 pixels, from scikit-learn. `batch_size` counts the samples of all processes
+together, so that the loss curve does not depend on their number.
+
+Expect a test accuracy of 0.90 to 0.94, after a second on one core.
 """
 
 from pathlib import Path

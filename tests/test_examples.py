@@ -98,11 +98,12 @@ def test_gan(example, tmp_path, rng):
 
 
 def test_gan_trains_each_network_by_its_own_optimizer(example):
-    gan = example("gan").GAN()
+    module = example("gan")
+    gan = module.GAN()
     gan.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))
     before = [weight.numpy().copy() for weight in gan.trainable_weights]
-    images, digits = few_of_mnist()
-    gan.fit((images[:8].reshape(-1, 28, 28, 1) / 255).astype("float32"), digits[:8], verbose=0)
+    images, digits = module.load()
+    gan.fit(images[:8], digits[:8], verbose=0)
     moved = {weight.path.split("/")[0] for weight, old in zip(gan.trainable_weights, before, strict=True)
              if not np.array_equal(weight.numpy(), old)}  # fmt: skip
     ours = {weight.path.split("/")[0] for weight in gan.discriminator.trainable_weights}

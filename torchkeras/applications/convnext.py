@@ -27,6 +27,16 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.models.sequential import Sequential
 
+__all__ = [
+    "ConvNeXtBase",
+    "ConvNeXtLarge",
+    "ConvNeXtSmall",
+    "ConvNeXtTiny",
+    "ConvNeXtXLarge",
+    "decode_predictions",
+    "preprocess_input",
+]
+
 EPSILON = 1e-6
 
 

@@ -11,6 +11,8 @@ from torchkeras.applications.building.weight_files import Hashes, WeightFile, tf
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
+__all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
+
 GROWTH = 32
 _blocks = Blocks(conv={"use_bias": False}, norm={"epsilon": 1.001e-5}, counts_axis=True)
 

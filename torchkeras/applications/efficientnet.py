@@ -24,6 +24,19 @@ from torchkeras.applications.imagenet_utils import decode_predictions as decode_
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.initializers import VarianceScaling
 
+__all__ = [
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+    "decode_predictions",
+    "preprocess_input",
+]
+
 DROP_CONNECT = 0.2
 # For each stage: size of the kernel, repeats, output channels, factor of expansion, strides.
 STAGES = (

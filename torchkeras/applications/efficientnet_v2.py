@@ -22,6 +22,18 @@ from torchkeras.applications.imagenet_utils import decode_predictions as decode_
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.initializers import Constant
 
+__all__ = [
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2L",
+    "EfficientNetV2M",
+    "EfficientNetV2S",
+    "decode_predictions",
+    "preprocess_input",
+]
+
 
 class Stage(NamedTuple):
     """A stage: `fused` blocks have one 3x3 convolution in the place of a 1x1 and a depthwise one, and no excitation."""

@@ -13,6 +13,8 @@ from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.core.types import ArrayLike
 from torchkeras.downloads.get_file import get_file
 
+__all__ = ["decode_predictions", "preprocess_input"]
+
 CLASS_INDEX = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 CLASS_INDEX_HASH = "c2c37ea517e94d9795004a39431a14cb"
 

@@ -19,6 +19,8 @@ from torchkeras.core.types import Shape
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 
+__all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
+
 
 class CustomScaleLayer(Layer):
     """Add a scaled second tensor to a first: `inputs[0] + scale * inputs[1]`.

@@ -14,6 +14,8 @@ from torchkeras.applications.imagenet_utils import decode_predictions as decode_
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Sizes
 
+__all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
+
 blocks = Blocks(conv={"use_bias": False, "padding": "same"}, norm={"scale": False}, counts_axis=True)
 
 

@@ -13,6 +13,8 @@ from torchkeras.applications.imagenet_utils import decode_predictions as decode_
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.user_warnings import warn_user
 
+__all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
+
 SIZES = (128, 160, 192, 224)
 # Filters and strides of each block.
 BLOCKS = (

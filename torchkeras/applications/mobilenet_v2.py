@@ -13,6 +13,8 @@ from torchkeras.applications.mobilenet import named_rows
 from torchkeras.core import settings
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
+__all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
+
 SIZES = (96, 128, 160, 192, 224)
 # For each stage: repeats, output channels, factor of expansion, strides.
 STAGES = (

@@ -16,6 +16,8 @@ from torchkeras.applications.mobilenet import warn_of_size
 from torchkeras.applications.mobilenet_v2 import check_tensor
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
+__all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
+
 RELU, HARD_SILU = "relu", "hard_silu"
 _blocks = Blocks(conv={"use_bias": False, "padding": "same"}, norm={"epsilon": 1e-3, "momentum": 0.999})
 

@@ -15,6 +15,8 @@ from torchkeras.applications.imagenet_utils import decode_predictions as decode_
 from torchkeras.core.naming import name_scope
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
+__all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
+
 _blocks = Blocks(
     conv={"use_bias": False, "padding": "same", "kernel_initializer": "he_normal"},
     norm={"momentum": 0.9997, "epsilon": 1e-3},

@@ -15,6 +15,8 @@ from torchkeras.applications.building.weight_files import Hashes, WeightFile, tf
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
+__all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input", "torch_strides"]
+
 _strides_as_torch: ContextVar[bool] = ContextVar("strides_as_torch", default=False)
 
 

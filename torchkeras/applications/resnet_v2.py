@@ -12,6 +12,8 @@ from torchkeras.applications.imagenet_utils import decode_predictions as decode_
 from torchkeras.applications.resnet import stem
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
+__all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
+
 _blocks = Blocks(conv={}, norm={"epsilon": 1.001e-5}, counts_axis=True)
 
 

@@ -11,6 +11,8 @@ from torchkeras.applications.building.weight_files import Hashes, WeightFile, tf
 from torchkeras.applications.imagenet_utils import decode_predictions as decode_predictions
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
+__all__ = ["Xception", "decode_predictions", "preprocess_input"]
+
 _blocks = Blocks(conv={"use_bias": False}, norm={})
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torchkeras.datasets.arrays import Split, check_test_split, read_npz, shuffled, split
 from torchkeras.datasets.sources import fetch
 
+__all__ = ["load_data"]
+
 
 def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: int = 113) -> Split:
     """Load the Boston Housing data: 506 districts with 13 attributes, and the median price of their houses.

@@ -6,6 +6,8 @@ from torchkeras.datasets.arrays import Split
 from torchkeras.datasets.cifar import read_batch
 from torchkeras.datasets.sources import fetch
 
+__all__ = ["load_data"]
+
 
 def load_data(label_mode: str = "fine") -> Split:
     """Load CIFAR-100: 50,000 small photographs for training and 10,000 for testing (Krizhevsky, 2009).

@@ -10,6 +10,8 @@ import numpy as np
 from torchkeras.datasets.arrays import Split
 from torchkeras.datasets.sources import fetch
 
+__all__ = ["load_data"]
+
 
 def load_data() -> Split:
     """Load Fashion-MNIST: 60,000 pictures of clothes for training, 10,000 for testing (Xiao, Rasul and Vollgraf, 2017).

@@ -8,6 +8,8 @@ from torchkeras.datasets.arrays import Split, read_npz, shuffled
 from torchkeras.datasets.sources import fetch
 from torchkeras.datasets.words import as_array, keep_short, limit, read_word_index, shift
 
+__all__ = ["get_word_index", "load_data"]
+
 
 def load_data(
     path: str = "imdb.npz",

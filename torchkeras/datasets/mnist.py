@@ -5,6 +5,8 @@ from __future__ import annotations
 from torchkeras.datasets.arrays import Split, read_npz
 from torchkeras.datasets.sources import fetch
 
+__all__ = ["load_data"]
+
 
 def load_data(path: str = "mnist.npz") -> Split:
     """Load MNIST: 60,000 images of handwritten digits for training and 10,000 for testing (LeCun, Cortes and Burges).

@@ -8,6 +8,8 @@ from torchkeras.datasets.arrays import Split, check_test_split, read_npz, shuffl
 from torchkeras.datasets.sources import fetch
 from torchkeras.datasets.words import as_array, keep_short, limit, read_word_index, shift
 
+__all__ = ["get_label_names", "get_word_index", "load_data"]
+
 _LABELS = """cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship cotton
 carcass crude nat-gas cpi money-fx interest gnp meal-feed alum oilseed gold tin strategic-metal livestock retail ipi
 iron-steel rubber heat jobs lei bop zinc orange pet-chem dlr gas silver wpi hog lead"""
