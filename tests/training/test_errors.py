@@ -43,9 +43,24 @@ def unchanged(before, model):
 @pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
 def test_an_uncompiled_model(method, data):
     model = make()
-    with pytest.raises(ValueError, match=rf"not compiled.*compile\(.*{method}"):
+    with pytest.raises(ValueError, match=rf"You must call `compile\(\)` before.*compile\(.*{method}"):
         getattr(model, method)(*data)
     assert model.predict(data[0], verbose=0).shape == (ROWS, 3)
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "categorical_focal_crossentropy"])
+def test_targets_of_the_other_kind_of_crossentropy(loss, rng):
+    """The error names the loss that takes such targets, and that loss works."""
+    x, numbers = rng.normal(size=(6, 4)).astype("float32"), rng.integers(0, 3, 6)
+    one_hot = np.eye(3, dtype="float32")[numbers]
+    kinds = {loss: one_hot, f"sparse_{loss}": numbers}
+    for name, other in zip(kinds, reversed(kinds)):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+        model.compile("sgd", name)
+        with pytest.raises(ValueError, match=f"use '{other}'"):
+            model.fit(x, kinds[other], verbose=0)
+        model.compile("sgd", other)
+        model.fit(x, kinds[other], verbose=0)
 
 
 def own_mean(y_true, y_pred):

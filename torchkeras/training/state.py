@@ -152,5 +152,8 @@ def compiled_of(model: Any, method: str) -> Compiled:
     """
     compiled = state_of(model).compiled
     if compiled is None:
-        raise ValueError(f"The model is not compiled: call model.compile(optimizer, loss) before model.{method}().")
+        raise ValueError(
+            "You must call `compile()` before using the model: call model.compile(optimizer, loss) before "
+            f"model.{method}()."
+        )
     return compiled

@@ -49,10 +49,30 @@ def raise_with_names(error: Exception, what: str, part: Any, output: str, y_true
     if isinstance(error, ValueError) or (isinstance(error, RuntimeError) and "size" in str(error)):
         raise ValueError(
             f"The {what} {name!r} can't compare the output {output!r} (y_pred) with the target of that name (y_true). "
-            f"{error}"
+            f"{error}{_other_kind(name, y_true, y_pred)}"
         ) from error
     error.add_note(f"This happened in the {what} {name!r} of the output {output!r}.")
     raise error
+
+
+# Losses and metrics of one-hot targets, each with the one of class numbers.
+_OF_CLASS_NUMBERS = {
+    "categorical_crossentropy": "sparse_categorical_crossentropy",
+    "categorical_focal_crossentropy": "sparse_categorical_focal_crossentropy",
+    "categorical_accuracy": "sparse_categorical_accuracy",
+    "top_k_categorical_accuracy": "sparse_top_k_categorical_accuracy",
+}
+_OF_ONE_HOT = {numbers: one_hot for one_hot, numbers in _OF_CLASS_NUMBERS.items()}
+
+
+def _other_kind(name: object, y_true: Any, y_pred: Any) -> str:
+    """Advice where the targets are class numbers for a loss of one-hot targets, or the other way; else nothing."""
+    found, outputs = tuple(getattr(y_true, "shape", ())), tuple(getattr(y_pred, "shape", ()))
+    if name in _OF_CLASS_NUMBERS and found in (outputs[:-1], (*outputs[:-1], 1)):
+        return f" If the targets are class numbers, use '{_OF_CLASS_NUMBERS[str(name)]}'."
+    if name in _OF_ONE_HOT and found == outputs:
+        return f" If the targets are one-hot, use '{_OF_ONE_HOT[str(name)]}'."
+    return ""
 
 
 def _class_problem(y_true: Any, y_pred: Any) -> str | None:
