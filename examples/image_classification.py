@@ -67,6 +67,7 @@ def draw(history: dict, images: np.ndarray, digits: np.ndarray, probabilities: n
     for name, label in {"accuracy": "training (augmented)", "val_accuracy": "validation"}.items():
         curves.plot(range(1, len(history[name]) + 1), history[name], label=label)
     curves.set(xlabel="epoch", ylabel="accuracy", ylim=(0.9, 1))
+    curves.xaxis.get_major_locator().set_params(integer=True)
     curves.legend()
     counts = np.zeros((10, 10), int)
     np.add.at(counts, (digits, answers), 1)

@@ -8,7 +8,7 @@ digits 0 to 4, so that the example needs no network; with `weights="imagenet"` p
 step. Then a new head learns the digits 5 to 9 from five images of each. The same network, trained on these 25 images
 alone, shows what the transfer is worth.
 
-Expect a test accuracy of 0.70 to 0.75 with the frozen base, 0.76 to 0.81 after fine-tuning and 0.3 to 0.5 without
+Expect a test accuracy of 0.70 to 0.75 with the frozen base, 0.76 to 0.82 after fine-tuning and 0.3 to 0.5 without
 transfer, after 20 seconds on two cores.
 """
 

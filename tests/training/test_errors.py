@@ -54,7 +54,7 @@ def test_targets_of_the_other_kind_of_crossentropy(loss, rng):
     x, numbers = rng.normal(size=(6, 4)).astype("float32"), rng.integers(0, 3, 6)
     one_hot = np.eye(3, dtype="float32")[numbers]
     kinds = {loss: one_hot, f"sparse_{loss}": numbers}
-    for name, other in zip(kinds, reversed(kinds)):
+    for name, other in zip(kinds, reversed(kinds), strict=True):
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
         model.compile("sgd", name)
         with pytest.raises(ValueError, match=f"use '{other}'"):

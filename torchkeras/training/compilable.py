@@ -61,32 +61,42 @@ class Compilable(_Base):
         auto_scale_loss: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Say how the model is trained, and note which weights train: later changes of `trainable` need a new compile.
+        """Set the optimizer, the loss and the metrics with which the model is trained and evaluated.
+
+        Compile again after a change of `trainable`: `compile` decides which weights are trained.
 
         Args:
-            optimizer: a name, an `Optimizer`, a `torch.optim.Optimizer`, or a function of parameters that makes one.
-            loss: a name, a `Loss`, a torch loss, a callable `(y_true, y_pred)`, or a list or dict of them by output.
-            loss_weights: factors of the outputs' losses in the total, in the same form; default: 1 each.
-            metrics: names, `Metric`s, torchmetrics or callables, in lists or dicts by output.
-            weighted_metrics: metrics that take sample weights, in the same form.
-            run_eagerly: `True` switches compilation off, whatever `jit_compile` says.
-            steps_per_execution: batches between two calls of the callbacks.
-            jit_compile: `True` compiles the steps of `fit`, `evaluate` and `predict` with `torch.compile`: forward
-                pass, loss, backward pass and the metrics of this library; the optimizer's update is one kernel
-                already. A `train_step`, `test_step` or `predict_step` of your own is one graph with its backward passes
-                and updates, if torch can trace it and it is the same code for each batch; else each call of the model,
-                or of a layer that holds layers, is one. `"regional"` compiles the calls of the layers (with
-                sublayers) that repeat side by side in the model, such as the blocks of a transformer, which share
-                their graphs: 24 blocks take the time of two. The first batch, and batches of another size than the
-                first (a ragged last one), run uncompiled. A graph that breaks, or is compiled again, is reported once
-                by the logger `torchkeras`. `"auto"` and `False` compile nothing. But for `False`,
-                `keras.config.set_cuda_graphs` decides about CUDA graphs. Files keep `"regional"` as `True`.
-            auto_scale_loss: scale the loss under the dtype policy `mixed_float16`, so that gradients do not underflow.
+            optimizer: a name such as `"adam"`, a `keras.optimizers.Optimizer`, a `torch.optim.Optimizer`, or a function
+                that makes one of a list of parameters. Default: `"rmsprop"`.
+            loss: a name such as `"mse"`, a `keras.losses.Loss`, a loss module of torch, or a function `(y_true,
+                y_pred)`; for several outputs a list or dict of them. Default: `None`.
+            loss_weights: factors of the outputs' losses in the total loss, a list or dict. Default: `None`, 1 for each.
+            metrics: list of metrics: names such as `"accuracy"`, `keras.metrics.Metric` objects, metrics of
+                torchmetrics, or functions `(y_true, y_pred)`; for several outputs a list or dict of lists. Default:
+                `None`.
+            weighted_metrics: metrics that take `sample_weight` and `class_weight` into account, in the same form.
+                Default: `None`.
+            run_eagerly: whether to switch compilation off, whatever `jit_compile` is. Default: `False`.
+            steps_per_execution: number of batches between two calls of the batch callbacks. Default: `1`.
+            jit_compile: whether to compile the steps with `torch.compile`. Default: `"auto"`.
+
+                - `True`: forward pass, loss, backward pass and metrics become graphs. A `train_step`, `test_step` or
+                  `predict_step` of your own becomes one graph, if torch can trace it; else the calls of the model and
+                  its blocks become graphs.
+                - `"regional"`: only the layers that repeat in the model, such as the blocks of a transformer, are
+                  compiled, once for all: 24 blocks take the time of two. Files keep it as `True`.
+                - `"auto"`, `False`: nothing is compiled. On a GPU the step may still be replayed as a CUDA graph; see
+                  `keras.config.set_cuda_graphs`. `False` rules that out.
+
+                The first batch, and batches of another size than the first, run uncompiled. The logger `torchkeras`
+                reports a graph that breaks or is compiled again.
+            auto_scale_loss: whether to scale the loss under the dtype policy `"mixed_float16"`, so that small gradients
+                do not vanish. Default: `True`.
             **kwargs: `experimental_steps_per_execution`, an older name of `steps_per_execution`.
 
         Raises:
             TypeError: an argument has an unknown name; the model stays as it was.
-            ValueError: an argument has a wrong value; likewise.
+            ValueError: an argument has a wrong value; the model stays as it was.
 
         Example:
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])

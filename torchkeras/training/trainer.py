@@ -53,48 +53,62 @@ class Trainer(Compilable):
         validation_batch_size: int | None = None,
         validation_freq: int | Container[int] = 1,
     ) -> History:
-        """Train for a number of epochs.
+        """Train the model for a number of epochs.
+
+        An epoch is one pass over the data. The training loop is:
 
             build the model for the first batch
             for each epoch:
                 reset the metrics
-                for each batch: forward, loss, backward, apply, add to the metrics
-                read the metrics, once; validate; callbacks
+                for each batch: forward pass, loss, backward pass, optimizer update, metrics
+                validate, run the callbacks
 
         Args:
-            x: arrays or tensors (or nests of them; HDF5 datasets, zarr and dask arrays and memmaps are read a part at a
-                time); or a torch DataLoader or Dataset, a PyDataset, a generator, any
-                iterable of `(x, y)` or `(x, y, sample_weight)` batches.
-            y: the targets, if `x` are arrays; if the batches are dicts, the name of the targets' entry, as in
-                `fit(loader, y="labels")`, or names in the targets' structure. The other entries are the inputs; a
-                single one stands for itself. Entries called as a functional model's outputs are its targets.
-            batch_size: rows per batch, of arrays; default 32. With several processes it is that of all of them.
-            epochs: the number of the last epoch.
-            verbose: 0 silent, 1 bar, 2 a line per epoch, `"auto"`: 1 on a terminal, else 2.
-            callbacks: a `Callback` or a list of them.
-            validation_split: fraction of the samples, from the end and before shuffling, to validate on.
-            validation_data: `(x_val, y_val)`, with weights `(x_val, y_val, weights)`, or a source like `x`.
-            shuffle: whether arrays come in another order each epoch; `"batch"`: only within each batch.
-            class_weight: `{class: weight}`.
-            sample_weight: a weight for each sample, or each step of each sample; or the name of an entry, as `y`.
-            initial_epoch: the epoch to begin with, counted from 0.
-            steps_per_epoch: batches per epoch; default: all of the data.
-            validation_steps: batches of validation data; default: all.
-            validation_batch_size: rows per batch of validation data; default: `batch_size`.
-            validation_freq: validate after every so many epochs, or after those listed (from 1).
+            x: the data, one of
+
+                - a NumPy array, tensor or DataFrame, or a list or dict of them for a model with several inputs;
+                - an HDF5 dataset, memory map, zarr or dask array, which is read a part at a time;
+                - a torch `DataLoader` or `Dataset`, a `keras.utils.PyDataset`, a generator or any iterable of batches
+                  `(x, y)` or `(x, y, sample_weight)`.
+            y: the targets, if `x` holds arrays. If the batches are dicts, the key of the targets, as in `fit(loader,
+                y="labels")`, or several keys, nested as the targets are; the other entries are the inputs. Entries that
+                are named as a functional model's outputs are its targets without `y`. Default: `None`.
+            batch_size: number of samples per batch, over all processes, if `x` holds arrays. Default: `None`, 32
+                samples.
+            epochs: index of the last epoch plus one: the number of epochs, if `initial_epoch` is 0. Default: `1`.
+            verbose: `0`: print nothing; `1`: a progress bar; `2`: one line per epoch; `"auto"`: 1 in a terminal or
+                notebook, 2 elsewhere. Default: `"auto"`.
+            callbacks: a `keras.callbacks.Callback` or a list of them. Default: `None`.
+            validation_split: fraction of the samples to validate on, from 0 to 1: the last ones, before shuffling; only
+                if `x` holds arrays. Default: `0.0`.
+            validation_data: data to evaluate after each epoch: `(x_val, y_val)`, `(x_val, y_val, sample_weight_val)`,
+                or a loader or dataset as for `x`. Default: `None`.
+            shuffle: whether to shuffle the samples of arrays before each epoch; `"batch"` shuffles within each batch
+                only. Default: `True`.
+            class_weight: weights of the classes in the loss, a dict from class numbers to floats. Default: `None`.
+            sample_weight: weights of the samples in the loss, an array `(samples,)`, or `(samples, steps)` for
+                sequences; or a key, as for `y`. Default: `None`.
+            initial_epoch: index of the first epoch, to continue an earlier training. Default: `0`.
+            steps_per_epoch: number of batches per epoch; needed if the data are endless. Default: `None`, all batches.
+            validation_steps: number of batches to validate on. Default: `None`, all batches.
+            validation_batch_size: number of samples per batch in validation. Default: `None`, as `batch_size`.
+            validation_freq: number of epochs from one validation to the next, or a list of the epochs, counted from 1,
+                after which to validate. Default: `1`.
 
         Returns:
-            The `History` callback, whose `history` has each epoch's values by name.
+            The `History` callback. Its attribute `history` is a dict of lists with the loss and the metrics of each
+            epoch.
 
         Raises:
-            ValueError: the model is not compiled, or the data do not fit it.
+            ValueError: the model is not compiled, or the data do not fit the model.
 
         Example:
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-            >>> model.compile("sgd", "mse")
-            >>> history = model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=2, verbose=0)
-            >>> len(history.history["loss"])
-            2
+            >>> model.compile("sgd", "mse", metrics=["mae"])
+            >>> x, y = np.ones((8, 3)), np.ones((8, 1))
+            >>> history = model.fit(x, y, batch_size=4, epochs=2, validation_split=0.25, verbose=0)
+            >>> sorted(history.history), len(history.history["loss"])
+            (['loss', 'mae', 'val_loss', 'val_mae'], 2)
         """
         compiled_of(self, "fit")
         check_validation_freq(validation_freq)
@@ -139,29 +153,33 @@ class Trainer(Compilable):
         return_dict: bool = False,
         **kwargs: Any,
     ) -> float | list[float] | Logs:
-        """The loss and the metrics over the data, with dropout off.
+        """Compute the loss and the metrics over data, in inference mode.
 
         Args:
-            x: as in `fit`.
-            y: the targets, if `x` are arrays; names of entries, as in `fit`.
-            batch_size: rows per batch, of arrays; default 32.
-            verbose: as in `fit`.
-            sample_weight: a weight for each sample, or each step of each sample.
-            steps: batches; default: all of the data.
-            callbacks: a `Callback` or a list of them.
-            return_dict: whether to return a dict by name.
-            **kwargs: none is known.
+            x: the data, as in `fit`.
+            y: the targets, if `x` holds arrays; or keys, as in `fit`. Default: `None`.
+            batch_size: number of samples per batch, if `x` holds arrays. Default: `None`, 32 samples.
+            verbose: `0`: print nothing; `1`: a progress bar; `2`: one line; `"auto"`: 1 in a terminal or notebook, 2
+                elsewhere. Default: `"auto"`.
+            sample_weight: weights of the samples, as in `fit`. Default: `None`.
+            steps: number of batches to evaluate. Default: `None`, all batches.
+            callbacks: a `keras.callbacks.Callback` or a list of them. Default: `None`.
+            return_dict: whether to return a dict from names to values. Default: `False`.
+            **kwargs: not used; an unknown argument is an error.
 
         Returns:
-            The loss, or a list of loss and metrics; with `return_dict` a dict by name.
+            The loss as a float, if the model has no metrics; else a list of the loss and the metrics. With
+            `return_dict=True` a dict.
 
         Raises:
-            ValueError: the model is not compiled, or the data do not fit it.
-            RuntimeError: `fit` trains the model in another thread.
+            ValueError: the model is not compiled, or the data do not fit the model.
+            RuntimeError: another thread is training the model.
 
         Example:
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, kernel_initializer="zeros")])
             >>> model.compile("sgd", "mse", metrics=["mae"])
+            >>> model.evaluate(np.ones((8, 3)), 2 * np.ones((8, 1)), verbose=0)
+            [4.0, 2.0]
             >>> model.evaluate(np.ones((8, 3)), 2 * np.ones((8, 1)), verbose=0, return_dict=True)
             {'loss': 4.0, 'mae': 2.0}
         """
@@ -185,20 +203,22 @@ class Trainer(Compilable):
         steps: int | None = None,
         callbacks: Callbacks = None,
     ) -> Any:
-        """The outputs for all data, with dropout off.
+        """Compute the model's outputs for all data, in batches, in inference mode and without gradients.
+
+        For a single small batch `model(x)` is quicker, and returns tensors.
 
         Args:
-            x: as in `fit`; targets in batches are ignored.
-            batch_size: rows per batch, of arrays; default 32.
-            verbose: as in `fit`.
-            steps: batches; default: all of the data.
-            callbacks: a `Callback` or a list of them.
+            x: the data, as in `fit`; targets in the batches are ignored.
+            batch_size: number of samples per batch, if `x` holds arrays. Default: `None`, 32 samples.
+            verbose: as in `evaluate`. Default: `"auto"`.
+            steps: number of batches. Default: `None`, all batches.
+            callbacks: a `keras.callbacks.Callback` or a list of them. Default: `None`.
 
         Returns:
-            NumPy arrays, nested as the model's outputs are.
+            A NumPy array with a row per sample, or a list or dict of arrays, nested as the model's outputs are.
 
         Raises:
-            ValueError: there are no data, or the outputs of the batches differ in more than their rows.
+            ValueError: there are no data, or the outputs of two batches differ in more than the number of rows.
 
         Example:
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -219,20 +239,21 @@ class Trainer(Compilable):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """One training step on one batch.
+        """Run one training step on one batch.
 
         Args:
-            x: the inputs.
-            y: the targets. They may have another number of rows than the inputs, if the model's outputs do.
-            sample_weight: a weight for each sample, or each step of each sample.
-            class_weight: `{class: weight}`, instead of `sample_weight`.
-            return_dict: whether to return a dict by name.
+            x: the inputs: an array or tensor, or a list or dict of them.
+            y: the targets. They may have another number of rows than the inputs, if the model's outputs do. Default:
+                `None`.
+            sample_weight: weights of the samples, as in `fit`. Default: `None`.
+            class_weight: weights of the classes, as in `fit`; not together with `sample_weight`. Default: `None`.
+            return_dict: whether to return a dict from names to values. Default: `False`.
 
         Returns:
-            The batch's loss, or a list of loss and metrics; with `return_dict` a dict by name.
+            The loss as a float, or a list of the loss and the metrics; with `return_dict=True` a dict.
 
         Raises:
-            ValueError: the model is not compiled, or the data do not fit it.
+            ValueError: the model is not compiled, or the data do not fit the model.
 
         Example:
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, kernel_initializer="zeros")])
@@ -253,19 +274,25 @@ class Trainer(Compilable):
         sample_weight: Nest[ArrayLike] | None = None,
         return_dict: bool = False,
     ) -> float | list[float] | Logs:
-        """Evaluate one batch.
+        """Compute the loss and the metrics on one batch, in inference mode.
 
         Args:
-            x: the inputs.
-            y: the targets, as in `train_on_batch`.
-            sample_weight: a weight for each sample, or each step of each sample.
-            return_dict: whether to return a dict by name.
+            x: the inputs: an array or tensor, or a list or dict of them.
+            y: the targets, as in `train_on_batch`. Default: `None`.
+            sample_weight: weights of the samples, as in `fit`. Default: `None`.
+            return_dict: whether to return a dict from names to values. Default: `False`.
 
         Returns:
-            The batch's loss, or a list of loss and metrics; with `return_dict` a dict by name.
+            The loss as a float, or a list of the loss and the metrics; with `return_dict=True` a dict.
 
         Raises:
-            ValueError: the model is not compiled, or the data do not fit it.
+            ValueError: the model is not compiled, or the data do not fit the model.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile("sgd", "mse")
+            >>> model.test_on_batch(np.ones((8, 3)), np.ones((8, 1)))
+            1.0
         """
         compiled_of(self, "test_on_batch")
         logs = on_batch.test_on_batch(self, registry.choose(), x, y, sample_weight)
@@ -273,12 +300,17 @@ class Trainer(Compilable):
 
     @filtered
     def predict_on_batch(self, x: Nest[ArrayLike]) -> Any:
-        """The outputs for one batch.
+        """Compute the model's outputs for one batch, in inference mode and without gradients.
 
         Args:
-            x: the inputs.
+            x: the inputs: an array or tensor, or a list or dict of them.
 
         Returns:
-            NumPy arrays, nested as the model's outputs are.
+            A NumPy array, or a list or dict of arrays, nested as the model's outputs are.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+            >>> model.predict_on_batch(np.ones((4, 3))).shape
+            (4, 2)
         """
         return tree.map_structure(convert_to_numpy, on_batch.predict_on_batch(self, x))
