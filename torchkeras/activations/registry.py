@@ -36,7 +36,7 @@ def get(identifier: Identifier | None) -> Callable[..., Any]:
     return activations.linear if identifier is None else get_object(identifier, _MODULE, _KIND)
 
 
-def serialize(activation: Callable) -> str | Config:
+def serialize(activation: Callable[..., Any]) -> str | Config:
     """Return the name of an activation of this namespace, or a JSON-ready description of any other callable.
 
     Args:
@@ -58,7 +58,7 @@ def serialize(activation: Callable) -> str | Config:
     return described
 
 
-def deserialize(config: str | Config | None, custom_objects: dict[str, object] | None = None) -> Callable:
+def deserialize(config: str | Config | None, custom_objects: dict[str, object] | None = None) -> Callable[..., Any]:
     """Return the activation that `serialize` described.
 
     Args:

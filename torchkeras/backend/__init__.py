@@ -10,7 +10,7 @@ from torchkeras.core.settings import set_floatx as set_floatx
 from torchkeras.core.settings import set_image_data_format as set_image_data_format
 from torchkeras.core.naming import get_uid as get_uid
 from torchkeras.core.symbolic.keras_tensor import is_keras_tensor as is_keras_tensor
-from torchkeras.core.tensors.dtypes import is_float as is_float_dtype
-from torchkeras.core.tensors.dtypes import is_int as is_int_dtype
+from torchkeras.core.tensors.dtypes import is_float_dtype as is_float_dtype
+from torchkeras.core.tensors.dtypes import is_int_dtype as is_int_dtype
 from torchkeras.core.tensors.dtypes import result_type as result_type
 from torchkeras.core.tensors.dtypes import standardize_dtype as standardize_dtype

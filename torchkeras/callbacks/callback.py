@@ -50,7 +50,7 @@ class Callback(ChecksKeywords):
     """Whether it is called after the others, wherever it stands in the list."""
 
     def __init__(self) -> None:
-        self.params: dict[str, Any] | None = None
+        self.params: dict[str, Any] = None  # type: ignore[assignment]  # `fit` sets it before any other method is called
         self._model: Any = None
 
     def set_params(self, params: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ class MonitorCallback(Callback):
         self._sign = self.sign
 
     @property
-    def monitor_op(self) -> Callable:
+    def monitor_op(self) -> Callable[..., Any]:
         """The comparison with the best so far: `ops.less` or `ops.greater`."""
         return ops.less if self.sign < 0 else ops.greater
 

@@ -135,7 +135,7 @@ class MinMaxNorm(Constraint):
         return w * (wanted / (settings.epsilon() + norms))
 
 
-def get(identifier: Identifier | None) -> Callable | None:
+def get(identifier: Identifier | None) -> Callable[..., Any] | None:
     """Return the constraint that an identifier stands for.
 
     Args:
@@ -154,7 +154,7 @@ def get(identifier: Identifier | None) -> Callable | None:
     return get_object(identifier, "keras.constraints", "constraint", Constraint)
 
 
-def serialize(constraint: Callable) -> Config:
+def serialize(constraint: Callable[..., Any]) -> Config:
     """Return a JSON-ready description of a constraint, which `deserialize` reads.
 
     Args:
@@ -170,7 +170,7 @@ def serialize(constraint: Callable) -> Config:
     return serialize_keras_object(constraint)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable:
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable[..., Any]:
     """Return the constraint that `serialize` described.
 
     Args:

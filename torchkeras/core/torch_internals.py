@@ -221,7 +221,7 @@ def _compiler_error(name: str) -> type[Exception]:
         return replacements.NoError
 
 
-def argument_names(function: Any, args: tuple) -> list[str]:
+def argument_names(function: Any, args: tuple[Any, ...]) -> list[str]:
     """The names of the positional arguments of a function that `DispatchMode` hands over."""
     schema = getattr(function, "_schema", None)  # torch 2.13; public only as text
     return replacements.argument_names(function, args) if schema is None else [a.name for a in schema.arguments]
@@ -252,7 +252,7 @@ def call_uncompiled(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
     return module._call_impl(*args, **kwargs)
 
 
-def constant_result(function: Callable) -> Callable:
+def constant_result(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorator: compiled code keeps the result that `function` had when it was compiled.
 
     `torch.compiler.assume_constant_result` sets the same mark (torch 2.13), but imports the whole compiler for it.

@@ -81,7 +81,7 @@ def _like(structure: Any, values: list) -> Any:
     return tuple(values) if isinstance(structure, tuple) else list(values)
 
 
-def flatten(structure: Any) -> list:
+def flatten(structure: Any) -> list[Any]:
     """List the leaves of a structure in order; dicts go by their sorted keys.
 
     Args:
@@ -110,7 +110,7 @@ def _collect(structure: Any, leaves: list) -> None:
             leaves.append(value)
 
 
-def flatten_with_path(structure: Any) -> list[tuple[tuple, Any]]:
+def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
     """List the leaves of a structure, each with the keys and indices that lead to it.
 
     Args:
@@ -172,7 +172,7 @@ def _values(first: Any, structure: Any) -> list:
     return [structure[key] for key in _keys(first)] if isinstance(first, dict) else list(structure)
 
 
-def map_structure_up_to(shallow_structure: Any, func: Callable, *structures: Any) -> Any:
+def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
     """Apply a function to the values of structures at the places of another structure's leaves.
 
     Args:
@@ -199,7 +199,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable, *structures: Any
     return _like(shallow_structure, values)
 
 
-def map_shape_structure(func: Callable, structure: Any) -> Any:
+def map_shape_structure(func: Callable[..., Any], structure: Any) -> Any:
     """Apply a function to the shapes in a structure: lists or tuples of ints and `None` count as leaves.
 
     Args:
@@ -287,7 +287,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
         raise ValueError(f"The structures don't have the same paths: only the first {only[0]}, the second {only[1]}.")
 
 
-def pack_sequence_as(structure: Any, flat_sequence: Iterable) -> Any:
+def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
     """Put leaves into a structure of a given form: the inverse of `flatten`.
 
     Args:
@@ -318,7 +318,7 @@ def _fill(structure: Any, leaves: Any) -> Any:
     return _like(structure, [_fill(value, leaves) for _, value in _items(structure)])
 
 
-def traverse(func: Callable, structure: Any, top_down: bool = True) -> Any:
+def traverse(func: Callable[..., Any], structure: Any, top_down: bool = True) -> Any:
     """Rebuild a structure, replacing each part for which a function returns a value.
 
     Args:

@@ -99,8 +99,8 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def reduce_gradients(
-    gradients: list, variables: Sequence[Any], scale: float, group: RankGroup | None = None
-) -> tuple[list, torch.Tensor | None]:
+    gradients: list[Any], variables: Sequence[Any], scale: float, group: RankGroup | None = None
+) -> tuple[list[Any], torch.Tensor | None]:
     """The sums over the ranks of gradients times `scale`, and on how many ranks each gradient exists.
 
     A gradient that some ranks lack counts as zero there; one that no rank has stays `None`. Gradients that were reduced
@@ -172,7 +172,7 @@ def _number(value: Any) -> Any:
 # ---------------------------------------------------------------------------- outputs
 
 
-def gather_rows(outputs: list, shares: list[RankShare], group: RankGroup | None = None) -> Any:
+def gather_rows(outputs: list[Any], shares: list[RankShare], group: RankGroup | None = None) -> Any:
     """The outputs of all ranks' shares of some batches, in order, on every rank: one message per output."""
     group = group or all_ranks()
     world = group.size

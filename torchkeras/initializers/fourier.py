@@ -83,3 +83,6 @@ class STFT(Initializer):
 
 STFTInitializer = STFT
 registry.register_public(STFT, "keras.initializers", aliases=("STFTInitializer",))
+
+# Keras's second names.
+stft = STFT

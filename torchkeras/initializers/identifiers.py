@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torchkeras.initializers.initializer import GivenValues, Initializer
 from torchkeras.initializers.torch_init import TorchInitializer, takes_a_tensor
 
 
-def get(identifier: Identifier | ArrayLike | None) -> Callable | None:
+def get(identifier: Identifier | ArrayLike | None) -> Callable[..., Any] | None:
     """Return the initializer that an identifier stands for.
 
     Args:
@@ -44,7 +45,7 @@ def get(identifier: Identifier | ArrayLike | None) -> Callable | None:
     return get_object(identifier, "keras.initializers", "initializer", Initializer)
 
 
-def serialize(initializer: Callable) -> Config:
+def serialize(initializer: Callable[..., Any]) -> Config:
     """Return a JSON-ready description of an initializer, which `deserialize` reads.
 
     Args:
@@ -60,7 +61,7 @@ def serialize(initializer: Callable) -> Config:
     return serialize_keras_object(initializer)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable:
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable[..., Any]:
     """Return the initializer that `serialize` described.
 
     Args:

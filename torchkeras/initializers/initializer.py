@@ -160,3 +160,9 @@ IdentityInitializer = Identity
 
 for _cls, _aliases in {Zeros: ("zero",), Ones: ("one",), Identity: ("IdentityInitializer",)}.items():
     registry.register_public(_cls, "keras.initializers", aliases=_aliases)
+
+# Keras's second names.
+constant = Constant
+identity = Identity
+ones = Ones
+zeros = Zeros

@@ -226,7 +226,7 @@ class VarianceScaling(RandomInitializer):
 
 
 def compute_fans(
-    shape: tuple, input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+    shape: tuple[int | None, ...], input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
 ) -> tuple[int, int]:
     """Return the number of inputs and of outputs of a unit, for a weight of this shape.
 
@@ -440,3 +440,16 @@ for _cls, _alias in {
     Orthogonal: "OrthogonalInitializer",
 }.items():
     registry.register_public(_cls, "keras.initializers", aliases=(_alias,))
+
+# Keras's second names.
+glorot_normal = GlorotNormal
+glorot_uniform = GlorotUniform
+he_normal = HeNormal
+he_uniform = HeUniform
+lecun_normal = LecunNormal
+lecun_uniform = LecunUniform
+orthogonal = Orthogonal
+random_normal = RandomNormal
+random_uniform = RandomUniform
+truncated_normal = TruncatedNormal
+variance_scaling = VarianceScaling

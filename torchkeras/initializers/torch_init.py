@@ -28,7 +28,7 @@ class TorchInitializer(Initializer):
 
     keras_module = None
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         inner = getattr(function, "func", function)
         self.name = getattr(inner, "__name__", type(inner).__name__)
@@ -114,7 +114,7 @@ _EQUIVALENTS: dict[str, Callable[[dict], tuple[str, dict[str, Any]] | None]] = {
 }
 
 
-def takes_a_tensor(function: Callable) -> bool:
+def takes_a_tensor(function: Callable[..., Any]) -> bool:
     """Whether a function is of `torch.nn.init`'s kind, not Keras's: those are always called with a `dtype`."""
     try:
         parameters = inspect.signature(function).parameters

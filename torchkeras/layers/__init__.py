@@ -29,23 +29,23 @@ from torchkeras.layers.activation.activation import Softmax as Softmax
 
 # convolutional
 from torchkeras.layers.convolutional.conv import Conv1D as Conv1D
-from torchkeras.layers.convolutional.conv import Conv1D as Convolution1D
+from torchkeras.layers.convolutional.conv import Convolution1D as Convolution1D
 from torchkeras.layers.convolutional.conv import Conv2D as Conv2D
-from torchkeras.layers.convolutional.conv import Conv2D as Convolution2D
+from torchkeras.layers.convolutional.conv import Convolution2D as Convolution2D
 from torchkeras.layers.convolutional.conv import Conv3D as Conv3D
-from torchkeras.layers.convolutional.conv import Conv3D as Convolution3D
+from torchkeras.layers.convolutional.conv import Convolution3D as Convolution3D
 from torchkeras.layers.convolutional.conv_transpose import Conv1DTranspose as Conv1DTranspose
-from torchkeras.layers.convolutional.conv_transpose import Conv1DTranspose as Convolution1DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Convolution1DTranspose as Convolution1DTranspose
 from torchkeras.layers.convolutional.conv_transpose import Conv2DTranspose as Conv2DTranspose
-from torchkeras.layers.convolutional.conv_transpose import Conv2DTranspose as Convolution2DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Convolution2DTranspose as Convolution2DTranspose
 from torchkeras.layers.convolutional.conv_transpose import Conv3DTranspose as Conv3DTranspose
-from torchkeras.layers.convolutional.conv_transpose import Conv3DTranspose as Convolution3DTranspose
+from torchkeras.layers.convolutional.conv_transpose import Convolution3DTranspose as Convolution3DTranspose
 from torchkeras.layers.convolutional.depthwise import DepthwiseConv1D as DepthwiseConv1D
 from torchkeras.layers.convolutional.depthwise import DepthwiseConv2D as DepthwiseConv2D
 from torchkeras.layers.convolutional.depthwise import SeparableConv1D as SeparableConv1D
-from torchkeras.layers.convolutional.depthwise import SeparableConv1D as SeparableConvolution1D
+from torchkeras.layers.convolutional.depthwise import SeparableConvolution1D as SeparableConvolution1D
 from torchkeras.layers.convolutional.depthwise import SeparableConv2D as SeparableConv2D
-from torchkeras.layers.convolutional.depthwise import SeparableConv2D as SeparableConvolution2D
+from torchkeras.layers.convolutional.depthwise import SeparableConvolution2D as SeparableConvolution2D
 
 # pooling
 from torchkeras.layers.pooling.adaptive import AdaptiveAveragePooling1D as AdaptiveAveragePooling1D
@@ -55,29 +55,29 @@ from torchkeras.layers.pooling.adaptive import AdaptiveMaxPooling1D as AdaptiveM
 from torchkeras.layers.pooling.adaptive import AdaptiveMaxPooling2D as AdaptiveMaxPooling2D
 from torchkeras.layers.pooling.adaptive import AdaptiveMaxPooling3D as AdaptiveMaxPooling3D
 from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
-from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling1D as GlobalAvgPool1D
+from torchkeras.layers.pooling.global_pooling import GlobalAvgPool1D as GlobalAvgPool1D
 from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling2D as GlobalAveragePooling2D
-from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling2D as GlobalAvgPool2D
+from torchkeras.layers.pooling.global_pooling import GlobalAvgPool2D as GlobalAvgPool2D
 from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling3D as GlobalAveragePooling3D
-from torchkeras.layers.pooling.global_pooling import GlobalAveragePooling3D as GlobalAvgPool3D
+from torchkeras.layers.pooling.global_pooling import GlobalAvgPool3D as GlobalAvgPool3D
 from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
-from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling1D as GlobalMaxPool1D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPool1D as GlobalMaxPool1D
 from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling2D as GlobalMaxPooling2D
-from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling2D as GlobalMaxPool2D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPool2D as GlobalMaxPool2D
 from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling3D as GlobalMaxPooling3D
-from torchkeras.layers.pooling.global_pooling import GlobalMaxPooling3D as GlobalMaxPool3D
+from torchkeras.layers.pooling.global_pooling import GlobalMaxPool3D as GlobalMaxPool3D
 from torchkeras.layers.pooling.pooling import AveragePooling1D as AveragePooling1D
-from torchkeras.layers.pooling.pooling import AveragePooling1D as AvgPool1D
+from torchkeras.layers.pooling.pooling import AvgPool1D as AvgPool1D
 from torchkeras.layers.pooling.pooling import AveragePooling2D as AveragePooling2D
-from torchkeras.layers.pooling.pooling import AveragePooling2D as AvgPool2D
+from torchkeras.layers.pooling.pooling import AvgPool2D as AvgPool2D
 from torchkeras.layers.pooling.pooling import AveragePooling3D as AveragePooling3D
-from torchkeras.layers.pooling.pooling import AveragePooling3D as AvgPool3D
+from torchkeras.layers.pooling.pooling import AvgPool3D as AvgPool3D
 from torchkeras.layers.pooling.pooling import MaxPooling1D as MaxPooling1D
-from torchkeras.layers.pooling.pooling import MaxPooling1D as MaxPool1D
+from torchkeras.layers.pooling.pooling import MaxPool1D as MaxPool1D
 from torchkeras.layers.pooling.pooling import MaxPooling2D as MaxPooling2D
-from torchkeras.layers.pooling.pooling import MaxPooling2D as MaxPool2D
+from torchkeras.layers.pooling.pooling import MaxPool2D as MaxPool2D
 from torchkeras.layers.pooling.pooling import MaxPooling3D as MaxPooling3D
-from torchkeras.layers.pooling.pooling import MaxPooling3D as MaxPool3D
+from torchkeras.layers.pooling.pooling import MaxPool3D as MaxPool3D
 
 # normalization
 from torchkeras.layers.normalization.batch_normalization import BatchNormalization as BatchNormalization
@@ -182,7 +182,7 @@ from torchkeras.layers.preprocessing.rescaling import Rescaling as Rescaling
 from torchkeras.layers.attention.attention import AdditiveAttention as AdditiveAttention
 from torchkeras.layers.attention.attention import Attention as Attention
 from torchkeras.layers.attention.grouped_query_attention import GroupedQueryAttention as GroupedQueryAttention
-from torchkeras.layers.attention.grouped_query_attention import GroupedQueryAttention as GroupQueryAttention
+from torchkeras.layers.attention.grouped_query_attention import GroupQueryAttention as GroupQueryAttention
 from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention as MultiHeadAttention
 
 # recurrent

@@ -88,7 +88,7 @@ def get(identifier: Identifier | Loss | torch.nn.Module | None) -> Loss | Callab
     return TorchLoss(identifier) if is_torch_loss(identifier) else get_object(identifier, "keras.losses", "loss", Loss)  # type: ignore[arg-type]
 
 
-def serialize(loss: Loss | Callable) -> Config:
+def serialize(loss: Loss | Callable[..., Any]) -> Config:
     """Return a JSON-ready description of a loss, which `deserialize` reads.
 
     Args:
@@ -104,7 +104,7 @@ def serialize(loss: Loss | Callable) -> Config:
     return serialize_keras_object(loss)
 
 
-def deserialize(name: str | Config, custom_objects: dict[str, object] | None = None) -> Loss | Callable:
+def deserialize(name: str | Config, custom_objects: dict[str, object] | None = None) -> Loss | Callable[..., Any]:
     """Return the loss that `serialize` described.
 
     Args:

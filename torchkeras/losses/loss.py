@@ -158,7 +158,7 @@ class LossFunctionWrapper(Loss):
 
     def __init__(
         self,
-        fn: Callable,
+        fn: Callable[..., Any],
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: PolicyLike | None = None,

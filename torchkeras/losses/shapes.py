@@ -70,7 +70,7 @@ def check_same_shape(y_true: torch.Tensor, y_pred: torch.Tensor) -> None:
         )
 
 
-def check_matrices(name: str, y_true_shape: tuple, y_pred_shape: tuple) -> None:
+def check_matrices(name: str, y_true_shape: tuple[int | None, ...], y_pred_shape: tuple[int | None, ...]) -> None:
     """Raise `ValueError` with both shapes unless both have two axes, the last of known size."""
     for shape in (y_true_shape, y_pred_shape):
         if len(shape) != 2 or shape[-1] is None:

@@ -58,7 +58,7 @@ class TorchLoss(Loss):
 
     keras_module = None
 
-    def __init__(self, function: Callable, name: str | None = None) -> None:
+    def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         self.kind = _kind(function)
         summed = _argument(function, "reduction") == "sum"
         super().__init__(name=name or self.kind, reduction="sum" if summed else "sum_over_batch_size")

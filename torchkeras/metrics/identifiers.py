@@ -59,7 +59,7 @@ def get(identifier: Identifier | Metric | None) -> Metric | Callable[..., Any] |
     return get_object(_class_name(identifier), "keras.metrics", "metric", Metric)
 
 
-def serialize(metric: Metric | Callable) -> Config:
+def serialize(metric: Metric | Callable[..., Any]) -> Config:
     """Return a JSON-ready description of a metric, which `deserialize` reads.
 
     Args:
@@ -75,7 +75,7 @@ def serialize(metric: Metric | Callable) -> Config:
     return serialize_keras_object(metric)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Metric | Callable:
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Metric | Callable[..., Any]:
     """Return the metric that `serialize` described.
 
     Args:

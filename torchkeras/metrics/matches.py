@@ -19,7 +19,7 @@ from torchkeras.losses.shapes import check_broadcast, match_ranks
 _matches: dict[Any, Callable] = {}
 
 
-def find_matches(fn: Callable) -> Callable | None:
+def find_matches(fn: Callable[..., Any]) -> Callable[..., Any] | None:
     """The function that returns booleans where `fn` returns floats, if there is one."""
     try:
         return _matches.get(fn)

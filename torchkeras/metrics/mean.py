@@ -204,7 +204,7 @@ class MeanMetricWrapper(Mean):
     """
 
     def __init__(
-        self, fn: Callable, name: str | None = None, dtype: PolicyLike | None = None, **kwargs: object
+        self, fn: Callable[..., Any], name: str | None = None, dtype: PolicyLike | None = None, **kwargs: object
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self._fn = fn

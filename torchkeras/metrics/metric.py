@@ -157,7 +157,7 @@ class Metric(Configurable):
 
     def add_weight(
         self,
-        shape: tuple | list = (),
+        shape: tuple[int | None, ...] | list[Any] = (),
         initializer: Identifier | None = None,
         dtype: PolicyLike | None = None,
         name: str | None = None,
@@ -209,7 +209,7 @@ class Metric(Configurable):
 
     # -- the same as functions of given values
 
-    def stateless_update_state(self, metric_variables: list, *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+    def stateless_update_state(self, metric_variables: list[Any], *args: Any, **kwargs: Any) -> list[torch.Tensor]:
         """Compute the variables' values after an update; the metric's own state stays.
 
         Args:
@@ -227,7 +227,7 @@ class Metric(Configurable):
             self.update_state(*args, **kwargs)
             return self._values()
 
-    def stateless_result(self, metric_variables: list) -> Any:
+    def stateless_result(self, metric_variables: list[Any]) -> Any:
         """Compute the result from given values of the variables; the metric's own state stays.
 
         Args:
@@ -324,7 +324,7 @@ class Metric(Configurable):
             )
 
 
-def zeros(shape: tuple, dtype: PolicyLike | None = None) -> torch.Tensor:
+def zeros(shape: tuple[int | None, ...], dtype: PolicyLike | None = None) -> torch.Tensor:
     """The initial value of a sum."""
     return torch.zeros(shape, dtype=torch_dtype(dtype or settings.floatx()))
 

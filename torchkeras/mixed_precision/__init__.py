@@ -7,3 +7,13 @@ from torchkeras.dtype_policies import dtype_policy as global_policy
 from torchkeras.dtype_policies import set_dtype_policy as set_dtype_policy
 from torchkeras.dtype_policies import set_dtype_policy as set_global_policy
 from torchkeras.optimizers import LossScaleOptimizer as LossScaleOptimizer
+
+__all__ = [
+    "DTypePolicy",
+    "LossScaleOptimizer",
+    "Policy",
+    "dtype_policy",
+    "global_policy",
+    "set_dtype_policy",
+    "set_global_policy",
+]

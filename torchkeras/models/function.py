@@ -41,7 +41,7 @@ class Function(Operation):
         self._tk_graph = Graph(inputs, outputs, takes_apart=False)
 
     @property
-    def operations(self) -> list:
+    def operations(self) -> list[Any]:
         """The operations of the graph, as Keras orders them."""
         return self._tk_graph.operations
 

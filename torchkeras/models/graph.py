@@ -113,7 +113,7 @@ class Graph:
             place = step.target
         return [step.operation for step in self._run_steps] if self.output_places == [place] else None
 
-    def run(self, inputs: list) -> Any:
+    def run(self, inputs: list[Any]) -> Any:
         """The outputs for a flat list of input tensors."""
         if self._tk_row is not None:
             (value,) = inputs
@@ -142,7 +142,7 @@ class Graph:
         """The outputs as KerasTensors for other symbolic inputs; nothing is recorded."""
         return self.walk(inputs, lambda operation, args, kwargs: operation.compute_output_spec(*args, **kwargs))
 
-    def walk(self, inputs: list, visit: Callable[[Any, tuple, dict], Any]) -> Any:
+    def walk(self, inputs: list[Any], visit: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]) -> Any:
         """Run with `visit(operation, args, kwargs)` in the place of each call; all values are kept to the end."""
         slots = inputs + [None] * (self.size - len(inputs))
         for step in self.steps:

@@ -19,7 +19,7 @@ from torchkeras.layers.core.input_layer import Input
 from torchkeras.models.graph import Graph
 
 
-def standardize(graph: Graph, inputs: Any, name: str, sizes: bool = True) -> list:
+def standardize(graph: Graph, inputs: Any, name: str, sizes: bool = True) -> list[Any]:
     """The data as a flat list in the order of the model's inputs, in their types and ranks.
 
     Args:
@@ -34,7 +34,7 @@ def standardize(graph: Graph, inputs: Any, name: str, sizes: bool = True) -> lis
     return [_one(graph, value, known, i, name, sizes) for i, (value, known) in enumerate(zip(values, graph.inputs))]
 
 
-def entry_of(tensors: list[KerasTensor]) -> tuple | None:
+def entry_of(tensors: list[KerasTensor]) -> tuple[Any, ...] | None:
     """Type, rank and sizes of a model's only input: what a tensor must have to be taken as it is."""
     if len(tensors) != 1 or tensors[0]._dtype not in TORCH_DTYPES:
         return None
@@ -192,7 +192,7 @@ def _path(graph: Graph, index: int) -> str:
     return ".".join(str(key) for key in tree.flatten_with_path(graph.inputs_struct)[index][0])
 
 
-def attach_masks(values: list, mask: Any) -> None:
+def attach_masks(values: list[Any], mask: Any) -> None:
     """Put masks given in a call onto the inputs."""
     for value, one in zip(values, tree.flatten(mask)):
         if value is not None and one is not None:

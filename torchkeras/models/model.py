@@ -220,12 +220,12 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         return graph
 
     @property
-    def inputs(self) -> list:
+    def inputs(self) -> list[Any]:
         """The symbolic inputs of a functional model, flat."""
         return self._tk_graph_attribute("inputs").inputs
 
     @property
-    def outputs(self) -> list:
+    def outputs(self) -> list[Any]:
         """The symbolic outputs of a functional model, flat."""
         return self._tk_graph_attribute("outputs").outputs
 
@@ -252,7 +252,7 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         return _only([t.shape for t in self._tk_graph_attribute("output_shape").outputs])
 
     @property
-    def operations(self) -> list:
+    def operations(self) -> list[Any]:
         """The layers and ops of a functional model."""
         return list(self._tk_graph_attribute("operations").operations)
 

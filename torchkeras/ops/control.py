@@ -53,7 +53,7 @@ def _form(structure: Any) -> Any:
 
 
 @op(call=("pred", "true_fn", "false_fn"), spec=_cond_spec, file_module="keras.src.ops.core")
-def cond(pred: Tensor | bool, true_fn: Callable, false_fn: Callable) -> Any:
+def cond(pred: Tensor | bool, true_fn: Callable[..., Any], false_fn: Callable[..., Any]) -> Any:
     """Return `true_fn()` if a predicate holds, otherwise `false_fn()`.
 
     Args:
@@ -80,7 +80,7 @@ def _switch_spec(index: ArrayLike, branches: Sequence[Callable], *operands: Any)
 
 
 @op(call=("index", "branches", "operands"), spec=_switch_spec, file_module="keras.src.ops.core")
-def switch(index: ArrayLike, branches: Sequence[Callable], *operands: Any) -> Any:
+def switch(index: ArrayLike, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """Return `branches[index](*operands)`.
 
     Args:
@@ -126,7 +126,9 @@ def _like(x: Any) -> KerasTensor:
 
 
 @op(call=("loop_vars",), spec=_while_spec, file_module="keras.src.ops.core")
-def while_loop(cond: Callable, body: Callable, loop_vars: Any, maximum_iterations: int | None = None) -> Any:
+def while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+) -> Any:
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` holds.
 
     Under `torch.compile`, a condition on tensors requires that they keep their shapes and dtypes, and no gradient flows
@@ -189,7 +191,7 @@ def _fori_spec(
 
 
 @op(call=("init_val",), spec=_fori_spec, file_module="keras.src.ops.core")
-def fori_loop(lower: ArrayLike, upper: ArrayLike, body_fun: Callable, init_val: Any) -> Any:
+def fori_loop(lower: ArrayLike, upper: ArrayLike, body_fun: Callable[..., Any], init_val: Any) -> Any:
     """Repeat `value = body_fun(i, value)` for `i` from `lower` up to, but not including, `upper`.
 
     Args:

@@ -44,7 +44,12 @@ def _scan_spec(
 
 @op(call=("f", "init", "xs"), spec=_scan_spec, file_module="keras.src.ops.core")
 def scan(
-    f: Callable, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
+    f: Callable[..., Any],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
 ) -> Any:
     """Call `carry, y = f(carry, x)` for each slice `x` along the first axis.
 
@@ -121,7 +126,7 @@ def _map_spec(f: Callable, xs: Any) -> Any:
 
 
 @op(call=("f", "xs"), spec=_map_spec, file_module="keras.src.ops.core")
-def map(f: Callable, xs: Any) -> Any:
+def map(f: Callable[..., Any], xs: Any) -> Any:
     """Call a function for each slice along the first axis, and stack the results.
 
     Args:
@@ -148,7 +153,7 @@ def _vectorized_map_spec(elements: Any, function: Callable) -> Any:
 
 
 @op(call=("elements",), spec=_vectorized_map_spec, file_module="keras.src.ops.core")
-def vectorized_map(function: Callable, elements: Any) -> Any:
+def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
     """Call a function for all slices along the first axis at once, as a batch.
 
     Args:
@@ -174,7 +179,7 @@ def _associative_scan_spec(f: Callable, elems: Any, reverse: bool = False, axis:
 
 
 @op(call=("f", "elems"), spec=_associative_scan_spec, file_module="keras.src.ops.core")
-def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(f: Callable[..., Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """Compute all running results of an associative function, in about `2 log2(n)` calls on batches.
 
     Args:

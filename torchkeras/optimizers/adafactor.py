@@ -106,7 +106,7 @@ class Adafactor(Optimizer):
         """Whether the variable has rows and columns."""
         return variable.dim() >= 2
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         rate, share = smaller(lr, step**-0.5), step**self.beta_2_decay
         squares = foreach_mul(grads, grads)
         foreach_add_(squares, self.epsilon_1)

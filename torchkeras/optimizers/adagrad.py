@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from torchkeras.core.torch_internals import foreach_add, foreach_addcmul_, foreach_div_, foreach_mul_, foreach_sqrt_
 from torchkeras.core.types import Number
@@ -47,7 +47,7 @@ class Adagrad(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulator": self.initial_accumulator_value}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         sums = group.slots["accumulator"]
         foreach_addcmul_(sums, grads, grads)
         scales = foreach_add(sums, self.epsilon)
@@ -90,7 +90,7 @@ class Adadelta(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         squares, changes = group.slots["accumulated_grad"], group.slots["accumulated_delta_var"]
         lerp_square_(squares, grads, 1 - self.rho)
         directions = self._rms(changes)

@@ -60,7 +60,7 @@ class Adam(Optimizer):
         groups = [{"momentum": 0.0, "velocity": 0.0}]
         return [*groups, {"velocity_hat": 0.0}] if self.amsgrad else groups
 
-    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         fused = self.can_skip(group, lr) if isinstance(step, torch.Tensor) else group.fusible and is_number(lr)
         decay = self.weight_decay if fused and group.all_decay and not isinstance(step, torch.Tensor) else None
         if decay is None:
@@ -75,7 +75,7 @@ class Adam(Optimizer):
         first = group.parameters[0]
         return group.fusible and (is_number(lr) or is_scalar_on(lr, first)) and first.dtype == torch.float32
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)

@@ -56,7 +56,7 @@ class Adamax(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0, "norm": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         momentums, norms = group.slots["momentum"], group.slots["norm"]
         lerp_(momentums, grads, 1 - self.beta_1)
         foreach_mul_(norms, self.beta_2)
@@ -124,7 +124,7 @@ class Nadam(Optimizer):
         self._u_product.mul_(self._momentum_at(step))
         super()._update(plan, grads, lr, step)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         # For torch.compile a tensor that is no variable.
         product = self._u_product * 1.0 if isinstance(step, torch.Tensor) else self._u_product.item()
         u, u_next = self._momentum_at(step), self._momentum_at(step + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 
@@ -84,7 +84,7 @@ class Ftrl(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"accumulator": self.initial_accumulator_value, "linear": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         parameters, squares, linears = group.parameters, group.slots["accumulator"], group.slots["linear"]
         power = -self.learning_rate_power
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength + self.beta / (2.0 * lr)

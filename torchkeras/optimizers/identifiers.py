@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 
 from torchkeras.core.config.identifiers import deserialize_object, get_object
@@ -35,6 +37,10 @@ for _cls in _ALL:
     register_public(_cls, "keras.optimizers", aliases=(_cls.__name__.lower(),))
 
 
+@overload
+def get(identifier: None) -> None: ...
+@overload
+def get(identifier: Identifier | Optimizer | torch.optim.Optimizer) -> Optimizer | TorchOptimizer: ...
 def get(identifier: Identifier | Optimizer | torch.optim.Optimizer | None) -> Optimizer | TorchOptimizer | None:
     """Return the optimizer that an identifier stands for.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 
@@ -54,7 +54,7 @@ class Lamb(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0, "velocity": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)
         lerp_square_(velocities, grads, 1 - self.beta_2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_sign_
 from torchkeras.core.types import Number
@@ -55,7 +55,7 @@ class Lion(Optimizer):
     def slot_groups(self) -> list[dict[str, float]]:
         return [{"momentum": 0.0}]
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         momentums = group.slots["momentum"]
         directions = foreach_mul(momentums, self.beta_1)
         foreach_add_(directions, grads, alpha=1.0 - self.beta_1)

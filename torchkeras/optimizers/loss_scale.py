@@ -154,7 +154,7 @@ class LossScaleOptimizer(Optimizer):
     def apply_accumulated_gradients(self) -> bool:
         return self.inner_optimizer.apply_accumulated_gradients()
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
+    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         grads = list(grads)
         variables = None if trainable_variables is None else list(trainable_variables)
         if not self.built:
@@ -201,7 +201,7 @@ class LossScaleOptimizer(Optimizer):
                 result[i] = grad
         return result
 
-    def check_finite(self, grads: Sequence) -> torch.Tensor:
+    def check_finite(self, grads: Sequence[Any]) -> torch.Tensor:
         """Compute whether all numbers of all gradients are finite, without waiting for the device.
 
         Args:
@@ -223,7 +223,7 @@ class LossScaleOptimizer(Optimizer):
         scale = self.dynamic_scale.detach().clone()  # the step changes it in place
         return loss * (scale.to(loss.device) if isinstance(loss, torch.Tensor) else scale)
 
-    def finalize_variable_values(self, var_list: Sequence) -> None:
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
     def get_config(self) -> dict[str, Any]:

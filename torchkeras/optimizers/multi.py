@@ -246,7 +246,7 @@ class MultiOptimizer(Optimizer):
         applied = [optimizer.apply_accumulated_gradients() for optimizer in self._inner_optimizers]
         return any(applied)
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
+    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         grads = list(grads)
         if not grads:
             return
@@ -261,7 +261,7 @@ class MultiOptimizer(Optimizer):
                 optimizer.apply(mine, theirs)
         self._iterations.add_(1)
 
-    def finalize_variable_values(self, var_list: Sequence) -> None:
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         for optimizer, mine in zip(self._inner_optimizers, self._split(var_list, var_list)):
             if mine:
                 optimizer.finalize_variable_values(mine)

@@ -152,7 +152,7 @@ class Muon(Optimizer):
         if decay is not None and group.decayed:
             shrink_(group.decayed, decay * lr)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         if group.kind == "adam":
             self._adam(group, grads, lr * self.adam_lr_ratio, step)
         else:

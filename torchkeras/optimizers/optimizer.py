@@ -157,7 +157,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         """
         return []
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         """Update the parameters of a group in place, by one call of a kernel for all of them if possible.
 
         Args:
@@ -265,7 +265,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         self.apply(list(grads), list(variables))
         return self._iterations
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
+    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         """Update the variables by their gradients.
 
         Args:
@@ -288,7 +288,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
                 self._apply_plan(plan, grads)
             self._iterations.add_(1 if self._wanted is None else self._wanted)
 
-    def apply_if(self, wanted: torch.Tensor, grads: Sequence, variables: list) -> None:
+    def apply_if(self, wanted: torch.Tensor, grads: Sequence[Any], variables: list[Any]) -> None:
         """Call `apply` if a flag on the device is true, without waiting for it.
 
         Args:
@@ -449,7 +449,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
             if saved is not None:
                 saved.restore_unless(self._wanted)  # type: ignore[arg-type]
 
-    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         """Apply weight decay, then the update; an algorithm whose kernel does both overrides this.
 
         Args:
@@ -483,7 +483,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
     def _accumulated_gradients(self) -> list:
         return self._slots.get("gradient_accumulator", [])
 
-    def finalize_variable_values(self, var_list: Sequence) -> None:
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """End training: apply accumulated gradients; with `use_ema`, set the variables to their averages.
 
         Args:
@@ -566,7 +566,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_plan": None, "_plans": {}, "_index": {}}
 
-    def set_weights(self, weights: Sequence) -> None:
+    def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the values of the optimizer's variables.
 
         Args:

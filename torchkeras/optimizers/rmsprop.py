@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from torchkeras.core.torch_internals import foreach_add, foreach_addcmul_, foreach_mul_, foreach_sqrt_, foreach_sub_
 from torchkeras.core.types import Number
@@ -58,7 +58,7 @@ class RMSprop(Optimizer):
             groups.append({"average_gradient": 0.0})
         return groups
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         velocities = group.slots["velocity"]
         lerp_square_(velocities, grads, 1 - self.rho)
         scales = foreach_add(velocities, self.epsilon)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 
@@ -67,7 +67,7 @@ class ScheduleFreeAdamW(Optimizer):
                 if z is not None:
                     z.copy_(variable)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         parameters, fast, velocities = group.parameters, group.slots["momentum"], group.slots["velocity"]
         if self.warmup_steps > 0:
             lr = lr * smaller(step / self.warmup_steps, 1.0)

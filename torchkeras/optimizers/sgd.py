@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 
@@ -59,7 +59,7 @@ class SGD(Optimizer):
         return [{"momentum": 0.0}] if self.momentum else []
 
     @property
-    def momentums(self) -> list:
+    def momentums(self) -> list[Any]:
         """The momentum of each variable; empty without momentum."""
         return self._slots.get("momentum", [])
 
@@ -69,7 +69,7 @@ class SGD(Optimizer):
     def shrink(self, group: ParameterGroup, lr: Number) -> None:
         super().shrink(group, lr * self._wanted if self._wanted is not None and self.can_skip(group, lr) else lr)
 
-    def decay_and_update(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         first = group.parameters[0]
         if not self.momentum and is_scalar_on(lr, first) and group.fusible and first.dtype == torch.float32:
             self.shrink(group, lr)
@@ -79,7 +79,7 @@ class SGD(Optimizer):
         else:  # without momentum, decay and L2 gradient are one and the same
             self._fused(group.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
 
-    def update_many(self, group: ParameterGroup, grads: list, lr: Number, step: Number) -> None:
+    def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         parameters, momentums = group.parameters, group.slots.get("momentum", [])
         if group.fusible and is_number(lr):
             self._update_fused(parameters, grads, momentums, lr)  # type: ignore[arg-type]

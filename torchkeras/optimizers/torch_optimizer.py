@@ -54,7 +54,7 @@ class TorchOptimizer(AppliesInGraph, ChecksKeywords):
 
     def __init__(
         self,
-        optimizer: torch.optim.Optimizer | Callable[[list], torch.optim.Optimizer],
+        optimizer: torch.optim.Optimizer | Callable[[list[Any]], torch.optim.Optimizer],
         scheduler: LRScheduler | Callable[[torch.optim.Optimizer], LRScheduler] | None = None,
         interval: str = "batch",
         monitor: str = "val_loss",
@@ -168,7 +168,7 @@ class TorchOptimizer(AppliesInGraph, ChecksKeywords):
         self.apply(list(grads), list(variables))
         return self._iterations
 
-    def apply(self, grads: Sequence, trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
+    def apply(self, grads: Sequence[Any], trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         """Let torch update the parameters by these gradients, then step the scheduler.
 
         Args:
@@ -310,7 +310,7 @@ class TorchOptimizer(AppliesInGraph, ChecksKeywords):
         """
         return loss
 
-    def finalize_variable_values(self, var_list: Sequence) -> None:
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """Do nothing: at the end of training a torch optimizer needs no last step.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 from torchkeras.core.types import ArrayLike, Config
 from torchkeras.quantizers.configs import CALIBRATED, QuantizationConfig
@@ -85,7 +85,7 @@ class GPTQConfig(_CalibratedConfig):
     def __init__(
         self,
         dataset: Iterable[str | ArrayLike] | None,
-        tokenizer: Callable | None,
+        tokenizer: Callable[..., Any] | None,
         *,
         weight_bits: int = 4,
         num_samples: int = 128,
@@ -96,7 +96,7 @@ class GPTQConfig(_CalibratedConfig):
         group_size: int = 128,
         symmetric: bool = False,
         activation_order: bool = False,
-        quantization_layer_structure: dict[str, Sequence] | None = None,
+        quantization_layer_structure: dict[str, Sequence[Any]] | None = None,
     ) -> None:
         if weight_bits not in (2, 3, 4, 8):
             raise ValueError(f"Unsupported weight_bits {weight_bits}. Supported values are 2, 3, 4, and 8.")
@@ -161,7 +161,7 @@ class AWQConfig(_CalibratedConfig):
     def __init__(
         self,
         dataset: Iterable[str | ArrayLike] | None,
-        tokenizer: Callable | None,
+        tokenizer: Callable[..., Any] | None,
         *,
         weight_bits: int = 4,
         num_samples: int = 128,
@@ -169,7 +169,7 @@ class AWQConfig(_CalibratedConfig):
         group_size: int = 128,
         num_grid_points: int = 20,
         apply_clip: bool = False,
-        quantization_layer_structure: dict[str, Sequence] | None = None,
+        quantization_layer_structure: dict[str, Sequence[Any]] | None = None,
     ) -> None:
         if weight_bits != 4:
             raise ValueError(f"AWQ only supports 4-bit quantization. Received weight_bits={weight_bits}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torchkeras.core import registry
 from torchkeras.core.config.identifiers import deserialize_object, get_object
@@ -14,7 +15,7 @@ from torchkeras.quantizers.configs import QuantizationConfig
 
 def get(
     identifier: Identifier | QuantizationConfig | None, **kwargs: object
-) -> Quantizer | QuantizationConfig | Callable | None:
+) -> Quantizer | QuantizationConfig | Callable[..., Any] | None:
     """Return the quantizer, or the config of a quantization, that an identifier stands for.
 
     Args:
@@ -40,7 +41,7 @@ def get(
     return get_object(identifier, "keras.quantizers", "quantizer", QuantizationConfig)
 
 
-def serialize(initializer: Quantizer | QuantizationConfig | Callable) -> Config:
+def serialize(initializer: Quantizer | QuantizationConfig | Callable[..., Any]) -> Config:
     """Return a JSON-ready description of a quantizer or a config of a quantization, which `deserialize` reads.
 
     Args:
@@ -58,7 +59,7 @@ def serialize(initializer: Quantizer | QuantizationConfig | Callable) -> Config:
 
 def deserialize(
     config: str | Config, custom_objects: dict[str, object] | None = None
-) -> Quantizer | QuantizationConfig | Callable:
+) -> Quantizer | QuantizationConfig | Callable[..., Any]:
     """Return the quantizer, or the config of a quantization, that `serialize` described.
 
     Args:

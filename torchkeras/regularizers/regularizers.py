@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Real
+from typing import Any
 
 import torch
 
@@ -158,7 +159,7 @@ class OrthogonalRegularizer(Regularizer):
         return self.factor * 0.5 * cosines.abs().sum() / pairs
 
 
-def get(identifier: Identifier | None) -> Callable | None:
+def get(identifier: Identifier | None) -> Callable[..., Any] | None:
     """Return the regularizer that an identifier stands for.
 
     Args:
@@ -177,7 +178,7 @@ def get(identifier: Identifier | None) -> Callable | None:
     return get_object(identifier, "keras.regularizers", "regularizer", Regularizer)
 
 
-def serialize(regularizer: Callable) -> Config:
+def serialize(regularizer: Callable[..., Any]) -> Config:
     """Return a JSON-ready description of a regularizer, which `deserialize` reads.
 
     Args:
@@ -193,7 +194,7 @@ def serialize(regularizer: Callable) -> Config:
     return serialize_keras_object(regularizer)
 
 
-def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable:
+def deserialize(config: str | Config, custom_objects: dict[str, object] | None = None) -> Callable[..., Any]:
     """Return the regularizer that `serialize` described.
 
     Args:

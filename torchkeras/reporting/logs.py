@@ -25,7 +25,7 @@ class Logs(dict):
 
     __slots__ = ("_later",)
 
-    def __init__(self, values: Mapping[str, Any] | Iterable = ()) -> None:
+    def __init__(self, values: Mapping[str, Any] | Iterable[Any] = ()) -> None:
         super().__init__(_ordered(values))
         self._later: Callable[[], Mapping[str, Any]] | None = None
 

@@ -19,7 +19,7 @@ from torchkeras.core.variables.session import is_interactive_logging_enabled as 
 from torchkeras.downloads import get_file as get_file
 from torchkeras.reporting.progress import Progbar as Progbar
 from torchkeras.training.data import PyDataset as PyDataset
-from torchkeras.training.data import PyDataset as Sequence
+from torchkeras.training.data.py_dataset import Sequence as Sequence
 from torchkeras.training.data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from torchkeras.training.data import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from torchkeras.utils import bounding_boxes as bounding_boxes

@@ -11,13 +11,13 @@ from torch.utils.data import Dataset, Subset, TensorDataset, random_split
 
 
 def split_dataset(
-    dataset: Dataset | np.ndarray | torch.Tensor | Sequence,
+    dataset: Dataset[Any] | np.ndarray | torch.Tensor | Sequence[Any],
     left_size: float | int | None = None,
     right_size: float | int | None = None,
     shuffle: bool = False,
     seed: int | None = None,
     preferred_backend: str | None = None,
-) -> tuple[Subset, Subset]:
+) -> tuple[Subset[Any], Subset[Any]]:
     """Split a data set in two, such as one for training and one for validation.
 
     Args:

@@ -135,18 +135,18 @@ def validate_activation(classifier_activation: Any, weights: str | None) -> None
 # ---------------------------------------------------------------------------- Python values
 
 
-def default(method: Callable) -> Callable:
+def default(method: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a method as the one that a subclass has not overridden."""
     method._is_default = True  # type: ignore[attr-defined]
     return method
 
 
-def is_default(method: Callable) -> bool:
+def is_default(method: Callable[..., Any]) -> bool:
     """Whether a method was marked by `default`."""
     return getattr(method, "_is_default", False)
 
 
-def to_list(x: Any) -> list:
+def to_list(x: Any) -> list[Any]:
     """A list as it is, any other value as a list of one."""
     return x if isinstance(x, list) else [x]
 
@@ -155,12 +155,12 @@ removeprefix = str.removeprefix
 removesuffix = str.removesuffix
 
 
-def remove_by_id(items: list, value: object) -> None:
+def remove_by_id(items: list[Any], value: object) -> None:
     """Remove the object itself, not one that equals it."""
     items[:] = [one for one in items if one is not value]
 
 
-def remove_long_seq(maxlen: int, seq: Sequence, label: Sequence) -> tuple[list, list]:
+def remove_long_seq(maxlen: int, seq: Sequence[Any], label: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """The sequences shorter than `maxlen`, and their labels."""
     kept = [(one, its) for one, its in zip(seq, label) if len(one) < maxlen]
     return [one for one, _ in kept], [its for _, its in kept]

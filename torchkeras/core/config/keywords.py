@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 
 from torchkeras.core.memo import memoized
 from torchkeras.core.nearest_names import candidates
@@ -66,7 +66,7 @@ def _accepted_keywords(cls: type) -> tuple[frozenset[str], bool]:
     return frozenset(names), True
 
 
-def keywords_of(method: Callable) -> list[str]:
+def keywords_of(method: Callable[..., Any]) -> list[str]:
     """The names of a method's arguments, without `self`."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     return [parameter.name for parameter in parameters if parameter.kind not in _VARIADIC]

@@ -50,7 +50,7 @@ def resolve_class(config: Config, custom_objects: dict[str, Any] | None = None) 
     raise unknown(name, "class", module)
 
 
-def resolve_function(config: Config, custom_objects: dict[str, Any] | None = None) -> Callable:
+def resolve_function(config: Config, custom_objects: dict[str, Any] | None = None) -> Callable[..., Any]:
     """The function that a serialized object names (errors as in `resolve_class`)."""
     name, registered = config["config"], config.get("registered_name")
     if not isinstance(name, str):

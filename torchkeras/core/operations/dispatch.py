@@ -32,7 +32,7 @@ def op({signature}):
 """
 
 
-def dispatcher(definition: OpDef) -> Callable:
+def dispatcher(definition: OpDef) -> Callable[..., Any]:
     """A function of the same signature: straight to the function where the arguments fit, else `general`."""
     parameters = definition.signature.parameters
     signature, positional, named, values = [], [], [], []

@@ -33,12 +33,12 @@ def op(
     name: str | None = ...,
     module: str = ...,
     file_module: str = ...,
-    spec: Callable | None = ...,
-    check: Callable | None = ...,
+    spec: Callable[..., Any] | None = ...,
+    check: Callable[..., Any] | None = ...,
     later: tuple[str, ...] = ...,
 ) -> Callable[[F], F]: ...
 def op(
-    function: Callable | None = None,
+    function: Callable[..., Any] | None = None,
     *,
     dtype: Rule = "keep",
     elementwise: bool = False,
@@ -48,8 +48,8 @@ def op(
     name: str | None = None,
     module: str = "keras.ops",
     file_module: str = "keras.src.ops.numpy",
-    spec: Callable | None = None,
-    check: Callable | None = None,
+    spec: Callable[..., Any] | None = None,
+    check: Callable[..., Any] | None = None,
     later: tuple[str, ...] = (),
 ) -> Any:
     """Make a function of tensors an op: eager on tensors, recorded on KerasTensors.

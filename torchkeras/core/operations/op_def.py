@@ -29,14 +29,14 @@ class OpDef:
 
     def __init__(
         self,
-        function: Callable,
-        spec: Callable | None = None,
+        function: Callable[..., Any],
+        spec: Callable[..., Any] | None = None,
         dtype: Rule = "keep",
         elementwise: bool = False,
         scalar: bool = False,
         call: tuple[str, ...] = (),
         keep: tuple[str, ...] = (),
-        check: Callable | None = None,
+        check: Callable[..., Any] | None = None,
         later: tuple[str, ...] = (),
     ) -> None:
         self.function = function
@@ -68,13 +68,13 @@ class OpDef:
         self.positions = [i for i, n in enumerate(parameters) if n in self.tensors]
         self.operation_class: type[Operation] = Operation  # `op` puts a class of the op's own here
 
-    def general(self, values: tuple, keywords: dict[str, Any]) -> Any:
+    def general(self, values: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """The call in any case: recorded if a KerasTensor is among the values, else run on converted values."""
         if any_symbolic(values, keywords):
             return self.symbolic(values, keywords)
         return self.eager(values, keywords)
 
-    def eager(self, values: tuple, keywords: dict[str, Any]) -> Any:
+    def eager(self, values: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Convert what should be tensors by the rule of promotion, and run the function."""
         try:
             if self.scalar and isinstance(values[0], Tensor) and isinstance(values[1], _NUMBERS):
@@ -121,7 +121,7 @@ class OpDef:
             return [tensor(x, device) if self.dtype == "keep" else float_tensor(x, device) for x in values]
         return common(values, self.floating, self.narrow, self.product)
 
-    def symbolic(self, values: tuple, keywords: dict[str, Any]) -> Any:
+    def symbolic(self, values: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Record the call: the tensors become the node's arguments, the rest the operation's config."""
         bound = self.signature.bind(*values, **keywords)
         bound.apply_defaults()
@@ -151,7 +151,7 @@ class OpDef:
         required = self.signature.parameters[name].default is inspect.Parameter.empty
         return name in self.tensors or required or not any(earlier in self.config for earlier in before)
 
-    def explain(self, error: Exception, values: tuple, keywords: dict[str, Any]) -> None:
+    def explain(self, error: Exception, values: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         """Add a note of the call to the error that came from it; raise what `check` says of it."""
         if torch.compiler.is_compiling() or any_symbolic(values, keywords) or getattr(error, "__notes__", None):
             return

@@ -85,7 +85,7 @@ def get_current_remat_mode() -> RematMode | None:
     return _scopes.modes[-1] if _scopes.modes else None
 
 
-def remat(f: Callable) -> Callable:
+def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a function so that the backward pass computes its intermediate results again instead of keeping them.
 
     This takes less memory and more time. `f` must compute the same when it is called twice: it may draw random numbers
@@ -115,6 +115,8 @@ def remat(f: Callable) -> Callable:
             return checkpoint(f, *args, use_reentrant=False, **kwargs)
         return checkpoint(_Run(f, kwargs), *args, use_reentrant=False)
 
+    if torch.compiler.is_compiling():  # nobody reads its name; torch 2.15 on Python 3.13 can't trace the next line
+        return rematerialized
     return functools.update_wrapper(rematerialized, f, updated=())
 
 

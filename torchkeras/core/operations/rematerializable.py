@@ -39,7 +39,7 @@ class Rematerializable:
             return call(*args, **kwargs)
         return self.rematerialized_call(call, *args, **kwargs)(*args, **kwargs)
 
-    def rematerialized_call(self, layer_call: Callable, *args: Any, **kwargs: Any) -> Callable:
+    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
         """Wrap a call as the `RematScope` demands in which the layer was made.
 
         Args:
@@ -96,7 +96,7 @@ def _with_activation(layer: Any, call: Callable) -> Callable:
     return with_activation
 
 
-def output_size(layer: Any, args: tuple, kwargs: dict) -> float:
+def output_size(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
     """The number of elements of all outputs for such arguments, found without computing them.
 
     While a graph is compiled, outputs whose size no rule of a single layer gives count as large.

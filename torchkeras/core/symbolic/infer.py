@@ -58,12 +58,12 @@ def in_symbolic_scope() -> bool:
     return bool(_scopes.open) or state.symbolic
 
 
-def compute_output_spec(function: Callable, *args: Any, **kwargs: Any) -> Any:
+def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The outputs of `function` as KerasTensors, for arguments among which are KerasTensors; in Keras's order."""
     return infer(function, args, kwargs)
 
 
-def infer(function: Callable, args: tuple, kwargs: dict, with_ones: bool = False) -> Any:
+def infer(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], with_ones: bool = False) -> Any:
     """The outputs of `function` as KerasTensors, for arguments among which are KerasTensors.
 
     Sizes that differ between the two runs are unknown (`None`). The runs are on `meta`, or with tensors of ones for
@@ -120,7 +120,7 @@ def _describe(first: Any, second: Any) -> Any:
     return KerasTensor(shape, standardize_dtype(first.dtype))
 
 
-def infer_elementwise(function: Callable, args: tuple, kwargs: dict) -> Any:
+def infer_elementwise(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """As `infer`, for a function whose outputs have the inputs' broadcast shape: unknown sizes need no stand-ins."""
     shapes = [_shape_of(x) for x in args if x is not None]
     shape = broadcast_shapes(*shapes)
@@ -133,7 +133,7 @@ def _shape_of(x: Any) -> tuple:
     return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
 
 
-def broadcast_shapes(*shapes: tuple) -> tuple:
+def broadcast_shapes(*shapes: tuple[Any, ...]) -> tuple[Any, ...]:
     """The shape to which shapes with unknown sizes (`None`) broadcast.
 
     Raises:

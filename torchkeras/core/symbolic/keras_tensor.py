@@ -95,7 +95,7 @@ class KerasTensor:
         self.name = name or naming.auto_name("KerasTensor")
         self.record_history = record_history
 
-    shape: tuple = _fixed("shape", "The sizes of the axes; `None` for a size that is not known.")
+    shape: tuple[int | None, ...] = _fixed("shape", "The sizes of the axes; `None` for a size that is not known.")
     dtype: str = _fixed("dtype", "The name of the dtype.")
     sparse: bool = _fixed("sparse", "Whether the values may be a sparse tensor.")
     ragged: bool = _fixed("ragged", "Whether the values are ragged: never, with torch.")
@@ -242,7 +242,7 @@ for _name, _function in _BINARY.items():
 KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
-def standardize_shape(shape: Shape | int | None) -> tuple:
+def standardize_shape(shape: Shape | int | None) -> tuple[Any, ...]:
     """A shape as a tuple of non-negative ints and `None`.
 
     Raises:
@@ -278,7 +278,7 @@ def is_keras_tensor(x: object) -> bool:
     return isinstance(x, KerasTensor)
 
 
-def any_symbolic(args: tuple, kwargs: dict | None = None) -> bool:
+def any_symbolic(args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> bool:
     """Whether a KerasTensor is among the arguments, however deep."""
     for value in args:
         if isinstance(value, KerasTensor):

@@ -14,7 +14,7 @@ class Node:
     Links go backwards alone, so that copying or pickling a deep model, layer by layer in order, stays shallow.
     """
 
-    def __init__(self, operation: Any, args: tuple, kwargs: dict, outputs: Any) -> None:
+    def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Any) -> None:
         self.operation = operation
         if len(args) == 1 and not kwargs and type(args[0]) is KerasTensor:  # most layers: no walk over the arguments
             self.args, self.kwargs = (canonical(args[0]),), {}

@@ -186,7 +186,7 @@ def cast(x: Any, dtype: Any) -> torch.Tensor:
     return convert_to_tensor(x, dtype=dtype)
 
 
-def shape_tuple(x: Any) -> tuple:
+def shape_tuple(x: Any) -> tuple[Any, ...]:
     """The shape as a plain tuple."""
     return tuple(x.shape)
 

@@ -209,3 +209,8 @@ def promote(*dtypes: Any) -> str:
 def dtype_of_scalar(x: bool | int | float) -> Any:
     """The argument of `result_type` for a Python number: booleans are strong, integers and floats weak."""
     return "bool" if isinstance(x, bool) else int if isinstance(x, int) else float
+
+
+# Keras's second names.
+is_float_dtype = is_float
+is_int_dtype = is_int

@@ -148,7 +148,7 @@ def as_bytes(array: np.ndarray, owner: str) -> list[bytes]:
         ) from error
 
 
-def flattened(rows: list) -> tuple[list, np.ndarray]:
+def flattened(rows: list[Any]) -> tuple[list[Any], np.ndarray]:
     """The elements of a list of lists, and the length of each list."""
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     return list(chain.from_iterable(rows)), lengths

@@ -40,7 +40,7 @@ class VariableInfo:
         trainable: bool = True,
         autocast: bool = True,
         aggregation: str = "none",
-        initializer: Callable | None = None,
+        initializer: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.path = path

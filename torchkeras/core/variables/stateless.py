@@ -29,7 +29,7 @@ class CallScope(StatelessScope):
                 self._copies.add(id(copy))
                 self._values[id(variable)] = (variable, copy)
 
-    def add_update(self, update: tuple) -> None:
+    def add_update(self, update: tuple[Any, ...]) -> None:
         variable, value = update
         copy = variable if id(variable) in self._copies else self.get_current_value(variable)
         if copy is None or id(copy) not in self._copies:

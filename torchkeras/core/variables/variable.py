@@ -93,7 +93,7 @@ class Variable(Described, torch.Tensor, metaclass=type(nn.Parameter)):  # type: 
     def __init__(
         self,
         initializer: Any,
-        shape: tuple | None = None,
+        shape: tuple[int | None, ...] | None = None,
         dtype: Any = None,
         trainable: bool = True,
         autocast: bool = True,
@@ -426,7 +426,7 @@ class StatelessScope:
         """
         self.losses.append(loss)
 
-    def add_update(self, update: tuple) -> None:
+    def add_update(self, update: tuple[Any, ...]) -> None:
         """Record an assignment.
 
         Args:

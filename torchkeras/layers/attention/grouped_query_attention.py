@@ -140,3 +140,6 @@ class GroupedQueryAttention(GroupedNames, ProjectedAttention):
 
 # Keras has the class under another name in public, which is the one in files; it names layers after this one.
 register_public(GroupedQueryAttention, "keras.layers", "GroupQueryAttention", aliases=("GroupedQueryAttention",))
+
+# Keras's second names.
+GroupQueryAttention = GroupedQueryAttention

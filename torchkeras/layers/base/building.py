@@ -14,7 +14,7 @@ from torchkeras.core.tensors.devices import with_values
 from torchkeras.layers.base import inputs as arguments
 
 
-def build_for(layer: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+def build_for(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Build a layer that is not built yet from the shapes of a call's arguments."""
     if layer.built:
         return
@@ -37,7 +37,7 @@ class Locked:
         self.layer.__dict__["_tk_locked"] = False
 
 
-def recorded(build: Callable) -> Callable:
+def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
     """A `build` that records its shapes, names its weights after the layer, and marks the layer as built."""
     if getattr(build, "_tk_recorded", False):
         return build

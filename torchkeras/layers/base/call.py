@@ -218,7 +218,7 @@ class CallableModule(StatefulModule):
     forward._tk_of_layers = True  # type: ignore[attr-defined]
 
 
-def with_signature(forward: FunctionType, call: Callable) -> Callable:
+def with_signature(forward: FunctionType, call: Callable[..., Any]) -> Callable[..., Any]:
     """A copy of `forward` that shows the arguments of `call`, by which `torch.export` names inputs."""
     copy = FunctionType(forward.__code__, forward.__globals__, "forward", None, forward.__closure__)
     functools.update_wrapper(copy, forward)

@@ -314,12 +314,12 @@ class Layer(CallableModule, Quantizable, Graphed, Rematerializable, Configurable
 
     def stateless_call(
         self,
-        trainable_variables: list,
-        non_trainable_variables: list,
+        trainable_variables: list[Any],
+        non_trainable_variables: list[Any],
         *args: Any,
         return_losses: bool = False,
         **kwargs: Any,
-    ) -> tuple:
+    ) -> tuple[Any, ...]:
         """Call the layer with the given values in the place of its variables, which stay unchanged.
 
         Args:

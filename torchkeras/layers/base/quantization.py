@@ -144,7 +144,7 @@ class Quantizable:
             self.quantize(policy.quantization_mode)
 
 
-def checked(quantize: Callable) -> Callable:
+def checked(quantize: Callable[..., Any]) -> Callable[..., Any]:
     """A `quantize` that gets the mode and its config in any case, of a layer that can be quantized now."""
     if getattr(quantize, "_tk_checked", False):
         return quantize

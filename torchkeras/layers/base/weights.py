@@ -212,7 +212,7 @@ class WeightOwner(AttributeTracking):
         return [v for v in self.variables if id(v) not in trainable]
 
     @property
-    def metrics(self) -> list:
+    def metrics(self) -> list[Any]:
         """The metrics held by the layer and its sublayers."""
         return held_metrics(self)
 
@@ -342,7 +342,7 @@ def _containers_of(layer: nn.Module) -> Iterator[Tracked]:
             yield value
 
 
-def held_metrics(layer: WeightOwner) -> list:
+def held_metrics(layer: WeightOwner) -> list[Any]:
     """The metrics held by a layer and its sublayers."""
     return unique(metric for part in layer_tree(layer) for metric in _held_metrics(part))
 

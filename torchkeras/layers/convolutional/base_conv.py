@@ -161,7 +161,7 @@ class WindowLayer(Layer):
         dilation = pointwise_dilation(x, self._dilation) if self._is_pointwise and groups == 1 else self._dilation
         return convolve(x, kernel, bias, self._steps, border.even, dilation, groups)
 
-    def joined_by_border(self, before: Any, call: Callable) -> PaddedConvolution | None:
+    def joined_by_border(self, before: Any, call: Callable[..., Any]) -> PaddedConvolution | None:
         """Padding and convolution in one, where both compute with the library's own `call`, this layer with `call`."""
         if type(self).call is not call or getattr(type(before), "call", None) is not BaseZeroPadding.call:
             return None

@@ -192,3 +192,9 @@ class Conv3D(BaseConv):
     """
 
     rank = 3
+
+
+# Keras's second names.
+Convolution1D = Conv1D
+Convolution2D = Conv2D
+Convolution3D = Conv3D

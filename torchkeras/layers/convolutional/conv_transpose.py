@@ -322,3 +322,9 @@ class Conv3DTranspose(BaseConvTranspose):
             bias_constraint,
             **kwargs,
         )
+
+
+# Keras's second names.
+Convolution1DTranspose = Conv1DTranspose
+Convolution2DTranspose = Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose

@@ -402,3 +402,8 @@ class SeparableConv2D(BaseSeparableConv):
     """
 
     rank = 2
+
+
+# Keras's second names.
+SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D

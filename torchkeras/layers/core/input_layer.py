@@ -98,7 +98,7 @@ class InputLayer(Layer):
         """Return the input as it is; `None` without an input: the symbolic one is `output`."""
         return args[0] if args else None
 
-    def compute_output_shape(self, input_shape: Any = None) -> tuple:
+    def compute_output_shape(self, input_shape: Any = None) -> tuple[Any, ...]:
         return self.batch_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -49,9 +49,9 @@ class Lambda(Layer):
 
     def __init__(
         self,
-        function: Callable,
-        output_shape: Nest[Shape] | Callable | None = None,
-        mask: Nest[torch.Tensor] | Callable | None = None,
+        function: Callable[..., Any],
+        output_shape: Nest[Shape] | Callable[..., Any] | None = None,
+        mask: Nest[torch.Tensor] | Callable[..., Any] | None = None,
         arguments: dict[str, Any] | None = None,
         **kwargs: Unpack[LayerOptions],
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ def standardize_clipping(clipping: dict[str, float] | None) -> dict[str, float]:
     return limits
 
 
-def root_of(initializer: Initializer | Callable) -> Callable[..., Tensor]:
+def root_of(initializer: Initializer | Callable[..., Any]) -> Callable[..., Tensor]:
     """An initializer of standard deviations: the square root of what the one of variances gives."""
 
     def root(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
@@ -47,7 +48,7 @@ def root_of(initializer: Initializer | Callable) -> Callable[..., Tensor]:
     return root
 
 
-def fresh(initializer: Initializer | Callable) -> Initializer | Callable:
+def fresh(initializer: Initializer | Callable[..., Any]) -> Initializer | Callable[..., Any]:
     """A copy of the initializer that has drawn nothing yet; a plain function is its own copy."""
     return initializer.clone() if isinstance(initializer, Initializer) else initializer
 

@@ -341,3 +341,12 @@ class AveragePooling3D(AveragePooling):
     """
 
     rank = 3
+
+
+# Keras's second names.
+AvgPool1D = AveragePooling1D
+AvgPool2D = AveragePooling2D
+AvgPool3D = AveragePooling3D
+MaxPool1D = MaxPooling1D
+MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D

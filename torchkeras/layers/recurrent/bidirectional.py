@@ -123,7 +123,9 @@ class Bidirectional(Layer):
             return output
         return (*outputs, *states, *states)
 
-    def compute_mask(self, _: Nest[Tensor], mask: Tensor | list[Tensor | None] | None) -> Tensor | tuple | None:
+    def compute_mask(
+        self, _: Nest[Tensor], mask: Tensor | list[Tensor | None] | None
+    ) -> Tensor | tuple[Any, ...] | None:
         mask = mask[0] if isinstance(mask, list) else mask
         kept = mask if self.return_sequences else None
         if not self.return_state:
@@ -180,7 +182,7 @@ class Bidirectional(Layer):
         return y * y_back if self.merge_mode == "mul" else (y, y_back)
 
     @property
-    def states(self) -> tuple | None:
+    def states(self) -> tuple[Any, ...] | None:
         """The states that both layers keep with `stateful=True`, else `None`."""
         forward, backward = self.forward_layer.states, self.backward_layer.states
         return (*forward, *backward) if forward and backward else None

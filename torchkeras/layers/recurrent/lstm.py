@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ _SHUT = 1e4
 class UnitForgetBias:
     """Initializer of an LSTM's bias: 1 for the forget gate, another initializer for the rest."""
 
-    def __init__(self, others: Callable, units: int) -> None:
+    def __init__(self, others: Callable[..., Any], units: int) -> None:
         self.others, self.units = others, units
 
     def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None) -> Tensor:

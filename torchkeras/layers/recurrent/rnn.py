@@ -171,7 +171,7 @@ class RNN(Layer):
         """The same as `reset_state()`, under its older name."""
         self.reset_state()
 
-    def get_initial_state(self, batch_size: int) -> list:
+    def get_initial_state(self, batch_size: int) -> list[Any]:
         """Return the states before the first step.
 
         Args:
@@ -233,7 +233,7 @@ class RNN(Layer):
         initial_state: Nest[Tensor],
         mask: Tensor | Sequence[Tensor | None] | None,
         training: bool = False,
-    ) -> tuple:
+    ) -> tuple[Any, ...]:
         """Run the cell over all steps.
 
         Returns:
@@ -312,7 +312,7 @@ def forget_dropout(cell: Cell) -> None:
             forget_dropout(one)
 
 
-def sequence_runner(cell: Cell, dtype: str, fused: bool) -> Callable | None:
+def sequence_runner(cell: Cell, dtype: str, fused: bool) -> Callable[..., Any] | None:
     """The function that runs a cell over a whole sequence; `None` if it must be called step by step."""
     if type(cell) is StackedRNNCells:
         runners = [sequence_runner(one, dtype, fused) for one in cell.cells]
@@ -367,7 +367,7 @@ class CellRNN(RNN):
         initial_state: Nest[Tensor],
         mask: Tensor | Sequence[Tensor | None] | None,
         training: bool = False,
-    ) -> tuple:
+    ) -> tuple[Any, ...]:
         if getattr(self, "use_cudnn", None) is True and (
             self.cell.recurrent_dropout or not getattr(self.cell, "reset_after", True)
         ):

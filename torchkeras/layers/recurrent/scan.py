@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,13 +12,13 @@ from torchkeras.core import tree
 
 
 def scan(
-    step: Callable[[Tensor, list], tuple[Tensor, list]],
+    step: Callable[[Tensor, list[Any]], tuple[Tensor, list[Any]]],
     inputs: Tensor,
-    states: list,
+    states: list[Any],
     mask: Tensor | None = None,
     zero_masked: bool = False,
     keep_all: bool = True,
-) -> tuple[Tensor, Tensor, list]:
+) -> tuple[Tensor, Tensor, list[Any]]:
     """Run `step(inputs_t, states) -> (output_t, states)` over axis 1 of `inputs`.
 
     A masked step leaves the states as they are; its output repeats the one before (zeros before the first), or is zero

@@ -65,7 +65,7 @@ class TimeDistributed(Wrapper):
     def build(self, input_shape: Shape) -> None:  # type: ignore[override]
         super().build(self._step_shape(input_shape))
 
-    def compute_output_shape(self, input_shape: Shape) -> tuple:
+    def compute_output_shape(self, input_shape: Shape) -> tuple[Any, ...]:
         output = self.layer.compute_output_shape(self._step_shape(input_shape))
         return (output[0], input_shape[1], *output[1:])
 

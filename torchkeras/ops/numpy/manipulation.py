@@ -177,7 +177,12 @@ def tile(x: Tensor, repeats: Sizes) -> Tensor:
 
 
 @op(call=("constant_values",))
-def pad(x: Tensor, pad_width: int | Sequence, mode: str = "constant", constant_values: Any = None) -> Tensor:
+def pad(
+    x: Tensor,
+    pad_width: int | Sequence[int] | Sequence[Sequence[int]],
+    mode: str = "constant",
+    constant_values: Any = None,
+) -> Tensor:
     """Add elements before and after those of each axis.
 
     Args:
@@ -227,7 +232,7 @@ def _as_tuples(sizes: Sizes) -> Any:
 
 
 @memoized
-def _widths(pad_width: int | Sequence, rank: int) -> tuple[int, ...]:
+def _widths(pad_width: int | Sequence[int] | Sequence[Sequence[int]], rank: int) -> tuple[int, ...]:
     """The widths in torch's order: before, after, from the last axis on."""
     given = tuple_of(pad_width)
     if all(isinstance(size, int) for size in given):

@@ -16,7 +16,7 @@ _AXES = r"\((\w+(?:,\w+)*)?,?\)"
 _SIGNATURE = re.compile(rf"{_AXES}(?:,{_AXES})*->{_AXES}(?:,{_AXES})*")
 
 
-def vectorize(pyfunc: Callable, *, excluded: Any = None, signature: str | None = None) -> Callable:
+def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: str | None = None) -> Callable[..., Any]:
     """Make a function of single values into one of tensors, which broadcast against each other.
 
     Args:

@@ -6,3 +6,5 @@ from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as Ftrl
 from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as Optimizer
 from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as RMSprop
 from torchkeras.optimizers.legacy_optimizer import LegacyOptimizer as SGD
+
+__all__ = ["SGD", "Adagrad", "Adam", "Ftrl", "Optimizer", "RMSprop"]

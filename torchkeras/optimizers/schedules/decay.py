@@ -280,7 +280,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     _tk_config_base = True
 
-    def __init__(self, boundaries: list, values: list, name: str = "PiecewiseConstant") -> None:
+    def __init__(self, boundaries: list[Any], values: list[Any], name: str = "PiecewiseConstant") -> None:
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 "There must be one value more than boundaries. "

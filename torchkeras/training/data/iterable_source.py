@@ -36,7 +36,7 @@ class IterableSource(Source):
 
     def __init__(
         self,
-        iterable: Iterable,
+        iterable: Iterable[Any],
         *,
         steps: int | None = None,
         device: DeviceLike = "cpu",

@@ -106,3 +106,6 @@ def batch_numbers(dataset: PyDataset) -> Iterator[int]:
     except NotImplementedError:
         size = None
     return itertools.count() if size is None else iter(range(size))
+
+
+Sequence = PyDataset  # Keras's second name

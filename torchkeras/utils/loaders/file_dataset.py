@@ -24,7 +24,7 @@ class Reader(Protocol):
             ValueError: the file is broken; names it.
         """
 
-    def join(self, samples: list) -> Any:
+    def join(self, samples: list[Any]) -> Any:
         """Samples as one batch."""
 
 
@@ -53,7 +53,7 @@ class FileDataset(Dataset):
         sample = self.reader.read(self.paths[index])
         return sample if self.labels is None else (sample, self.labels[index])
 
-    def collate(self, samples: list) -> Any:
+    def collate(self, samples: list[Any]) -> Any:
         """Join samples to a batch; a DataLoader of your own takes it as `collate_fn`.
 
         Args:

@@ -43,7 +43,7 @@ class IndexLookup(HostLayer):
         mask_token: str | int | None,
         oov_token: str | int | None,
         vocabulary_dtype: str,
-        vocabulary: Sequence | np.ndarray | Tensor | str | None = None,
+        vocabulary: Sequence[Any] | np.ndarray | Tensor | str | None = None,
         idf_weights: Sequence[float] | np.ndarray | Tensor | None = None,
         invert: bool = False,
         output_mode: str = "int",
@@ -130,7 +130,7 @@ class IndexLookup(HostLayer):
     def _tk_special(self) -> list:
         return [self.mask_token] * self._tk_first_oov + [self.oov_token] * self.num_oov_indices
 
-    def get_vocabulary(self, include_special_tokens: bool = True) -> list:
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
         """Return the terms in the order of their numbers.
 
         Args:
@@ -149,7 +149,7 @@ class IndexLookup(HostLayer):
 
     def set_vocabulary(
         self,
-        vocabulary: Sequence | np.ndarray | Tensor | str,
+        vocabulary: Sequence[Any] | np.ndarray | Tensor | str,
         idf_weights: Sequence[float] | np.ndarray | Tensor | None = None,
     ) -> None:
         """Replace the vocabulary, without looking at data.
@@ -547,7 +547,7 @@ def bags(numbers: Tensor, depth: int) -> Tensor:
     return counts[0, :depth] if numbers.ndim < 2 else counts[:, :depth]
 
 
-def plain(values: Any) -> list:
+def plain(values: Any) -> list[Any]:
     """Terms or weights as a list of Python's own values."""
     if isinstance(values, Tensor):
         values = convert_to_numpy(values)

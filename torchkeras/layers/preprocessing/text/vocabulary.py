@@ -67,7 +67,7 @@ class TokenCounts:
         self.in_documents: Counter | None = Counter() if documents else None
         self.num_documents = 0
 
-    def add(self, tokens: list, lengths: np.ndarray | None, decode: Callable[[Any], Any] | None = None) -> None:
+    def add(self, tokens: list[Any], lengths: np.ndarray | None, decode: Callable[[Any], Any] | None = None) -> None:
         """Count the tokens of documents.
 
         Args:
@@ -85,12 +85,12 @@ class TokenCounts:
         _count(self.in_documents, distinct, decode)
         self.num_documents += len(ends)
 
-    def most_frequent(self, without: set, limit: int | None) -> list:
+    def most_frequent(self, without: set[Any], limit: int | None) -> list[Any]:
         """The tokens by falling count, ties by falling order of the tokens themselves."""
         found = sorted(((count, token) for token, count in self.tokens.items() if token not in without), reverse=True)
         return [token for _, token in (found if limit is None else found[:limit])]
 
-    def idf(self, terms: list) -> np.ndarray:
+    def idf(self, terms: list[Any]) -> np.ndarray:
         """The inverse document frequency of terms: `log(1 + documents / (1 + documents with the term))`."""
         counts = self.in_documents or Counter()
         with_term = np.array([counts[term] for term in terms], "float64")
@@ -128,7 +128,7 @@ def read_lines(path: str | os.PathLike[str], encoding: str) -> list[str]:
     return lines
 
 
-def repeated(terms: Sequence) -> list:
+def repeated(terms: Sequence[Any]) -> list[Any]:
     """The terms that occur more than once."""
     if len(set(terms)) == len(terms):
         return []
