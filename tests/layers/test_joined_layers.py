@@ -23,6 +23,20 @@ def norm(**options):
     )
 
 
+def plus(number):
+    return lambda x: x + number
+
+
+def times(number):
+    return lambda x: x * number
+
+
+def excited(x):
+    """A block of MobileNetV3."""
+    scale = L.Conv2D(2, 1, activation="relu")(L.GlobalAveragePooling2D(keepdims=True)(x))
+    return L.Multiply()([x, times(1 / 6)(L.ReLU(6.0)(plus(3.0)(L.Conv2D(8, 1)(scale))))])
+
+
 # The shape of a sample, the layers in a row, and how many calls a model makes of them.
 ROWS = {
     "three": ((7, 8, 3), lambda: [L.Conv2D(4, 3, bias_initializer="normal"), norm(), L.ReLU()], 1),
@@ -55,6 +69,11 @@ ROWS = {
     "other axis": ((7, 8, 3), lambda: [L.Conv2D(4, 3), norm(axis=1), L.ReLU()], 2),
     "slope": ((7, 8, 3), lambda: [L.Conv2D(4, 3), norm(), L.ReLU(negative_slope=0.1)], 2),
     "not each value": ((7, 8, 3), lambda: [L.Conv2D(4, 3), norm(), L.Activation("softmax")], 2),
+    "hard sigmoid": ((1, 1, 9), lambda: [L.Conv2D(4, 1), plus(3.0), L.ReLU(6.0), times(1 / 6)], 1),
+    "hard sigmoid, divided": ((7, 3), lambda: [plus(3), L.ReLU(6), lambda x: x / 6], 1),
+    "no hard sigmoid": ((7, 3), lambda: [plus(2.0), L.ReLU(6.0), times(1 / 6)], 3),
+    "nor this": ((7, 3), lambda: [plus(3.0), L.ReLU(5.0), times(1 / 6)], 3),
+    "excited": ((5, 4, 8), lambda: [excited], 4),
     "frozen": ((7, 8, 3), lambda: [L.Conv2D(4, 3), norm(trainable=False), L.ReLU()], 1),
     "regularized": ((7, 8, 3), lambda: [L.Conv2D(4, 3), norm(activity_regularizer="l2"), L.ReLU()], 1),
 }
@@ -232,7 +251,7 @@ def test_a_residual_sum_is_written_over_only_if_nobody_needs_it():
     alone = keras.Model(x, L.ReLU()(total))
     assert [type(call).__name__ for call in calls(alone)] == ["Dense", "JoinedMerge"]
     both = keras.Model(x, [L.ReLU()(total), total])
-    assert not any(isinstance(call, JoinedLayers) for call in calls(both))
+    assert all(call.activation is None for call in calls(both) if isinstance(call, JoinedLayers))
     value = torch.randn(5, 3, requires_grad=True)
     outputs, expected = alone(value), both(value)
     torch.testing.assert_close(outputs, expected[0])
@@ -257,3 +276,24 @@ def test_kernels_of_one_place(monkeypatch):
     assert pointwise.pointwise_dilation(x, (1, 1)) == (2, 2)
     assert pointwise.pointwise_dilation(x.double(), (1, 1)) == (1, 1)
     assert pointwise.pointwise_dilation(torch.zeros(16, 4, 4, 5), (1, 1)) == (1, 1)
+
+
+def test_hooks_and_masks_of_merged_layers():
+    """Between the operations of a hard sigmoid, and at a merge that is called alone."""
+    x = keras.Input((3, 4))
+    masked = L.Masking()(x)
+    relu, gate = L.ReLU(6.0), L.Multiply()
+    model = keras.Model(x, [gate([masked, masked]), times(1 / 6)(relu(plus(3.0)(x)))])
+    value = torch.randn(2, 3, 4) * 4
+    value[0, 1] = 0
+    outputs, sigmoid = model(value)
+    torch.testing.assert_close(sigmoid, torch.nn.functional.hardsigmoid(value))
+    torch.testing.assert_close(outputs._keras_mask, (value != 0).any(-1))
+    seen = []
+    handles = [layer.register_forward_hook(lambda *args: seen.append(args[-1])) for layer in (relu, gate)]
+    again = model(value)
+    for handle in handles:
+        handle.remove()
+    torch.testing.assert_close(seen, [again[0], (value + 3).clamp(0, 6)])
+    relu.max_value = 4.0
+    torch.testing.assert_close(model(value)[1], (value + 3).clamp(0, 4) / 6)

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor, canonical, set_building
 from torchkeras.core.symbolic.node import Node
 from torchkeras.core.types import Nest
-
-
-class Slot(NamedTuple):
-    """The place of a tensor in a plan's memory."""
-
-    index: int  # type: ignore[assignment]
-
-
-class Step(NamedTuple):
-    """One call of a plan: with a single tensor in and out where `template` is `None`."""
-
-    operation: Any
-    source: int
-    target: int
-    template: tuple | None
-    targets: tuple[int, ...]
-    drop: tuple[int, ...]
+from torchkeras.models.plan import Slot, Step, join_steps
 
 
 class Graph:
@@ -93,7 +77,8 @@ class Graph:
             )
             source = args[0].index if simple else -1
             self.steps.append(Step(node.operation, source, targets[0], None if simple else template, targets, drop))
-        self._run_steps = _joined(self.steps)
+        self._run_steps = join_steps(self.steps)
+        self._calls = [(*step, step.listed) for step in self._run_steps]
         self._single_output = len(self.outputs) == 1 and (
             isinstance(self.outputs_struct, KerasTensor)
             or takes_apart
@@ -121,12 +106,15 @@ class Graph:
                 value = operation(value)
             return value
         slots = inputs + [None] * (self.size - len(inputs))
-        for operation, source, target, template, targets, drop in self._run_steps:
+        for operation, source, target, template, targets, drop, listed in self._calls:
             if template is None:
                 slots[target] = operation(slots[source])
             else:
-                args, kwargs = _filled(template, slots)
-                outputs = operation(*args, **kwargs)
+                if listed is None:
+                    args, kwargs = _filled(template, slots)
+                    outputs = operation(*args, **kwargs)
+                else:
+                    outputs = operation([slots[place] for place in listed])
                 if len(targets) == 1 and not isinstance(outputs, (list, tuple, dict)):
                     slots[target] = outputs
                 else:
@@ -150,27 +138,6 @@ class Graph:
             for place, value in zip(step.targets, tree.flatten(visit(step.operation, args, kwargs))):
                 slots[place] = value
         return tree.pack_sequence_as(self.outputs_struct, [slots[place] for place in self.output_places])
-
-
-def _joined(steps: list[Step]) -> list[Step]:
-    """The steps, with neighbours in one where the second says that it can do both and nobody else needs the first's."""
-    joined: list[Step] = []
-    for step in steps:
-        before = joined[-1] if joined else None
-        join = getattr(step.operation, "joined_behind", None)
-        both = None
-        if join and before and step.template is None and len(before.targets) == 1:
-            if step.source == before.target and step.source in step.drop:
-                both = join(before.operation)
-                if before.template is not None and not getattr(both, "takes_any_arguments", False):
-                    both = None
-        if both is None or before is None:
-            joined.append(step)
-        else:
-            joined[-1] = step._replace(
-                operation=both, source=before.source, template=before.template, drop=before.drop + step.drop
-            )
-    return joined
 
 
 def _slotted(node: Node, places: dict[int, int]) -> tuple[Any, Any]:

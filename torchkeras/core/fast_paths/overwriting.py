@@ -60,9 +60,16 @@ def _relu6(x: Tensor) -> Tensor:
     return torch.nn.functional.hardtanh_(x, 0.0, 6.0)
 
 
+def _hard_sigmoid(x: Tensor) -> Tensor:
+    if x.dtype is torch.float64:  # torch's kernel (2.14) divides by 6 as exactly as a float32
+        return _relu6(x.add_(3.0)).div_(6.0)
+    return torch.nn.functional.hardsigmoid(x, inplace=True)
+
+
 RELU = Overwriting(torch.relu_, True, "relu")
 RELU6 = Overwriting(_relu6, True, "hardtanh", (0.0, 6.0))
 SIGMOID = Overwriting(torch.sigmoid_, True, "sigmoid")
 TANH = Overwriting(torch.tanh_, True, "tanh")
 SILU = Overwriting(lambda x: torch.nn.functional.silu(x, inplace=True), False, "swish")
+HARD_SIGMOID = Overwriting(_hard_sigmoid, False)
 HARD_SILU = Overwriting(lambda x: torch.nn.functional.hardswish(x, inplace=True), False, "hardswish")

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.masks import get_mask, set_mask
+from torchkeras.layers.base.joined import JoinedLayers, join_merge
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 
@@ -70,6 +71,14 @@ class Merge(Layer):
 
     def _merge(self, inputs: Sequence[Tensor]) -> Tensor:
         raise NotImplementedError
+
+    def _tk_pairwise(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """The function of two tensors that merges any number from left to right, if that is what the layer does."""
+        return None
+
+    def joined_alone(self) -> JoinedLayers | None:
+        """One call that does what a call of this layer does, or `None`; a functional model uses it."""
+        return join_merge(self)
 
     def build(self, input_shape: Sequence[Shape]) -> None:
         check_shapes(self, input_shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add as plus
 from typing import Any
@@ -42,8 +42,8 @@ class Add(Merge):
     def _merge(self, inputs: Sequence[Tensor]) -> Tensor:
         return reduce(plus, inputs)
 
-    def _tk_makes_new_tensor(self) -> bool:
-        return type(self).call is Merge.call and type(self)._merge is Add._merge
+    def _tk_pairwise(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        return plus if type(self).call is Merge.call and type(self)._merge is Add._merge else None
 
 
 class Subtract(Merge):
@@ -122,6 +122,9 @@ class Multiply(Merge):
         output = torch.where(mask, output, 0)
         set_mask(output, mask.any(dim=-1))
         return output
+
+    def _tk_pairwise(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        return torch.mul if type(self).call is Merge.call and type(self)._merge is Multiply._merge else None
 
 
 class Average(Merge):
