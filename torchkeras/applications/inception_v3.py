@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from torchkeras import layers
@@ -15,6 +18,30 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Sizes
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
+
+_pools_as_torch: ContextVar[bool] = ContextVar("pools_as_torch", default=False)
+
+
+@contextmanager
+def torch_pooling() -> Iterator[None]:
+    """Make Inceptions inside whose average pooling counts the zeros around an image, as torchvision's does.
+
+    Keras's takes the mean of the values inside the image alone. Both have the same weights, which
+    `keras.saving.load_torch_weights` loads into either, and compute other outputs with them. This function is an
+    addition of torchkeras.
+
+    Example:
+        >>> with keras.applications.inception_v3.torch_pooling():
+        ...     model = keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3))
+        >>> sum(isinstance(layer, keras.layers.ZeroPadding2D) for layer in model.layers)
+        9
+    """
+    token = _pools_as_torch.set(True)
+    try:
+        yield
+    finally:
+        _pools_as_torch.reset(token)
+
 
 blocks = Blocks(conv={"use_bias": False, "padding": "same"}, norm={"scale": False}, counts_axis=True)
 
@@ -40,6 +67,8 @@ def max_pool(x: KerasTensor) -> KerasTensor:
 
 
 def average_pool(x: KerasTensor) -> KerasTensor:
+    if _pools_as_torch.get():
+        return layers.AveragePooling2D(3, strides=1)(layers.ZeroPadding2D(1)(x))
     return layers.AveragePooling2D(3, strides=1, padding="same")(x)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 import torchkeras as keras
 from tests.saving.plain_torch import torch_networks as nets
 from torchkeras import layers, saving
-from torchkeras.applications import convnext, resnet
+from torchkeras.applications import convnext, inception_v3, resnet
 from torchkeras.applications.building.application import Family
 
 DEPTHS, WIDTHS = (2, 1, 1, 1), (8, 12, 16, 20)
@@ -131,6 +131,99 @@ class TorchvisionConvNeXt(nn.Module):
         return self.classifier(self.features(x).mean((2, 3)))
 
 
+class ConvNorm(nn.Module):
+    """A convolution of torchvision's Inception, with zeros around the image unless it halves it."""
+
+    def __init__(self, inside: int, width: int, size: int | tuple[int, int] = 1, stride: int = 1, pad: bool = True):
+        super().__init__()
+        height, across = (size, size) if isinstance(size, int) else size
+        border = (height // 2, across // 2) if pad and stride == 1 else 0
+        self.conv = nn.Conv2d(inside, width, (height, across), stride, border, bias=False)
+        self.bn = nn.BatchNorm2d(width, eps=0.001)
+
+    def forward(self, x):
+        return torch.relu(self.bn(self.conv(x)))
+
+
+W, H = (1, 7), (7, 1)
+TAIL = {"1x1": [(320, 1)], "3x3": [(384, 1), "3x3_2a 3x3_2b"], "3x3dbl": [(448, 1), (384, 3), "3x3dbl_3a 3x3dbl_3b"]}
+
+
+def of_35(pool):
+    double = [(64, 1), (96, 3), (96, 3)]
+    return {"1x1": [(64, 1)], "5x5": [(48, 1), (64, 5)], "3x3dbl": double, "_pool": [(pool, 1)]}
+
+
+def of_17(width):
+    double = [(width, 1), (width, H), (width, W), (width, H), (192, W)]
+    return {"1x1": [(192, 1)], "7x7": [(width, 1), (width, W), (192, H)], "7x7dbl": double, "_pool": [(192, 1)]}
+
+
+# The branches of each module: width, size and stride of their convolutions; at the end perhaps two side by side.
+INCEPTION = {
+    **{f"5{letter}": of_35(pool) for letter, pool in zip("bcd", (32, 64, 64), strict=True)},
+    "6a": {"3x3": [(384, 3, 2)], "3x3dbl": [(64, 1), (96, 3), (96, 3, 2)], "max": []},
+    **{f"6{letter}": of_17(width) for letter, width in zip("bcde", (128, 160, 160, 192), strict=True)},
+    "7a": {"3x3": [(192, 1), (320, 3, 2)], "7x7x3": [(192, 1), (192, W), (192, H), (192, 3, 2)], "max": []},
+    **{f"7{letter}": {**TAIL, "_pool": [(192, 1)]} for letter in "bc"},
+}
+
+
+class InceptionModule(nn.Module):
+    def __init__(self, inside: int, branches) -> None:
+        super().__init__()
+        self.branches, self.width = {}, 0
+        for branch, rows in branches.items():
+            names, width = [], inside
+            for i, row in enumerate(rows):
+                if isinstance(row, str):
+                    names.append([f"branch{part}" for part in row.split()])
+                    for name, size in zip(names[-1], ((1, 3), (3, 1)), strict=True):
+                        setattr(self, name, ConvNorm(width, 384, size))
+                    width = 768
+                else:
+                    names.append([f"branch{branch}" + (f"_{i + 1}" if len(rows) > 1 else "")])
+                    setattr(self, names[-1][0], ConvNorm(width, *row))
+                    width = row[0]
+            self.branches[branch], self.width = names, self.width + width
+
+    def forward(self, x):
+        outputs = []
+        for branch, names in self.branches.items():
+            y = nn.functional.max_pool2d(x, 3, 2) if branch == "max" else x
+            y = nn.functional.avg_pool2d(y, 3, 1, 1) if branch == "_pool" else y
+            for together in names:
+                y = torch.cat([getattr(self, name)(y) for name in together], 1)
+            outputs.append(y)
+        return torch.cat(outputs, 1)
+
+
+class TorchInception(nn.Module):
+    """torchvision's Inception V3, with the auxiliary classifier that it has in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.Conv2d_1a_3x3, self.Conv2d_2a_3x3 = ConvNorm(3, 32, 3, 2), ConvNorm(32, 32, 3, pad=False)
+        self.Conv2d_2b_3x3, self.Conv2d_3b_1x1 = ConvNorm(32, 64, 3), ConvNorm(64, 80)
+        self.Conv2d_4a_3x3 = ConvNorm(80, 192, 3, pad=False)
+        width = 192
+        for name, branches in INCEPTION.items():
+            module = InceptionModule(width, branches)
+            self.add_module(f"Mixed_{name}", module)
+            width = module.width
+            if name == "6e":
+                self.AuxLogits = nn.ModuleDict({"conv0": ConvNorm(width, 128), "fc": nn.Linear(128, 10)})
+        self.fc = nn.Linear(width, 10)
+
+    def forward(self, x):
+        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
+        x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(nn.functional.max_pool2d(x, 3, 2)))
+        x = nn.functional.max_pool2d(x, 3, 2)
+        for name in INCEPTION:
+            x = getattr(self, f"Mixed_{name}")(x)
+        return self.fc(x.mean((2, 3)))
+
+
 def variant(family: Family, name: str, **options):
     """A variant of a family in a size of the test's own."""
     make = family.variant(name, name.lower(), 64, "few", **options)
@@ -173,6 +266,64 @@ def test_resnet_with_torchs_strides_and_with_kerass():
         ):
             saving.load_torch_weights(keras_resnet := as_resnet(), source, verbose=False)
     assert not torch.allclose(keras_resnet(x.movedim(1, -1)), expected, rtol=0.01)
+
+
+def as_inception():
+    return keras.applications.InceptionV3(weights=None, input_shape=(75, 75, 3), classes=10, classifier_activation=None)
+
+
+def test_inception_of_torchvision(capsys):
+    """The auxiliary classifier is left out; scales, which Keras's normalizations lack, go into the variances."""
+    module, x = nets.shaken(TorchInception()), torch.randn(2, 3, 75, 75)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name.endswith("bn.weight"):
+                parameter.abs_().add_(0.5)
+            elif name.endswith("conv.weight"):
+                parameter.mul_(2.0 / parameter[0].numel() ** 0.5)
+    with inception_v3.torch_pooling():
+        model = as_inception()
+    with pytest.warns(
+        UserWarning, match="have no scale or no offset.*in inference the outputs are the module's"
+    ) as seen:
+        pairs = saving.load_torch_weights(model, module.state_dict())
+    assert len(seen) == 1 and "AuxLogits.conv0.conv" in capsys.readouterr().out
+    assert len(set(pairs.values())) == len(pairs) == 2 * 94 + 1
+    with torch.no_grad():
+        expected = module(x)
+        scale = expected.abs().max().item()
+        torch.testing.assert_close(model(x.movedim(1, -1)), expected, rtol=1e-4, atol=1e-4 * scale)
+    with pytest.warns(UserWarning) as seen:
+        saving.load_torch_weights(other := as_inception(), module.state_dict(), verbose=False)
+    assert "computes otherwise" in str(seen[0].message) and "torch_pooling" in str(seen[0].message)
+    with torch.no_grad():
+        assert not torch.allclose(other(x.movedim(1, -1)), expected, rtol=1e-2, atol=1e-2 * scale)
+
+
+@pytest.mark.parametrize("options", [{"scale": False}, {"center": False}, {"scale": False, "center": False}])
+def test_a_normalization_with_fewer_weights_than_torchs(options):
+    module = nets.shaken(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, eps=1e-3, affine=len(options) < 2)))
+    x = torch.randn(2, 3, 8, 8)
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.BatchNormalization(**options)])
+    if len(options) < 2:
+        before = model.get_weights()
+        with pytest.raises(ValueError, match="each scale is positive"), torch.no_grad():
+            module[1].weight[1] = -1.0
+            saving.load_torch_weights(model, module.state_dict(), verbose=False)
+        assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+        with pytest.warns(UserWarning, match="no scale or no offset"), torch.no_grad():
+            module[1].weight.abs_()
+            saving.load_torch_weights(model, module.state_dict(), verbose=False)
+    else:
+        saving.load_torch_weights(model, module.state_dict(), verbose=False)
+    torch.testing.assert_close(model(x.movedim(1, -1)), module(x).movedim(1, -1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_normalization_of_rows_without_the_scale_of_torchs():
+    module = nets.shaken(nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)))
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.LayerNormalization(scale=False)])
+    with pytest.raises(ValueError, match="the layer has no place"):
+        saving.load_torch_weights(model, module.state_dict(), verbose=False)
 
 
 def test_a_classifier_on_a_flattened_image_takes_its_columns_in_torchs_order(tmp_path):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from torchkeras import layers
 
 # A pattern of a layer's name, and the torch name as a format of the pattern's groups: `{1}`, or `{1-1}`, `{1*2+1}`.
 Rows = Mapping[str, str]
@@ -22,16 +25,30 @@ class NameTable:
         network: name of the network and of the library.
         rows: `{pattern of the layer's name: torch name}`.
         note: a difference between the architectures, for the user; `None` if there is none.
-        always_differs: whether outputs differ in any case, not only where the source shows it.
+        differs: whether a model's outputs are others than the network's in any case, not only where the source shows
+            it.
+        numbered: `{pattern of names that are numbered as the layers are made: all torch names in this order}`.
+        left_out: the beginning of names of modules that the model does not have; `None` if it has all.
     """
 
     network: str
     rows: Rows
     note: str | None = None
-    always_differs: bool = False
+    differs: Callable[[Any], bool] = lambda model: False
+    numbered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: str | None = None
 
-    def torch_name(self, layer: str) -> str | None:
-        """The torch name of a layer (without the names of layers around it); `None` if it is not in the table."""
+    def torch_names(self, layers: Mapping[int, str]) -> dict[int, str]:
+        """The torch names of layers (given without the names of layers around them), of those in the table."""
+        found = {i: name for i, layer in layers.items() if (name := self._torch_name(layer)) is not None}
+        for pattern, names in self.numbered.items():
+            numbers = {i: int(match[1] or 0) for i, name in layers.items() if (match := re.fullmatch(pattern, name))}
+            if len(numbers) != len(names):
+                return {}
+            found |= dict(zip(sorted(numbers, key=numbers.__getitem__), names))
+        return found
+
+    def _torch_name(self, layer: str) -> str | None:
         for pattern, name in self.rows.items():
             found = re.fullmatch(rf"(?:.*_)?{pattern}", layer)
             if found is not None:
@@ -99,15 +116,58 @@ def _in_stages(conv: str, norm: str) -> Rows:
     return {norm: "features.0.1", conv: "features.0.0"}
 
 
+def _always(model: Any) -> bool:
+    return True
+
+
+_POOLING = (
+    "torchvision's Inception counts the zeros around an image in its average pooling, Keras's does not: make the model "
+    "inside `with keras.applications.inception_v3.torch_pooling():`."
+)
+
+
+def _pools_as_keras(model: Any) -> bool:
+    return any(isinstance(layer, layers.AveragePooling2D) and layer.padding == "same" for layer in model.layers)
+
+
+def _inception(kind: str) -> tuple[str, ...]:
+    """The convolutions of torchvision's Inception V3 (`kind` "conv") or their normalizations ("bn"), in its order."""
+    of_35 = "branch1x1 branch5x5_1 branch5x5_2 branch3x3dbl_1 branch3x3dbl_2 branch3x3dbl_3 branch_pool"
+    sevens = [f"branch7x7{part}" for part in "_1 _2 _3 dbl_1 dbl_2 dbl_3 dbl_4 dbl_5".split()]
+    of_17 = " ".join(["branch1x1", *sevens, "branch_pool"])
+    of_8 = (
+        "branch1x1 branch3x3_1 branch3x3_2a branch3x3_2b branch3x3dbl_1 branch3x3dbl_2 branch3x3dbl_3a branch3x3dbl_3b "
+        "branch_pool"
+    )
+    modules = {
+        **dict.fromkeys(("Mixed_5b", "Mixed_5c", "Mixed_5d"), of_35),
+        "Mixed_6a": "branch3x3 branch3x3dbl_1 branch3x3dbl_2 branch3x3dbl_3",
+        **dict.fromkeys(("Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"), of_17),
+        "Mixed_7a": "branch3x3_1 branch3x3_2 branch7x7x3_1 branch7x7x3_2 branch7x7x3_3 branch7x7x3_4",
+        **dict.fromkeys(("Mixed_7b", "Mixed_7c"), of_8),
+    }
+    stem = "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3".split()
+    parts = [f"{module}.{branch}" for module, branches in modules.items() for branch in branches.split()]
+    return tuple(f"{name}.{kind}" for name in (*stem, *parts))
+
+
 TABLES = (
-    NameTable("MobileNetV2 of torchvision", _in_stages("Conv1", "bn_Conv1"), _BORDERS.format(""), always_differs=True),
+    NameTable(
+        "Inception V3 of torchvision",
+        {"predictions": "fc"},
+        _POOLING,
+        _pools_as_keras,
+        {r"conv2d(?:_(\d+))?": _inception("conv"), r"batch_normalization(?:_(\d+))?": _inception("bn")},
+        "AuxLogits.",
+    ),
+    NameTable("MobileNetV2 of torchvision", _in_stages("Conv1", "bn_Conv1"), _BORDERS.format(""), differs=_always),
     NameTable(
         "EfficientNet of torchvision",
         _in_stages("stem_conv", "stem_bn"),
         _BORDERS.format(", and some of its networks have another epsilon in their normalizations"),
-        always_differs=True,
+        differs=_always,
     ),
-    NameTable("MobileNetV3 of torchvision", _in_stages("conv", "conv_bn"), _BORDERS.format(""), always_differs=True),
+    NameTable("MobileNetV3 of torchvision", _in_stages("conv", "conv_bn"), _BORDERS.format(""), differs=_always),
     NameTable("ResNet of torchvision and timm", _RESNET, STRIDES),
     NameTable(
         "ConvNeXt of timm",

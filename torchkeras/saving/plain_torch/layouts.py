@@ -41,12 +41,15 @@ class Layout:
         weights: the layer's weights.
         pack: from values of the weights to the module's `state_dict()`.
         unpack: the way back.
+        lacks: whether the layer has no place for something in a module's state: a scale that is not ones, an offset
+            that is not zeros. `unpack` folds it into other weights, or raises `ValueError`. `None`: it has all places.
     """
 
     kind: str
     weights: Sequence[Tensor]
     pack: Callable[[Sequence[Tensor]], State]
     unpack: Callable[[State], list[Tensor]]
+    lacks: Callable[[State], bool] | None = None
 
     def state(self) -> State:
         """The weights as torch has them: views, where a view can say it."""
@@ -228,8 +231,16 @@ def _prelu(layer: layers.PReLU) -> Layout:
 # ---------------------------------------------------------------------------- normalization
 
 
-def _scaled(kind: str, scale: Tensor | None, shift: Tensor | None, *more: tuple[str, Tensor]) -> Layout:
-    """A normalization. Torch has scale and shift or neither: the one that a layer lacks is ones, or zeros."""
+Fold = Callable[[State], State]
+
+
+def _scaled(
+    kind: str, scale: Tensor | None, shift: Tensor | None, *more: tuple[str, Tensor], fold: Fold | None = None
+) -> Layout:
+    """A normalization. Torch has scale and shift or neither: the one that a layer lacks is ones, or zeros.
+
+    Any other one goes by `fold` into the weights that the layer has.
+    """
     weights = [w for w in (scale, shift, *(tensor for _, tensor in more)) if w is not None]
     has = (scale is not None, shift is not None)
 
@@ -243,10 +254,42 @@ def _scaled(kind: str, scale: Tensor | None, shift: Tensor | None, *more: tuple[
         return found | {name: value for (name, _), value in zip(more, rest)}
 
     def unpack(state: State) -> list[Tensor]:
+        if lacks(state):
+            if fold is None:
+                raise ValueError(f"The {kind} of torch has a scale or an offset, for which the layer has no place.")
+            state = fold(state)
         names = [name for name, there in zip(("weight", "bias"), has) if there] + [name for name, _ in more]
         return [state[name] for name in names]
 
-    return Layout(kind, weights, pack, unpack)
+    def lacks(state: State) -> bool:
+        if all(has) or not any(has):
+            return False
+        return bool((state["bias"] != 0).any() if has[0] else (state["weight"] != 1).any())
+
+    return Layout(kind, weights, pack, unpack, lacks if any(has) and not all(has) else None)
+
+
+def _into_statistics(layer: layers.BatchNormalization) -> Fold:
+    """`(x - mean) / sqrt(variance + epsilon) * weight + bias` with another mean and variance for what a layer lacks."""
+
+    def fold(state: State) -> State:
+        weight, bias, mean, variance = (
+            state[name].double() for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        if not bool((weight > 0).all()):
+            raise ValueError(
+                f"{layer.name!r} lacks the scale or the offset of torch's normalization. They can be part of its "
+                f"moving averages where each scale is positive, and {int((weight <= 0).sum())} are not. Make the layer "
+                f"with scale=True and center=True."
+            )
+        deviation = torch.sqrt(variance + layer.epsilon) / weight
+        if layer.beta is None:
+            state = {**state, "running_mean": mean - bias * deviation}
+        if layer.gamma is None:
+            state = {**state, "running_var": deviation.square() - layer.epsilon}
+        return state
+
+    return fold
 
 
 @_layout_for(layers.BatchNormalization)
@@ -257,6 +300,7 @@ def _batch_norm(layer: layers.BatchNormalization) -> Layout:
         layer.beta,
         ("running_mean", layer.moving_mean),
         ("running_var", layer.moving_variance),
+        fold=_into_statistics(layer),
     )
 
 

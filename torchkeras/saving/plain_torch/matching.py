@@ -89,14 +89,17 @@ class Matching:
         """Pair by the names of a library, where all that its table says of the layers is there and fits."""
         groups = {self.groups[i].name: i for i in self._left_groups}
         for table in TABLES:
-            names = {i: table.torch_name(_layer_of(self.units[i])) for i in self._left_units}
-            known = {i: name for i, name in names.items() if name is not None}
+            known = table.torch_names({i: _layer_of(self.units[i]) for i in sorted(self._left_units)})
             if len(known) < 2 or len(set(known.values())) < len(known):
                 continue
             if all(name in groups and fits(self.units[i], self.groups[groups[name]]) for i, name in known.items()):
                 self.table = table
                 for i, name in known.items():
                     self._pair(i, groups[name], "known name")
+                for i in self._groups_left() if table.left_out is not None else []:
+                    if self.groups[i].name.startswith(table.left_out):
+                        self._left_groups.discard(i)
+                        self.ignored.append(i)
                 return
 
     def _by_name(self) -> None:

@@ -30,10 +30,13 @@ def load_torch_weights(
     matrices, `(out, in, height, width)` kernels, the order of a GRU's gates and the two biases of recurrent modules,
     the packed projections of `nn.MultiheadAttention`. A bias that a layer has and torch's module lacks is set to zeros.
 
-    Names of torchvision, timm and the authors' code are known for `keras.applications`' ResNet and ConvNeXt. A dense
-    layer behind `Flatten` gets its columns in the order of channels-last images. Where the architectures differ and the
-    source shows it (strides, epsilons of normalizations), a warning says so: a ResNet has its strides elsewhere in
-    torch, see `keras.applications.resnet.torch_strides`.
+    Names of torchvision, timm and the authors' code are known for `keras.applications`' ResNet and ConvNeXt, those of
+    torchvision for Inception V3, whose auxiliary classifier is left out. A dense layer behind `Flatten` gets its
+    columns in the order of channels-last images. A batch normalization without a scale or an offset takes the module's
+    into its moving averages. Where the architectures differ and the source shows it (strides, epsilons of
+    normalizations), a warning says so: a ResNet has its strides elsewhere in torch, see
+    `keras.applications.resnet.torch_strides`, and torchvision's Inception V3 averages otherwise, see
+    `keras.applications.inception_v3.torch_pooling`.
 
     Args:
         model: a built model or layer.
@@ -48,7 +51,8 @@ def load_torch_weights(
         `{"layer": "torch.module"}` for all pairs. As a `mapping` it makes `save_torch_weights` use torch's names.
 
     Raises:
-        ValueError: some weights fit several layers alike, or none, or a file is damaged. Nothing has been loaded then.
+        ValueError: some weights fit several layers alike, or none, a normalization has no place for a scale or an
+            offset, or a file is damaged. Nothing has been loaded then.
 
     Example:
         >>> module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
@@ -78,16 +82,26 @@ def load_torch_weights(
         }
         for i in by_layer.keys() - complete.keys():
             raise ValueError(f"Only a part of {owners[i].name!r} has torch weights; give all of it, or none.")
-        for i, names in complete.items():
+
+        def tensors(i: int) -> dict[str, Tensor]:
+            shapes = owners[i].layout.shapes()
+            found = {key: state[name].reshape(shapes[key]) for key, name in complete[i].items()}
+            return found | {key: torch.zeros(shapes[key]) for layer, key in zeros if layer == i}
+
+        folded: dict[int, list[Tensor]] = {}  # before any change: it may refuse
+        for i in complete:
+            lacks = owners[i].layout.lacks
+            if lacks is not None and lacks(tensors(i)):
+                folded[i] = owners[i].layout.unpack(tensors(i))
+        for i in complete:
             layout = owners[i].layout
-            shapes = layout.shapes()
-            found = {key: state[name].reshape(shapes[key]) for key, name in names.items()}
-            found |= {key: torch.zeros(shapes[key]) for layer, key in zeros if layer == i}
-            for weight, value in zip(layout.weights, layout.unpack(found)):
+            for weight, value in zip(layout.weights, folded.get(i) or layout.unpack(tensors(i))):
                 assign(weight, value)
     differences = _differences(matching, source)
-    if differences or (matching.table is not None and matching.table.always_differs):
+    if differences or (matching.table is not None and matching.table.differs(model)):
         _warn_of_differences(matching, differences)
+    if folded:
+        _warn_of_folded([owners[i].name for i in folded])
     if verbose:
         print(_report(matching))
     return {matching.units[unit].name: matching.groups[group].name for unit, group in sorted(matching.pairs.items())}
@@ -127,6 +141,14 @@ def _warn_of_differences(matching: Matching, differences: list[str]) -> None:
     note = "" if matching.table is None or matching.table.note is None else f" {matching.table.note}"
     shown = f" {shown}." if shown else ""
     warn_user(f"The weights are loaded, but the model computes otherwise than the torch module.{shown}{note}")
+
+
+def _warn_of_folded(names: list[str]) -> None:
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    warn_user(
+        f"{shown} have no scale or no offset, and torch's normalizations have them. They are part of the moving "
+        f"averages now: in inference the outputs are the module's, and training starts without them."
+    )
 
 
 def _names(keys: tuple[str, ...], group: Group) -> dict[str, str]:
