@@ -17,7 +17,7 @@ from torchkeras.applications.imagenet_utils import decode_predictions as decode_
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Sizes
 
-__all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
+__all__ = ["InceptionV3", "decode_predictions", "preprocess_input", "torch_pooling"]
 
 _pools_as_torch: ContextVar[bool] = ContextVar("pools_as_torch", default=False)
 
