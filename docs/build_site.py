@@ -133,7 +133,10 @@ def example(path: Path) -> str:
         r"(?m)(?:^ {4}.*\n?)+", lambda block: f"```shell\n{textwrap.dedent(block[0]).strip()}\n```\n", found["rest"]
     )
     body = "\n".join(code.split("\n")[tree.body[0].end_lineno :]).strip()
-    return f"# {found['title']}\n\n{text[0].upper()}{text[1:]}\n\n## `examples/{path.name}`\n\n```python\n{body}\n```\n"
+    picture = f"![A picture that the program draws](../example_{path.stem}.png)\n\n"
+    shown = picture if (DOCS / f"example_{path.stem}.png").is_file() else ""
+    head = f"# {found['title']}\n\n{text[0].upper()}{text[1:]}\n\n{shown}"
+    return f"{head}## `examples/{path.name}`\n\n```python\n{body}\n```\n"
 
 
 def rewritten(text: str, folder: Path, pages: dict[Path, str], up: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from cross_links import linked, targets_of
-from reference_groups import GROUPS, group_of
+from reference_groups import GROUPS, INTERNAL, group_of
 
 from torchkeras.compat.names import PUBLIC_MODULES
 
@@ -168,7 +168,9 @@ def methods_of(owner: type, pages: dict[int, Page]) -> Iterator[str]:
     new = {
         name: value
         for name, value in found.items()
-        if inspect.getdoc(getattr(owner, name, None)) and not any(hasattr(base, name) for base in bases)
+        if inspect.getdoc(getattr(owner, name, None))
+        and name not in INTERNAL
+        and not any(hasattr(base, name) for base in bases)
     }
     methods = {name: value for name, value in new.items() if inspect.isfunction(inspect.unwrap(getattr(owner, name)))}
     properties = [name for name, value in new.items() if isinstance(value, property)]

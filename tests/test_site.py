@@ -86,6 +86,15 @@ def test_names_in_code_become_links_once():
     assert cross_links.linked("`Dense`", targets, own="Dense.md") == "`Dense`"
 
 
+def test_methods_of_the_package_alone_are_left_out():
+    from reference_groups import INTERNAL
+
+    page = PAGES[id(keras.callbacks.EarlyStopping)]
+    assert "check_direction" in INTERNAL and "### check_direction" not in reference.text_of(page, PAGES)
+    classes = [page.value for page in PAGES.values() if inspect.isclass(page.value)]
+    assert not [name for name in INTERNAL if not any(hasattr(cls, name) for cls in classes)], "no class has these"
+
+
 def test_models_are_named_as_programs_name_them():
     assert {"keras.Model", "keras.Sequential", "keras.Input"} <= {page.name for page in PAGES.values()}
 
