@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -78,6 +80,20 @@ def test_missing_files(tmp_path, kind):
     with pytest.raises(FileNotFoundError, match="no such file") as caught:
         FORMATS[kind][2](path)
     assert isinstance(caught.value, ValueError), "as in Keras"
+
+
+@each_format
+def test_pipes_and_devices_are_not_read(tmp_path, kind):
+    """They may wait, or give bytes for ever."""
+    name, _, load = FORMATS[kind]
+    (tmp_path / "null").mkdir()
+    (tmp_path / "null" / name).symlink_to(os.devnull)
+    os.mkfifo(tmp_path / name)
+    with open(os.open(tmp_path / name, os.O_RDWR | os.O_NONBLOCK), "wb"):  # a reader does not wait for a writer
+        for path in (tmp_path / name, tmp_path / "null" / name):
+            with pytest.raises(BadFileError, match="no regular file") as caught:
+                load(path)
+            assert str(path) in str(caught.value)
 
 
 def test_damage_leaves_the_live_model_as_it_was(tmp_path, rng):

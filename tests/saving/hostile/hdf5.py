@@ -57,6 +57,15 @@ for _place, _at in {"dataset": KERNEL, "group": "layers/dense/vars", "parent": "
     MAKERS[f"soft_link_at_the_{_place}"] = (_soft, ("soft link",))
 
 
+@maker("holds no numbers")
+def longer_floats_than_torch_has(folder):
+    def spoil(file):
+        del file[KERNEL]
+        file[KERNEL] = np.ones((3, 4), np.longdouble)
+
+    return weights(folder, "longer_floats", spoil)
+
+
 @maker("another file")
 def external_storage(folder):
     raw = folder / "raw"

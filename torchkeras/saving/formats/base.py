@@ -12,6 +12,8 @@ from typing import IO, Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from torchkeras.saving.safety.regular import open_to_read
+
 # A path, or a binary file that is open.
 Place = str | os.PathLike[str] | IO[bytes]
 
@@ -19,7 +21,7 @@ Place = str | os.PathLike[str] | IO[bytes]
 def opened(place: Place) -> AbstractContextManager[IO[bytes]]:
     """The file at a path, open for reading; a file object stays its owner's to close."""
     if isinstance(place, (str, os.PathLike)):
-        return open(place, "rb")
+        return open_to_read(place)
     return nullcontext(place)
 
 

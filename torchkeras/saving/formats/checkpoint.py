@@ -18,6 +18,7 @@ from torchkeras.saving.formats.base import Format, Place
 from torchkeras.saving.formats.keras_zip import metadata, version_in
 from torchkeras.saving.formats.parts import PartsSource
 from torchkeras.saving.safety.budget import MIB, BadFileError, parse_json
+from torchkeras.saving.safety.regular import open_to_read
 
 INDEX, CONFIG, ASSETS = "checkpoint.json", "config.json", "assets"
 _LARGEST = 512 * MIB
@@ -26,7 +27,7 @@ _LARGEST = 512 * MIB
 def checksum_of(path: Path) -> list[int]:
     """Size and CRC-32 of a file."""
     size = total = 0
-    with open(path, "rb") as file:
+    with open_to_read(path) as file:
         while block := file.read(1 << 20):
             size += len(block)
             total = zlib.crc32(block, total)
@@ -77,7 +78,8 @@ def check(folder: Path) -> dict[str, Any]:
     index = folder / INDEX
     if index.is_symlink() or index.stat().st_size > _LARGEST:
         raise BadFileError(f"{index} is a link, or larger than a checkpoint's can be.")
-    about = parse_json(index.read_bytes(), str(index))
+    with open_to_read(index) as file:
+        about = parse_json(file.read(), str(index))
     if not isinstance(about, dict) or not isinstance(about.get("files"), dict):
         raise BadFileError(f"{index} is corrupt: it must name the files of the checkpoint.")
     if about.pop("checksum", None) != _crc(about):

@@ -31,6 +31,7 @@ from torchkeras.saving.formats.safetensors import (
 )
 from torchkeras.saving.formats.safetensors_header import TensorInfo
 from torchkeras.saving.safety.budget import BadFileError, parse_json
+from torchkeras.saving.safety.regular import open_to_read
 
 SUFFIX = ".safetensors"
 OFFSETS, SHAPES = "DCP_SHARDING_INFO", "torchkeras_shapes"
@@ -261,5 +262,5 @@ def read(place: Place, name: str) -> Iterator[PartsSource]:
     if not paths or any(path.is_symlink() for path in paths):
         raise BadFileError(f"{name} must hold {SUFFIX} files, and no links.")
     with ExitStack() as stack:
-        files = [TensorFile(stack.enter_context(open(path, "rb")), str(path)) for path in paths]
+        files = [TensorFile(stack.enter_context(open_to_read(path)), str(path)) for path in paths]
         yield PartsSource(files, name)

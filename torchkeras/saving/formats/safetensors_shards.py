@@ -21,6 +21,7 @@ from torchkeras.saving.formats.safetensors import (
 from torchkeras.saving.safety import checksum
 from torchkeras.saving.safety.atomic import OutputFile, only_writer, replacing
 from torchkeras.saving.safety.budget import MIB, BadFileError, parse_json
+from torchkeras.saving.safety.regular import open_to_read
 
 SUFFIX, INDEX = ".safetensors", ".safetensors.index.json"
 
@@ -106,7 +107,7 @@ def _index_text(target: SafetensorsTarget, shards: list[list[str]], paths: list[
     sizes = sum(target.size(name) for name in target.tensors)
     sums = {}
     for path in paths:
-        with open(path, "rb") as file:
+        with open_to_read(path) as file:
             sums[path.name] = checksum.value(file)
     about = {CHECKSUM: checksum.PLACEHOLDER.decode(), "total_size": sizes, "torchkeras_shards": sums}
     places = {name: path.name for names, path in zip(shards, paths) for name in sorted(names)}
@@ -136,7 +137,7 @@ def _source(path: Path, name: str, stack: ExitStack) -> SafetensorsSource:
     files = []
     for shard in dict.fromkeys(places.values()):
         place = path.parent / shard
-        file = TensorFile(stack.enter_context(open(place, "rb")), str(place))
+        file = TensorFile(stack.enter_context(open_to_read(place)), str(place))
         files.append(file)
         _check_shard(file, {key for key, value in places.items() if value == shard}, name)
         if sums is not None and checksum.value(file.file) != sums.get(shard):
@@ -146,7 +147,7 @@ def _source(path: Path, name: str, stack: ExitStack) -> SafetensorsSource:
 
 def _index(path: Path, name: str) -> tuple[dict[str, str], dict[str, str] | None]:
     """The file of each tensor, and the checksums of the files, if they are known."""
-    with open(path, "rb") as file:
+    with open_to_read(path) as file:
         size = file.seek(0, 2)
         if size > 16 * MIB:
             raise BadFileError(f"{name} is larger than an index can be ({size} bytes).")

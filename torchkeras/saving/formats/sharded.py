@@ -31,6 +31,7 @@ from torchkeras.saving.safety.atomic import (
     sync_folder,
 )
 from torchkeras.saving.safety.budget import MIB, BadFileError, parse_json, readable
+from torchkeras.saving.safety.regular import open_to_read
 
 SUFFIX = ".weights.json"
 _SHARD = ".weights.h5"
@@ -206,7 +207,7 @@ def _byte_count(value: Any) -> int:
 
 def _names_in(index: Path) -> set[str]:
     """The names of the shards of an index that is about to be replaced; none if it is damaged."""
-    with suppress(OSError, BadFileError), open(index, "rb") as file:
+    with suppress(OSError, BadFileError), open_to_read(index) as file:
         return _Index(file, str(index)).names
     return set()
 
@@ -219,7 +220,7 @@ def _is_shard_of(path: Path, index: str) -> bool:
     """Whether a file was written as a shard of the index: by its temporary name, or by the mark inside it."""
     if re.search(r"_\d{5}-[0-9a-f]{12}\.weights\.h5$", path.name):
         return True
-    with suppress(OSError), open(path, "rb") as file:
+    with suppress(OSError, BadFileError), open_to_read(path) as file:
         head = file.read(1 << 16)
         return _SHARD_ATTRIBUTE.encode() in head and index.encode() in head
     return False
@@ -311,7 +312,7 @@ class ShardedSource:
 
     def __init__(self, path: Path, name: str, files: ExitStack) -> None:
         self.name = name
-        with open(path, "rb") as file:
+        with open_to_read(path) as file:
             self._written = identity(os.fstat(file.fileno()))
             self.index = _Index(file, name)
         self._shards: dict[str, H5Source] = {}
@@ -323,7 +324,7 @@ class ShardedSource:
         if path.is_symlink():
             raise BadFileError(f"{self.name}: {name!r} is a link; weights must lie in the folder of the index.")
         try:
-            file = files.enter_context(open(path, "rb"))
+            file = files.enter_context(open_to_read(path))
         except FileNotFoundError:
             text = f"{self.name} is not complete: {name!r}, which it names, is missing from its folder."
             raise _MissingShardError(text, self._written) from None

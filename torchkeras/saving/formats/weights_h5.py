@@ -406,7 +406,8 @@ def _is_numeric(dataset: h5py.Dataset) -> bool:
     dtype = dataset.dtype
     if dtype == _OPAQUE_BFLOAT16:
         return True
-    return dtype.kind in "fiubc" and dtype.itemsize <= 16 and dtype.subdtype is None and dtype.names is None
+    largest = 16 if dtype.kind == "c" else 8  # torch has no longer floats
+    return dtype.kind in "fiubc" and dtype.itemsize <= largest and dtype.subdtype is None and dtype.names is None
 
 
 def _declared_bytes(dataset: h5py.Dataset) -> int:

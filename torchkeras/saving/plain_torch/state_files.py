@@ -17,6 +17,7 @@ from torchkeras.saving.formats import registry
 from torchkeras.saving.formats.safetensors import SafetensorsSource, SafetensorsTarget
 from torchkeras.saving.safety.atomic import replacing
 from torchkeras.saving.safety.budget import MIB, BadFileError
+from torchkeras.saving.safety.regular import open_to_read
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 SAFE = (".safetensors", ".safetensors.index.json")
@@ -76,7 +77,7 @@ def opened_state(source: Any) -> Iterator[Mapping[str, Tensor]]:
 
 
 def _unpickled(path: str) -> Any:
-    with open(path, "rb") as file:
+    with open_to_read(path) as file:
         is_zip = file.read(4) == b"PK\x03\x04"
         file.seek(0)
         _check_before(file, path, is_zip)
