@@ -16,6 +16,7 @@ import torchkeras as keras
 from tests.torch_promises.cases import MODELS, built
 from torchkeras import layers
 from torchkeras.core import tree
+from torchkeras.export import formats
 
 
 def sequential_without_shape():
@@ -292,6 +293,27 @@ def test_a_missing_package_is_named(format, suffix, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"format='{format}' needs the package .*pip install"):
         dense().export(tmp_path / f"m.{suffix}", format=format, verbose=False)
+
+
+def test_openvino_gets_operators_that_it_has(rng):
+    """The shifts of 4-bit weights and the product of integers are made of other operators, with the same numbers."""
+    inputs = keras.Input((6,))
+    x = layers.Dense(7, name="eight")(layers.Dense(5, name="four")(inputs))
+    model = keras.Model(inputs, x)
+    model.quantize("int4", filters="four")
+    model.quantize("int8", filters="eight")
+    x = torch.tensor(rng.normal(size=(3, 6)).astype("float32"))
+    with torch.no_grad():
+        program, expected = torch.export.export(model, (x,)), model(x)
+        changed = program.run_decompositions(formats._openvino_forms())
+        before, after = ({str(node.target) for node in one.graph.nodes} for one in (program, changed))
+        lacking = {"aten._int_mm.default", "aten.__lshift__.Scalar", "aten.__rshift__.Scalar"}
+        assert lacking <= before and not lacking & after
+        torch.testing.assert_close(changed.module()(x), expected)
+    numbers = torch.arange(-128, 128, dtype=torch.int8)
+    for bits in range(8):
+        assert torch.equal(formats._shift_left(numbers, bits), numbers << bits)
+        assert torch.equal(formats._shift_right(numbers, bits), numbers >> bits)
 
 
 def test_litert_gets_the_program(tmp_path, monkeypatch):

@@ -92,11 +92,34 @@ def write_aoti(program: Any, path: Path, names: list[str], inductor_configs: dic
 
 def write_openvino(program: Any, path: Path, names: list[str]) -> None:
     openvino = _needs("openvino", "openvino", "pip install openvino")
-    converted = openvino.convert_model(program)
+    converted = openvino.convert_model(program.run_decompositions(_openvino_forms()))
     for port, name in zip(converted.inputs, names):
         port.get_tensor().set_names({name})
     with staged(path) as place:
         openvino.save_model(converted, str(place), compress_to_fp16=False)
+
+
+def _openvino_forms() -> dict[Callable, Callable]:
+    """Operators of quantized layers that OpenVINO (2026.4) lacks, made of others that it has."""
+    forms = {
+        torch_internals.int_mm_op: lambda a, b: (a.float() @ b.float()).to(torch.int32),
+        torch_internals.left_shift_op: _shift_left,
+        torch_internals.right_shift_op: _shift_right,
+    }
+    return {operator: form for operator, form in forms.items() if operator is not None}
+
+
+def _shift_left(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """`x << bits` of 8-bit integers, in floats: bits that leave the byte are lost."""
+    if x.dtype is not torch.int8:
+        return NotImplemented  # torch then leaves the operator as it is
+    y = x.float() * 2**bits
+    return (y - 256 * torch.floor((y + 128) / 256)).to(torch.int8)
+
+
+def _shift_right(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """`x >> bits` of 8-bit integers, in floats."""
+    return torch.floor(x.float() / 2**bits).to(torch.int8) if x.dtype is torch.int8 else NotImplemented
 
 
 def write_litert(program: Any, path: Path, names: list[str], **options: Any) -> None:
