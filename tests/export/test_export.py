@@ -96,9 +96,21 @@ def mixed_precision():
     return keras.Model(inputs, layers.Dense(2, dtype="mixed_bfloat16")(inputs))
 
 
+def quantized():
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.LayerNormalization()(layers.Embedding(9, 5, name="four_table")(inputs))
+    x = layers.Dense(7, name="eight")(layers.Dense(4, name="four")(x))
+    model = keras.Model(
+        inputs, layers.Dense(3, name="three")(layers.EinsumDense("abc,cd->abd", (6, 4), name="fourth")(x))
+    )
+    for mode, filters in (("int4", "four"), ("int8", "eight"), ("ternary", "three")):
+        model.quantize(mode, filters=filters)
+    return model
+
+
 OWN = [
     sequential_without_shape, masked_lstm, bidirectional, preprocessed, image_pipeline, nested_outputs, attention,
-    transposed_convolution, time_distributed, subclassed, mixed_precision,
+    transposed_convolution, time_distributed, subclassed, mixed_precision, quantized,
 ]  # fmt: skip
 NETWORKS = {make.__name__: (make, lambda model, batch: (inputs_for(model, batch),)) for make in OWN} | {
     row.name: (lambda row=row: built(row), lambda model, batch, row=row: row.draw(batch))
@@ -108,7 +120,7 @@ NETWORKS = {make.__name__: (make, lambda model, batch: (inputs_for(model, batch)
 AS_ONNX = [name for name in NETWORKS if name != "mixed_precision"]
 if not os.environ.get("TORCHKERAS_STRESS"):  # seconds per network: all of them under `make stress`
     NETWORKS = {name: NETWORKS[name] for name in [make.__name__ for make in OWN]}
-    AS_ONNX = ["masked_lstm", "nested_outputs"]
+    AS_ONNX = ["masked_lstm", "nested_outputs", "quantized"]
 BATCHES = (1, 3)
 
 # Runs each artifact in a process that can't import this library, and prints the outputs' largest difference.
@@ -295,20 +307,17 @@ def test_a_missing_package_is_named(format, suffix, tmp_path, monkeypatch):
         dense().export(tmp_path / f"m.{suffix}", format=format, verbose=False)
 
 
-def test_openvino_gets_operators_that_it_has(rng):
-    """The shifts of 4-bit weights and the product of integers are made of other operators, with the same numbers."""
-    inputs = keras.Input((6,))
-    x = layers.Dense(7, name="eight")(layers.Dense(5, name="four")(inputs))
-    model = keras.Model(inputs, x)
-    model.quantize("int4", filters="four")
-    model.quantize("int8", filters="eight")
-    x = torch.tensor(rng.normal(size=(3, 6)).astype("float32"))
+def test_operators_that_openvino_and_litert_can_not_read_are_made_of_others():
+    """The shifts of 4-bit weights, the product of integers, and sums with a factor, with the same numbers."""
+    model, x = quantized(), torch.randint(-9, 9, (3, 6), dtype=torch.int32)
     with torch.no_grad():
         program, expected = torch.export.export(model, (x,)), model(x)
-        changed = program.run_decompositions(formats._openvino_forms())
+        changed = program.run_decompositions(formats._plainer_forms())
         before, after = ({str(node.target) for node in one.graph.nodes} for one in (program, changed))
         lacking = {"aten._int_mm.default", "aten.__lshift__.Scalar", "aten.__rshift__.Scalar"}
         assert lacking <= before and not lacking & after
+        factors = [n.kwargs.get("alpha", 1) for n in changed.graph.nodes if str(n.target) == "aten.add.Tensor"]
+        assert factors and set(factors) == {1}  # of negative indices, counted from the end of the table
         torch.testing.assert_close(changed.module()(x), expected)
     numbers = torch.arange(-128, 128, dtype=torch.int8)
     for bits in range(8):

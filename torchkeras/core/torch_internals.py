@@ -116,8 +116,8 @@ onednn_convolution = _private("torch.ops.mkldnn._convolution_pointwise", "2.13",
 _INTEGERS = "the only kernels of torch for products of integers"
 int_mm    = _private("torch._int_mm",                  "2.13", None, _INTEGERS)
 int_mm_op = _private("torch.ops.aten._int_mm.default", "2.13", None, "exporters know the kernel by its operator")
-left_shift_op  = _private("torch.ops.aten.__lshift__.Scalar", "2.13", None, "the operator of `tensor << 4` in a program")
-right_shift_op = _private("torch.ops.aten.__rshift__.Scalar", "2.13", None, "the operator of `tensor >> 4` in a program")
+left_shift_op  = _private("torch.ops.aten.__lshift__.Scalar", "2.13", None, "the operator of `x << 4` in a program")
+right_shift_op = _private("torch.ops.aten.__rshift__.Scalar", "2.13", None, "the operator of `x >> 4` in a program")
 scaled_mm = _private("torch._scaled_mm",               "2.14", None, "multiplies 8-bit floats; torch 2.9 has it alone")
 
 # Questions about the state of torch. `unknown` says "perhaps" where no public function knows: callers go the slow way.

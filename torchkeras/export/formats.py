@@ -92,16 +92,17 @@ def write_aoti(program: Any, path: Path, names: list[str], inductor_configs: dic
 
 def write_openvino(program: Any, path: Path, names: list[str]) -> None:
     openvino = _needs("openvino", "openvino", "pip install openvino")
-    converted = openvino.convert_model(program.run_decompositions(_openvino_forms()))
+    converted = openvino.convert_model(program.run_decompositions(_plainer_forms()))
     for port, name in zip(converted.inputs, names):
         port.get_tensor().set_names({name})
     with staged(path) as place:
         openvino.save_model(converted, str(place), compress_to_fp16=False)
 
 
-def _openvino_forms() -> dict[Callable, Callable]:
-    """Operators of quantized layers that OpenVINO (2026.4) lacks, made of others that it has."""
+def _plainer_forms() -> dict[Callable, Callable]:
+    """Operators that OpenVINO (2026.4) or LiteRT (litert-torch 0.10) can't read, made of others that it can."""
     forms = {
+        torch.ops.aten.add.Tensor: _add,
         torch_internals.int_mm_op: lambda a, b: (a.float() @ b.float()).to(torch.int32),
         torch_internals.left_shift_op: _shift_left,
         torch_internals.right_shift_op: _shift_right,
@@ -109,10 +110,14 @@ def _openvino_forms() -> dict[Callable, Callable]:
     return {operator: form for operator, form in forms.items() if operator is not None}
 
 
+def _add(a: torch.Tensor, b: torch.Tensor, *, alpha: float = 1) -> torch.Tensor:
+    return NotImplemented if alpha == 1 else a + b * alpha  # torch leaves an operator with `NotImplemented` as it is
+
+
 def _shift_left(x: torch.Tensor, bits: int) -> torch.Tensor:
     """`x << bits` of 8-bit integers, in floats: bits that leave the byte are lost."""
     if x.dtype is not torch.int8:
-        return NotImplemented  # torch then leaves the operator as it is
+        return NotImplemented
     y = x.float() * 2**bits
     return (y - 256 * torch.floor((y + 128) / 256)).to(torch.int8)
 
@@ -125,7 +130,8 @@ def _shift_right(x: torch.Tensor, bits: int) -> torch.Tensor:
 def write_litert(program: Any, path: Path, names: list[str], **options: Any) -> None:
     litert = _needs("litert_torch", "litert", "pip install litert-torch")
     with staged(path) as place:
-        litert.convert(program.module(), program.example_inputs[0], **options).export(str(place))
+        plainer = program.run_decompositions(_plainer_forms())
+        litert.convert(plainer.module(), program.example_inputs[0], **options).export(str(place))
 
 
 FORMATS = {

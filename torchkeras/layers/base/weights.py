@@ -286,7 +286,8 @@ class WeightOwner(AttributeTracking):
         own = self.weights
         if len(own) != len(weights):
             raise ValueError(
-                f"Layer {self.name!r} has {len(own)} weights; set_weights() received {len(weights)} values."
+                f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of length "
+                f"{len(weights)}, but the layer was expecting {len(own)} weights."
             )
         for tensor, value in zip(own, weights, strict=True):
             if tuple(tensor.shape) != tuple(np.shape(value)):  # type: ignore[arg-type]

@@ -265,7 +265,8 @@ class StoredWeights(LowRankAdaptable):
         if saved != len(names):
             raise ValueError(
                 f"Layer '{self.name}' expected {len(names)} variables, but received {saved} variables "
-                f"during loading. Expected: {names}"
+                f"during loading. Expected: {names}. The layer is quantized to {self._tk_form.mode}, and the file's is "
+                "not, or in another way: load the weights before quantize()."
             )
         for i, name in enumerate(names):
             assign(getattr(self, name), store[str(i)])
