@@ -101,7 +101,7 @@ def write_openvino(program: Any, path: Path, names: list[str]) -> None:
 
 def _plainer_forms() -> dict[Callable, Callable]:
     """Operators that OpenVINO (2026.4) or LiteRT (litert-torch 0.10) can't read, made of others that it can."""
-    forms = {
+    forms: dict[Any, Callable] = {
         torch.ops.aten.add.Tensor: _add,
         torch_internals.int_mm_op: lambda a, b: (a.float() @ b.float()).to(torch.int32),
         torch_internals.left_shift_op: _shift_left,
