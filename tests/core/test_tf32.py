@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from torchkeras import config
+from torchkeras.core.tf32 import float32_precisions
+from torchkeras.training.replay.settings import Settings
 
 
 def test_the_switch_and_torchs_settings_are_one():
@@ -20,3 +22,17 @@ def test_the_switch_and_torchs_settings_are_one():
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def test_precisions_are_read_however_they_were_set():
+    matmul, seen = torch.backends.cuda.matmul, set()
+    try:
+        for precision in ("tf32", "ieee"):
+            matmul.fp32_precision = precision  # after which torch's older questions may raise an error
+            seen.add(float32_precisions())
+            assert Settings([]) == Settings([])
+        assert len(seen) == 2
+    finally:
+        matmul.fp32_precision = "ieee"
+        torch.set_float32_matmul_precision("highest")
+    assert torch.get_float32_matmul_precision() == "highest"

@@ -38,6 +38,17 @@ def disable_tf32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def float32_precisions() -> tuple[str, ...]:
+    """The precisions in which a GPU computes with float32: of products, convolutions and recurrent kernels.
+
+    Torch's older questions, such as `torch.get_float32_matmul_precision()`, raise an error once somebody has set
+    `fp32_precision`; this one never does.
+    """
+    cudnn = torch.backends.cudnn
+    places = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)  # type: ignore[attr-defined]
+    return tuple(place.fp32_precision for place in places)
+
+
 def is_tf32_enabled() -> bool:
     """Return whether products of float32 matrices use TensorFloat-32 on GPUs that have it.
 

@@ -18,6 +18,7 @@ from torch import nn
 from torchkeras import activations, initializers, losses, metrics, ops
 from torchkeras.core import registry, settings
 from torchkeras.core.library_code import is_library_class
+from torchkeras.core.tf32 import float32_precisions
 from torchkeras.core.variables import session
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, slice, range)
@@ -143,11 +144,11 @@ def _global_settings() -> tuple[Any, ...]:
         settings.epsilon(),
         session.is_flash_attention_enabled(),
         torch.are_deterministic_algorithms_enabled(),
-        torch.get_float32_matmul_precision(),
+        float32_precisions(),
         torch.is_autocast_enabled("cuda"),
         torch.get_default_dtype(),
         torch.is_anomaly_enabled(),
-        (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32),
+        (cudnn.enabled, cudnn.benchmark, cudnn.deterministic),
     )
 
 
