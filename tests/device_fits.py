@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,12 @@ class Fit(NamedTuple):
             epochs: how often.
             **options: arguments of `compile()`.
         """
+        model = self.compiled(**options)
+        return model, self.fit(model, samples, epochs)
+
+    def compiled(self, **options: Any) -> Any:
+        """The model, compiled; `options` are further arguments of `compile()`."""
+        keras.backend.clear_session()
         keras.utils.set_random_seed(3)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.policy)
@@ -64,11 +70,18 @@ class Fit(NamedTuple):
         finally:
             keras.config.set_dtype_policy(before)
         model.compile(self.optimizer(), self.loss(), **{**self.compile(), **options})
-        arguments = {"epochs": epochs, "verbose": 0, **self.options(samples)}
+        return model
+
+    def fit(
+        self, model: Any, samples: int = ROWS, epochs: int = 1, callbacks: Sequence[Any] = ()
+    ) -> dict[str, list[float]]:
+        """Train the model; the history."""
+        arguments: dict[str, Any] = {"epochs": epochs, "verbose": 0, **self.options(samples)}
+        arguments["callbacks"] = [*arguments.get("callbacks", ()), *callbacks]
         if self.source is not None:
-            return model, model.fit(self.source(samples), **arguments).history
+            return model.fit(self.source(samples), **arguments).history
         arguments.setdefault("batch_size", BATCH)
-        return model, model.fit(self.x[:samples], self.y[:samples], **arguments).history
+        return model.fit(self.x[:samples], self.y[:samples], **arguments).history
 
 
 def dense(*inner: Callable[[], Any]) -> Callable[[], Any]:

@@ -405,3 +405,18 @@ def test_a_choice_that_depends_on_data_runs_uncompiled(data, graphs, caplog):
     plain, compiled, _ = both(make, data)
     same(plain, compiled)
     assert "can't be compiled, so it runs uncompiled" in lines(caplog)[0]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: keras.layers.Rescaling([0.5, 2.0, 3.0], [0.0, 1.0, 2.0]),
+        lambda: keras.layers.Normalization(mean=[0.0, 1.0, 2.0], variance=[1.0, 2.0, 3.0]),
+        lambda: keras.layers.Discretization(bin_boundaries=[0.0, 1.0], output_mode="multi_hot"),
+    ],
+)
+def test_lists_of_numbers_in_layers_do_not_break_the_graph(layer, rng):
+    x = torch.from_numpy(rng.normal(size=(4, 3)).astype("float32"))
+    made = layer()
+    expected = made(x)
+    torch.testing.assert_close(torch.compile(made, backend="eager", fullgraph=True)(x), expected)

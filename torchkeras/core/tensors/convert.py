@@ -95,6 +95,7 @@ def constant(values: ArrayLike | complex, dtype: torch.dtype | None, device: Dev
         dtype: the type of the tensor; `None` leaves it to torch.
         device: the device.
     """
+    values = _plain(values)
     if torch.device(device).type in ("cpu", "meta") or torch.compiler.is_compiling():
         return torch.as_tensor(values, dtype=dtype, device=device)
     if isinstance(values, (bool, int, float, complex)):
@@ -104,6 +105,11 @@ def constant(values: ArrayLike | complex, dtype: torch.dtype | None, device: Dev
         filled = [torch.full((), value, dtype=made.dtype, device=device) for value in made.flatten().tolist()]
         return torch.stack(filled).view(made.shape)
     return made.to(device, non_blocking=True)
+
+
+def _plain(values: Any) -> Any:
+    """Lists and tuples as plain lists: compiled code takes no others, and those of a layer's attributes are."""
+    return [_plain(value) for value in values] if isinstance(values, (list, tuple)) else values
 
 
 def _default_type(x: Any) -> torch.dtype | None:
