@@ -39,18 +39,18 @@ from torchkeras.training.trainer import Trainer
 
 
 class Model(Exportable, Trainer, QuantizableModel, Layer):
-    """A layer of layers that can be trained and saved: it has `compile`, `fit`, `evaluate`, `predict`, `save`.
+    """Group layers into an object that can be trained and saved: `compile`, `fit`, `evaluate`, `predict`, `save`.
 
-    There are two ways to make one: `Model(inputs, outputs)` from symbolic tensors, a functional model; or a subclass
-    that makes its layers in `__init__` and uses them in `call`. `keras.Sequential` is for a plain stack of layers.
+    There are three ways to make one. A functional model, `Model(inputs, outputs)`, is a graph of layer calls. A
+    subclass creates its layers in `__init__` and uses them in `call`. `keras.Sequential` is a plain stack of layers.
     Every model is a `torch.nn.Module` too: `parameters()`, `state_dict()`, `to(device)` and hooks work as in torch.
 
     Args:
-        inputs: of a functional model: a KerasTensor from `keras.Input`, or a list, tuple or dict of them.
-        outputs: of a functional model: KerasTensors that were computed from the inputs, one or a nest of them.
-        name: a string; by default numbered after the class.
-        trainable: whether training changes the weights; `True` by default.
-        dtype: a type's name or a dtype policy; by default `keras.config.dtype_policy()`.
+        inputs: inputs of a functional model: a `keras.Input`, or a list, tuple or dict of them.
+        outputs: outputs of a functional model: results of layer calls, one or a list, tuple or dict of them.
+        name: name of the model. Default: `None`, derived from the name of the class.
+        trainable: whether training changes the weights. Default: `True`.
+        dtype: dtype name or dtype policy. Default: `None`, `keras.config.dtype_policy()`.
 
     Raises:
         ValueError: an output can't be computed from the inputs, or two layers have one name.
@@ -449,24 +449,22 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         include_optimizer: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Write the whole model: architecture, weights, compile configuration, optimizer state.
+        """Save the whole model: architecture, weights, compile configuration and optimizer state.
 
-        With several processes, rank 0 writes and the others wait.
+        `keras.saving.load_model` reads the file, here and in Keras. With several processes, rank 0 writes and the
+        others wait.
 
         Args:
-            filepath: a path that ends in `.keras`, or a binary file object.
-            overwrite: whether to replace an existing file. Default: `True`.
+            filepath: a path that ends in `.keras` (or in `.h5`, for Keras's older format), or a binary file object.
+            overwrite: whether to replace an existing file without asking. Default: `True`.
             zipped: `False` for a folder that holds the parts of the file as files. Default: `None`, one file.
             include_optimizer: whether to write the optimizer's state. Default: `True`.
             **kwargs: further arguments of `keras.saving.save_model`.
 
         Example:
-            >>> import os, tempfile
             >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     path = os.path.join(folder, "model.keras")
-            ...     model.save(path)
-            ...     loaded = keras.models.load_model(path)
+            >>> model.save("model.keras")
+            >>> loaded = keras.saving.load_model("model.keras")
             >>> bool((loaded(np.ones((1, 3))) == model(np.ones((1, 3)))).all())
             True
         """
@@ -474,13 +472,13 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         self._tk_write(filepath, lambda target: saving.save_model(self, target, **named))
 
     def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
-        """Write the weights alone.
+        """Save the weights, and the optimizer's state if the model is compiled, without the architecture.
 
         Args:
-            filepath: a path that ends in `.weights.h5`; with `max_shard_size`, in `.weights.json`.
-            overwrite: whether to replace an existing file. Default: `True`.
-            max_shard_size: a number, the largest size of a file in GB; the weights then go to several files beside an
-                index. Default: `None`, one file.
+            filepath: a path that ends in `.weights.h5` or `.safetensors`, or in `.weights.json` for several files.
+            overwrite: whether to replace an existing file without asking. Default: `True`.
+            max_shard_size: the largest size of a file in GB. The weights then go to several files beside an index.
+                Default: `None`, one file.
         """
         named = {"overwrite": overwrite, "max_shard_size": max_shard_size}
         self._tk_write(filepath, lambda target: saving.save_weights(self, target, **named))
@@ -507,15 +505,17 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
                 write(path) if write is not None else saving.save_weights(self, path)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Read weights into the model, which must be built.
+        """Load weights from a file into the model, which must be built. On an error no weight changes.
 
         Args:
-            filepath: a `.weights.h5` or `.keras` file.
-            skip_mismatch: whether to skip, with a warning, layers whose weights do not fit. Default: `False`.
-            **kwargs: further arguments of `keras.saving.load_weights`.
+            filepath: a file of weights (`.weights.h5`, `.safetensors`), the index of several files, a whole model
+                (`.keras`), or an older HDF5 file (`.h5`).
+            skip_mismatch: whether to skip, with a warning, layers whose weights have other shapes or another number.
+                Default: `False`.
+            **kwargs: further arguments of `keras.saving.load_weights`, such as `by_name`.
 
         Raises:
-            ValueError: the file's weights do not fit the model.
+            ValueError: the weights do not fit the model, the model is not built, or the file is missing or corrupt.
         """
         with together("load_weights()") if holds_parts(self) else nullcontext():
             saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)

@@ -269,20 +269,28 @@ class Compilable(_Base):
         sample_weight: Nest[torch.Tensor] | None = None,
         training: bool = True,
     ) -> torch.Tensor:
-        """The scalar that training minimizes: the compiled loss plus `self.losses`.
+        """Compute the scalar that training minimizes: the loss of `compile` plus `self.losses`.
+
+        Override it for a loss that needs more than targets and predictions.
 
         Args:
-            x: the inputs.
-            y: the targets.
-            y_pred: the model's outputs.
-            sample_weight: the weights of the samples.
-            training: whether the loss is for a training step.
+            x: the inputs of the batch. Default: `None`.
+            y: the targets. Default: `None`.
+            y_pred: the model's outputs. Default: `None`.
+            sample_weight: weights of the samples. Default: `None`.
+            training: whether the loss is for a training step. Default: `True`.
 
         Returns:
             A scalar tensor.
 
         Raises:
-            ValueError: there is nothing to minimize.
+            ValueError: there is nothing to minimize: `compile` was given no loss, and no layer added one.
+
+        Example:
+            >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+            >>> model.compile("sgd", loss="mse")
+            >>> model.compute_loss(y=torch.ones(2, 1), y_pred=torch.zeros(2, 1)).item()
+            1.0
         """
         compiled = state_of(self).compiled
         loss = None
@@ -307,16 +315,16 @@ class Compilable(_Base):
         y_pred: Nest[torch.Tensor],
         sample_weight: Nest[torch.Tensor] | None = None,
     ) -> dict[str, Any]:
-        """Add a batch to the metrics of `compile`.
+        """Add a batch to the metrics of `compile`, and return their values.
 
         Args:
-            x: the inputs.
-            y: the targets; without targets nothing is added.
+            x: the inputs of the batch.
+            y: the targets; if `None`, nothing is added.
             y_pred: the model's outputs.
-            sample_weight: the weights of the samples, for the weighted metrics.
+            sample_weight: weights of the samples, for the weighted metrics. Default: `None`.
 
         Returns:
-            The values of all metrics so far, by name.
+            The values of all metrics since the last reset, by name.
         """
         if y is not None:
             with torch.no_grad():
