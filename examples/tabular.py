@@ -1,6 +1,6 @@
 """Tabular data: `FeatureSpace` encodes columns of numbers and strings inside the model, which takes them raw.
 
-    python examples/tabular.py [folder for the files]
+    python examples/tabular.py [folder]
 
 Data: 442 patients with diabetes, from scikit-learn: age, sex (1 or 2), body mass index, blood pressure and six blood
 values. The model predicts whether a patient's disease progresses faster within a year than that of half of the

@@ -1,6 +1,6 @@
 """Text classification: from raw strings to classes, with the vocabulary inside the saved model.
 
-    python examples/text_classification.py [folder for the files]
+    python examples/text_classification.py [folder]
 
 Data: sentences from the docstrings of scikit-learn; the class of a sentence is the module that it documents. All
 sentences of a class or function are either in the training part or in the test part, and a sentence that occurs in

@@ -1,6 +1,6 @@
 """Time series: forecast the carbon dioxide of the air for half a year from the two years before.
 
-    python examples/time_series.py [folder for the files]
+    python examples/time_series.py [folder]
     python -m torchkeras run --nproc 2 examples/time_series.py
 
 Data: weekly means of the Mauna Loa Observatory from 1958 to 2001, in parts per million (ppm), from the package

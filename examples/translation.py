@@ -1,6 +1,6 @@
 """Translation: a transformer that translates the names of emoji from English to Spanish.
 
-    python examples/translation.py [folder for the files]
+    python examples/translation.py [folder]
 
 Data: 3,465 names of at most ten Spanish words, from the package emoji, which has them from Unicode's CLDR. "woman
 firefighter medium skin tone" is "bombera tono de piel medio": words change their order and their gender, as in longer

@@ -1,6 +1,6 @@
 """Hyperparameter tuning: the real KerasTuner searches the learning rate, depth and width of a classifier.
 
-    python examples/tuning.py [folder for the files]
+    python examples/tuning.py [folder]
 
 KerasTuner imports `keras`; after `import torchkeras.as_keras` that name is this library. Hyperband trains many models
 for a few epochs and only the better ones for longer; then a model with the best hyperparameters is trained.

