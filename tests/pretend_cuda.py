@@ -43,6 +43,9 @@ _MAKERS = {
     "hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "scalar_tensor",
     "frombuffer", "complex", "polar",
 }  # fmt: skip
+_WITH_A_KERNEL = (
+    "CUDA", "CompositeExplicitAutograd", "CompositeImplicitAutograd", "CompositeExplicitAutogradNonFunctional",
+)  # fmt: skip
 _MISMATCH = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
 
 
@@ -179,9 +182,9 @@ class _Operations(TorchDispatchMode):
 def _has_kernel(function: Any) -> bool:
     name = function.name()
     has = torch._C._dispatch_has_kernel_for_dispatch_key
-    if not name.startswith("aten::"):
+    if not name.startswith("aten::") or "mkldnn" in name or "for_cpu" in name:  # torch's own choice on a CPU
         return True
-    return has(name, "CUDA") or has(name, "CompositeExplicitAutograd") or has(name, "CompositeImplicitAutograd")
+    return any(has(name, key) for key in _WITH_A_KERNEL)
 
 
 class _Functions(TorchFunctionMode):
@@ -216,6 +219,8 @@ class _Functions(TorchFunctionMode):
         pins = kwargs.pop("pin_memory", False) if function is not _Tensor.pin_memory else False
         if named is None and function in torch.utils._device._device_constructors():
             named = torch.utils._device.CURRENT_DEVICE  # of a scope of torch's, which would add it below this mode
+        if function is _Tensor.new_tensor and self.machine.device_of(args[0]) == CUDA:
+            self.machine.wait("new_tensor")
         if named is None:
             result = function(*args, **kwargs)
             if name in _MAKERS and not _tensors(args):

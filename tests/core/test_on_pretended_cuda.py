@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 import torchkeras as keras
@@ -52,3 +53,20 @@ def test_each_op_layer_loss_metric_and_optimizer():
                 broken.append(f"{name}: {type(error).__name__}: {error}")
     assert not broken, "\n\n".join(broken)
     assert len(wanted) > 500
+
+
+def test_boxes_and_labels_of_two_devices():
+    boxes = torch.tensor([[-1.0, 2.0, 6.0, 9.0], [3.0, 3.0, 5.0, 5.0]])
+    utilities = keras.utils.bounding_boxes
+    with pretended_cuda():
+        clipped = utilities.clip_to_image_size({"boxes": boxes, "labels": np.array([1, 2])}, height=8, width=8)
+        assert clipped["labels"].tolist() == [1, 2] and not clipped["labels"].is_cuda
+        assert utilities.compute_iou(boxes, boxes.numpy(), "xyxy").shape == (2, 2)
+        encoded = utilities.encode_box_to_deltas(boxes.numpy(), boxes.numpy() + 1, "xyxy", "xyxy")
+        assert utilities.decode_deltas_to_boxes(boxes, encoded, "xyxy", "xyxy").is_cuda
+        crop = keras.layers.CenterCrop(4, 4, bounding_box_format="xyxy")
+        images = {
+            "images": np.ones((1, 8, 8, 3), "float32"),
+            "bounding_boxes": {"boxes": boxes[None], "labels": np.array([[1, 2]])},
+        }
+        assert crop(images)["bounding_boxes"]["boxes"].shape == (1, 2, 4)

@@ -107,6 +107,11 @@ def constant(values: ArrayLike | complex, dtype: torch.dtype | None, device: Dev
     return made.to(device, non_blocking=True)
 
 
+def constant_like(tensor: torch.Tensor, values: ArrayLike) -> torch.Tensor:
+    """Numbers in the type and on the device of a tensor, made as by `constant`."""
+    return constant(values, tensor.dtype, tensor.device)
+
+
 def _plain(values: Any) -> Any:
     """Lists and tuples as plain lists: compiled code takes no others, and those of a layer's attributes are."""
     return [_plain(value) for value in values] if isinstance(values, (list, tuple)) else values

@@ -91,9 +91,9 @@ def histogram(x: Tensor, bins: int = 10, range: Sequence[float] | None = None) -
         return counts, edges
     _check_histogram(x, bins, range)
     if range is not None:
-        low, high = x.new_tensor(range[0]), x.new_tensor(range[1])
+        low, high = (constant(end, x.dtype, x.device) for end in range)
     else:
-        low, high = torch.aminmax(x) if x.numel() else (x.new_tensor(0.0), x.new_tensor(1.0))
+        low, high = torch.aminmax(x) if x.numel() else (x.new_zeros(()), x.new_ones(()))
     half = (low == high).to(x.dtype) * 0.5  # one value alone is in the middle of a range of size 1
     low, high = low - half, high + half
     edges = torch.lerp(low, high, torch.linspace(0, 1, bins + 1, dtype=x.dtype, device=x.device))

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor
 
+from torchkeras.core.tensors.convert import constant_like
 from torchkeras.core.types import ArrayLike, Number
 from torchkeras.core.variables.seeds import SeedGenerator, make_default_seed
 from torchkeras.layers.preprocessing.image.base import Data, ImageOptions
@@ -105,7 +106,9 @@ class CenterCrop(CropLayer):
             top, left, rows, columns = centered_part((height, width), (self.height, self.width))
         moved = crop(boxes["boxes"], top, left, rows, columns)
         if (rows, columns) != (self.height, self.width):
-            moved = moved / moved.new_tensor([columns, rows] * 2) * moved.new_tensor([self.width, self.height] * 2)
+            moved = (
+                moved / constant_like(moved, [columns, rows] * 2) * constant_like(moved, [self.width, self.height] * 2)
+            )
         boxes = clip_to_image_size({**boxes, "boxes": moved}, height=self.height, width=self.width)
         return convert_format(boxes, "xyxy", self.bounding_box_format, height=self.height, width=self.width)
 
@@ -212,7 +215,7 @@ class RandomCrop(CropLayer):
         rows, columns = (min(self.height, height), min(self.width, width)) if size else (self.height, self.width)
         moved = crop(boxes["boxes"], top, left, rows, columns)
         if (rows, columns) != (self.height, self.width):  # the part was resized
-            moved = moved * moved.new_tensor([self.width / columns, self.height / rows] * 2)
+            moved = moved * constant_like(moved, [self.width / columns, self.height / rows] * 2)
         boxes = {**boxes, "boxes": moved}
         return convert_format(boxes, "xyxy", self.bounding_box_format, height=self.height, width=self.width)
 

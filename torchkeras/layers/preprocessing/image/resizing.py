@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
+from torchkeras.core.tensors.convert import constant_like
 from torchkeras.core.types import ArrayLike
 from torchkeras.layers.preprocessing.image.base import Data, ImageOptions
 from torchkeras.layers.preprocessing.image.bounding_boxes.formats import convert_format
@@ -126,8 +127,8 @@ class Resizing(GeometricLayer):
         is_filler = ((given == -1).all(-1) | (given == 0).all(-1)).unsqueeze(-1)
         boxes = convert_format(bounding_boxes, self.bounding_box_format, "xyxy", height=height, width=width)
         (scale_x, left), (scale_y, top) = self._tk_box_scales(height, width)
-        factors = boxes["boxes"].new_tensor([scale_x, scale_y] * 2)
-        moved = boxes["boxes"] * factors + boxes["boxes"].new_tensor([left, top] * 2)
+        scales, shifts = (constant_like(boxes["boxes"], pair * 2) for pair in ([scale_x, scale_y], [left, top]))
+        moved = boxes["boxes"] * scales + shifts
         clipped = clip_to_image_size({**boxes, "boxes": moved}, height=self.height, width=self.width)
         boxes = {**clipped, "boxes": self._tk_tensor(clipped["boxes"]).masked_fill(is_filler, 0.0)}
         return convert_format(boxes, "xyxy", self.bounding_box_format, height=self.height, width=self.width)

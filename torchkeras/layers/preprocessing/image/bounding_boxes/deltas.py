@@ -122,8 +122,8 @@ def decode_deltas_to_boxes(
     height, width = (None, None) if image_shape is None else image_shape[:2]
 
     def decode(anchors: ArrayLike, boxes_delta: ArrayLike) -> Tensor:
-        anchor = convert_format(anchors, anchor_format, encoded_format, height, width)
         deltas = convert_to_tensor(boxes_delta)
+        anchor = convert_format(anchors, anchor_format, encoded_format, height, width).to(deltas.device)
         if factors is not None:
             deltas = deltas * factors.to(deltas.device)
         center = deltas[..., :2] * anchor[..., 2:] + anchor[..., :2]

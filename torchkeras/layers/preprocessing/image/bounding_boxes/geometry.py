@@ -51,13 +51,13 @@ def clip_to_image_size(
     boxes = _clipped(convert_to_tensor(bounding_boxes["boxes"]), height, width)
     result = {**bounding_boxes, "boxes": boxes}
     if bounding_boxes.get("labels") is not None:
-        labels = convert_to_tensor(bounding_boxes["labels"])
+        labels = convert_to_tensor(bounding_boxes["labels"], device=boxes.device)
         if labels.dtype == torch.bool or not labels.dtype.is_signed:
             labels = labels.to(torch.int32)
         is_visible = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]) > 0
         if labels.ndim == boxes.ndim:  # (..., N, 1) or one-hot
             is_visible = is_visible.unsqueeze(-1)
-        result["labels"] = labels.where(is_visible, labels.new_tensor(-1))
+        result["labels"] = labels.where(is_visible, -1)
     return result
 
 

@@ -48,7 +48,8 @@ def compute_iou(
         tensor([[1.0000],
                 [0.5000]])
     """
-    boxes1, boxes2 = convert_to_tensor(boxes1), convert_to_tensor(boxes2)
+    boxes1 = convert_to_tensor(boxes1)
+    boxes2 = convert_to_tensor(boxes2, device=boxes1.device)
     for name, boxes in (("boxes1", boxes1), ("boxes2", boxes2)):
         if boxes.ndim not in (2, 3):
             raise ValueError(

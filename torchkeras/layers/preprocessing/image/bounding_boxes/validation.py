@@ -37,7 +37,8 @@ def densify_bounding_boxes(
     boxes, labels = bounding_boxes["boxes"], bounding_boxes["labels"]
     if is_batched:
         boxes, labels = _padded(boxes, boxes_default_value, (0, 4)), _padded(labels, labels_default_value, (0,))
-    boxes, labels = convert_to_tensor(boxes, "float32"), convert_to_tensor(labels)
+    boxes = convert_to_tensor(boxes, "float32")
+    labels = convert_to_tensor(labels, device=boxes.device)
     if not labels.numel() and not isinstance(bounding_boxes["labels"], Tensor):
         labels = labels.to(torch.int32)
     if max_boxes is not None:
