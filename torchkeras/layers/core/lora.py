@@ -10,6 +10,7 @@ from torch import Tensor
 from torchkeras import initializers
 from torchkeras.core.state import state
 from torchkeras.core.tensors.dtypes import torch_dtype
+from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.types import Identifier, Store
 from torchkeras.layers.base.hooks import default_unless
 from torchkeras.layers.base.layer import Layer
@@ -20,9 +21,10 @@ from torchkeras.layers.base.weight_walk import count_saved, own_weights
 class AdaptedWeight:
     """The attribute of the weight that a low-rank term may be added to: the parameter, or the sum.
 
-    Parameters and `state_dict()` have the frozen weight under the attribute's name in both cases. Python finds an
-    attribute of the class before it calls `Layer.__getattr__`, so that reading a weight this way takes a third of the
-    time. It has no `__set__`: assignments go to the layer as without it.
+    Parameters and `state_dict()` have the frozen weight under the attribute's name in both cases. So has the attribute
+    between calls while the weight lies in parts on several ranks. Python finds an attribute of the class before it
+    calls `Layer.__getattr__`, so that reading a weight this way takes a third of the time. It has no `__set__`:
+    assignments go to the layer as without it.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -119,8 +121,9 @@ class LowRankAdaptable(Layer):
 
     def _tk_shown_weight(self) -> Tensor:
         """The value of the weight's attribute where the weight is not just a parameter."""
-        if not self.lora_enabled:
-            return self._tk_own_weight(self.adapted)
+        weight = self._tk_own_weight(self.adapted)
+        if not self.lora_enabled or is_sharded(weight):  # FSDP2 looks for its parameter under the attribute
+            return weight
         return self.adapted_weight().to(torch_dtype(self.compute_dtype))
 
     def adapted_weight(self) -> Tensor:
