@@ -51,6 +51,20 @@ def test_print_of_a_deep_model_stays_short():
     assert "... 50 more" in text and "(d0)" in text and "(d89)" in text and len(text.splitlines()) == 43
 
 
+def test_names_wider_than_a_column_break_where_their_parts_join():
+    inputs = keras.Input((4, 4, 1), name="image")
+    pooled = keras.layers.GlobalAveragePooling2D(name="global_average_pooling2d")(inputs)
+    flat = keras.layers.Flatten(name="flat")(inputs)
+    model = keras.Model(inputs, keras.layers.Concatenate(name="join")([pooled, flat]))
+    lines = []
+    model.summary(line_length=80, print_fn=lines.append)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[0].splitlines() if line.startswith("│")]
+    first, *_, connected = zip(*cells, strict=True)
+    assert " ".join(first).split()[2:7] == ["global_average_", "pooling2d", "(GlobalAverage", "Pooling2D)", "flat"]
+    assert not any(cell.startswith((",", " ")) for cell in connected)
+    assert "flat[0][0]" in connected
+
+
 @pytest.mark.parametrize("show_trainable", [False, True])
 @pytest.mark.parametrize("expand_nested", [False, True])
 @pytest.mark.parametrize("width", [60, 80, 100])

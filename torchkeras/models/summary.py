@@ -261,14 +261,23 @@ def _table(header: list, rows: list, widths: list[int]) -> list[str]:
     return [*lines, rule("└", "┴", "┘", "─")]
 
 
+# Where a word that is wider than its column may break: in `snake_case`, in `CamelCase`, before an index.
+_BREAK = re.compile(r"(?<=[_/.])|(?<=[a-z0-9])(?=[A-Z])|(?<!\])(?=\[)")
+
+
 def _wrap(text: str, width: int) -> list[str]:
+    """The lines of a cell: breaks lie between words, or within one that is wider than the cell."""
     lines = [""]
-    for word in re.split(r"(?<=[ ,])", text):
-        if len(lines[-1]) + len(word.rstrip()) > width and lines[-1]:
-            lines.append("")
-        lines[-1] += word
-    wrapped = [line.rstrip() for line in lines]
-    return [part for line in wrapped for part in ([line[i : i + width] for i in range(0, len(line), width)] or [""])]
+    for word in re.split(r"(?<= )|(?<=,)(?=\S)", text):
+        parts = [word]
+        if len(word.rstrip()) > width:
+            parts = _BREAK.split(word)
+            lines += [""] * any(map(str.isalnum, lines[-1]))
+        for part in (long[i : i + width] for long in parts for i in range(0, max(len(long.rstrip()), 1), width)):
+            if lines[-1] and len(lines[-1]) + len(part.rstrip()) > width:
+                lines.append("")
+            lines[-1] += part
+    return [line.rstrip() for line in lines]
 
 
 def _totals(model: Any) -> list[str]:
