@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import parametrize, prune
 
 import torchkeras as keras
 from torchkeras import layers
@@ -199,8 +200,8 @@ def test_a_weight_that_torch_replaces_takes_a_low_rank_term():
         with pytest.raises(AttributeError, match="must build the layer before accessing `kernel`"):
             _ = layer.kernel
         layer.build((None, 4))
-    torch.nn.utils.prune.random_unstructured(pruned, "kernel", 0.5)
-    torch.nn.utils.parametrize.register_parametrization(doubled, "kernel", torch.nn.ReLU())
+    prune.random_unstructured(pruned, "kernel", 0.5)
+    parametrize.register_parametrization(doubled, "kernel", torch.nn.ReLU())
     for layer in (pruned, doubled):
         assert (layer.kernel == 0).any() and torch.equal(layer._tk_own_weight("kernel"), layer.kernel)
 
