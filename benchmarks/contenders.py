@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from cases import Case
 
 Epochs = Callable[[int], list[float]]
+clock: Callable[[], float] = time.perf_counter
+"""The seconds that count: of a clock, or of the processor (`time.process_time`), where other programs run beside."""
 
 
 def _wait(device: str) -> None:
@@ -24,8 +26,13 @@ def _wait(device: str) -> None:
 # ------------------------------------------------------------------------------------------------ plain torch
 
 
-def torch_loop(case: Case, x: np.ndarray, y: np.ndarray, device: str, bf16: bool, fused: bool) -> Epochs:
-    """The loop that a good torch user writes: data on the device, nothing read back before the epoch's end."""
+def torch_loop(
+    case: Case, x: np.ndarray, y: np.ndarray, device: str, bf16: bool, fused: bool, compiled: bool = False
+) -> Epochs:
+    """The loop that a good torch user writes: data on the device, nothing read back before the epoch's end.
+
+    `compiled`: outputs and loss are one function of `torch.compile`, and so is its backward pass.
+    """
     model = case.module().to(device)
     inputs, labels = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
     if case.images:
@@ -34,10 +41,20 @@ def torch_loop(case: Case, x: np.ndarray, y: np.ndarray, device: str, bf16: bool
         model = model.to(memory_format=layout)
     precision = (lambda: torch.autocast(device, torch.bfloat16)) if bf16 else contextlib.nullcontext
     if case.predict:
+        model = torch.compile(model) if compiled else model
         return lambda epochs: [
             _timed(device, _predict, model, inputs, case.batch_size, precision) for _ in range(epochs)
         ]
     optimizer = torch.optim.Adam(model.parameters(), fused=True if fused else None)
+
+    def forward(batch: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        with precision():
+            logits = model(batch)
+            if case.outputs == 1:
+                return logits, F.binary_cross_entropy_with_logits(logits, wanted)
+            return logits, F.cross_entropy(logits, wanted)
+
+    outputs_and_loss = torch.compile(forward) if compiled else forward
 
     def epoch() -> tuple[float, float]:
         model.train()
@@ -49,12 +66,7 @@ def torch_loop(case: Case, x: np.ndarray, y: np.ndarray, device: str, bf16: bool
             rows = order[start : start + case.batch_size]
             batch, wanted = inputs[rows], labels[rows]
             optimizer.zero_grad()
-            with precision():
-                logits = model(batch)
-                if case.outputs == 1:
-                    loss = F.binary_cross_entropy_with_logits(logits, wanted)
-                else:
-                    loss = F.cross_entropy(logits, wanted)
+            logits, loss = outputs_and_loss(batch, wanted)
             loss.backward()
             optimizer.step()
             with torch.no_grad():
@@ -75,10 +87,10 @@ def _predict(model: torch.nn.Module, inputs: torch.Tensor, batch_size: int, prec
 
 def _timed(device: str, run: Callable, *args: Any) -> float:
     _wait(device)
-    start = time.perf_counter()
+    start = clock()
     run(*args)
     _wait(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 # ------------------------------------------------------------------------------------------------ Keras's API
@@ -127,12 +139,12 @@ def _clock(lib: Any, device: str) -> Any:
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             _wait(device)
-            self.start = time.perf_counter()
+            self.start = clock()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             float(logs["loss"])
             _wait(device)
-            self.seconds.append(time.perf_counter() - self.start)
+            self.seconds.append(clock() - self.start)
 
     return Clock()
 

@@ -1,4 +1,4 @@
-"""Steps of the user's that `jit_compile=True` makes one graph of: forward and backward pass, update, metrics."""
+"""Steps that `jit_compile=True` makes one graph of: forward and backward pass, update, metrics."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 import torchkeras as keras
 from torchkeras.core.state import state
 from torchkeras.optimizers.in_graph import apply_as_operator
+from torchkeras.training.one_graph import refuse_checkpoints
 
 L, O = keras.layers, keras.optimizers
 ROWS, BATCH = 10, 4  # the last batch is ragged
@@ -160,6 +161,40 @@ def test_one_graph_with_the_update(name, data, graphs, caplog):
     assert len(graphs) == 1 and not lines(caplog)
     assert "apply_gradients" in graphs[0].code
     assert state.entry is None  # which call is the outermost one: traced code sets it and sets it back
+
+
+def test_the_librarys_step_is_one_graph_with_the_update(data, graphs, caplog):
+    class Weighted(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return 2 * super().compute_loss(x, y, y_pred, sample_weight)
+
+    both(lambda: net(Weighted), lambda: O.AdamW(0.01, gradient_accumulation_steps=2, global_clipnorm=0.1), data)
+    assert len(graphs) == 1 and not lines(caplog)
+    assert "apply_gradients" in graphs[0].code and graphs[0].code.count("add_") >= 4  # the sums of loss and accuracy
+
+
+@pytest.mark.parametrize("step", [keras.Model, AsInKeras])
+def test_hooks_on_weights_are_called(step, data, graphs):
+    seen = []
+
+    def hooked():
+        model = net(step)
+        model.weights[0].register_hook(lambda grad: seen.append(grad) or 2 * grad)
+        return model
+
+    both(hooked, lambda: O.SGD(0.1), data)
+    assert len(seen) == 2 * 9 and "apply_gradients" not in graphs[0].code
+
+
+def test_checkpoints_keep_a_backward_pass_of_their_own():
+    weight, graphs = torch.ones(2, requires_grad=True), []
+
+    def loss(x):
+        return keras.remat(lambda x: torch.exp(x * weight))(x).sum()
+
+    torch.compile(loss, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)(torch.ones(2))
+    with pytest.raises(ValueError, match="backward pass that is a graph of its own"):
+        refuse_checkpoints(graphs[0])
 
 
 @pytest.mark.parametrize(("step", "reason"), [(Counting, "self.calls += 1"), (Looking, "float(logs")])

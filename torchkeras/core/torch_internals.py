@@ -181,6 +181,14 @@ def compiler_error() -> type[Exception]:
     return _compiler_error("TorchDynamoException")
 
 
+def default_compiler() -> Callable[..., Any]:
+    """The compiler behind `torch.compile`, a function of a graph and examples of its inputs. Loads it (torch 2.13)."""
+    try:
+        return find("torch._inductor.compile_fx.compile_fx")
+    except AttributeError:
+        return replacements.compile_nothing
+
+
 @contextmanager
 def tracing_backward() -> Iterator[None]:
     """Inside, `torch.compile` takes `backward()` and `torch.autograd.grad()` into its graph. Loads the compiler.

@@ -49,7 +49,8 @@ def apply_as_operator(optimizer: Any, grads: Sequence[Any], trainable_variables:
     weight = optimizer.batch_weight if optimizer.accumulates else None
     tensor, number = (weight, None) if isinstance(weight, Tensor) else (None, weight)
     numbers = optimizer._tk_numbers()
-    torch.ops.torchkeras.apply_gradients(id(optimizer), list(grads), places, number, tensor, weights, numbers)
+    with torch.no_grad():  # else the compiler hands over copies of weights
+        torch.ops.torchkeras.apply_gradients(id(optimizer), list(grads), places, number, tensor, weights, numbers)
 
 
 class AppliesInGraph(ReducesGradients):

@@ -13,6 +13,7 @@ from torchkeras.core.state import state
 from torchkeras.distributed.rank_share import rows_of
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.jit import Jit
+from torchkeras.training.one_graph import Report
 from torchkeras.training.state import TrainableModel, state_of
 
 logger = logging.getLogger("torchkeras")
@@ -34,7 +35,7 @@ class CompiledBlock:
         self.replaces = "call" in block.__dict__
         """Whether there was such a function."""
         label = f"the layer {getattr(block, 'name', type(block).__name__)!r}"
-        self.jits = {trains: Jit(self._call, label) for trains in (True, False)}
+        self.jits = {trains: Jit(self._call, Report(label)) for trains in (True, False)}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if state.symbolic:

@@ -19,12 +19,12 @@ class Jit:
 
     Args:
         method: the method.
-        label: its name for the log.
+        report: takes note of a break of the graph, and of a second compilation.
     """
 
-    def __init__(self, method: Callable[..., Any], label: str) -> None:
+    def __init__(self, method: Callable[..., Any], report: Report) -> None:
         self.plain = method
-        self._graph = OneGraph(method, Report(label))
+        self._graph = OneGraph(method, report)
         self._size: Hashable = None
 
     def begin(self) -> None:
@@ -42,17 +42,20 @@ class Jit:
 
 
 class WholeJit:
-    """A step of the user's as one graph for batches of the size of the first one.
+    """A whole step, with backward passes and updates, as one graph for batches of the size of the first one.
 
     The first batch, which makes variables, and batches of another size run uncompiled.
 
     Args:
         step: a function of a batch.
-        report: takes note of the reason why the step can't be one graph.
+        report: takes note of the reason why the step can't be one graph; `None`: nothing does.
+        plain: the function for batches that run uncompiled. Default: `None`, `step`.
     """
 
-    def __init__(self, step: Callable[[Any], Any], report: Report) -> None:
-        self.plain = step
+    def __init__(
+        self, step: Callable[[Any], Any], report: Report | None, plain: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.plain = step if plain is None else plain
         self._graph = WholeStep(step, report)
         self._size: Hashable = None
         self._has_run = False

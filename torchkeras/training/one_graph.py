@@ -6,12 +6,18 @@ import itertools
 import logging
 import types
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.torch_internals import compiler_error, data_dependent_error, graph_break_error, tracing_backward
+from torchkeras.core.torch_internals import (
+    compiler_error,
+    data_dependent_error,
+    default_compiler,
+    graph_break_error,
+    tracing_backward,
+)
 from torchkeras.core.user_warnings import is_library_file
 from torchkeras.distributed.gradient_reduction import tracing_apply_as
 from torchkeras.optimizers.in_graph import apply_as_operator
@@ -105,13 +111,15 @@ class WholeStep:
 
     Args:
         step: a function of a batch, such as a `train_step` of the user's.
-        report: takes note of the reason why the step can't be one graph.
+        report: takes note of the reason why the step can't be one graph; `None`: nothing does. Default: `None`.
     """
 
-    def __init__(self, step: Callable[[Any], Any], report: Report) -> None:
+    def __init__(self, step: Callable[[Any], Any], report: Report | None = None) -> None:
         self.step = step
         self.report = report
-        self._compiled = torch.compile(with_code_of_its_own(self._without_history), fullgraph=True)
+        self._compiled = torch.compile(
+            with_code_of_its_own(self._without_history), fullgraph=True, backend=_compile_without_checkpoints
+        )
         self._known: set[Hashable] = set()
 
     def __call__(self, kind: Hashable, data: Any) -> Any:
@@ -131,23 +139,41 @@ class WholeStep:
                     with tracing_backward():
                         return self._compiled(data)
                 except compiler_error() as error:
-                    self.report.add(f"can't be compiled as one graph, {_INSTEAD}.", error)
-                    raise CantCompileError from error
+                    self._leave("can't be compiled as one graph", error)
             try:
                 with torch.compiler.set_stance("fail_on_recompile"):
                     return self._compiled(data)
             except RuntimeError as error:
                 if "fail_on_recompile" not in str(error):
                     raise
-                self.report.add(f"would be compiled again, {_INSTEAD}.", error)
-                raise CantCompileError from error
+                self._leave("would be compiled again", error)
+
+    def _leave(self, what: str, error: BaseException) -> NoReturn:
+        if self.report is not None:
+            self.report.add(f"{what}, so only the calls of its layers are.", error)
+        raise CantCompileError from error
 
     def _without_history(self, data: Any) -> Any:
         """The result of the step without gradients: those that the step wanted are computed already."""
         return tree.map_structure(_detached, self.step(data))
 
 
-_INSTEAD = "so only the calls of its layers are"
+def _compile_without_checkpoints(graph: Any, example_inputs: Any) -> Any:
+    """The default compiler of torch, for a graph without checkpoints."""
+    refuse_checkpoints(graph)
+    return default_compiler()(graph, example_inputs)
+
+
+def refuse_checkpoints(graph: torch.nn.Module) -> None:
+    """Refuse a graph with checkpoints, whose backward pass is in it: the compiler would keep all that they free.
+
+    Raises:
+        ValueError: there are checkpoints in the graph.
+    """
+    for part in graph.modules():
+        for node in getattr(getattr(part, "graph", None), "nodes", ()):
+            if "checkpoint" in str(node.target):
+                raise ValueError("Rematerialization needs a backward pass that is a graph of its own.")
 
 
 def _detached(value: Any) -> Any:

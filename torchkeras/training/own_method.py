@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import torch
 
 from torchkeras.distributed.rank_share import rows_of
 from torchkeras.training.compiled_calls import CompiledCalls
@@ -43,6 +45,8 @@ class OwnMethod:
         for part in (self.calls, self.graph):
             if part is not None:
                 part.begin()
+        if self.graph is not None and has_hooks(self.model.parameters()):
+            self._leave()  # a graph with the backward pass calls no hooks
 
     def __call__(self, data: Any) -> Any:
         """The result of the step for a batch."""
@@ -53,11 +57,19 @@ class OwnMethod:
             try:
                 return self.graph(rows, data)
             except CantCompileError:
-                self.graph = None
-                if self._on_leaving is not None:
-                    self._on_leaving()
+                self._leave()
         with self.calls.during(rows):
             return self._run(data)
 
+    def _leave(self) -> None:
+        self.graph = None
+        if self._on_leaving is not None:
+            self._on_leaving()
+
     def _run(self, data: Any) -> Any:
         return getattr(self.model, self.name)(data)
+
+
+def has_hooks(parameters: Iterable[torch.Tensor]) -> bool:
+    """Whether a backward pass calls functions that somebody hung on one of the parameters."""
+    return any(parameter._backward_hooks or parameter._post_accumulate_grad_hooks for parameter in parameters)

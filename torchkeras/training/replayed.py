@@ -15,6 +15,7 @@ from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.optimizers.replaying import ReplayedUpdates
 from torchkeras.training.compile.torch_metric import TorchMetric
+from torchkeras.training.own_method import has_hooks
 from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.replay.replayer import Parts, Replayer
 from torchkeras.training.replay.settings import Settings
@@ -111,7 +112,7 @@ def obstacle_of(model: TrainableModel, step: StepOf, purpose: str, settings: Set
         reason = ReplayedUpdates.obstacle(optimizer_of(model))
         if reason is not None:
             return reason
-        if any(weight._backward_hooks or weight._post_accumulate_grad_hooks for weight in step.weights):
+        if has_hooks(step.weights):
             return "a weight has hooks"
     own = ("predict_step",) if purpose == "predict" else ("compute_loss", "compute_metrics")
     for name in own:

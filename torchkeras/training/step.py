@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -14,15 +15,16 @@ import torch
 from torch import nn
 
 from torchkeras.core.registry import is_own
-from torchkeras.distributed.rank_share import RankBatch, rows_of
+from torchkeras.distributed.rank_share import RankBatch, current_share, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
 from torchkeras.training.compile.torch_metric import TorchMetric
 from torchkeras.training.compiled_blocks import compile_blocks
 from torchkeras.training.compiled_calls import CompiledCalls, composite_layers, repeated_blocks
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.fused_head import FusedHead, find_head
-from torchkeras.training.jit import Jit
-from torchkeras.training.own_method import OwnMethod
+from torchkeras.training.jit import Jit, WholeJit
+from torchkeras.training.one_graph import CantCompileError, Report
+from torchkeras.training.own_method import OwnMethod, has_hooks
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 
 R = TypeVar("R")
@@ -80,6 +82,8 @@ class TrainStep:
         jit: whether to compile the step: forward pass, loss, backward pass, and the metrics of this library. The
             optimizer's update stays outside: it is one kernel for all weights already.
         head: the model's last layer, where its logits are large and the loss alone needs them. Default: `None`.
+        whole: whether all of a compiled step is one graph, if torch can compile it so, with the update as an operator
+            in it. Default: `False`.
 
     Raises:
         ValueError: there are weights and no optimizer.
@@ -94,18 +98,22 @@ class TrainStep:
         trained: TrainedModel,
         jit: bool = False,
         head: FusedHead | None = None,
+        whole: bool = False,
     ) -> None:
         self.model = model
         self.head = head
         self.state = state_of(model)
-        self.weights = list(weights)
+        self.weights = trained.weights
         self.trained = trained
         self.optimizer = optimizer_of(model)
         if self.weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
-        self.jit = Jit(self._outputs_and_loss, f"the training step of {model.name!r}") if jit else None
+        report = Report(f"the training step of {model.name!r}")
+        self._whole = WholeJit(self._train_in_graph, None, self._train_uncompiled) if jit and whole else None
+        # Where the step can't be one graph:
+        self.jit = Jit(self._outputs_and_loss, report) if jit else None
         # With the metrics in the graph, nothing but the update runs after it.
-        self._jit_all = Jit(self._outputs_loss_and_metrics, f"the training step of {model.name!r}") if jit else None
+        self._jit_all = Jit(self._outputs_loss_and_metrics, report) if jit else None
         self.uses_graphs = True
         """Whether calls are compiled, where `jit` says so; not while all of a user's step around them is."""
         self._has_run = False  # no graph can make the variables that the first batch makes
@@ -116,14 +124,44 @@ class TrainStep:
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
-        for jit in (self.jit, self._jit_all):
+        for jit in (self.jit, self._jit_all, self._whole):
             if jit is not None:
                 jit.begin()
-        self._is_first = True
+        if has_hooks(self.trained.parameters):
+            self._whole = None  # a graph with the backward pass calls no hooks
+        # All of the optimizer's variables by no name of their own: one list less to compare before each step.
+        known = getattr(self.optimizer, "_trainable_variables", [])
+        are_all = len(known) == len(self.weights) and all(map(operator.is_, known, self.weights))
+        self._applied_to = None if are_all else self.weights
+        self._is_first = self.uses_graphs or not self._has_run  # a graph around this step reads and changes nothing
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any] | None:
         """Train on one batch and add it to the metrics; the logs of a `compute_metrics` of the user's."""
-        in_graph = self._jit_all is not None and takes_metrics_in_graph(self.model)
+        if self._whole is not None:
+            try:
+                return self._whole(rows_of(batch.data), batch.data)
+            except CantCompileError:
+                self._whole = None
+        return self._train_in_parts(batch)
+
+    def _train_uncompiled(self, data: Any) -> Mapping[str, Any] | None:
+        return self._train_in_parts(RankBatch(data, current_share()))
+
+    def _train_in_graph(self, data: Any) -> Mapping[str, Any] | None:
+        """All of the step, for torch to trace: it changes nothing in Python."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred, loss = self._outputs_and_loss(x, y, sample_weight)
+        self.state.compiled.track_loss(loss, rows_of(x))  # type: ignore[union-attr]
+        if self.weights:
+            scaled = self.optimizer.scale_loss(loss)
+            self.optimizer.apply(self.trained.gradients_of(scaled), self._applied_to)
+        with torch.no_grad():
+            if self._always_computes_metrics or self.state.compiled.metrics:  # type: ignore[union-attr]
+                return add_to_metrics(self.model, StepOutputs(x, y, y_pred, sample_weight), self._computes_metrics)
+            return None
+
+    def _train_in_parts(self, batch: RankBatch) -> Mapping[str, Any] | None:
+        in_graph = self._jit_all is not None and self._whole is None and takes_metrics_in_graph(self.model)
         done = self._forward_and_backward(batch, in_graph)
         with torch.no_grad():
             if self.weights:
@@ -150,7 +188,7 @@ class TrainStep:
         elif metrics_in_graph:
             y_pred, loss = run(self._outputs_loss_and_metrics, x, y, sample_weight, rows)
         else:
-            if self.jit is None or not compiles or not self.uses_graphs:
+            if self.jit is None or self._whole is not None or not (compiles and self.uses_graphs):
                 y_pred, loss = run(self._outputs_and_loss, x, y, sample_weight)
             else:
                 y_pred, loss = run(self.jit, rows, x, y, sample_weight)
@@ -254,7 +292,7 @@ class EvaluationStep:
 
     def __init__(self, model: TrainableModel, jit: bool = False) -> None:
         self.model = model
-        self.jit = Jit(self._evaluate, f"the evaluation step of {model.name!r}") if jit else None
+        self.jit = Jit(self._evaluate, Report(f"the evaluation step of {model.name!r}")) if jit else None
         self._has_run = False
         self._flag = training_flag(model, False)
         self._computes_metrics = is_overridden(model, "compute_metrics")
@@ -305,7 +343,7 @@ class PredictionStep:
 
     def __init__(self, model: TrainableModel, jit: bool = False, own: OwnMethod | None = None) -> None:
         self.model = model
-        self.jit = Jit(self._outputs, f"the prediction step of {model.name!r}") if jit else None
+        self.jit = Jit(self._outputs, Report(f"the prediction step of {model.name!r}")) if jit else None
         self.own = own
 
     def begin(self) -> None:
@@ -391,7 +429,9 @@ def make_train_step(model: TrainableModel, weights: Sequence[Any], strategy: Str
         return found
     overrides = is_overridden(model, "compute_loss") or is_overridden(model, "compute_metrics")
     with_head = type(trained) is TrainedModel and not jit and not overrides
-    return TrainStep(model, weights, trained, jit, find_head(model, compiled) if with_head else None)
+    # On a GPU whole steps were not measured; there the backward pass is a graph of its own.
+    whole = type(trained) is TrainedModel and all(weight.device.type == "cpu" for weight in trained.weights)
+    return TrainStep(model, weights, trained, jit, find_head(model, compiled) if with_head else None, whole)
 
 
 def own_train_step(

@@ -39,7 +39,8 @@ class TrainedModel:
     def __init__(self, model: nn.Module, weights: Sequence[Any]) -> None:
         self.model = model
         self.weights = list(weights)
-        self.parameters = [w for w in self.weights if isinstance(w, nn.Parameter)]
+        parameters = [w for w in self.weights if isinstance(w, nn.Parameter)]
+        self.parameters = self.weights if len(parameters) == len(self.weights) else parameters
         self._casts = TrainingCasts() if casts_weights(model) else None
 
     @property
@@ -72,6 +73,11 @@ class TrainedModel:
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()
+
+    def gradients_of(self, loss: torch.Tensor) -> list[torch.Tensor | None]:
+        """The gradient of a loss for each weight, in code that torch traces; every parameter has its own, too."""
+        self.backward(loss, None)
+        return self.gradients()
 
     def gradients(self) -> list[torch.Tensor | None]:
         """The gradient of the global batch for each weight."""
