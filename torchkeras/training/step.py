@@ -104,6 +104,8 @@ class TrainStep:
         self.head = head
         self.state = state_of(model)
         self.weights = trained.weights
+        self._applied_to: Sequence[Any] | None = self.weights
+        """The variables to apply gradients to; `None`, all that the optimizer knows, which is quicker to compare."""
         self.trained = trained
         self.optimizer = optimizer_of(model)
         if self.weights and self.optimizer is None:
@@ -129,10 +131,6 @@ class TrainStep:
                 jit.begin()
         if has_hooks(self.trained.parameters):
             self._whole = None  # a graph with the backward pass calls no hooks
-        # All of the optimizer's variables by no name of their own: one list less to compare before each step.
-        known = getattr(self.optimizer, "_trainable_variables", [])
-        are_all = len(known) == len(self.weights) and all(map(operator.is_, known, self.weights))
-        self._applied_to = None if are_all else self.weights
         self._is_first = self.uses_graphs or not self._has_run  # a graph around this step reads and changes nothing
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any] | None:
@@ -145,7 +143,12 @@ class TrainStep:
         return self._train_in_parts(batch)
 
     def _train_uncompiled(self, data: Any) -> Mapping[str, Any] | None:
-        return self._train_in_parts(RankBatch(data, current_share()))
+        """The first batch, which builds the optimizer, and batches of another size."""
+        logs = self._train_in_parts(RankBatch(data, current_share()))
+        known = getattr(self.optimizer, "_trainable_variables", [])
+        if len(known) == len(self.weights) and all(map(operator.is_, known, self.weights)):
+            self._applied_to = None
+        return logs
 
     def _train_in_graph(self, data: Any) -> Mapping[str, Any] | None:
         """All of the step, for torch to trace: it changes nothing in Python."""
