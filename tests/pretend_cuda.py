@@ -43,6 +43,8 @@ _MAKERS = {
     "hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "scalar_tensor",
     "frombuffer", "complex", "polar",
 }  # fmt: skip
+# They have no deterministic kernel on CUDA, so torch refuses them when it is asked for deterministic ones.
+_UNORDERED = {"cumsum", "histc", "kthvalue", "put_", "scatter_reduce", "max_pool3d_with_indices_backward"}
 _WITH_A_KERNEL = (
     "CUDA", "CompositeExplicitAutograd", "CompositeImplicitAutograd", "CompositeExplicitAutogradNonFunctional",
 )  # fmt: skip
@@ -155,6 +157,9 @@ class _Operations(TorchDispatchMode):
         if machine.knows_kernels and not _has_kernel(function):
             machine.without_kernel.add(f"{function} {_caller()}")
             raise NotImplementedError(f"Could not run '{function}' with arguments from the 'CUDA' backend.")
+        unordered = name in _UNORDERED and any(tensor.is_floating_point() for tensor in given)
+        if unordered and torch.are_deterministic_algorithms_enabled():
+            raise RuntimeError(f"{name}_cuda does not have a deterministic implementation")
         if name in _READS or (name == "repeat_interleave" and kwargs.get("output_size") is None):
             machine.wait(name)
         strange = [t for t, place in zip(given, places, strict=True) if place is not None and place.type == "cpu"]

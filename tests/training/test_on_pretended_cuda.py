@@ -115,3 +115,14 @@ def test_tensors_of_the_cpu_come_to_the_weights(machine):
     masked = keras.layers.LSTM(3)
     x = keras.layers.Masking()(torch.from_numpy(SEQUENCES))
     assert masked(x).is_cuda and masked(x, mask=torch.ones(48, 5, dtype=torch.bool)).is_cuda
+
+
+def test_metrics_of_thresholds_have_deterministic_kernels(machine):
+    wanted = FITS["many metrics"].train(16, epochs=1)[1]
+    keras.config.enable_op_determinism()
+    try:
+        found = FITS["many metrics"].train(16, epochs=1)[1]
+    finally:
+        keras.config.disable_op_determinism()
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-6)

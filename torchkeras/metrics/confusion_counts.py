@@ -11,6 +11,7 @@ import torch
 from torchkeras.core import settings
 from torchkeras.core.config.limits import count_objects
 from torchkeras.core.tensors.convert import constant, convert_to_tensor
+from torchkeras.core.tensors.running_sums import running_sum
 from torchkeras.core.types import ArrayLike
 from torchkeras.losses.shapes import check_broadcast, match_ranks
 
@@ -152,7 +153,7 @@ def _by_buckets(
         weight = torch.ones((), dtype=y_pred.dtype, device=y_pred.device).expand(y_pred.shape)
     counts = torch.zeros(2 * buckets * labels, dtype=y_pred.dtype, device=y_pred.device)
     counts.index_add_(0, place.reshape(-1), weight.reshape(-1))
-    above = counts.view(2, buckets, labels).flip(1).cumsum(1).flip(1)
+    above = running_sum(counts.view(2, buckets, labels).flip(1), 1).flip(1)
     if not multi_label:
         above = above.squeeze(-1)
     totals, positives = above[:, :1], above[:, 1:]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.tensors.running_sums import running_sum
 from torchkeras.core.types import ArrayLike
 from torchkeras.layers.preprocessing.image.base import FormattedImageOptions, ImageOptions, Range, rescale
 from torchkeras.layers.preprocessing.image.color_layer import BYTES, ColorLayer, check_value_range
@@ -135,7 +136,7 @@ class Equalization(ColorLayer):
 
     def _lookup_table(self, histogram: Tensor) -> Tensor:
         """The new value of each bin, for each channel."""
-        cumulative = histogram.cumsum(-1)
+        cumulative = running_sum(histogram, -1)
         total = cumulative[:, -1:]
         smallest = torch.where(cumulative > 0, cumulative, total).amin(-1, keepdim=True)
         spread = (total - smallest).clamp(min=1).float()
@@ -230,7 +231,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ColorLayer):
         if self.clip_limit > 0:
             clipped = histograms.clamp(max=int(self.clip_limit * area / 256))
             histograms = clipped + (histograms - clipped).sum(-1, keepdim=True) / 256
-        cumulative = histograms.cumsum(-1)
+        cumulative = running_sum(histograms, -1)
         smallest = cumulative.amin(-1, keepdim=True)
         spread = area - smallest
         spread = torch.where(spread == 0, 1.0, spread)
