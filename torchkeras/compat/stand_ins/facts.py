@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from torchkeras.core import settings_file
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.variables.seeds import torch_generator
@@ -59,8 +57,3 @@ def in_tf_graph() -> bool:
 def in_grain_data_pipeline() -> bool:
     """Whether Grain runs the code in a pipeline of data: never, so that layers may make tensors."""
     return False
-
-
-def is_gpu_visible() -> bool:
-    """Whether torch sees a GPU."""
-    return torch.cuda.is_available()

@@ -6,13 +6,10 @@ import contextlib
 import re
 from typing import Any
 
-import torch
-
 from torchkeras.core import naming, tree
 from torchkeras.core.state import state
 from torchkeras.core.symbolic import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
-from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.variables.stateless import CallScope
 from torchkeras.core.variables.variable import BufferVariable
 from torchkeras.layers.base import inputs as arguments
@@ -190,8 +187,3 @@ def _check_for_configs(layer: Any, error: Exception) -> None:
 
 def _names_the_missing_method(error: Exception) -> bool:
     return isinstance(error, NotImplementedError) and "must define call()" in str(error)
-
-
-def meta_like(tensor: torch.Tensor) -> KerasTensor:
-    """The KerasTensor of a tensor's shape and type."""
-    return KerasTensor(tuple(tensor.shape), standardize_dtype(tensor.dtype))

@@ -85,7 +85,6 @@ class InputLayer(Layer):
         output = input_tensor
         if output is None:
             output = KerasTensor(self.batch_shape, self.dtype, sparse=self.sparse, name=name)
-        self._tk_input_tensor = output
         Node(self, (), {}, output)
         self.built = True
 

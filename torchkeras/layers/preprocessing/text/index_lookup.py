@@ -19,7 +19,7 @@ from torchkeras.core.types import Store
 from torchkeras.layers.preprocessing.encoding import encode, refuse_sparse
 from torchkeras.layers.preprocessing.text.adapt_data import adapt_batches
 from torchkeras.layers.preprocessing.text.hashing import checked_salt, hash_bins
-from torchkeras.layers.preprocessing.text.host_layer import HostLayer, host_or_current
+from torchkeras.layers.preprocessing.text.host_layer import HostLayer
 from torchkeras.layers.preprocessing.text.vocabulary import TokenCounts, Vocabulary, read_lines, repeated
 
 OUTPUT_MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
@@ -416,9 +416,6 @@ class IndexLookup(HostLayer):
         numbers = numbers.copy()
         numbers.reshape(-1)[unknown] = bins + self._tk_first_oov
         return numbers
-
-    def _tk_place(self, inputs: Tensor | np.ndarray) -> torch.device | None:
-        return inputs.device if isinstance(inputs, Tensor) else host_or_current()
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         if self.output_mode == "int":
