@@ -111,7 +111,7 @@ def test_compile_refuses_and_leaves_the_model_as_it_was(case, data):
 # (arguments of compile, the error of the first batch: whether parts fit the outputs is seen there)
 NO_OUTPUT = {
     "loss of an output": ({"loss": {"score": "mse"}}, "Expected keys.*'scores'.*'score'"),
-    "weight of an output": ({"loss": "mse", "loss_weights": {"score": 1.0, "other": 1.0}}, "must match the number of"),
+    "weight of an output": ({"loss": "mse", "loss_weights": {"score": 1.0}}, r"`loss_weights` names \['score'\].*'scores'"),
     "metrics of an output": ({"loss": "mse", "metrics": {"score": ["mae"]}}, "(?s)Invalid `metrics`.*'scores'.*score"),
 }
 
@@ -218,6 +218,14 @@ def test_targets_of_several_outputs_are_nested_as_they_are(change, said, data):
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=said):
         model.fit(data[0], change(data[1]), verbose=0)
+
+
+def test_a_target_that_is_no_output_of_a_dict(data):
+    x = keras.Input((4,))
+    model = keras.Model(x, {"a": keras.layers.Dense(3)(x)})
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"y names \['c'\].*no outputs.*\['a'\]"):
+        model.fit(data[0], {"a": data[1], "c": data[1]}, verbose=0)
 
 
 def test_metrics_of_several_outputs_say_whose_they_are(data):

@@ -282,3 +282,13 @@ def test_the_warning_about_data_that_ended_says_what_follows(data, use):
         else:
             model.evaluate(batches(data, 1), steps=2, verbose=0)
     assert use == "training" or not any("interrupting training" in str(w.message) for w in caught)
+
+
+def test_one_metric_of_two_outputs_has_both_names(data):
+    x = keras.Input(data[0].shape[1:])
+    dense = keras.layers.Dense(data[1].shape[-1])
+    model = keras.Model(x, {"a": dense(x), "b": dense(x)})
+    shared = keras.metrics.MeanAbsoluteError(name="mae")
+    model.compile("sgd", "mse", metrics={"a": shared, "b": shared})
+    history = model.fit(data[0], {"a": data[1], "b": data[1]}, verbose=0).history
+    assert history["a_mae"] == history["b_mae"]

@@ -59,9 +59,15 @@ def _versions(metric: Metric) -> list[Any]:
 def results_by_metric(model: Any) -> list[tuple[Metric, dict[str, Any]]]:
     """Each metric with its values by their names in the logs."""
     compiled = state_of(model).compiled
-    of_compile = {} if compiled is None else {id(metric): name for metric, name in compiled.metrics.named()}
-    found = [(metric, of_compile.get(id(metric), metric.name)) for metric in model.metrics]
-    return [(metric, flat_logs({name: metric.result()})) for metric, name in found if name is not None]
+    of_compile: dict[int, list[str | None]] = {}
+    for metric, name in () if compiled is None else compiled.metrics.named():
+        of_compile.setdefault(id(metric), []).append(name)  # one for each output that it measures
+    found = [(metric, of_compile.get(id(metric), [metric.name])) for metric in model.metrics]
+    return [
+        (metric, flat_logs(dict.fromkeys(names, metric.result())))  # type: ignore[arg-type]
+        for metric, names in found
+        if None not in names
+    ]
 
 
 def as_list(model: Any, logs: dict[str, Any]) -> Any:

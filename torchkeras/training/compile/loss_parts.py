@@ -75,8 +75,12 @@ def _weights_by_output(loss: Any, given: Any, names: list[str]) -> list[float] |
     """The weight of each output's loss, where the weights are given by output and not in the form of the losses."""
     if given is None or _is_number(given):
         return None if given is None else [float(given)] * len(names)
-    if isinstance(given, dict) and set(given) <= set(names) and not any(map(tree.is_nested, given.values())):
-        return [_number(given.get(name)) for name in names]
+    if isinstance(given, dict) and not any(map(tree.is_nested, given.values())):
+        if set(given) <= set(names):
+            return [_number(given.get(name)) for name in names]
+        unknown = [name for name in given if name not in (*names, *(loss if isinstance(loss, dict) else ()))]
+        if unknown:
+            raise ValueError(f"`loss_weights` names {unknown}, which are no outputs of the model; it has {names}.")
     if not isinstance(given, dict) and not tree.is_nested(loss) and len(given) == len(names):
         return [_number(one) for one in given]
     return None

@@ -41,6 +41,7 @@ def leaves(y_true: Any, y_pred: Any, names: list[str] | None = None) -> list:
     if not isinstance(y_true, dict):
         return tree.flatten(y_true)
     if isinstance(y_pred, dict):
+        _check_names(y_true, list(y_pred), "y")
         if any(key not in y_true for key in y_pred):
             return [y_true.get(key) for key in sorted(y_pred)]
         return tree.flatten({key: y_true[key] for key in y_pred})
@@ -49,10 +50,14 @@ def leaves(y_true: Any, y_pred: Any, names: list[str] | None = None) -> list:
     return by_name(y_true, names, "y")
 
 
-def by_name(values: dict, names: list[str], what: str) -> list:
+def _check_names(values: dict, names: list[str], what: str) -> None:
     unknown = [key for key in values if key not in names]
     if unknown:
         raise ValueError(f"{what} names {unknown}, which are no outputs of the model; it has {names}.")
+
+
+def by_name(values: dict, names: list[str], what: str) -> list:
+    _check_names(values, names, what)
     return [values.get(name) for name in names]
 
 
