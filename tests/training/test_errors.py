@@ -111,7 +111,10 @@ def test_compile_refuses_and_leaves_the_model_as_it_was(case, data):
 # (arguments of compile, the error of the first batch: whether parts fit the outputs is seen there)
 NO_OUTPUT = {
     "loss of an output": ({"loss": {"score": "mse"}}, "Expected keys.*'scores'.*'score'"),
-    "weight of an output": ({"loss": "mse", "loss_weights": {"score": 1.0}}, r"`loss_weights` names \['score'\].*'scores'"),
+    "weight of an output": (
+        {"loss": "mse", "loss_weights": {"score": 1.0}},
+        r"`loss_weights` names \['score'\].*'scores'",
+    ),
     "metrics of an output": ({"loss": "mse", "metrics": {"score": ["mae"]}}, "(?s)Invalid `metrics`.*'scores'.*score"),
 }
 
