@@ -41,7 +41,7 @@ LIMITS = {
 
 # Beginning of the test's name: the first Python that fails, the reason.
 PYTHON_LIMITS = {
-    f"test_file_editor.py::test_a_session[{writer}-m.keras-keras]": ((3, 13), "Keras's editor can't read .keras files")
+    f"test_file_editor.py::test_a_session[{writer}-m.keras-keras]": ((3, 12), "Keras's editor can't read .keras files")
     for writer in ("torchkeras", "keras")
 }
 

@@ -115,7 +115,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
             return checkpoint(f, *args, use_reentrant=False, **kwargs)
         return checkpoint(_Run(f, kwargs), *args, use_reentrant=False)
 
-    if torch.compiler.is_compiling():  # nobody reads its name; torch 2.15 on Python 3.13 can't trace the next line
+    if torch.compiler.is_compiling():  # nobody reads its name, and torch 2.15 does not trace the next line
         return rematerialized
     return functools.update_wrapper(rematerialized, f, updated=())
 
