@@ -1,11 +1,11 @@
 """The networks of `keras.applications` against torchvision's eager models of the same name, on a CPU.
 
-    python benchmarks/applications.py [--size 224] [--batch 8] [--repeats 5] [--train] [--out FILE]
+    python benchmarks/applications.py [--size 224] [--batch 8] [--repeats 5] [--train | --no-grad] [--out FILE] [NAMES]
 
 torchvision must be installed. Both contenders run in turns on the same random images, channels last: in inference mode,
-or with `--train` forward and backward of a crossentropy. The ratio is of their least CPU times, which tell more than
-the clock on a machine that others use, too. Architectures of one name are not always equal: the ResNets of Keras have
-biases and stride in another convolution than torchvision's.
+with `--no-grad` under `torch.no_grad()`, or with `--train` forward and backward of a crossentropy. The ratio is of
+their least CPU times, which tell more than the clock on a machine that others use, too. Architectures of one name are
+not always equal: the ResNets of Keras have biases and stride in another convolution than torchvision's.
 """
 
 from __future__ import annotations
@@ -26,11 +26,17 @@ NAMES = {
     "MobileNetV3Small": "mobilenet_v3_small",
     "MobileNetV3Large": "mobilenet_v3_large",
     "ResNet50": "resnet50",
+    "ResNet101": "resnet101",
     "DenseNet121": "densenet121",
+    "DenseNet169": "densenet169",
     "EfficientNetB0": "efficientnet_b0",
+    "EfficientNetB1": "efficientnet_b1",
     "EfficientNetV2S": "efficientnet_v2_s",
+    "EfficientNetV2M": "efficientnet_v2_m",
     "ConvNeXtTiny": "convnext_tiny",
+    "ConvNeXtSmall": "convnext_small",
     "VGG16": "vgg16",
+    "VGG19": "vgg19",
     "InceptionV3": "inception_v3",
 }
 
@@ -47,29 +53,27 @@ def gradients(model: torch.nn.Module, probabilities: Callable[[], torch.Tensor],
         parameter.grad = None
 
 
-def compare(name: str, size: int, batch: int, repeats: int, train: bool) -> tuple[float, float]:
+MODES = {"train": "Training", "no_grad": "Under no_grad", "inference_mode": "Inference"}
+
+
+def compare(name: str, size: int, batch: int, repeats: int, mode: str) -> tuple[float, float]:
     """Least CPU seconds of a batch: ours, torchvision's."""
     size = 299 if name == "InceptionV3" else size
     ours = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3))
-    options = {"aux_logits": True, "init_weights": False} if name == "InceptionV3" else {}
+    options = {"aux_logits": False, "init_weights": False} if name == "InceptionV3" else {}
     theirs = getattr(torchvision.models, NAMES[name])(weights=None, **options).eval()
     theirs = theirs.to(memory_format=torch.channels_last)
     images = torch.rand(batch, size, size, 3)
     calls: tuple[Callable[[], object], Callable[[], object]]
     calls = (lambda: ours(images), lambda: theirs(images.permute(0, 3, 1, 2)))
-    if train:
+    if mode == "train":
         theirs.train()
         labels = torch.randint(0, 1000, (batch,))
-
-        def probabilities() -> torch.Tensor:
-            outputs = theirs(images.permute(0, 3, 1, 2))
-            return (outputs if isinstance(outputs, torch.Tensor) else outputs.logits).softmax(-1)
-
         calls = (
             lambda: gradients(ours, lambda: ours(images, training=True), labels),
-            lambda: gradients(theirs, probabilities, labels),
+            lambda: gradients(theirs, lambda: theirs(images.permute(0, 3, 1, 2)).softmax(-1), labels),
         )
-    with contextlib.nullcontext() if train else torch.inference_mode():
+    with contextlib.nullcontext() if mode == "train" else getattr(torch, mode)():
         for call in calls:
             call()
         times = [[seconds(call) for call in calls] for _ in range(repeats)]
@@ -81,14 +85,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--train", action="store_true")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--train", dest="mode", action="store_const", const="train", default="inference_mode")
+    modes.add_argument("--no-grad", dest="mode", action="store_const", const="no_grad")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path)
     parser.add_argument("names", nargs="*", default=list(NAMES))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     lines = [
-        f"{'Training' if args.train else 'Inference'} on CPU, {args.threads} threads, {args.batch} images of "
+        f"{MODES[args.mode]} on CPU, {args.threads} threads, {args.batch} images of "
         f"{args.size} pixels (InceptionV3: 299), torch {torch.__version__}, torchvision {torchvision.__version__}; "
         f"least CPU time of {args.repeats}, in turns.",
         "",
@@ -96,7 +102,7 @@ def main() -> None:
         "|---|---|---|---|",
     ]
     for name in args.names:
-        ours, theirs = compare(name, args.size, args.batch, args.repeats, args.train)
+        ours, theirs = compare(name, args.size, args.batch, args.repeats, args.mode)
         lines.append(f"| {name} | {1e3 * ours:.0f} | {1e3 * theirs:.0f} | {theirs / ours:.2f} |")
         print(lines[-1], flush=True)
         if args.out is not None:

@@ -57,7 +57,10 @@ class Rescaling(Layer):
         scale, offset = (self._factor(value, inputs, dtype) for value in (self.scale, self.offset))
         if isinstance(scale, Tensor) and scale.ndim and settings.image_data_format() == "channels_first":
             scale = scale.reshape(*scale.shape, *(1,) * (3 - scale.ndim))
-        return inputs.to(dtype) * scale + offset
+        outputs = inputs.to(dtype) * scale
+        if isinstance(offset, Tensor) or not outputs.is_floating_point():
+            return outputs + offset
+        return outputs.add_(offset)  # nobody else has them, and no gradient needs them
 
     @staticmethod
     def _factor(value: ArrayLike, inputs: Tensor, dtype: torch.dtype) -> float | Tensor:
