@@ -189,6 +189,20 @@ def default_compiler() -> Callable[..., Any]:
         return replacements.compile_nothing
 
 
+def traces_backward() -> bool:
+    """Whether `tracing_backward` has an effect. Loads the compiler."""
+    try:
+        return hasattr(find("torch._dynamo.config"), "trace_autograd_ops") and all(map(find, _OF_TRACED_BACKWARD))
+    except AttributeError:
+        return False
+
+
+_OF_TRACED_BACKWARD = (
+    "torch._dynamo.variables.torch_function.banned_attrs",
+    "torch._dynamo.variables.tensor.TensorVariable.method_attr_grad",
+)
+
+
 @contextmanager
 def tracing_backward() -> Iterator[None]:
     """Inside, `torch.compile` takes `backward()` and `torch.autograd.grad()` into its graph. Loads the compiler.
@@ -198,14 +212,11 @@ def tracing_backward() -> Iterator[None]:
     code gives the compiler's one constant `None` a place in memory, from which other code then reads it. A torch
     without one of these names breaks its graph at such calls.
     """
-    try:
-        patched = find("torch._dynamo.config").patch(trace_autograd_ops=True)
-        banned = find("torch._dynamo.variables.torch_function.banned_attrs")
-        variable = find("torch._dynamo.variables.tensor.TensorVariable")
-        read_grad = variable.method_attr_grad
-    except AttributeError:
+    if not traces_backward():
         yield
         return
+    banned, variable = find(_OF_TRACED_BACKWARD[0]), find(_OF_TRACED_BACKWARD[1].rpartition(".")[0])
+    read_grad = variable.method_attr_grad
 
     def read_with_none_of_its_own(self: Any, tx: Any) -> Any:
         found = read_grad(self, tx)
@@ -216,7 +227,7 @@ def tracing_backward() -> Iterator[None]:
         banned.remove("grad")
     variable.method_attr_grad = read_with_none_of_its_own
     try:
-        with patched:
+        with find("torch._dynamo.config").patch(trace_autograd_ops=True):
             yield
     finally:
         variable.method_attr_grad = read_grad

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from torchkeras.core.torch_internals import traces_backward
 from torchkeras.distributed.rank_share import rows_of
 from torchkeras.training.compiled_calls import CompiledCalls
 from torchkeras.training.jit import WholeJit
@@ -37,7 +38,9 @@ class OwnMethod:
         self.model = model
         self.name = name
         self.calls = calls
-        self.graph = WholeJit(self._run, calls.report) if whole and calls is not None else None
+        self.graph = None
+        if whole and calls is not None and traces_backward():
+            self.graph = WholeJit(self._run, calls.report)
         self._on_leaving = on_leaving
 
     def begin(self) -> None:

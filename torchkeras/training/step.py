@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from torchkeras.core.registry import is_own
+from torchkeras.core.torch_internals import traces_backward
 from torchkeras.distributed.rank_share import RankBatch, current_share, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
 from torchkeras.training.compile.torch_metric import TorchMetric
@@ -111,7 +112,9 @@ class TrainStep:
         if self.weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
         report = Report(f"the training step of {model.name!r}")
-        self._whole = WholeJit(self._train_in_graph, None, self._train_uncompiled) if jit and whole else None
+        self._whole = None
+        if jit and whole and traces_backward():
+            self._whole = WholeJit(self._train_in_graph, None, self._train_uncompiled)
         # Where the step can't be one graph:
         self.jit = Jit(self._outputs_and_loss, report) if jit else None
         # With the metrics in the graph, nothing but the update runs after it.
