@@ -58,13 +58,9 @@ GROUPS: dict[str, dict[str, str]] = {
 # Methods and properties that the package's own classes call on each other, and that Keras's classes do not have.
 INTERNAL = frozenset(
     """
-    accumulates acts_on_train_batches adapted_weight add_bias append apply_accumulated_gradients apply_if axis_index
-    batch_weight can_skip check_config check_direction check_positive count_on decay_and_update dtype_policy_string
-    file_path fits forget_variables fusable input_channels inputs_quantizer is_awq_calibrated is_gptq_calibrated
-    is_improvement is_in_one_process joined_behind joined_by_border kind_of lay_out monitor_op move_numbers
-    only_progress_watches placements project refuse_strides_with_dilation replace_variables run_fused run_steps
-    sequence_runner set_callbacks set_lora set_run set_window shrink sign slot_groups step update_many
-    uses_weight_decay warn_of_missing watches_predict_batches watches_test_batches watches_train_batches
+    acts_on_train_batches append axis_index dtype_policy_string file_path fits inputs_quantizer is_awq_calibrated
+    is_gptq_calibrated is_in_one_process monitor_op only_progress_watches placements watches_predict_batches
+    watches_test_batches watches_train_batches
     """.split()
 )
 

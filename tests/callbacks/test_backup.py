@@ -57,7 +57,7 @@ def train(folder, epochs=4, steps=5, kill=None, callbacks=(), **kwargs):
     backup = BackupAndRestore(folder, **kwargs)
     found = CallbackList([backup, stopping, *callbacks], model=model, epochs=epochs)
     model.stop_training = False
-    found.set_run(run := Run(model, Steps(steps)))
+    found._tk_set_run(run := Run(model, Steps(steps)))
     with run.exits:
         return loop(model, found, run, stopping, epochs, kill, seen)
 

@@ -155,7 +155,7 @@ def test_padding_goes_into_convolutions_that_cast_their_inputs(plain, kind, poli
     ],
 )
 def test_what_can_not_be_joined(padding, convolution):
-    assert convolution.joined_behind(padding) is None
+    assert convolution._tk_joined_behind(padding) is None
 
 
 KERNELS = {

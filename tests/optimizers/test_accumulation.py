@@ -130,7 +130,7 @@ def test_k_calls_are_one_by_the_weighted_mean(name, base, place, rng):
     for optimizer, own in ((parts, mine), (whole, theirs)):
         optimizer.build(own)
         if place == "device":
-            optimizer.count_on(torch.device("cpu"))
+            optimizer._tk_count_on(torch.device("cpu"))
     for weights in ([2.0, 2.0, 2.0], [1.0, 5.0, 2.0], [4.0, 3.0]):
         rows = [gradients(rng, mine) for _ in weights]
         for weight, grads in zip(weights, rows, strict=True):
@@ -139,7 +139,7 @@ def test_k_calls_are_one_by_the_weighted_mean(name, base, place, rng):
         total = sum(weights)
         columns = zip(*rows, strict=True)
         whole.apply([sum(w * g for w, g in zip(weights, column, strict=True)) / total for column in columns], theirs)
-    assert parts.apply_accumulated_gradients() and not parts.apply_accumulated_gradients()
+    assert parts._tk_apply_accumulated_gradients() and not parts._tk_apply_accumulated_gradients()
     assert_equal(mine, theirs, rtol=1e-6, atol=1e-8)
     assert int(parts.iterations) == int(whole.iterations) == 3
     assert float(parts.learning_rate) == float(whole.learning_rate)
@@ -226,7 +226,7 @@ def test_a_gradient_that_comes_in_some_calls_counts_in_the_update(name, rng):
     assert_equal(mine, theirs, rtol=1e-6, atol=1e-8)
     parts.apply(first[2:], mine[2:])
     whole.apply(first[2:], theirs[2:])
-    parts.apply_accumulated_gradients()
+    parts._tk_apply_accumulated_gradients()
     assert_equal(mine, theirs, rtol=1e-6, atol=1e-8)
 
 
@@ -240,7 +240,7 @@ def test_a_step_that_is_taken_back_weighs_nothing(place, monkeypatch):
         optimizer.batch_weight = weight
         scale = float(optimizer.scale_loss(1.0))
         optimizer.apply([torch.tensor(grad * scale)], [variable])
-    optimizer.apply_accumulated_gradients()
+    optimizer._tk_apply_accumulated_gradients()
     assert variable.item() == pytest.approx(-(1 + 2 * 4) / 3)
     assert int(optimizer.iterations) == 1
 
@@ -257,7 +257,7 @@ def test_the_gradients_in_a_file_count_like_the_next_ones():
     second.load_own_variables(store)
     second.batch_weight = 3
     second.apply([torch.tensor(4.0)], [other])
-    assert second.apply_accumulated_gradients()
+    assert second._tk_apply_accumulated_gradients()
     assert other.item() == -3.0
 
 
@@ -265,7 +265,7 @@ def test_without_accumulation_there_is_nothing_to_apply(rng):
     mine = variables(rng)
     adam, torchs = optimizers.Adam(), optimizers.TorchOptimizer(torch.optim.SGD)
     for optimizer in (adam, torchs, optimizers.LossScaleOptimizer(torchs)):
-        assert not optimizer.accumulates and not optimizer.apply_accumulated_gradients()
-    assert not optimizers.SGD(gradient_accumulation_steps=2).apply_accumulated_gradients()
+        assert not optimizer._tk_accumulates and not optimizer._tk_apply_accumulated_gradients()
+    assert not optimizers.SGD(gradient_accumulation_steps=2)._tk_apply_accumulated_gradients()
     adam.apply(gradients(rng, mine), mine)
-    assert not adam.apply_accumulated_gradients()
+    assert not adam._tk_apply_accumulated_gradients()

@@ -126,11 +126,11 @@ class BackupAndRestore(Callback):
         if save_freq == "epoch":
             self.idle_hooks = (BackupAndRestore.on_train_batch_end,)
 
-    def set_callbacks(self, callbacks: list[Callback]) -> None:
+    def _tk_set_callbacks(self, callbacks: list[Callback]) -> None:
         """Take the callbacks of this `fit`, whose state is kept too."""
         self._callbacks = callbacks
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the training in progress, whose place is kept."""
         self._run = run
 

@@ -80,7 +80,7 @@ class BatchSizeFinder(Callback):
         self.tried: dict[int, bool] = {}
         self._run: Any = None
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the call of `fit`.
 
         Args:

@@ -94,18 +94,18 @@ class CallbackList(Callback):
             self.model.history = self._history
         for callback in self.callbacks:
             callback.set_model(model)
-            if hasattr(callback, "set_callbacks"):
-                callback.set_callbacks(self.callbacks)
+            if hasattr(callback, "_tk_set_callbacks"):
+                callback._tk_set_callbacks(self.callbacks)
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Hand the training in progress to the callbacks that have a method `set_run`.
 
         Args:
             run: the call of `fit`, `evaluate` or `predict`.
         """
         for callback in self.callbacks:
-            if hasattr(callback, "set_run"):
-                callback.set_run(run)
+            if hasattr(callback, "_tk_set_run"):
+                callback._tk_set_run(run)
 
     # ------------------------------------------------------------------ what the loop asks
 

@@ -71,19 +71,19 @@ class EarlyStopping(MonitorCallback):
         self._begin()
 
     def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
-        self.check_direction()
+        self._tk_check_direction()
         current = self.get_monitor_value(logs)
         if current is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:
             self._keep_weights(epoch)
         self.wait += 1
-        if self.is_improvement(current, self.best):
+        if self._tk_is_improvement(current, self.best):
             self.best = current
             self.best_epoch = epoch
             if self.restore_best_weights:
                 self._keep_weights(epoch)
-            if self.baseline is None or self.is_improvement(current, self.baseline):
+            if self.baseline is None or self._tk_is_improvement(current, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
@@ -112,7 +112,7 @@ class EarlyStopping(MonitorCallback):
         """
         value = (logs or {}).get(self.monitor)
         if value is None:
-            self.warn_of_missing(
+            self._tk_warn_of_missing(
                 f"Early stopping conditioned on metric `{self.monitor}` which is not available. "
                 f"Available metrics are: {','.join(logs or {})}"
             )

@@ -31,7 +31,7 @@ class ExperimentLogger(Callback):
         self._step = self._first = 0
         self._is_open = False
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the call of `fit`.
 
         Args:

@@ -34,7 +34,7 @@ class FastDevRun(Callback):
         self.batches = _positive(batches)
         self._run: Any = None
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the call of `fit`.
 
         Args:

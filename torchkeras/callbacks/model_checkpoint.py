@@ -97,7 +97,7 @@ class ModelCheckpoint(MonitorCallback):
         if save_freq == "epoch":
             self.idle_hooks = (ModelCheckpoint.on_train_batch_end,)
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the training in progress, at whose end nothing may be half-written."""
         run.exits.callback(self._writer.wait)
 
@@ -176,7 +176,7 @@ class ModelCheckpoint(MonitorCallback):
         current = logs.get(self.monitor)
         if current is None:
             kept = self.best is not None
-            self.warn_of_missing(
+            self._tk_warn_of_missing(
                 f"Can save best model only with {self.monitor} available. Available metrics are: {','.join(logs)}. "
                 + ("Nothing is saved." if kept else "The model is saved as it is.")
             )
@@ -191,7 +191,7 @@ class ModelCheckpoint(MonitorCallback):
 
     def _is_best(self, epoch: int, current: float, path: str) -> bool:
         before = "None" if self.best is None else f"{self.best:.5f}"
-        better = self.is_improvement(current, self.best)
+        better = self._tk_is_improvement(current, self.best)
         if better:
             self.best = current
         if self.verbose > 0:

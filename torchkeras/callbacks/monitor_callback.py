@@ -52,14 +52,14 @@ class MonitorCallback(Callback):
     def on_train_begin(self, logs: HookLogs | None = None) -> None:
         self._has_warned = False
 
-    def warn_of_missing(self, message: str) -> None:
+    def _tk_warn_of_missing(self, message: str) -> None:
         """Warn, once per training, that the logs lack the value."""
         if not self._has_warned:
             self._has_warned = True
             warn_user(message)
 
     @property
-    def sign(self) -> int:
+    def _tk_sign(self) -> int:
         """-1 if the value should become less, 1 if it should become more.
 
         Raises:
@@ -69,14 +69,14 @@ class MonitorCallback(Callback):
             self._sign = {"min": -1, "max": 1}.get(self.mode) or self._sign_of_metric()
         return self._sign
 
-    def check_direction(self) -> None:
+    def _tk_check_direction(self) -> None:
         """Raise `ValueError` now, not at the second value, if it is not known which way the metric improves."""
-        self._sign = self.sign
+        self._sign = self._tk_sign
 
     @property
     def monitor_op(self) -> Callable[..., Any]:
         """The comparison with the best so far: `ops.less` or `ops.greater`."""
-        return ops.less if self.sign < 0 else ops.greater
+        return ops.less if self._tk_sign < 0 else ops.greater
 
     def _sign_of_metric(self) -> int:
         name = self.monitor.removeprefix("val_")
@@ -93,7 +93,7 @@ class MonitorCallback(Callback):
             "Pass mode='min' or mode='max'."
         )
 
-    def is_improvement(self, value: float, reference: float | None) -> bool:
+    def _tk_is_improvement(self, value: float, reference: float | None) -> bool:
         """Whether a value is better than a reference by `min_delta` at least.
 
         Args:
@@ -104,7 +104,7 @@ class MonitorCallback(Callback):
             return False
         if reference is None:
             return True
-        return bool(self.sign * (value - self.sign * self.min_delta - reference) > 0)
+        return bool(self._tk_sign * (value - self._tk_sign * self.min_delta - reference) > 0)
 
     def get_state(self) -> dict[str, Any]:
         """The state that `BackupAndRestore` keeps: the best value so far."""

@@ -49,7 +49,7 @@ class OnExceptionCheckpoint(Callback):
         if "{batch" not in self.filepath:
             self.idle_hooks = (OnExceptionCheckpoint.on_train_batch_end,)
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the call of `fit`.
 
         Args:

@@ -100,7 +100,7 @@ class OrbaxCheckpoint(MonitorCallback):
         if optimizer is not None:
             self._batches = int(optimizer.iterations)
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the training in progress, at whose end no checkpoint may be half-written."""
         run.exits.callback(self._writer.wait)
 
@@ -138,9 +138,9 @@ class OrbaxCheckpoint(MonitorCallback):
     def _is_best(self, logs: HookLogs) -> bool:
         current = logs.get(self.monitor)
         if current is None:
-            self.warn_of_missing(f"Can save best model only with {self.monitor} available. Nothing is saved.")
+            self._tk_warn_of_missing(f"Can save best model only with {self.monitor} available. Nothing is saved.")
             return False
-        better = self.is_improvement(float(current), self.best)
+        better = self._tk_is_improvement(float(current), self.best)
         if better:
             self.best = float(current)
         return better

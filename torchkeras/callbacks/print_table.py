@@ -99,7 +99,7 @@ def _direction(model: Any, name: str) -> int:
     watcher = MonitorCallback(monitor=name)
     watcher.set_model(model)
     try:
-        return watcher.sign
+        return watcher._tk_sign
     except ValueError:
         return 0
 

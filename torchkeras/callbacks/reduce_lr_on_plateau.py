@@ -81,12 +81,12 @@ class ReduceLROnPlateau(MonitorCallback):
         self._begin()
 
     def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
-        self.check_direction()
+        self._tk_check_direction()
         logs = {} if logs is None else logs
         learning_rates.add_to_logs(self.model.optimizer, logs)
         current = logs.get(self.monitor)
         if current is None:
-            self.warn_of_missing(
+            self._tk_warn_of_missing(
                 f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not available. "
                 f"Available metrics are: {','.join(logs)}."
             )
@@ -94,7 +94,7 @@ class ReduceLROnPlateau(MonitorCallback):
         if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
-        if self.is_improvement(current, self.best):
+        if self._tk_is_improvement(current, self.best):
             self.best = current
             self.wait = 0
         elif not self.in_cooldown():

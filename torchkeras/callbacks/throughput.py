@@ -35,7 +35,7 @@ class Throughput(Callback):
         self._left = self._last = self._first = 0
         self._start = self._end = 0.0
 
-    def set_run(self, run: Run) -> None:
+    def _tk_set_run(self, run: Run) -> None:
         """Take the call of `fit`.
 
         Args:

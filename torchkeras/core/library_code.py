@@ -18,8 +18,9 @@ def is_library_class(cls: type) -> bool:
 def runs_library_code_only(module: nn.Module) -> bool:
     """True if no code of the user's runs in the module or in what it holds.
 
-    A class whose instances call a function of the user's (such as `Lambda`) has the attribute `runs_user_code = True`.
+    A class whose instances call a function of the user's (such as `Lambda`) has `_tk_runs_user_code = True`.
     """
     return all(
-        is_library_class(type(part)) and not getattr(type(part), "runs_user_code", False) for part in module.modules()
+        is_library_class(type(part)) and not getattr(type(part), "_tk_runs_user_code", False)
+        for part in module.modules()
     )

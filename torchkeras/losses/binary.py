@@ -137,7 +137,7 @@ class BinaryCrossentropy(FunctionLoss):
         tensor([0.6931, 0.6931])
     """
 
-    config_keys = ("from_logits", "label_smoothing", "axis")
+    _tk_config_keys = ("from_logits", "label_smoothing", "axis")
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class BinaryFocalCrossentropy(FunctionLoss):
         0.1733
     """
 
-    config_keys = ("from_logits", "label_smoothing", "axis", "apply_class_balancing", "alpha", "gamma")
+    _tk_config_keys = ("from_logits", "label_smoothing", "axis", "apply_class_balancing", "alpha", "gamma")
 
     def __init__(
         self,

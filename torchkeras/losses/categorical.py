@@ -179,7 +179,7 @@ class CategoricalCrossentropy(FunctionLoss):
         0.6931
     """
 
-    config_keys = ("from_logits", "label_smoothing", "axis")
+    _tk_config_keys = ("from_logits", "label_smoothing", "axis")
 
     def __init__(
         self,
@@ -221,7 +221,7 @@ class CategoricalFocalCrossentropy(FunctionLoss):
         0.1733
     """
 
-    config_keys = ("from_logits", "label_smoothing", "axis", "alpha", "gamma")
+    _tk_config_keys = ("from_logits", "label_smoothing", "axis", "alpha", "gamma")
 
     def __init__(
         self,
@@ -264,8 +264,8 @@ class CategoricalGeneralizedCrossEntropy(FunctionLoss):
         0.5
     """
 
-    config_keys = ("q",)
-    keeps_integers = True
+    _tk_config_keys = ("q",)
+    _tk_keeps_integers = True
 
     def __init__(
         self,

@@ -50,11 +50,11 @@ class Loss(Configurable):
 
     keras_module = "keras.losses"
 
-    config_keys: tuple[str, ...] = ()
+    _tk_config_keys: tuple[str, ...] = ()
     """Constructor arguments that the config holds beside `name` and `reduction`."""
-    optional_config_keys: tuple[tuple[str, Any], ...] = ()
+    _tk_optional_config_keys: tuple[tuple[str, Any], ...] = ()
     """Arguments that Keras's configs leave out, with their defaults; ours hold them where they differ from those."""
-    keeps_integers = False
+    _tk_keeps_integers = False
     """Whether integer targets (class numbers) are left as they are instead of cast to the loss's type."""
 
     def __init__(
@@ -119,14 +119,14 @@ class Loss(Configurable):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON-ready values."""
         config = {"name": self.name, "reduction": self.reduction}
-        config.update((key, getattr(self, key)) for key in self.config_keys)
-        for key, default in self.optional_config_keys:
+        config.update((key, getattr(self, key)) for key in self._tk_config_keys)
+        for key, default in self._tk_optional_config_keys:
             if getattr(self, key) != default:
                 config[key] = getattr(self, key)
         return config
 
     def _cast(self, y_true: torch.Tensor) -> torch.Tensor:
-        if self.keeps_integers and not y_true.is_floating_point():
+        if self._tk_keeps_integers and not y_true.is_floating_point():
             return y_true
         return y_true.to(self._torch_dtype)
 

@@ -97,7 +97,7 @@ class Dice(FunctionLoss):
         0.3333
     """
 
-    config_keys = ("axis",)
+    _tk_config_keys = ("axis",)
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Tversky(FunctionLoss):
         0.5
     """
 
-    config_keys = ("alpha", "beta", "axis")
+    _tk_config_keys = ("alpha", "beta", "axis")
 
     def __init__(
         self,

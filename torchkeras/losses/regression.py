@@ -337,7 +337,7 @@ class CosineSimilarity(FunctionLoss):
         -0.5
     """
 
-    optional_config_keys = (("axis", -1),)
+    _tk_optional_config_keys = (("axis", -1),)
 
     def __init__(
         self,
@@ -371,7 +371,7 @@ class Huber(FunctionLoss):
         1.5
     """
 
-    optional_config_keys = (("delta", 1.0),)
+    _tk_optional_config_keys = (("delta", 1.0),)
 
     def __init__(
         self,

@@ -63,7 +63,7 @@ class CTC(FunctionLoss):
         0.6931
     """
 
-    keeps_integers = True
+    _tk_keeps_integers = True
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str = "ctc", dtype: PolicyLike | None = None

@@ -94,8 +94,8 @@ class Circle(FunctionLoss):
         torch.Size([])
     """
 
-    config_keys = ("gamma", "margin", "remove_diagonal")
-    keeps_integers = True
+    _tk_config_keys = ("gamma", "margin", "remove_diagonal")
+    _tk_keeps_integers = True
 
     def __init__(
         self,

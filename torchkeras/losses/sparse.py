@@ -110,9 +110,9 @@ class SparseCategoricalCrossentropy(FunctionLoss):
         0.6931
     """
 
-    config_keys = ("from_logits", "ignore_class")
-    optional_config_keys = (("axis", -1), ("label_smoothing", 0.0))
-    keeps_integers = True
+    _tk_config_keys = ("from_logits", "ignore_class")
+    _tk_optional_config_keys = (("axis", -1), ("label_smoothing", 0.0))
+    _tk_keeps_integers = True
 
     def __init__(
         self,
@@ -209,8 +209,8 @@ class SparseCategoricalFocalCrossentropy(FunctionLoss):
         0.1733
     """
 
-    config_keys = ("alpha", "gamma", "from_logits", "ignore_class", "axis")
-    keeps_integers = True
+    _tk_config_keys = ("alpha", "gamma", "from_logits", "ignore_class", "axis")
+    _tk_keeps_integers = True
 
     def __init__(
         self,

@@ -48,7 +48,7 @@ class BinaryAccuracy(FunctionMetric):
     """
 
     _direction = "up"
-    config_keys = ("threshold",)
+    _tk_config_keys = ("threshold",)
 
     def __init__(self, name: str = "binary_accuracy", dtype: PolicyLike | None = None, threshold: float = 0.5) -> None:
         super().__init__(matches.binary_accuracy, name, dtype, threshold=threshold)
@@ -114,7 +114,7 @@ class TopKCategoricalAccuracy(FunctionMetric):
     """
 
     _direction = "up"
-    config_keys = ("k",)
+    _tk_config_keys = ("k",)
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: PolicyLike | None = None) -> None:
         super().__init__(matches.top_k_categorical_accuracy, name, dtype, k=k)
@@ -139,8 +139,8 @@ class SparseTopKCategoricalAccuracy(FunctionMetric):
     """
 
     _direction = "up"
-    config_keys = ("k",)
-    optional_config_keys = (("from_sorted_ids", False),)
+    _tk_config_keys = ("k",)
+    _tk_optional_config_keys = (("from_sorted_ids", False),)
 
     def __init__(
         self,

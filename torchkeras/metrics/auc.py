@@ -57,7 +57,7 @@ class AUC(CountingMetric):
     """
 
     _direction = "up"
-    counted = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    _tk_counted = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class AUC(CountingMetric):
 
     def result(self) -> torch.Tensor:
         """Return the area so far, a scalar tensor."""
-        tp, fp, tn, fn = (getattr(self, name).value for name in self.counted) if self._variables else _nothing()
+        tp, fp, tn, fn = (getattr(self, name).value for name in self._tk_counted) if self._variables else _nothing()
         if self.curve == "PR" and self.summation_method == "interpolation":
             return self._mean_over_labels(_interpolated_precision_recall(tp, fp, fn))
         x, y = _POINTS[self.curve](tp, fp, tn, fn)

@@ -17,13 +17,13 @@ class CountingMetric(Metric):
     """Base of metrics made of counts of true and false positives and negatives at some thresholds."""
 
     keras_module = None
-    counted: tuple[str, ...] = ()
+    _tk_counted: tuple[str, ...] = ()
     """The counts, in the order of the variables."""
 
     def _add_counts(self, thresholds: Thresholds, shape: tuple[int, ...] | None = None) -> None:
         """Make the variables."""
         self._thresholds = thresholds
-        for name in self.counted:
+        for name in self._tk_counted:
             setattr(self, name, self.add_variable(shape or (thresholds.count,), None, name=name))
 
     def _count(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None, **options: Any) -> None:
@@ -32,7 +32,7 @@ class CountingMetric(Metric):
         y_true = self._as_batch(y_true)
         if not self._follow(y_pred):
             return
-        counts = confusion_counts(self.counted, y_true, y_pred, self._thresholds, sample_weight, **options)
+        counts = confusion_counts(self._tk_counted, y_true, y_pred, self._thresholds, sample_weight, **options)
         for variable, count in zip(self._variables, counts):
             accumulate(variable, count)
 
@@ -41,7 +41,7 @@ class CountingMetric(Metric):
 
 
 class _OneCount(CountingMetric):
-    config_keys = ("thresholds",)
+    _tk_config_keys = ("thresholds",)
 
     def __init__(
         self, thresholds: Thresholding = None, name: str | None = None, dtype: PolicyLike | None = None
@@ -94,7 +94,7 @@ class TruePositives(_OneCount):
         2.0
     """
 
-    counted = ("true_positives",)
+    _tk_counted = ("true_positives",)
 
 
 class FalsePositives(_OneCount):
@@ -118,7 +118,7 @@ class FalsePositives(_OneCount):
         1.0
     """
 
-    counted = ("false_positives",)
+    _tk_counted = ("false_positives",)
 
 
 class TrueNegatives(_OneCount):
@@ -142,7 +142,7 @@ class TrueNegatives(_OneCount):
         2.0
     """
 
-    counted = ("true_negatives",)
+    _tk_counted = ("true_negatives",)
 
 
 class FalseNegatives(_OneCount):
@@ -166,7 +166,7 @@ class FalseNegatives(_OneCount):
         1.0
     """
 
-    counted = ("false_negatives",)
+    _tk_counted = ("false_negatives",)
 
 
 class _Share(CountingMetric):
@@ -238,7 +238,7 @@ class Precision(_Share):
         0.5
     """
 
-    counted = ("true_positives", "false_positives")
+    _tk_counted = ("true_positives", "false_positives")
 
 
 class Recall(_Share):
@@ -263,4 +263,4 @@ class Recall(_Share):
         0.6667
     """
 
-    counted = ("true_positives", "false_negatives")
+    _tk_counted = ("true_positives", "false_negatives")

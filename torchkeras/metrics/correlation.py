@@ -84,7 +84,7 @@ class PearsonCorrelation(FunctionMetric):
     _targets_are_cleaned = False  # of a constant row the correlation is NaN
 
     _direction = "up"
-    config_keys = ("axis",)
+    _tk_config_keys = ("axis",)
 
     def __init__(self, name: str = "pearson_correlation", dtype: PolicyLike | None = None, axis: int = -1) -> None:
         super().__init__(pearson_correlation, name, dtype, axis=axis)
@@ -112,7 +112,7 @@ class ConcordanceCorrelation(FunctionMetric):
     _targets_are_cleaned = False  # of a constant row the correlation is NaN
 
     _direction = "up"
-    config_keys = ("axis",)
+    _tk_config_keys = ("axis",)
 
     def __init__(self, name: str = "concordance_correlation", dtype: PolicyLike | None = None, axis: int = -1) -> None:
         super().__init__(concordance_correlation, name, dtype, axis=axis)

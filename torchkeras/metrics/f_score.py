@@ -53,7 +53,7 @@ class FBetaScore(Metric):
     """
 
     _direction = "up"
-    config_keys: tuple[str, ...] = ("average", "beta", "threshold")
+    _tk_config_keys: tuple[str, ...] = ("average", "beta", "threshold")
     true_positives: Variable
     false_positives: Variable
     false_negatives: Variable
@@ -163,7 +163,7 @@ class F1Score(FBetaScore):
         [0.8, 0.0]
     """
 
-    config_keys = ("average", "threshold")
+    _tk_config_keys = ("average", "threshold")
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class IoU(Metric):
     """
 
     _direction = "up"
-    config_keys: tuple[str, ...] = (
+    _tk_config_keys: tuple[str, ...] = (
         "num_classes",
         "target_class_ids",
         "ignore_class",
@@ -150,7 +150,7 @@ class BinaryIoU(IoU):
         0.3333
     """
 
-    config_keys = ("target_class_ids", "threshold")
+    _tk_config_keys = ("target_class_ids", "threshold")
 
     def __init__(
         self,
@@ -198,7 +198,7 @@ class MeanIoU(IoU):
         0.3333
     """
 
-    config_keys: tuple[str, ...] = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+    _tk_config_keys: tuple[str, ...] = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
 
     def __init__(
         self,
@@ -238,7 +238,7 @@ class OneHotIoU(IoU):
         0.5
     """
 
-    config_keys = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_pred", "axis")
+    _tk_config_keys = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_pred", "axis")
 
     def __init__(
         self,
@@ -274,7 +274,7 @@ class OneHotMeanIoU(MeanIoU):
         0.3333
     """
 
-    config_keys = ("num_classes", "ignore_class", "sparse_y_pred", "axis")
+    _tk_config_keys = ("num_classes", "ignore_class", "sparse_y_pred", "axis")
 
     def __init__(
         self,

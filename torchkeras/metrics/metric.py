@@ -54,9 +54,9 @@ class Metric(Configurable):
 
     keras_module = "keras.metrics"
 
-    config_keys: tuple[str, ...] = ()
+    _tk_config_keys: tuple[str, ...] = ()
     """Constructor arguments that the config holds beside `name` and `dtype`."""
-    optional_config_keys: tuple[tuple[str, Any], ...] = ()
+    _tk_optional_config_keys: tuple[tuple[str, Any], ...] = ()
     """Arguments that Keras's configs leave out, with their defaults; ours hold them where they differ from those."""
     _direction: str | None = None
     """Whether more is better ("up") or worse ("down"), where that is known."""
@@ -282,8 +282,8 @@ class Metric(Configurable):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON-ready values."""
         config = {"name": self.name, "dtype": self.dtype}
-        config.update((key, getattr(self, key)) for key in self.config_keys)
-        for key, default in self.optional_config_keys:
+        config.update((key, getattr(self, key)) for key in self._tk_config_keys)
+        for key, default in self._tk_optional_config_keys:
             if getattr(self, key) != default:
                 config[key] = getattr(self, key)
         return config

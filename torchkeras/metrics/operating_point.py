@@ -17,8 +17,8 @@ class _OperatingPoint(CountingMetric):
     """Base: the highest `reached` rate among the thresholds at which the `demanded` rate is at least `value`."""
 
     _direction = "up"
-    counted = ("true_positives", "false_positives", "true_negatives", "false_negatives")
-    demanded = reached = ""
+    _tk_counted = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    _tk_demanded = _tk_reached = ""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class _OperatingPoint(CountingMetric):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if value < 0 or value > 1:
-            raise ValueError(f"Argument `{self.demanded}` must be in the range [0, 1]. Received: {value!r}")
+            raise ValueError(f"Argument `{self._tk_demanded}` must be in the range [0, 1]. Received: {value!r}")
         self.value = value
-        setattr(self, self.demanded, value)
+        setattr(self, self._tk_demanded, value)
         self.num_thresholds = num_thresholds
         self.class_id = class_id
         self.thresholds = even_thresholds(num_thresholds)
@@ -57,12 +57,12 @@ class _OperatingPoint(CountingMetric):
 
     def result(self) -> torch.Tensor:
         """Return the best rate so far, a scalar tensor."""
-        reached = self._rate(self.reached)
-        return reached.where(self._rate(self.demanded) >= self.value, 0.0).max().clamp(min=0.0)
+        reached = self._rate(self._tk_reached)
+        return reached.where(self._rate(self._tk_demanded) >= self.value, 0.0).max().clamp(min=0.0)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config.update({"num_thresholds": self.num_thresholds, self.demanded: self.value, "class_id": self.class_id})
+        config.update({"num_thresholds": self.num_thresholds, self._tk_demanded: self.value, "class_id": self.class_id})
         return config
 
 
@@ -97,7 +97,7 @@ class SensitivityAtSpecificity(_OperatingPoint):
         0.5
     """
 
-    demanded, reached = "specificity", "sensitivity"
+    _tk_demanded, _tk_reached = "specificity", "sensitivity"
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class SpecificityAtSensitivity(_OperatingPoint):
         0.6667
     """
 
-    demanded, reached = "sensitivity", "specificity"
+    _tk_demanded, _tk_reached = "sensitivity", "specificity"
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class PrecisionAtRecall(_OperatingPoint):
         0.5
     """
 
-    demanded, reached = "recall", "precision"
+    _tk_demanded, _tk_reached = "recall", "precision"
 
     def __init__(
         self,
@@ -201,7 +201,7 @@ class RecallAtPrecision(_OperatingPoint):
         1.0
     """
 
-    demanded, reached = "precision", "recall"
+    _tk_demanded, _tk_reached = "precision", "recall"
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class BinaryCrossentropy(FunctionMetric):
     """
 
     _direction = "down"
-    config_keys = ("from_logits", "label_smoothing")
+    _tk_config_keys = ("from_logits", "label_smoothing")
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class CategoricalCrossentropy(FunctionMetric):
     """
 
     _direction = "down"
-    config_keys = ("from_logits", "label_smoothing", "axis")
+    _tk_config_keys = ("from_logits", "label_smoothing", "axis")
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class SparseCategoricalCrossentropy(FunctionMetric):
     """
 
     _direction = "down"
-    config_keys = ("from_logits", "ignore_class", "axis")
+    _tk_config_keys = ("from_logits", "ignore_class", "axis")
 
     def __init__(
         self,

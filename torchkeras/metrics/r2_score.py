@@ -41,7 +41,7 @@ class R2Score(Metric):
     """
 
     _direction = "up"
-    config_keys = ("class_aggregation", "num_regressors")
+    _tk_config_keys = ("class_aggregation", "num_regressors")
 
     def __init__(
         self,

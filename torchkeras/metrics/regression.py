@@ -164,7 +164,7 @@ class CosineSimilarity(FunctionMetric):
     """
 
     _direction = "up"
-    optional_config_keys = (("axis", -1),)
+    _tk_optional_config_keys = (("axis", -1),)
 
     def __init__(self, name: str = "cosine_similarity", dtype: PolicyLike | None = None, axis: int = -1) -> None:
         super().__init__(cosine_similarity, name, dtype, axis=axis)

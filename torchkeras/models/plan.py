@@ -40,7 +40,7 @@ def join_steps(steps: list[Step]) -> list[Step]:
     """The steps, with neighbours in one where the second says that it can do both and nobody else needs the first's."""
     joined: list[Step] = []
     for step in steps:
-        alone = getattr(step.operation, "joined_alone", None)
+        alone = getattr(step.operation, "_tk_joined_alone", None)
         operation = None if alone is None else alone()
         joined.append(step if operation is None else step._replace(operation=operation))
         _join_hard_sigmoid(joined)
@@ -51,7 +51,7 @@ def join_steps(steps: list[Step]) -> list[Step]:
 def _join_last(steps: list[Step]) -> None:
     """Put the last two steps into one, if the last can do the work of the one before."""
     step, before = steps[-1], steps[-2] if len(steps) > 1 else None
-    join = getattr(step.operation, "joined_behind", None)
+    join = getattr(step.operation, "_tk_joined_behind", None)
     if join is None or before is None or step.template is not None or not _is_between(before, step):
         return
     both = join(before.operation)

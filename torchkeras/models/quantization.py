@@ -120,7 +120,7 @@ class QuantizableModel(_Base):
         _fill(report, leaves(self._flatten_layers()), reached, filters)
         state, weights = state_of(self), set(map(id, self.weights))
         if (optimizer := getattr(self, "optimizer", None)) is not None:
-            optimizer.forget_variables({id(weight) for weight in before} - weights)
+            optimizer._tk_forget_variables({id(weight) for weight in before} - weights)
         if state.snapshot is not None:  # it knows weights that are gone
             state.snapshot = TrainableSnapshot(self)
         self._quantization_report = report  # the name is Keras's

@@ -102,7 +102,7 @@ class Adafactor(Optimizer):
         self._track(mean)
         return mean
 
-    def kind_of(self, variable: torch.Tensor) -> bool:
+    def _tk_kind_of(self, variable: torch.Tensor) -> bool:
         """Whether the variable has rows and columns."""
         return variable.dim() >= 2
 

@@ -60,17 +60,17 @@ class Adam(Optimizer):
         groups = [{"momentum": 0.0, "velocity": 0.0}]
         return [*groups, {"velocity_hat": 0.0}] if self.amsgrad else groups
 
-    def decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
-        fused = self.can_skip(group, lr) if isinstance(step, torch.Tensor) else group.fusible and is_number(lr)
+    def _tk_decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
+        fused = self._tk_can_skip(group, lr) if isinstance(step, torch.Tensor) else group.fusible and is_number(lr)
         decay = self.weight_decay if fused and group.all_decay and not isinstance(step, torch.Tensor) else None
         if decay is None:
-            self.shrink(group, lr if self._wanted is None or not fused else lr * self._wanted)
+            self._tk_shrink(group, lr if self._wanted is None or not fused else lr * self._wanted)
         if fused:
             self._fused(group, grads, lr, step, decay or 0.0)  # type: ignore[arg-type]
         else:
             self.update_many(group, grads, lr, step)
 
-    def can_skip(self, group: ParameterGroup, lr: Number) -> bool:
+    def _tk_can_skip(self, group: ParameterGroup, lr: Number) -> bool:
         # A rate that depends on a count on a device is float32 for the kernel.
         first = group.parameters[0]
         return group.fusible and (is_number(lr) or is_scalar_on(lr, first)) and first.dtype == torch.float32

@@ -111,7 +111,7 @@ class Nadam(Optimizer):
         dtype = self._slot_dtype(variables[0]) if variables else torch_dtype(settings.floatx())
         self._u_product = Variable(torch.ones((), dtype=dtype, device="cpu"), trainable=False, name="variable")
 
-    def move_numbers(self, device: torch.device) -> None:
+    def _tk_move_numbers(self, device: torch.device) -> None:
         if self._u_product.device != device:
             self._u_product._tk_move(device)
 
@@ -120,7 +120,7 @@ class Nadam(Optimizer):
 
     def _update(self, plan: Plan, grads: list, lr: Number, step: Number) -> None:
         if isinstance(step, torch.Tensor):
-            self.move_numbers(step.device)
+            self._tk_move_numbers(step.device)
         self._u_product.mul_(self._momentum_at(step))
         super()._update(plan, grads, lr, step)
 

@@ -46,7 +46,7 @@ def apply_as_operator(optimizer: Any, grads: Sequence[Any], trainable_variables:
         weights.append(own[place])
         places.append(place)
     optimizer._tk_note()
-    weight = optimizer.batch_weight if optimizer.accumulates else None
+    weight = optimizer._tk_batch_weight if optimizer._tk_accumulates else None
     tensor, number = (weight, None) if isinstance(weight, Tensor) else (None, weight)
     numbers = optimizer._tk_numbers()
     with torch.no_grad():  # else the compiler hands over copies of weights
@@ -79,8 +79,8 @@ def _apply(
     numbers: Sequence[Tensor],
 ) -> None:
     found = _optimizers[optimizer]
-    if found.accumulates:
-        found.batch_weight = batch_weight if batch_weight_tensor is None else batch_weight_tensor
+    if found._tk_accumulates:
+        found._tk_batch_weight = batch_weight if batch_weight_tensor is None else batch_weight_tensor
     own = found._trainable_variables
     variables = [own[place] for place in places]
     real, given = [*variables, *found._tk_numbers()], [*weights, *numbers]

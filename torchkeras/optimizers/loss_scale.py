@@ -102,22 +102,22 @@ class LossScaleOptimizer(Optimizer):
         super()._bind(variables)
         self._overwritten = {id(v) for v in variables if planning.is_overwritten(v)}
 
-    def replace_variables(
+    def _tk_replace_variables(
         self, replaced: Mapping[int, torch.Tensor], layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {}
     ) -> None:
-        super().replace_variables(replaced, layouts)
-        self.inner_optimizer.replace_variables(replaced, layouts)
+        super()._tk_replace_variables(replaced, layouts)
+        self.inner_optimizer._tk_replace_variables(replaced, layouts)
 
-    def forget_variables(self, gone: Collection[int]) -> None:
-        super().forget_variables(gone)
-        self.inner_optimizer.forget_variables(gone)
+    def _tk_forget_variables(self, gone: Collection[int]) -> None:
+        super()._tk_forget_variables(gone)
+        self.inner_optimizer._tk_forget_variables(gone)
 
     def _move(self, device: torch.device) -> None:
         """Keep the scale and the counts on the device, which alone knows whether the gradients are finite."""
         for number in (self.step_counter, self.dynamic_scale):
             number._tk_move(device)
         if isinstance(self.inner_optimizer, Optimizer) and device.type not in _HOSTS:
-            self.inner_optimizer.count_on(device)
+            self.inner_optimizer._tk_count_on(device)
 
     @property
     def variables(self) -> list[Any]:
@@ -136,23 +136,23 @@ class LossScaleOptimizer(Optimizer):
         return self.inner_optimizer.iterations
 
     @property
-    def accumulates(self) -> bool:
-        return self.inner_optimizer.accumulates
+    def _tk_accumulates(self) -> bool:
+        return self.inner_optimizer._tk_accumulates
 
     @property
-    def batch_weight(self) -> float | torch.Tensor | None:
-        return self.inner_optimizer.batch_weight
+    def _tk_batch_weight(self) -> float | torch.Tensor | None:
+        return self.inner_optimizer._tk_batch_weight
 
-    @batch_weight.setter
-    def batch_weight(self, weight: float | torch.Tensor | None) -> None:
-        self.inner_optimizer.batch_weight = weight
+    @_tk_batch_weight.setter
+    def _tk_batch_weight(self, weight: float | torch.Tensor | None) -> None:
+        self.inner_optimizer._tk_batch_weight = weight
 
     def _tk_numbers(self) -> list[Variable]:
         own = [self._iterations, self.step_counter, self.dynamic_scale]
         return own + self.inner_optimizer._tk_numbers()
 
-    def apply_accumulated_gradients(self) -> bool:
-        return self.inner_optimizer.apply_accumulated_gradients()
+    def _tk_apply_accumulated_gradients(self) -> bool:
+        return self.inner_optimizer._tk_apply_accumulated_gradients()
 
     def apply(self, grads: Sequence[Any], trainable_variables: Iterable[torch.Tensor] | None = None) -> None:
         grads = list(grads)
@@ -175,7 +175,7 @@ class LossScaleOptimizer(Optimizer):
         inner = self.inner_optimizer
         on_host = self.dynamic_scale.device.type in _HOSTS and not torch.compiler.is_compiling()
         if not on_host and isinstance(inner, Optimizer):
-            inner.apply_if(finite, grads, variables)
+            inner._tk_apply_if(finite, grads, variables)
         elif finite:  # known here already, or waited for by torch's own optimizers, which can't be undone
             inner.apply(grads, variables)
 

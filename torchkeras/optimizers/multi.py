@@ -141,7 +141,7 @@ class MultiOptimizer(Optimizer):
             if known is optimizer:
                 return i
         optimizer.loss_scale_factor = self.loss_scale_factor
-        optimizer.batch_weight = self._batch_weight
+        optimizer._tk_batch_weight = self._batch_weight
         self._inner_optimizers.append(optimizer)
         return len(self._inner_optimizers) - 1
 
@@ -159,20 +159,20 @@ class MultiOptimizer(Optimizer):
                 optimizer.build(mine)
         super().build(variables)
 
-    def replace_variables(
+    def _tk_replace_variables(
         self, replaced: Mapping[int, torch.Tensor], layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {}
     ) -> None:
-        super().replace_variables(replaced, layouts)
+        super()._tk_replace_variables(replaced, layouts)
         for optimizer in self._inner_optimizers:
-            optimizer.replace_variables(replaced, layouts)
+            optimizer._tk_replace_variables(replaced, layouts)
 
-    def forget_variables(self, gone: Collection[int]) -> None:
+    def _tk_forget_variables(self, gone: Collection[int]) -> None:
         if not self.built:
             return
         self._owner = [i for i, variable in zip(self._owner, self._trainable_variables) if id(variable) not in gone]
-        super().forget_variables(gone)
+        super()._tk_forget_variables(gone)
         for optimizer in self._inner_optimizers:
-            optimizer.forget_variables(gone)
+            optimizer._tk_forget_variables(gone)
 
     def _split(self, items: Sequence, variables: Sequence) -> list[list]:
         """The items (one a variable) of each inner optimizer."""
@@ -193,10 +193,10 @@ class MultiOptimizer(Optimizer):
     def variables(self) -> list[Any]:
         return [*self._variables, *(v for optimizer in self._inner_optimizers for v in optimizer.variables)]
 
-    def count_on(self, device: torch.device) -> None:
-        super().count_on(device)
+    def _tk_count_on(self, device: torch.device) -> None:
+        super()._tk_count_on(device)
         for optimizer in self._inner_optimizers:
-            optimizer.count_on(device)
+            optimizer._tk_count_on(device)
 
     def _state(self) -> list[Any]:
         return [*super()._state(), *(v for optimizer in self._inner_optimizers for v in optimizer._state())]
@@ -225,25 +225,25 @@ class MultiOptimizer(Optimizer):
         return self._iterations
 
     @property
-    def accumulates(self) -> bool:
-        return not self.built or any(optimizer.accumulates for optimizer in self._inner_optimizers)
+    def _tk_accumulates(self) -> bool:
+        return not self.built or any(optimizer._tk_accumulates for optimizer in self._inner_optimizers)
 
     @property
-    def batch_weight(self) -> float | torch.Tensor | None:
+    def _tk_batch_weight(self) -> float | torch.Tensor | None:
         return self._batch_weight
 
-    @batch_weight.setter
-    def batch_weight(self, weight: float | torch.Tensor | None) -> None:
+    @_tk_batch_weight.setter
+    def _tk_batch_weight(self, weight: float | torch.Tensor | None) -> None:
         self._batch_weight = weight
         for optimizer in self._inner_optimizers:
-            optimizer.batch_weight = weight
+            optimizer._tk_batch_weight = weight
 
     def _tk_numbers(self) -> list[Variable]:
         inner = [number for optimizer in self._inner_optimizers for number in optimizer._tk_numbers()]
         return [self._iterations, *inner]
 
-    def apply_accumulated_gradients(self) -> bool:
-        applied = [optimizer.apply_accumulated_gradients() for optimizer in self._inner_optimizers]
+    def _tk_apply_accumulated_gradients(self) -> bool:
+        applied = [optimizer._tk_apply_accumulated_gradients() for optimizer in self._inner_optimizers]
         return any(applied)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Iterable[torch.Tensor] | None = None) -> None:

@@ -128,7 +128,7 @@ class Muon(Optimizer):
         self.nesterov = nesterov
         self.rms_rate = rms_rate
 
-    def kind_of(self, variable: torch.Tensor) -> str:
+    def _tk_kind_of(self, variable: torch.Tensor) -> str:
         path = str(getattr(variable, "path", None) or "")
         if variable.dim() != 2 or (self.exclude_embeddings and "embedding" in path.lower()):
             return "adam"
@@ -143,11 +143,11 @@ class Muon(Optimizer):
         for v in variables:
             skipped = planning.is_overwritten(v)
             momentums.append(None if skipped else self.add_variable_from_reference(v, "momentum"))
-            with_velocity = not skipped and self.kind_of(v) == "adam"
+            with_velocity = not skipped and self._tk_kind_of(v) == "adam"
             velocities.append(self.add_variable_from_reference(v, "velocity") if with_velocity else None)
         self._slots.update(momentum=momentums, velocity=velocities)
 
-    def shrink(self, group: ParameterGroup, lr: Number) -> None:
+    def _tk_shrink(self, group: ParameterGroup, lr: Number) -> None:
         decay = self.adam_weight_decay if group.kind == "adam" else self.weight_decay
         if decay is not None and group.decayed:
             shrink_(group.decayed, decay * lr)

@@ -185,7 +185,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
             step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
             self.update_many(group, [to_parameter(gradient, variable)], as_number(learning_rate), step)
 
-    def kind_of(self, variable: torch.Tensor) -> Any:
+    def _tk_kind_of(self, variable: torch.Tensor) -> Any:
         """Return the case of a variable, for algorithms that treat some variables in another way.
 
         Args:
@@ -222,11 +222,11 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         self._trainable_variables = variables
         self._index = {id(v): i for i, v in enumerate(variables)}
         self._reset_plans()
-        can_skip = type(self).can_skip is not Optimizer.can_skip and not self._uses_update_step
+        can_skip = type(self)._tk_can_skip is not Optimizer._tk_can_skip and not self._uses_update_step
         special = any(getattr(v, "constraint", None) is not None or planning.is_overwritten(v) for v in variables)
         self._skips_alone = can_skip and not special
 
-    def replace_variables(
+    def _tk_replace_variables(
         self, replaced: Mapping[int, torch.Tensor], layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {}
     ) -> None:
         """Take other tensors for variables, such as their parts on several ranks; the state follows.
@@ -288,11 +288,11 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
                 self._apply_plan(plan, grads)
             self._iterations.add_(1 if self._wanted is None else self._wanted)
 
-    def apply_if(self, wanted: torch.Tensor, grads: Sequence[Any], variables: list[Any]) -> None:
+    def _tk_apply_if(self, wanted: torch.Tensor, grads: Sequence[Any], variables: list[Any]) -> None:
         """Call `apply` if a flag on the device is true, without waiting for it.
 
         Args:
-            wanted: boolean tensor without dimensions, on the device of `count_on`.
+            wanted: boolean tensor without dimensions, on the device of `_tk_count_on`.
             grads: a tensor for each variable.
             variables: the variables.
         """
@@ -307,7 +307,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         self.apply(grads, variables)
         saved.restore_unless(wanted)
 
-    def can_skip(self, group: ParameterGroup, lr: Number) -> bool:
+    def _tk_can_skip(self, group: ParameterGroup, lr: Number) -> bool:
         """Return whether the update itself leaves everything unchanged where the flag `_wanted` is false.
 
         Args:
@@ -387,7 +387,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
             self._pending = tuple(sorted({*self._pending, *plan.indices}))
         return self._plan_of(self._pending)
 
-    def apply_accumulated_gradients(self) -> bool:
+    def _tk_apply_accumulated_gradients(self) -> bool:
         """Update the variables by the gradients accumulated since the last update, as at the end of `fit`.
 
         The update is by their mean, weighted by `batch_weight`, and counts as one in `iterations`. The next call of
@@ -437,28 +437,28 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
             if plan.sharded and not self.elementwise:
                 mine = plan.whole(mine, group.parameters)
             saved = None
-            if self._wanted is not None and not self.can_skip(group, lr):
+            if self._wanted is not None and not self._tk_can_skip(group, lr):
                 saved = SavedValues([*group.parameters, *(slot for row in group.slots.values() for slot in row)])
             if self._uses_update_step:
-                self.shrink(group, lr)
+                self._tk_shrink(group, lr)
                 rate = self.learning_rate
                 for index, parameter, grad in zip(group.indices, group.parameters, mine):
                     self.update_step(grad, parameter if plan.wide else self._trainable_variables[index], rate)
             else:
-                self.decay_and_update(group, mine, lr, step)
+                self._tk_decay_and_update(group, mine, lr, step)
             if saved is not None:
                 saved.restore_unless(self._wanted)  # type: ignore[arg-type]
 
-    def decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
+    def _tk_decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         """Apply weight decay, then the update; an algorithm whose kernel does both overrides this.
 
         Args:
             group, grads, lr, step: as for `update_many`.
         """
-        self.shrink(group, lr)
+        self._tk_shrink(group, lr)
         self.update_many(group, grads, lr, step)
 
-    def shrink(self, group: ParameterGroup, lr: Number) -> None:
+    def _tk_shrink(self, group: ParameterGroup, lr: Number) -> None:
         """Apply weight decay.
 
         Args:
@@ -492,7 +492,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         Raises:
             ValueError: these are not as many variables as the optimizer was built with.
         """
-        self.apply_accumulated_gradients()
+        self._tk_apply_accumulated_gradients()
         if not self.use_ema:
             return
         kept = self._model_variables_moving_average

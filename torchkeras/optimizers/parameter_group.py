@@ -23,7 +23,7 @@ class ParameterGroup:
         parameters: the tensors that training changes.
         slots: the state by name, each a list as long as `parameters`.
         decayed: those of the parameters that weight decay shrinks.
-        kind: the case of the algorithm, as `Optimizer.kind_of` says.
+        kind: the case of the algorithm, as `Optimizer._tk_kind_of` says.
     """
 
     __slots__ = ("indices", "positions", "parameters", "slots", "decayed", "all_decay", "kind", "fusible")

@@ -30,8 +30,8 @@ class Planned(Protocol):
     low_precision_update: str | None
 
     def _bind(self, variables: list) -> None: ...
-    def kind_of(self, variable: torch.Tensor) -> Any: ...
-    def uses_weight_decay(self, variable: torch.Tensor) -> bool: ...
+    def _tk_kind_of(self, variable: torch.Tensor) -> Any: ...
+    def _tk_uses_weight_decay(self, variable: torch.Tensor) -> bool: ...
     def _slot_dtype(self, variable: torch.Tensor) -> torch.dtype: ...
     def add_variable_from_reference(self, reference_variable: Any, name: str | None, initializer: Any) -> Any: ...
 
@@ -175,7 +175,7 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
     wide = _wide_weights(optimizer, shards)
     targets = [shards(v) for v in everything] if wide is None else wide.all
     groups = []
-    for positions in group_by_kernel(variables, lambda p: optimizer.kind_of(variables[p])):
+    for positions in group_by_kernel(variables, lambda p: optimizer._tk_kind_of(variables[p])):
         chosen = [indices[p] for p in positions]
         groups.append(
             ParameterGroup(
@@ -183,8 +183,8 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
                 positions=positions,
                 parameters=[targets[i] for i in chosen],
                 slots={name: [shards(row[i]) for i in chosen] for name, row in optimizer._slots.items()},
-                decays=[optimizer.uses_weight_decay(everything[i]) for i in chosen],
-                kind=optimizer.kind_of(everything[chosen[0]]),
+                decays=[optimizer._tk_uses_weight_decay(everything[i]) for i in chosen],
+                kind=optimizer._tk_kind_of(everything[chosen[0]]),
             )
         )
     plan = Plan(indices, variables, groups)

@@ -33,20 +33,20 @@ class RateAndCount(OptimizerVariables):
         return self._iterations
 
     @property
-    def accumulates(self) -> bool:
+    def _tk_accumulates(self) -> bool:
         """Whether several calls of `apply` make one update."""
         return bool(self.gradient_accumulation_steps)
 
     @property
-    def batch_weight(self) -> float | torch.Tensor | None:
+    def _tk_batch_weight(self) -> float | torch.Tensor | None:
         """The weight of the next calls' gradients among those accumulated; `None` gives all the same weight.
 
         For a loss that is a mean over the rows of a batch, it is the number of rows.
         """
         return self._batch_weight
 
-    @batch_weight.setter
-    def batch_weight(self, weight: float | torch.Tensor | None) -> None:
+    @_tk_batch_weight.setter
+    def _tk_batch_weight(self, weight: float | torch.Tensor | None) -> None:
         self._batch_weight = weight
 
     @property
@@ -77,7 +77,7 @@ class RateAndCount(OptimizerVariables):
         waits = self._counts_on_device or torch.compiler.is_compiling()
         return self._iterations if waits else self._iterations.item()
 
-    def count_on(self, device: torch.device) -> None:
+    def _tk_count_on(self, device: torch.device) -> None:
         """Count steps on a device, which alone knows whether they happen: `LossScaleOptimizer` reverts steps.
 
         Args:
@@ -90,7 +90,7 @@ class RateAndCount(OptimizerVariables):
             if variable.dim() == 0 and variable.device != device:
                 variable._tk_move(device)
 
-    def move_numbers(self, device: torch.device) -> None:
+    def _tk_move_numbers(self, device: torch.device) -> None:
         """Move numbers that updates change, beside the count, to a device, for steps that are replayed there.
 
         Args:

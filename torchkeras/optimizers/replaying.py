@@ -42,7 +42,7 @@ class ReplayedUpdates:
         self._parts = list(_parts(optimizer))
         self._clocks = [Clock(device) for _ in self._parts]
         for part in self._parts:
-            part.move_numbers(device)
+            part._tk_move_numbers(device)
         self._next: list[tuple[float | None, float | None]] = []
 
     @staticmethod
@@ -69,7 +69,7 @@ class ReplayedUpdates:
     @property
     def weight(self) -> Weight:
         """How much the gradients of the last step counted among those accumulated."""
-        return self.optimizer.batch_weight
+        return self.optimizer._tk_batch_weight
 
     def case(self, weight: Weight) -> Hashable:
         """The case of the next update: steps of one case run the same kernels. `None`: it can't be replayed.

@@ -63,19 +63,21 @@ class SGD(Optimizer):
         """The momentum of each variable; empty without momentum."""
         return self._slots.get("momentum", [])
 
-    def can_skip(self, group: ParameterGroup, lr: Number) -> bool:
+    def _tk_can_skip(self, group: ParameterGroup, lr: Number) -> bool:
         return group.fusible and is_number(lr) and group.parameters[0].dtype == torch.float32
 
-    def shrink(self, group: ParameterGroup, lr: Number) -> None:
-        super().shrink(group, lr * self._wanted if self._wanted is not None and self.can_skip(group, lr) else lr)
+    def _tk_shrink(self, group: ParameterGroup, lr: Number) -> None:
+        super()._tk_shrink(
+            group, lr * self._wanted if self._wanted is not None and self._tk_can_skip(group, lr) else lr
+        )
 
-    def decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
+    def _tk_decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         first = group.parameters[0]
         if not self.momentum and is_scalar_on(lr, first) and group.fusible and first.dtype == torch.float32:
-            self.shrink(group, lr)
+            self._tk_shrink(group, lr)
             self._fused(group.parameters, grads, [], lr.float())  # type: ignore[union-attr]
         elif self.momentum or not (group.fusible and group.all_decay and is_number(lr)):
-            super().decay_and_update(group, grads, lr, step)
+            super()._tk_decay_and_update(group, grads, lr, step)
         else:  # without momentum, decay and L2 gradient are one and the same
             self._fused(group.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
 

@@ -49,8 +49,8 @@ class TorchOptimizer(AppliesInGraph, ChecksKeywords):
     use_ema = False
     loss_scale_factor = None
     gradient_accumulation_steps = None
-    accumulates = False
-    batch_weight: float | torch.Tensor | None = None
+    _tk_accumulates = False
+    _tk_batch_weight: float | torch.Tensor | None = None
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ class TorchOptimizer(AppliesInGraph, ChecksKeywords):
         with torch.no_grad():
             self._iterations.add_(1)
 
-    def apply_accumulated_gradients(self) -> bool:
+    def _tk_apply_accumulated_gradients(self) -> bool:
         """Return `False`: a torch optimizer accumulates no gradients."""
         return False
 
@@ -270,7 +270,7 @@ class TorchOptimizer(AppliesInGraph, ChecksKeywords):
         self.optimizer, self.built = None, False
         self.build(variables)
 
-    def replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
+    def _tk_replace_variables(self, replaced: Mapping[int, torch.Tensor]) -> None:
         """Take other tensors for variables, such as their parts on several ranks; torch's state follows.
 
         Args:
@@ -289,7 +289,7 @@ class TorchOptimizer(AppliesInGraph, ChecksKeywords):
                 if state is not None:
                     self.optimizer.state[new] = {key: _beside(value, old, new) for key, value in state.items()}
 
-    def forget_variables(self, gone: Collection[int]) -> None:
+    def _tk_forget_variables(self, gone: Collection[int]) -> None:
         """Drop variables that the model no longer has, and torch's state for them.
 
         Args:

@@ -87,7 +87,7 @@ class OptimizerVariables(Configurable):
         self._track(variable)
         return variable
 
-    def forget_variables(self, gone: Collection[int]) -> None:
+    def _tk_forget_variables(self, gone: Collection[int]) -> None:
         """Drop variables that the model no longer has, and the state for them.
 
         An optimizer of a user's class keeps them, because its state may be in lists of its own.

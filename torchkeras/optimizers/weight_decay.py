@@ -27,14 +27,14 @@ class WeightDecay:
         Example:
             >>> optimizer = keras.optimizers.AdamW()
             >>> optimizer.exclude_from_weight_decay(var_names=["bias"])
-            >>> optimizer.uses_weight_decay(keras.Variable(0.0, name="bias"))
+            >>> optimizer._tk_uses_weight_decay(keras.Variable(0.0, name="bias"))
             False
         """
         self._undecayed = {id(v) for v in var_list or ()}
         self._undecayed_names = re.compile("|".join(set(var_names))) if var_names else None
         self._reset_plans()
 
-    def uses_weight_decay(self, variable: torch.Tensor) -> bool:
+    def _tk_uses_weight_decay(self, variable: torch.Tensor) -> bool:
         """Return whether weight decay shrinks a variable.
 
         Args:

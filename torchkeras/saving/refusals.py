@@ -71,7 +71,7 @@ def _refusals_of_object(config: Config, owner: str) -> Iterator[tuple[str, str]]
     except (TypeError, ValueError):
         yield label, f"the class {config.get('registered_name') or name!r} is not registered."
     else:
-        check = getattr(cls, "check_config", None)
+        check = getattr(cls, "_tk_check_config", None)
         try:
             if check is not None:
                 check(inner)

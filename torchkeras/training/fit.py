@@ -59,7 +59,7 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
     with state.in_use("fit", trains=True), training(model, strategy) as step:
         outer, state.run = state.run, run
         try:
-            listening.set_run(run)  # type: ignore[arg-type]
+            listening._tk_set_run(run)  # type: ignore[arg-type]
             listening.on_train_begin()
             strategy.note_passed()
             run.requests.begin()

@@ -32,7 +32,7 @@ def agree_on_weights(model: TrainableModel, strategy: Strategy, again: bool = Fa
         if state.snapshot is not None:
             state.snapshot.replace(replaced)
         if optimizer is not None:
-            optimizer.replace_variables(replaced)
+            optimizer._tk_replace_variables(replaced)
 
 
 def place_at_compile(model: Any) -> None:

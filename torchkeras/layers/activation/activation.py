@@ -75,7 +75,7 @@ class Activation(ShapeKeeping):
     def _tk_overwriting(self) -> Overwriting | None:
         return find_overwriting(self.activation)
 
-    def joined_behind(self, before: Any) -> JoinedLayers | None:
+    def _tk_joined_behind(self, before: Any) -> JoinedLayers | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""
         return join_activation(before, self, Activation.call)
 
@@ -151,7 +151,7 @@ class ReLU(ShapeKeeping):
             return RELU
         return RELU6 if self.max_value == 6 else None
 
-    def joined_behind(self, before: Any) -> JoinedLayers | None:
+    def _tk_joined_behind(self, before: Any) -> JoinedLayers | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""
         return join_activation(before, self, ReLU.call)
 

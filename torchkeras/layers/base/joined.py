@@ -256,7 +256,7 @@ class HardSigmoid:
     def _tk_overwriting(self) -> Overwriting | None:
         return HARD_SIGMOID if self.relu._tk_overwriting() is RELU6 else None
 
-    def joined_behind(self, before: Any) -> JoinedLayers | None:
+    def _tk_joined_behind(self, before: Any) -> JoinedLayers | None:
         """One call that computes `before` and this, or `None`; a functional model uses it."""
         return join_activation(before, self, HardSigmoid.call)
 

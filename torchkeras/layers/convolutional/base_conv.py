@@ -46,7 +46,7 @@ class WindowLayer(Layer):
 
     keras_module = None
     rank: int
-    allow_causal = False
+    _tk_allow_causal = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -54,7 +54,7 @@ class WindowLayer(Layer):
             ones = (1,) * cls.rank
             cls.__init__ = _with_defaults(cls.__init__, strides=ones, dilation_rate=ones)  # type: ignore[method-assign,misc]
 
-    def set_window(
+    def _tk_set_window(
         self,
         kernel_size: int | Sequence[int],
         strides: int | Sequence[int],
@@ -66,7 +66,7 @@ class WindowLayer(Layer):
         self.kernel_size = standardize_tuple(kernel_size, self.rank, "kernel_size")
         self.strides = standardize_tuple(strides, self.rank, "strides")
         self.dilation_rate = standardize_tuple(dilation, self.rank, "dilation_rate")
-        self.padding = standardize_padding(padding, allow_causal=self.allow_causal)
+        self.padding = standardize_padding(padding, allow_causal=self._tk_allow_causal)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=self.rank + 2)
         self._view = TorchView(self.rank, self.data_format)
@@ -76,7 +76,7 @@ class WindowLayer(Layer):
         sides = self._sides_of_any_length()
         self._static_border = None if sides is None else border_of(sides)
 
-    def refuse_strides_with_dilation(self) -> None:
+    def _tk_refuse_strides_with_dilation(self) -> None:
         """Raise `ValueError` if both strides and dilation are above 1."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
@@ -84,7 +84,7 @@ class WindowLayer(Layer):
                 f"Received: strides={self.strides} and dilation_rate={self.dilation_rate}"
             )
 
-    def check_positive(self, **values: int | None) -> None:
+    def _tk_check_positive(self, **values: int | None) -> None:
         """Raise `ValueError` for a named value that is neither `None` nor positive."""
         for name, value in values.items():
             if value is not None and value <= 0:
@@ -92,7 +92,7 @@ class WindowLayer(Layer):
                     f"Invalid value for argument `{name}`. Expected a strictly positive value. Received {name}={value}."
                 )
 
-    def input_channels(self, input_shape: tuple[int | None, ...]) -> int:
+    def _tk_input_channels(self, input_shape: tuple[int | None, ...]) -> int:
         """Return the number of channels of `input_shape`, and fix it in `input_spec`.
 
         Raises:
@@ -108,7 +108,7 @@ class WindowLayer(Layer):
         self.input_spec = InputSpec(min_ndim=self.rank + 2, axes={axis: channels})
         return channels
 
-    def lay_out(self, kernel: Tensor, is_grouped: bool = False) -> None:
+    def _tk_lay_out(self, kernel: Tensor, is_grouped: bool = False) -> None:
         """Say how a mixed-precision cast of the kernel shall lie in memory: as torch's convolutions read it.
 
         Args:
@@ -126,7 +126,7 @@ class WindowLayer(Layer):
         if isinstance(kernel, Variable):
             kernel.info.memory_order = order
 
-    def add_bias(self, size: int) -> None:
+    def _tk_add_bias(self, size: int) -> None:
         """Add a bias of `size` values if the layer uses one; else set `bias` to `None`."""
         if not self.use_bias:
             self.bias = None
@@ -161,7 +161,7 @@ class WindowLayer(Layer):
         dilation = pointwise_dilation(x, self._dilation) if self._is_pointwise and groups == 1 else self._dilation
         return convolve(x, kernel, bias, self._steps, border.even, dilation, groups)
 
-    def joined_by_border(self, before: Any, call: Callable[..., Any]) -> PaddedConvolution | None:
+    def _tk_joined_by_border(self, before: Any, call: Callable[..., Any]) -> PaddedConvolution | None:
         """Padding and convolution in one, where both compute with the library's own `call`, this layer with `call`."""
         if type(self).call is not call or getattr(type(before), "call", None) is not BaseZeroPadding.call:
             return None
@@ -314,12 +314,12 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.set_lora(lora_rank, lora_alpha)
-        self.set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self.check_positive(filters=filters)
+        self._tk_set_lora(lora_rank, lora_alpha)
+        self._tk_set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._tk_check_positive(filters=filters)
         if groups <= 0:
             raise ValueError(f"The number of groups must be a positive integer. Received: groups={groups}.")
-        self.refuse_strides_with_dilation()
+        self._tk_refuse_strides_with_dilation()
         if filters is not None and filters % groups:
             raise ValueError(
                 "The number of filters must be evenly divisible by the number of groups. "
@@ -327,7 +327,7 @@ class BaseConv(LowRankAdaptable, WindowLayer):
             )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = self.input_channels(input_shape)
+        channels = self._tk_input_channels(input_shape)
         if channels % self.groups:
             raise ValueError(
                 "The number of input channels must be evenly divisible by the number of groups. "
@@ -342,8 +342,8 @@ class BaseConv(LowRankAdaptable, WindowLayer):
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
-        self.lay_out(self.kernel)
-        self.add_bias(self.filters)
+        self._tk_lay_out(self.kernel)
+        self._tk_add_bias(self.filters)
         self.built = True
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
@@ -386,9 +386,9 @@ class BaseConv(LowRankAdaptable, WindowLayer):
         x = view.enter(inputs.to(weight.dtype))
         return view.leave(self._convolve(x, view.kernel(weight), None, 1, border))
 
-    def joined_behind(self, before: Any) -> PaddedConvolution | None:
+    def _tk_joined_behind(self, before: Any) -> PaddedConvolution | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""
-        return self.joined_by_border(before, BaseConv.call)
+        return self._tk_joined_by_border(before, BaseConv.call)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return self._output_shape(input_shape, self.filters)

@@ -67,7 +67,7 @@ class Conv1D(BaseConv):
     """
 
     rank = 1
-    allow_causal = True
+    _tk_allow_causal = True
 
 
 class Conv2D(BaseConv):

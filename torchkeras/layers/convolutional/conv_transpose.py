@@ -55,9 +55,9 @@ class BaseConvTranspose(WindowLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self.check_positive(filters=filters)
-        self.refuse_strides_with_dilation()
+        self._tk_set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._tk_check_positive(filters=filters)
+        self._tk_refuse_strides_with_dilation()
         if output_padding is not None and any(p >= s for p, s in zip(output_padding, self.strides, strict=True)):
             raise ValueError(
                 "`output_padding` must be strictly less than `strides` in every dimension. "
@@ -69,7 +69,7 @@ class BaseConvTranspose(WindowLayer):
         self._crops = ((0, 0), *crops) if self.rank == 1 else crops
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = self.input_channels(input_shape)
+        channels = self._tk_input_channels(input_shape)
         self.kernel = self.add_weight(
             name="kernel",
             shape=(*self.kernel_size, self.filters, channels),
@@ -77,8 +77,8 @@ class BaseConvTranspose(WindowLayer):
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
-        self.lay_out(self.kernel)
-        self.add_bias(self.filters)
+        self._tk_lay_out(self.kernel)
+        self._tk_add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:
         view, kernel = self._view, self.kernel

@@ -53,11 +53,11 @@ class BaseDepthwiseConv(WindowLayer):
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.depthwise_constraint = constraints.get(depthwise_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self.check_positive(depth_multiplier=depth_multiplier)
+        self._tk_set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._tk_check_positive(depth_multiplier=depth_multiplier)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = self.input_channels(input_shape)
+        channels = self._tk_input_channels(input_shape)
         self.compute_output_shape(input_shape)
         self.kernel = self.add_weight(
             name="kernel",
@@ -66,8 +66,8 @@ class BaseDepthwiseConv(WindowLayer):
             regularizer=self.depthwise_regularizer,
             constraint=self.depthwise_constraint,
         )
-        self.lay_out(self.kernel, is_grouped=True)
-        self.add_bias(channels * self.depth_multiplier)
+        self._tk_lay_out(self.kernel, is_grouped=True)
+        self._tk_add_bias(channels * self.depth_multiplier)
 
     def call(self, inputs: Tensor, *, border: Border | None = None) -> Tensor:
         return self._tk_outputs(inputs, border)
@@ -84,9 +84,9 @@ class BaseDepthwiseConv(WindowLayer):
     def _tk_is_joinable(self) -> bool:
         return type(self).call is BaseDepthwiseConv.call
 
-    def joined_behind(self, before: Any) -> PaddedConvolution | None:
+    def _tk_joined_behind(self, before: Any) -> PaddedConvolution | None:
         """One call that computes `before` and this layer, or `None`; a functional model uses it."""
-        return self.joined_by_border(before, BaseDepthwiseConv.call)
+        return self._tk_joined_by_border(before, BaseDepthwiseConv.call)
 
     _tk_split_weight = "kernel"
 
@@ -258,11 +258,11 @@ class BaseSeparableConv(WindowLayer):
         self.depthwise_constraint = constraints.get(depthwise_constraint)
         self.pointwise_constraint = constraints.get(pointwise_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
-        self.set_window(kernel_size, strides, padding, data_format, dilation_rate)
-        self.check_positive(filters=filters, depth_multiplier=depth_multiplier)
+        self._tk_set_window(kernel_size, strides, padding, data_format, dilation_rate)
+        self._tk_check_positive(filters=filters, depth_multiplier=depth_multiplier)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = self.input_channels(input_shape)
+        channels = self._tk_input_channels(input_shape)
         self.compute_output_shape(input_shape)
         self.depthwise_kernel = self.add_weight(
             name="depthwise_kernel",
@@ -278,9 +278,9 @@ class BaseSeparableConv(WindowLayer):
             regularizer=self.pointwise_regularizer,
             constraint=self.pointwise_constraint,
         )
-        self.lay_out(self.depthwise_kernel, is_grouped=True)
-        self.lay_out(self.pointwise_kernel)
-        self.add_bias(self.filters)
+        self._tk_lay_out(self.depthwise_kernel, is_grouped=True)
+        self._tk_lay_out(self.pointwise_kernel)
+        self._tk_add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:
         view, kernel = self._view, self.depthwise_kernel

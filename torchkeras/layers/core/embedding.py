@@ -71,7 +71,7 @@ class Embedding(StoredWeights):
     """
 
     _tk_config_base = True
-    adapted = "embeddings"
+    _tk_adapted = "embeddings"
     embeddings = AdaptedWeight()
     _tk_modes = ("int8", "int4")
 
@@ -104,7 +104,7 @@ class Embedding(StoredWeights):
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = mask_zero
         self.supports_masking = mask_zero
-        self.set_lora(lora_rank, lora_alpha)
+        self._tk_set_lora(lora_rank, lora_alpha)
         self.quantization_config = quantization_config
         if weights is not None:
             self.build()

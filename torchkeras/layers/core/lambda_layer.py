@@ -45,7 +45,7 @@ class Lambda(Layer):
 
     _tk_config_base = True
     _tk_mixes_samples = True  # a function may do anything
-    runs_user_code = True
+    _tk_runs_user_code = True
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Lambda(Layer):
         return config
 
     @classmethod
-    def check_config(cls, config: Config) -> None:
+    def _tk_check_config(cls, config: Config) -> None:
         """Refuse a config in which a function is a Python lambda.
 
         Args:
@@ -126,7 +126,7 @@ class Lambda(Layer):
         Returns:
             The layer.
         """
-        cls.check_config(config)
+        cls._tk_check_config(config)
         arguments: dict[str, Any] = dict(config)
         for name in _PARTS:
             if name in arguments:

@@ -54,14 +54,14 @@ class LowRankAdaptable(Layer):
 
     keras_module = None
     _tk_config_base = True
-    adapted = "kernel"
+    _tk_adapted = "kernel"
     lora_rank: int | None
     lora_alpha: float | None
     lora_enabled = False
     # Whether the weight is not just a parameter: it has a low-rank term, or is quantized.
     _tk_stored_specially = False
 
-    def set_lora(self, rank: int | None, alpha: float | None) -> None:
+    def _tk_set_lora(self, rank: int | None, alpha: float | None) -> None:
         """Store the adapter's rank and `alpha`, which is the rank unless given."""
         self.lora_rank = rank
         self.lora_alpha = rank if alpha is None else alpha
@@ -83,7 +83,7 @@ class LowRankAdaptable(Layer):
         Raises:
             ValueError: the layer is not built, has an adapter already, or constrains the weight.
         """
-        name = self.adapted
+        name = self._tk_adapted
         if getattr(self, f"{name}_constraint"):
             raise ValueError(
                 f"Lora is incompatible with {name.removesuffix('s')} constraints. "
@@ -107,11 +107,11 @@ class LowRankAdaptable(Layer):
         if weight is not None:
             weight.trainable = False  # type: ignore[attr-defined]
         self.lora_enabled = self._tk_stored_specially = True
-        self.set_lora(rank, lora_alpha)
+        self._tk_set_lora(rank, lora_alpha)
 
     def _tk_low_rank_base(self) -> tuple[Tensor | None, tuple[int, ...]]:
         """The float weight that the low-rank term is added to, if there is one, and its shape."""
-        weight = self._tk_own_weight(self.adapted)
+        weight = self._tk_own_weight(self._tk_adapted)
         return weight, tuple(weight.shape)
 
     def _tk_own_weight(self, name: str) -> Tensor:
@@ -121,17 +121,17 @@ class LowRankAdaptable(Layer):
 
     def _tk_shown_weight(self) -> Tensor:
         """The value of the weight's attribute where the weight is not just a parameter."""
-        weight = self._tk_own_weight(self.adapted)
+        weight = self._tk_own_weight(self._tk_adapted)
         if not self.lora_enabled or is_sharded(weight):  # FSDP2 looks for its parameter under the attribute
             return weight
-        return self.adapted_weight().to(torch_dtype(self.compute_dtype))
+        return self._tk_adapted_weight().to(torch_dtype(self.compute_dtype))
 
-    def adapted_weight(self) -> Tensor:
+    def _tk_adapted_weight(self) -> Tensor:
         """The weight with the low-rank term added, in the type of the weight."""
-        weight = self._tk_own_weight(self.adapted)
+        weight = self._tk_own_weight(self._tk_adapted)
         if not self.lora_enabled:
             return weight
-        a, b = (getattr(self, f"lora_{self.adapted}_{part}") for part in "ab")
+        a, b = (getattr(self, f"lora_{self._tk_adapted}_{part}") for part in "ab")
         return weight + (self.lora_alpha / self.lora_rank * torch.matmul(a, b)).to(weight.dtype)
 
     @default_unless("lora_enabled")
@@ -139,7 +139,7 @@ class LowRankAdaptable(Layer):
         if not self.lora_enabled:
             return super().save_own_variables(store)
         for i, (name, tensor) in enumerate(self._saved_variables()):
-            store[str(i)] = self.adapted_weight().detach() if name == self.adapted else tensor
+            store[str(i)] = self._tk_adapted_weight().detach() if name == self._tk_adapted else tensor
         return None
 
     @default_unless("lora_enabled")
@@ -155,7 +155,7 @@ class LowRankAdaptable(Layer):
             assign(tensor, store[str(i)])
         with torch.no_grad():
             for part in "ab":
-                getattr(self, f"lora_{self.adapted}_{part}").zero_()
+                getattr(self, f"lora_{self._tk_adapted}_{part}").zero_()
         return None
 
     def _saved_variables(self) -> list[tuple[str, Tensor]]:

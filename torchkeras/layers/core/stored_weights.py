@@ -88,7 +88,7 @@ class StoredWeights(LowRankAdaptable):
         refuse_parts(self, "quantize()")
         if type_check and not registry.is_own(self._tk_class):
             raise not_implemented(self, "quantize")
-        forms = self._tk_new_forms(tuple(self._tk_own_weight(self.adapted).shape), mode, config)
+        forms = self._tk_new_forms(tuple(self._tk_own_weight(self._tk_adapted).shape), mode, config)
         if self.lora_enabled and mode is not None and not FORMS[mode].takes_low_rank:
             raise _no_low_rank(mode)
         self.quantization_config = config
@@ -146,7 +146,7 @@ class StoredWeights(LowRankAdaptable):
         self.__dict__["_tk_forms"] = forms
         for form in forms.values():
             form.build(self)
-        self.__dict__["_tk_form"] = forms[self.adapted]
+        self.__dict__["_tk_form"] = forms[self._tk_adapted]
         self._tk_is_quantized = self._tk_stored_specially = True
         self._is_quantized = True  # Keras's name, which other packages read
 
@@ -166,7 +166,7 @@ class StoredWeights(LowRankAdaptable):
 
     def _tk_stored(self) -> Tensor:
         """The weight as it is kept: float, or integers that may be packed."""
-        return self._tk_own_weight(self.adapted if self._tk_form is None else self._tk_form.attribute)
+        return self._tk_own_weight(self._tk_adapted if self._tk_form is None else self._tk_form.attribute)
 
     def _tk_keeps(self, name: str) -> bool:
         """Whether the layer has a weight as a float parameter."""
@@ -201,11 +201,11 @@ class StoredWeights(LowRankAdaptable):
             return super()._tk_low_rank_base()
         if not self._tk_form.takes_low_rank:
             raise _no_low_rank(self._tk_form.mode)
-        return self._tk_own_weight(self.adapted) if self._tk_form.keeps_weight else None, self._tk_form.layout.shape
+        return self._tk_own_weight(self._tk_adapted) if self._tk_form.keeps_weight else None, self._tk_form.layout.shape
 
     def _tk_shown_weight(self) -> Tensor:
         has_float = self._tk_form is None or self._tk_form.keeps_weight
-        return super()._tk_shown_weight() if has_float else self._tk_own_weight(self.adapted)
+        return super()._tk_shown_weight() if has_float else self._tk_own_weight(self._tk_adapted)
 
     def _tk_quantized_product(self, inputs: Tensor) -> Tensor:
         """The product with the quantized weight and the low-rank term of it, without bias."""
@@ -217,7 +217,7 @@ class StoredWeights(LowRankAdaptable):
         return outputs + self._tk_low_rank_product(inputs, form.given_product).to(outputs.dtype)
 
     def _tk_low_rank_product(self, inputs: Tensor, product: Product) -> Tensor:
-        a, b = (getattr(self, f"lora_{self.adapted}_{part}").to(inputs.dtype) for part in "ab")
+        a, b = (getattr(self, f"lora_{self._tk_adapted}_{part}").to(inputs.dtype) for part in "ab")
         factor = self.lora_alpha / self.lora_rank  # type: ignore[operator]
         if product.keeps_last_axis:
             return factor * (product(inputs, a) @ b)
@@ -235,8 +235,8 @@ class StoredWeights(LowRankAdaptable):
             >>> keras.layers.Dense(2).variable_serialization_spec["int8"]
             ['kernel', 'bias', 'kernel_scale']
         """
-        raw = [name for name in (self.adapted, "bias") if name == self.adapted or hasattr(self, "use_bias")]
-        return {None: raw} | {mode: [n.format(self.adapted) for n in FORMS[mode].names] for mode in FORMS}
+        raw = [name for name in (self._tk_adapted, "bias") if name == self._tk_adapted or hasattr(self, "use_bias")]
+        return {None: raw} | {mode: [n.format(self._tk_adapted) for n in FORMS[mode].names] for mode in FORMS}
 
     def _tk_saved_attributes(self) -> list[str]:
         """The attributes of the variables that files have, in their order."""
@@ -273,7 +273,7 @@ class StoredWeights(LowRankAdaptable):
         if self.lora_enabled:
             with torch.no_grad():
                 for part in "ab":
-                    getattr(self, f"lora_{self.adapted}_{part}").zero_()
+                    getattr(self, f"lora_{self._tk_adapted}_{part}").zero_()
         for form in self._tk_forms.values():
             form.loaded(self)
         return None
@@ -283,9 +283,9 @@ class StoredWeights(LowRankAdaptable):
         form = self._tk_form
         assert form is not None
         if form.keeps_weight:
-            return {form.attribute: self.adapted_weight().detach()}
+            return {form.attribute: self._tk_adapted_weight().detach()}
         with torch.no_grad():
-            a, b = (getattr(self, f"lora_{self.adapted}_{part}") for part in "ab")
+            a, b = (getattr(self, f"lora_{self._tk_adapted}_{part}") for part in "ab")
             factor = self.lora_alpha / self.lora_rank  # type: ignore[operator]
             return form.quantized(form.dequantized(self) + factor * (a @ b), by_default=True)
 

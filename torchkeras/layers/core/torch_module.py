@@ -134,7 +134,7 @@ class TorchModuleWrapper(Layer):
         return config
 
     @classmethod
-    def check_config(cls, config: Config) -> None:
+    def _tk_check_config(cls, config: Config) -> None:
         """Refuse a config that does not describe the torch module.
 
         Args:
@@ -173,7 +173,7 @@ class TorchModuleWrapper(Layer):
         Returns:
             The layer.
         """
-        cls.check_config(config)
+        cls._tk_check_config(config)
         arguments: dict[str, Any] = dict(config)
         module = arguments["module"]
         arguments["module"] = (

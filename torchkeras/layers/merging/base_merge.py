@@ -76,7 +76,7 @@ class Merge(Layer):
         """The function of two tensors that merges any number from left to right, if that is what the layer does."""
         return None
 
-    def joined_alone(self) -> JoinedLayers | None:
+    def _tk_joined_alone(self) -> JoinedLayers | None:
         """One call that does what a call of this layer does, or `None`; a functional model uses it."""
         return join_merge(self)
 

@@ -239,7 +239,7 @@ class BatchNormalization(Layer):
             scale = scale * gamma
         return scale, -mean * scale if beta is None else torch.addcmul(beta, mean, scale, value=-1)
 
-    def joined_behind(self, before: Any) -> JoinedLayers | None:
+    def _tk_joined_behind(self, before: Any) -> JoinedLayers | None:
         """One call that computes the convolution `before` and this layer, or `None`; a functional model uses it."""
         if type(self).call is not BatchNormalization.call:
             return None

@@ -43,12 +43,13 @@ class RecurrentCell(Layer):
     A step has two parts: `project` depends on the inputs only, and is done for all steps of a sequence at once; `step`
     does the rest.
 
-    A cell class that defines `run_fused` in its body takes whole sequences; subclasses of it are called step by step.
+    A cell class that defines `_tk_run_fused` in its body takes whole sequences; subclasses of it are called step by
+    step.
     """
 
     keras_module = None
     _tk_config_base = True
-    gates = 1
+    _tk_gates = 1
 
     def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellOptions]) -> None:
         units = _arguments["units"]
@@ -73,7 +74,7 @@ class RecurrentCell(Layer):
     # ------------------------------------------------------------------ weights
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        width = self.gates * self.units
+        width = self._tk_gates * self.units
         self.kernel = self._weight("kernel", (input_shape[-1], width))
         self.recurrent_kernel = self._weight("recurrent_kernel", (self.units, width), "recurrent")
         self.bias = self._weight("bias", self._bias_shape(), initializer=self._bias_start()) if self.use_bias else None
@@ -89,7 +90,7 @@ class RecurrentCell(Layer):
         )
 
     def _bias_shape(self) -> tuple[int, ...]:
-        return (self.gates * self.units,)
+        return (self._tk_gates * self.units,)
 
     def _bias_start(self) -> Callable:
         return self.bias_initializer
@@ -113,30 +114,32 @@ class RecurrentCell(Layer):
     ) -> tuple[Tensor, Tensor | list[Tensor]]:
         nested = isinstance(states, (list, tuple))
         states = list(states) if nested else [states]
-        projected = self.project(inputs, training)
-        output, states = self.step(projected, states, self._recurrent_masks(states[0], training))  # type: ignore[arg-type]
+        projected = self._tk_project(inputs, training)
+        output, states = self._tk_step(projected, states, self._recurrent_masks(states[0], training))  # type: ignore[arg-type]
         return output, states if nested else states[0]
 
-    def project(self, inputs: Tensor, training: bool) -> Tensor:
+    def _tk_project(self, inputs: Tensor, training: bool) -> Tensor:
         """`inputs @ kernel + bias`, for inputs `(batch, features)` or `(batch, time, features)`."""
         bias = self._input_bias()
         mask = self._input_mask(inputs, training)
         if isinstance(mask, list):  # one draw per gate
-            parts = [(inputs * m) @ k for m, k in zip(mask, self.kernel.chunk(self.gates, 1), strict=True)]
+            parts = [(inputs * m) @ k for m, k in zip(mask, self.kernel.chunk(self._tk_gates, 1), strict=True)]
             projected = torch.cat(parts, -1)
             return projected if bias is None else projected + bias
         if mask is not None:
             inputs = inputs * mask
         return F.linear(inputs, self.kernel.t(), bias)
 
-    def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+    def _tk_step(
+        self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
         """The output and the new states, from the projected inputs; `masks` drop parts of the recurrent state."""
         raise NotImplementedError
 
     def _input_bias(self) -> Tensor | None:
         return self.bias
 
-    def run_steps(
+    def _tk_run_steps(
         self,
         inputs: Tensor,
         states: list[Tensor],
@@ -146,19 +149,19 @@ class RecurrentCell(Layer):
         keep_all: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Run a whole sequence by a loop over time, after one projection of all its steps."""
-        projected = self.project(inputs, training)  # draws its dropout mask first, as Keras does
+        projected = self._tk_project(inputs, training)  # draws its dropout mask first, as Keras does
         masks = self._recurrent_masks(states[0], training)
 
         def step(x: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-            return self.step(x, states, masks)
+            return self._tk_step(x, states, masks)
 
         return scan(step, projected, states, mask, zero_masked, keep_all)
 
-    def fusable(self) -> bool:
+    def _tk_fusable(self) -> bool:
         """Whether a kernel of torch computes the same as this cell with its arguments."""
         return False
 
-    def run_fused(
+    def _tk_run_fused(
         self,
         inputs: Tensor,
         states: list[Tensor],
@@ -197,8 +200,8 @@ class RecurrentCell(Layer):
         self.__dict__["_recurrent_dropout_mask"] = None
 
     def _draw(self, like: Tensor, rate: float) -> Tensor | list[Tensor]:
-        per_gate = self.implementation == 1 and self.gates > 1
-        draws = [self._draw_one(torch.ones_like(like), rate) for _ in range(self.gates if per_gate else 1)]
+        per_gate = self.implementation == 1 and self._tk_gates > 1
+        draws = [self._draw_one(torch.ones_like(like), rate) for _ in range(self._tk_gates if per_gate else 1)]
         return draws if per_gate else draws[0]
 
     def _draw_one(self, ones: Tensor, rate: float) -> Tensor:

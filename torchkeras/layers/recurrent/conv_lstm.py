@@ -29,7 +29,7 @@ class ConvLSTMCell(RecurrentCell):
 
     keras_module = None
     _tk_config_base = True
-    gates = 4
+    _tk_gates = 4
 
     def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellOptions]) -> None:
         arguments = dict(_arguments)
@@ -83,7 +83,7 @@ class ConvLSTMCell(RecurrentCell):
         )
         return list(zeros.unbind(0))
 
-    def project(self, inputs: Tensor, training: bool) -> Tensor:
+    def _tk_project(self, inputs: Tensor, training: bool) -> Tensor:
         """The convolution of the inputs with the kernel, and the bias; of one step, or of all of a sequence at once."""
         mask = self._input_mask(inputs, training)
         channels_last = self.data_format == "channels_last"
@@ -110,7 +110,9 @@ class ConvLSTMCell(RecurrentCell):
         )
         return outputs.unflatten(0, leading)
 
-    def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+    def _tk_step(
+        self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         axis = -1 if self.data_format == "channels_last" else 1
         gates = (projected + self._convolve_state(h, masks, axis)).chunk(4, axis)
@@ -136,7 +138,7 @@ class ConvLSTMCell(RecurrentCell):
         return [mask.unsqueeze(1) for mask in self.get_dropout_mask(inputs[:, 0])]
 
     # Whole sequences are taken: all inputs are convolved at once, then a loop over time runs.
-    run_fused = RecurrentCell.run_fused
+    _tk_run_fused = RecurrentCell._tk_run_fused
 
     def compute_output_shape(self, inputs_shape: Shape, states_shape: Nest[Shape] | None = None) -> Any:
         sizes = window_lengths(

@@ -70,7 +70,7 @@ class GRUCell(RecurrentCell):
     """
 
     _tk_config_base = True
-    gates = 3
+    _tk_gates = 3
 
     def __init__(
         self,
@@ -101,7 +101,9 @@ class GRUCell(RecurrentCell):
     def _input_bias(self) -> Tensor | None:
         return self.bias[0] if self.use_bias and self.reset_after else self.bias
 
-    def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+    def _tk_step(
+        self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
         h, units, kernel = states[0], self.units, self.recurrent_kernel
         gate = self.recurrent_activation
         x_z, x_r, x_h = projected.chunk(3, 1)
@@ -117,12 +119,12 @@ class GRUCell(RecurrentCell):
         h = torch.lerp(candidate, h, gate(x_z + h_z))
         return h, [h]
 
-    def fusable(self) -> bool:
+    def _tk_fusable(self) -> bool:
         """Whether torch's kernel computes the same as this cell with its arguments."""
         is_standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         return is_standard and self.reset_after and not self.recurrent_dropout and self.implementation != 1
 
-    def run_fused(
+    def _tk_run_fused(
         self,
         inputs: Tensor,
         states: list[Tensor],

@@ -91,7 +91,7 @@ class LSTMCell(RecurrentCell):
     """
 
     _tk_config_base = True
-    gates = 4
+    _tk_gates = 4
 
     def __init__(
         self,
@@ -127,7 +127,9 @@ class LSTMCell(RecurrentCell):
         for name in ("kernel", "recurrent_kernel"):  # a cast lies as torch's kernel wants it
             self._tk_infos[name].memory_order = (1, 0)
 
-    def step(self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+    def _tk_step(
+        self, projected: Tensor, states: list[Tensor], masks: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         z = times_gates(h, masks, self.recurrent_kernel, projected)
         i, f, g, o = z.chunk(4, 1)
@@ -136,12 +138,12 @@ class LSTMCell(RecurrentCell):
         h = gate(o) * act(c)
         return h, [h, c]
 
-    def fusable(self) -> bool:
+    def _tk_fusable(self) -> bool:
         """Whether torch's kernel computes the same as this cell with its arguments."""
         is_standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         return is_standard and not self.recurrent_dropout and self.implementation != 1
 
-    def run_fused(
+    def _tk_run_fused(
         self,
         inputs: Tensor,
         states: list[Tensor],

@@ -316,10 +316,10 @@ def sequence_runner(cell: Cell, dtype: str, fused: bool) -> Callable[..., Any] |
     """The function that runs a cell over a whole sequence; `None` if it must be called step by step."""
     if type(cell) is StackedRNNCells:
         runners = [sequence_runner(one, dtype, fused) for one in cell.cells]
-        return None if None in runners else cell.sequence_runner(runners)
-    if not isinstance(cell, RecurrentCell) or "run_fused" not in type(cell).__dict__ or cell.compute_dtype != dtype:
+        return None if None in runners else cell._tk_sequence_runner(runners)
+    if not isinstance(cell, RecurrentCell) or "_tk_run_fused" not in type(cell).__dict__ or cell.compute_dtype != dtype:
         return None
-    return cell.run_fused if fused and cell.fusable() else cell.run_steps
+    return cell._tk_run_fused if fused and cell._tk_fusable() else cell._tk_run_steps
 
 
 # ---------------------------------------------------------------------- layers that make their cell

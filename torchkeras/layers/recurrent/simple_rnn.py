@@ -90,16 +90,16 @@ class SimpleRNNCell(RecurrentCell):
     def _drops(self, rate: float, training: bool) -> bool:
         return bool(training) and rate > 0.0
 
-    def step(self, projected: Tensor, states: list[Tensor], masks: Tensor | None) -> tuple[Tensor, list[Tensor]]:  # type: ignore[override]
+    def _tk_step(self, projected: Tensor, states: list[Tensor], masks: Tensor | None) -> tuple[Tensor, list[Tensor]]:  # type: ignore[override]
         h = states[0] if masks is None else states[0] * masks
         h = self.activation(torch.addmm(projected, h, self.recurrent_kernel))
         return h, [h]
 
-    def fusable(self) -> bool:
+    def _tk_fusable(self) -> bool:
         """Whether torch's kernel computes the same as this cell with its arguments."""
         return self.activation in _KERNELS and not self.recurrent_dropout
 
-    def run_fused(
+    def _tk_run_fused(
         self,
         inputs: Tensor,
         states: list[Tensor],

@@ -119,7 +119,7 @@ class StackedRNNCells(Layer):
             new_states.append(new[0] if is_single and isinstance(new, (list, tuple)) else new)
         return inputs, new_states
 
-    def sequence_runner(self, runners: list[Callable]) -> Callable:
+    def _tk_sequence_runner(self, runners: list[Callable]) -> Callable:
         """A function that runs one cell over the whole sequence, then the next one over its outputs."""
 
         def run(

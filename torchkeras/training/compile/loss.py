@@ -104,7 +104,7 @@ class CompileLoss:
             ValueError: targets, outputs and losses do not go together.
         """
         if self.accumulating is not None and torch.is_grad_enabled():
-            self.accumulating.batch_weight = self._batch_weight(y_pred, sample_weight)
+            self.accumulating._tk_batch_weight = self._batch_weight(y_pred, sample_weight)
         if self._single is not None and isinstance(y_pred, torch.Tensor) and isinstance(y_true, torch.Tensor):
             try:
                 return self._single(y_true, y_pred, sample_weight)

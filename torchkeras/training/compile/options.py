@@ -128,7 +128,7 @@ class Compiled:
     def optimizer(self, optimizer: Any) -> None:
         self._optimizer = optimizer
         if self.loss is not None:
-            self.loss.accumulating = optimizer if getattr(optimizer, "accumulates", False) else None
+            self.loss.accumulating = optimizer if getattr(optimizer, "_tk_accumulates", False) else None
 
     def get_config(self) -> dict[str, Any] | None:
         """The arguments of `compile()`, JSON-ready.

@@ -107,7 +107,7 @@ class Settings:
             self._note(value)
 
     def _read_module(self, module: nn.Module) -> None:
-        if not is_library_class(type(module)) or getattr(type(module), "runs_user_code", False):
+        if not is_library_class(type(module)) or getattr(type(module), "_tk_runs_user_code", False):
             self._note(module)
         if any(module.__dict__.get(name) for name in _HOOKS):
             self.hooks = self.hooks or f"{type(module).__name__} has hooks"

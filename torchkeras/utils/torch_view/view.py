@@ -120,7 +120,7 @@ def _carry_over(model: nn.Module, swaps: list[Swap]) -> None:
         state.snapshot.replace(replaced)
     optimizer = optimizer_of(model)
     if isinstance(optimizer, Optimizer):
-        optimizer.replace_variables(replaced, {id(swap.old): swap.change for swap in swaps})
+        optimizer._tk_replace_variables(replaced, {id(swap.old): swap.change for swap in swaps})
 
 
 def torch_view(model: nn.Module) -> TorchView:
