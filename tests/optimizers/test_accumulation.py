@@ -84,7 +84,7 @@ def test_weights_are_forgotten_after_each_update():
     variable = keras.Variable(torch.zeros(()))
     optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=2)
     for grad, weight in [(1.0, 1.0), (4.0, 2.0), (1.0, 5.0), (3.0, 5.0), (1.0, None), (2.0, None)]:
-        optimizer.batch_weight = weight
+        optimizer._tk_batch_weight = weight
         optimizer.apply([torch.tensor(grad)], [variable])
     assert variable.item() == pytest.approx(-(1 + 2 * 4) / 3 - 2 - 1.5)
 
@@ -134,7 +134,7 @@ def test_k_calls_are_one_by_the_weighted_mean(name, base, place, rng):
     for weights in ([2.0, 2.0, 2.0], [1.0, 5.0, 2.0], [4.0, 3.0]):
         rows = [gradients(rng, mine) for _ in weights]
         for weight, grads in zip(weights, rows, strict=True):
-            parts.batch_weight = weight
+            parts._tk_batch_weight = weight
             parts.apply(grads, mine)
         total = sum(weights)
         columns = zip(*rows, strict=True)
@@ -237,7 +237,7 @@ def test_a_step_that_is_taken_back_weighs_nothing(place, monkeypatch):
     variable = Variable(torch.zeros(()))
     optimizer = optimizers.LossScaleOptimizer(optimizers.SGD(1.0, gradient_accumulation_steps=3), initial_scale=1.0)
     for grad, weight in [(1.0, 1.0), (torch.inf, 7.0), (4.0, 2.0)]:
-        optimizer.batch_weight = weight
+        optimizer._tk_batch_weight = weight
         scale = float(optimizer.scale_loss(1.0))
         optimizer.apply([torch.tensor(grad * scale)], [variable])
     optimizer._tk_apply_accumulated_gradients()
@@ -249,13 +249,13 @@ def test_the_gradients_in_a_file_count_like_the_next_ones():
     variable, other = Variable(torch.zeros(())), Variable(torch.zeros(()))
     first, second = (optimizers.SGD(1.0, gradient_accumulation_steps=3) for _ in range(2))
     store = {}
-    first.batch_weight = second.batch_weight = 4
+    first._tk_batch_weight = second._tk_batch_weight = 4
     first.apply([torch.tensor(2.0)], [variable])
     first.save_own_variables(store)
     second.apply([torch.tensor(9.0)], [other])
     second.apply([torch.tensor(9.0)], [other])
     second.load_own_variables(store)
-    second.batch_weight = 3
+    second._tk_batch_weight = 3
     second.apply([torch.tensor(4.0)], [other])
     assert second._tk_apply_accumulated_gradients()
     assert other.item() == -3.0
