@@ -7,6 +7,7 @@ import torch
 
 import torchkeras as keras
 from torchkeras import layers
+from torchkeras.core import accelerators
 from torchkeras.core.torch_internals import scaled_mm
 from torchkeras.layers.weight_forms import float8, float8_product
 
@@ -143,9 +144,9 @@ def test_training_is_the_same_compiled_and_not(monkeypatch, tmp_path, seed):
     ("capability", "hip", "expected"), [((8, 9), None, True), ((8, 6), None, False), ((9, 4), "6", False)]
 )
 def test_the_device_decides(capability, hip, expected, monkeypatch):
-    float8_product._capability.cache_clear()
+    accelerators.nvidia_capability.cache_clear()
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: capability)
     monkeypatch.setattr(torch.version, "hip", hip)
     assert float8_product.multiplies_float8(torch.device("cuda", 0)) is expected
     assert not float8_product.multiplies_float8(torch.device("cpu"))
-    float8_product._capability.cache_clear()
+    accelerators.nvidia_capability.cache_clear()

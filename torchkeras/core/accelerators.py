@@ -6,6 +6,7 @@ that are about CUDA itself (`training/replay/`), and only `core/xla.py` names to
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -127,6 +128,14 @@ def name_of(device: torch.device) -> str:
 
 
 # ---------------------------------------------------------------------------- devices that record operations
+
+
+@functools.cache
+def nvidia_capability(device: torch.device) -> tuple[int, int]:
+    """The compute capability of an Nvidia GPU; `(0, 0)` of other devices: AMD's GPUs count otherwise."""
+    if device.type != "cuda" or torch.version.hip:
+        return (0, 0)
+    return torch.cuda.get_device_capability(device)
 
 
 def is_lazy(device: torch.device) -> bool:

@@ -6,7 +6,6 @@ the numbers are the same to the rounding of sums, and the backward pass keeps a 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from torchkeras.core.accelerators import nvidia_capability
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
 from torchkeras.core.tensors.convert import constant
 from torchkeras.core.tensors.dtypes import torch_dtype
@@ -34,18 +34,12 @@ def multiplies_float8(device: torch.device) -> bool:
 
     Torch's kernel for the CPU is left aside: it takes as long as the product of rounded floats (torch 2.13).
     """
-    return scaled_mm is not None and device.type == "cuda" and fast_paths_enabled() and _has_kernel(device.index)
+    return scaled_mm is not None and device.type == "cuda" and fast_paths_enabled() and _has_kernel(device)
 
 
 @constant_result
-def _has_kernel(index: int | None) -> bool:
-    return _capability(index) >= (8, 9)
-
-
-@functools.cache
-def _capability(index: int | None) -> tuple[int, int]:
-    # AMD's GPUs have 8-bit floats of their own, and other numbers as capabilities.
-    return (0, 0) if torch.version.hip else torch.cuda.get_device_capability(index)
+def _has_kernel(device: torch.device) -> bool:
+    return nvidia_capability(device) >= (8, 9)
 
 
 def fits(rows: int, columns: int, dtype: str) -> bool:

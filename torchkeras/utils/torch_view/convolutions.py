@@ -8,6 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from torchkeras.core.borders import Border
 from torchkeras.layers.convolutional.base_conv import BaseConv
 from torchkeras.layers.convolutional.conv_transpose import BaseConvTranspose
 from torchkeras.layers.convolutional.depthwise import BaseDepthwiseConv
@@ -30,8 +31,7 @@ class ViewedConv(ViewedLayer):
     def _tk_module(self) -> nn.Module:
         layer: Any = self
         *_, channels, filters = layer._parameters["kernel"].shape
-        border = layer._static_border
-        self._tk_padding = (0,) * self.rank if border is None else border[-self.rank :]
+        self._tk_padding = self._tk_modules_padding()
         return self.kind(
             channels * layer.groups,
             filters,
@@ -57,7 +57,12 @@ class ViewedConv(ViewedLayer):
             module, tuple(kernel.shape), layer.groups, layer.dilation_rate, self._tk_padding, kernel.dtype
         )
 
-    def call(self, inputs: Tensor, *, border: tuple[int, ...] | None = None) -> Tensor:
+    def _tk_modules_padding(self) -> tuple[int, ...]:
+        """Zeros that the module adds on either side of each axis: all, if they are known and as many on both."""
+        border = self._static_border  # type: ignore[attr-defined]
+        return (0,) * self.rank if border is None or border.even is None else border.even[-self.rank :]
+
+    def call(self, inputs: Tensor, *, border: Border | None = None) -> Tensor:
         layer: Any = self
         if self._tk_is_plain_call():
             return self.own_class.call(self, inputs, border=border)  # type: ignore[attr-defined]
@@ -68,17 +73,12 @@ class ViewedConv(ViewedLayer):
         outputs = outputs.movedim(1, -1) if last else outputs
         return layer._activate(outputs)
 
-    def _tk_zeros(self, lengths: Sequence[int], border: tuple[int, ...] | None) -> list[int]:
+    def _tk_zeros(self, lengths: Sequence[int], border: Border | None) -> list[int]:
         """Zeros to add on both sides of each axis, the last axis first, beyond those that the module adds."""
         layer: Any = self
-        if border is not None:
-            sides = [(n - p, n - p) for n, p in zip(border[-self.rank :], self._tk_padding)]
-        elif layer._static_border is not None:
-            sides = [(0, 0)] * self.rank
-        else:
-            whole = (1, *lengths) if self.rank == 1 else lengths
-            window = (1, *layer.kernel_size) if self.rank == 1 else layer.kernel_size
-            sides = list(layer._static_sides or layer._sides_of(whole, window))[-self.rank :]
+        lift = (1,) if self.rank == 1 else ()
+        border = border or layer._static_border or layer._border_of((*lift, *lengths), (*lift, *layer.kernel_size))
+        sides = [(a - p, b - p) for (a, b), p in zip(border.sides[-self.rank :], self._tk_padding)]
         return [n for side in reversed(sides) for n in side]
 
 
@@ -95,8 +95,7 @@ class ViewedDepthwiseConv(ViewedConv):
         layer: Any = self
         self._tk_shape = tuple(layer._parameters["kernel"].shape)
         channels = self._tk_shape[-2]
-        border = layer._static_border
-        self._tk_padding = (0,) * self.rank if border is None else border[-self.rank :]
+        self._tk_padding = self._tk_modules_padding()
         return self.kind(
             channels,
             channels * self._tk_shape[-1],
