@@ -121,7 +121,7 @@ def write_lists(source: Path, namespaces: list[str]) -> None:
 
 
 def there(source: Path, names: list[str]) -> list[str]:
-    """Those of the pages that have been written."""
+    """The pages of a list whose files exist."""
     return [name for name in names if (source / f"{name}.md").is_file()]
 
 

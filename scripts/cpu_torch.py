@@ -53,7 +53,7 @@ def install(python: Path, requirements: list[str]) -> None:
 
 
 def without_cuda(requirements: Iterable[str]) -> list[str]:
-    """Those of a package's requirements that work on a CPU needs."""
+    """The requirements of a package without the libraries of CUDA."""
     return [line for line in requirements if "extra ==" not in line and not PACKAGES_OF_CUDA.match(line)]
 
 

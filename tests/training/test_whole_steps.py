@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import torchkeras as keras
+from tests.training.test_steps import Guided
 from torchkeras.core.state import state
 from torchkeras.core.torch_internals import traces_backward
 from torchkeras.optimizers.in_graph import apply_as_operator
@@ -39,24 +40,6 @@ def graphs(monkeypatch):
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(ROWS, 6)).astype("float32"), rng.integers(0, 3, ROWS)
-
-
-class AsInKeras(keras.Model):
-    def train_step(self, data):
-        x, y = data
-        self.zero_grad()
-        y_pred = self(x, training=True)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred)
-        loss.backward()
-        weights = list(self.trainable_weights)
-        with torch.no_grad():
-            self.optimizer.apply([weight.value.grad for weight in weights], weights)
-        for metric in self.metrics:
-            if metric.name == "loss":
-                metric.update_state(loss)
-            else:
-                metric.update_state(y, y_pred)
-        return {metric.name: metric.result() for metric in self.metrics}
 
 
 class Clipped(keras.Model):
@@ -91,7 +74,7 @@ class Variational(keras.Model):
         return {"total": self.tracker.result(), "updates": self.optimizer.iterations + 0}
 
 
-class Counting(AsInKeras):
+class Counting(Guided):
     calls = 0
 
     def train_step(self, data):
@@ -99,7 +82,7 @@ class Counting(AsInKeras):
         return super().train_step(data)
 
 
-class Looking(AsInKeras):
+class Looking(Guided):
     def train_step(self, data):
         logs = super().train_step(data)
         if float(logs["loss"]) < 0:
@@ -119,10 +102,10 @@ def scaled():
 
 STEPS = {
     "with averages of accumulated gradients": (
-        lambda: net(AsInKeras),
+        lambda: net(Guided),
         lambda: O.Adam(0.01, gradient_accumulation_steps=2, use_ema=True, ema_overwrite_frequency=2),
     ),
-    "with a frozen layer": (lambda: net(AsInKeras, frozen=True), lambda: torch.optim.Adam),
+    "with a frozen layer": (lambda: net(Guided, frozen=True), lambda: torch.optim.Adam),
     "with a scaled loss": (lambda: net(Clipped), scaled),
     "variational": (
         lambda: Variational(net()),
@@ -176,7 +159,7 @@ def test_the_librarys_step_is_one_graph_with_the_update(data, graphs, caplog):
     assert "apply_gradients" in graphs[0].code and graphs[0].code.count("add_") >= 4  # the sums of loss and accuracy
 
 
-@pytest.mark.parametrize("step", [keras.Model, AsInKeras])
+@pytest.mark.parametrize("step", [keras.Model, Guided])
 def test_hooks_on_weights_are_called(step, data, graphs):
     seen = []
 

@@ -127,15 +127,15 @@ def name_of(device: torch.device) -> str:
     return "" if name is None else str(name(device))
 
 
-# ---------------------------------------------------------------------------- devices that record operations
-
-
 @functools.cache
 def nvidia_capability(device: torch.device) -> tuple[int, int]:
     """The compute capability of an Nvidia GPU; `(0, 0)` of other devices: AMD's GPUs count otherwise."""
     if device.type != "cuda" or torch.version.hip:
         return (0, 0)
     return torch.cuda.get_device_capability(device)
+
+
+# ---------------------------------------------------------------------------- devices that record operations
 
 
 def is_lazy(device: torch.device) -> bool:
