@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -10,7 +11,14 @@ import pytest
 import torch
 
 import torchkeras as keras
-from torchkeras.core.fast_paths import batch_means, fused_convolution, kernel_layout, linear, padded_convolution
+from torchkeras.core.fast_paths import (
+    batch_means,
+    fused_convolution,
+    kernel_layout,
+    linear,
+    padded_convolution,
+    planar_pooling,
+)
 from torchkeras.core.fast_paths.even_border import find_even_border
 from torchkeras.core.fast_paths.switch import fast_paths_enabled, use_fast_paths
 from torchkeras.ops.nn.convolution import convolve_within
@@ -30,12 +38,31 @@ def test_the_switch_says_what_it_was():
     assert use_fast_paths(True) is False and fast_paths_enabled()
 
 
+# Pages that the system hands out again while twenty times three tensors of 8 MiB are made and dropped.
+_PAGES = """
+import resource
+import torch
+from torchkeras.core.fast_paths.freed_memory import keep_freed_memory
+from torchkeras.core.fast_paths.switch import fast_paths_enabled
+
+pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+keep_freed_memory()
+for steps in range(25):
+    before = before if steps > 5 else pages()
+    tensors = [torch.ones(2 << 20) for _ in range(3)]
+    del tensors
+print(fast_paths_enabled(), pages() - before)
+"""
+
+
 @pytest.mark.parametrize("value, expected", [("0", "False"), ("1", "True")])
 def test_the_switch_in_the_environment(value, expected):
-    code = "from torchkeras.core.fast_paths.switch import fast_paths_enabled; print(fast_paths_enabled())"
     env = {**os.environ, "TORCHKERAS_FAST_PATHS": value, "PYTHONPATH": os.getcwd()}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == expected
+    done = subprocess.run([sys.executable, "-c", _PAGES], env=env, capture_output=True, text=True, check=True)
+    enabled, pages = done.stdout.split()
+    assert enabled == expected
+    if platform.libc_ver()[0] == "glibc" and not any(name.startswith("MALLOC_") for name in os.environ):
+        assert int(pages) < 6000 if value == "1" else int(pages) > 10_000
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
@@ -236,3 +263,40 @@ def test_uneven_borders_that_are_padded():
     assert find_even_border(images, (3, 3), 3, (1, 1), more, (1, 1)) is None
     assert find_even_border(images, (2, 2), 3, (2, 2), more, (1, 1)) is None  # the first output sees no image
     assert find_even_border(images.to("meta"), (3, 3), 3, (2, 2), more, (1, 1)) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_images_in_planes_are_pooled_alike(monkeypatch, dtype):
+    monkeypatch.setattr(planar_pooling, "_FEWEST", 1)
+    monkeypatch.setattr(planar_pooling, "_AT_ONCE", 600)  # the images in several pieces
+    x = torch.randint(-3, 3, (5, 7, 9, 10)).to(dtype)  # many values are equal
+    x[0, 0, 0, :3], x[1, 1], x[2, 2] = float("nan"), -float("inf"), float("nan")
+    x.requires_grad_()
+    for window, strides, padding in [
+        (2, 2, "valid"),
+        ((3, 2), (2, 1), "same"),
+        ((1, 3), (1, 2), "same"),
+        (2, 1, "same"),
+    ]:
+        layer = keras.layers.MaxPooling2D(window, strides, padding, data_format="channels_first")
+        assert planar_pooling.has_quick_planes(x)
+        fast = layer(x)
+        with torch.no_grad():
+            alone = layer(x)
+        before = use_fast_paths(False)
+        plain = layer(x)
+        use_fast_paths(before)
+        grad = torch.randn_like(plain)
+        torch.testing.assert_close([fast, alone], [plain, plain], rtol=0, atol=0, equal_nan=True)
+        expected, found = (torch.autograd.grad(y, x, grad)[0] for y in (plain, fast))
+        assert torch.equal(found, expected) and fast.stride() == plain.stride()
+
+
+def test_second_gradients_of_images_in_planes(monkeypatch):
+    monkeypatch.setattr(planar_pooling, "_FEWEST", 1)
+    x = torch.randn(2, 4, 5, 4, dtype=torch.float64, requires_grad=True)
+    layer = keras.layers.MaxPooling2D(data_format="channels_first", dtype="float64")
+    assert planar_pooling.has_quick_planes(x)
+    torch.autograd.gradcheck(layer, x)
+    torch.autograd.gradgradcheck(layer, x)
+    torch.autograd.gradcheck(layer, x, check_forward_ad=True)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.fast_paths.freed_memory import keep_freed_memory
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype
@@ -74,11 +75,12 @@ def build(model: Any, data: Any) -> None:
 
 
 def _make_room(model: Any) -> None:
-    """Before the first batch of a model, free the models that nobody refers to."""
+    """Before the first batch of a model, free the models that nobody refers to, and keep memory that steps free."""
     state = state_of(model)
     if not state.has_run:
         state.has_run = True
         free_dropped_models(model)
+        keep_freed_memory()
 
 
 def _build_layers(model: Any, x: Any) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+from torchkeras.core.fast_paths.planar_pooling import has_quick_planes, planar_max
 from torchkeras.core.operations.op import op
 from torchkeras.core.types import Sizes
 from torchkeras.ops.nn.windows import Sides, pad_argument, same_sides, view_of
@@ -26,8 +27,10 @@ def max_windows(
     the border is the longer one on both ends, and the first output is left out.
     """
     pool = F.max_pool2d if len(window) == 2 else F.max_pool3d
+    if has_quick_planes(x):
+        pool = planar_max
     if sides is None:
-        return pool(x, window, strides)
+        return pool(x, window, strides, (0,) * len(window), ceil_mode=False)
     uneven = [before != after for before, after in sides]
     shifted = [one and stride == 1 for one, stride in zip(uneven, strides)]
     border = [after if shift else before for (before, after), shift in zip(sides, shifted)]
