@@ -142,6 +142,8 @@ while_loop    = _private("torch._higher_order_ops.while_loop.while_loop", "2.13"
 DispatchMode  = _private("torch.utils._python_dispatch.TorchDispatchMode", "2.13", replacements.FunctionMode, _NONE)
 get_default_store = _private("torch.distributed.distributed_c10d._get_default_store", "2.13", replacements.store, _NONE)
 tensor_version = _private("torch.Tensor._version", "2.13", replacements.no_version, _NONE)
+_end_allocate_to_pool = _private("torch._C._cuda_endAllocateToPool", "2.14", replacements.refuse, _NONE)
+_release_pool = _private("torch._C._cuda_releasePool", "2.14", replacements.refuse, _NONE)
 _functorch    = _private("torch._functorch.config", "2.13", None, "holds check_custom_op_aliasing")
 # fmt: on
 
@@ -161,6 +163,23 @@ class UncompiledDispatchMode(DispatchMode):  # type: ignore[misc, valid-type]
 def version_of(tensor: torch.Tensor) -> object:
     """A value that differs after each change of the tensor in place; without a count, a new value every time."""
     return object() if tensor.is_inference() else tensor_version.__get__(tensor)
+
+
+def leave_pool(device_index: int, pool: tuple[int, int]) -> None:
+    """Let torch's allocator forget a capture as a CUDA graph that failed, if it has not forgotten it already.
+
+    Torch (2.14) leaves it open after a capture that CUDA refused to end. Memory that several streams use would never
+    be given out again, and the pool's memory never be freed.
+
+    Args:
+        device_index: the number of the CUDA device.
+        pool: the pool into which the step was captured.
+    """
+    try:
+        _end_allocate_to_pool(device_index, pool)
+    except RuntimeError:  # it was ended, or it never began
+        return
+    _release_pool(device_index, pool)
 
 
 def graph_break_error() -> type[Exception]:

@@ -20,6 +20,15 @@ def unknown(answer: Any) -> Callable[..., Any]:
     return lambda *args: answer
 
 
+def refuse(*args: Any) -> None:
+    """A change that this torch has no function for.
+
+    Raises:
+        RuntimeError: always.
+    """
+    raise RuntimeError(f"torch {torch.__version__} can't do this.")
+
+
 def foreach(name: str) -> Callable[..., tuple[Tensor, ...] | None]:
     """A loop over tensors in the place of `torch._foreach_<name>`; lists among the arguments go along."""
     one = _LOOPED.get(name) or getattr(torch.Tensor, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.training.compiled_blocks import compile_blocks
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.dropped_models import free_dropped_models
+from torchkeras.training.replay import threads
+from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 from torchkeras.training.step import OwnStep, TrainStep, is_overridden, make_train_step
 
@@ -115,7 +117,7 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
     refuse_parts_alone(model)
     state = state_of(model)
     assert state.snapshot is not None
-    with state.snapshot.applied(model) as weights, _torch_mode(model, True):
+    with _pass(model), state.snapshot.applied(model) as weights, _torch_mode(model, True):
         kept = state.train_step, state.train_step_key
         key = (id(optimizer_of(model)), strategy.world_size, *map(id, weights))
         if state.train_step_key != key:
@@ -138,8 +140,13 @@ def evaluating(model: TrainableModel) -> Iterator[None]:
     _make_room(model)
     keeps = not holds_parts(model) and casts_weights(model)  # type: ignore[arg-type]
     casts = InferenceCasts() if keeps else nullcontext()
-    with _torch_mode(model, False), torch.no_grad(), casts:
+    with _pass(model), _torch_mode(model, False), torch.no_grad(), casts:
         yield
+
+
+def _pass(model: TrainableModel) -> AbstractContextManager[None]:
+    """Inside, this thread computes with batches, where steps may be captured and other threads must know of it."""
+    return threads.in_pass() if device_of(model).type in GRAPHS else nullcontext()
 
 
 @contextmanager

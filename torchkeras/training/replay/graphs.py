@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 import torch
 
+from torchkeras.core.torch_internals import leave_pool
 from torchkeras.training.replay.audit import Audit
 
 T = TypeVar("T")
@@ -50,16 +53,13 @@ class Graphs(Protocol):
 
 
 class CudaGraphs:
-    """Captures on a CUDA device, in a stream of its own. All graphs of a device share one pool of memory.
-
-    They can share it because steps run one after the other and no step reads what another one left in the pool.
+    """Captures on a CUDA device, in a stream beside that of the computation.
 
     Args:
         device: the device.
     """
 
-    _streams: dict[torch.device, torch.cuda.Stream] = {}
-    _pools: dict[torch.device, Any] = {}
+    _sides: dict[tuple[torch.device, int], Side] = {}
     _failures = 0  # after each one the generator is a copy, which earlier graphs do not know
 
     def __init__(self, device: torch.device) -> None:
@@ -67,11 +67,11 @@ class CudaGraphs:
         self._taken = 0  # bytes by which a capture made the pool grow
 
     @property
-    def _stream(self) -> torch.cuda.Stream:
-        if self.device not in self._streams:
-            self._streams[self.device] = torch.cuda.Stream(self.device)
-            self._pools[self.device] = torch.cuda.graph_pool_handle()
-        return self._streams[self.device]
+    def _side(self) -> Side:
+        key = self.device, torch.cuda.current_stream(self.device).cuda_stream
+        if key not in self._sides:
+            self._sides[key] = Side(self.device)
+        return self._sides[key]
 
     def place(self) -> object:
         return torch.cuda.current_stream(self.device).cuda_stream, CudaGraphs._failures
@@ -84,13 +84,13 @@ class CudaGraphs:
         return f"a step takes {self._taken / 2**30:.1f} GiB and the device has but {free / 2**30:.1f} GiB left"
 
     def run(self, function: Callable[[], T]) -> T:
-        outer = torch.cuda.current_stream(self.device)
-        self._stream.wait_stream(outer)
+        outer, stream = torch.cuda.current_stream(self.device), self._side.stream
+        stream.wait_stream(outer)
         try:
-            with torch.cuda.stream(self._stream):
+            with torch.cuda.stream(stream):
                 return function()
         finally:
-            outer.wait_stream(self._stream)
+            outer.wait_stream(stream)
 
     def audit(self, function: Callable[[], T], host: Sequence[torch.Tensor]) -> tuple[T, str | None]:
         before = torch.cuda.get_sync_debug_mode()
@@ -111,33 +111,67 @@ class CudaGraphs:
         return result, audit.obstacle or waited
 
     def capture(self, function: Callable[[], T]) -> tuple[Graph, T]:
-        graph, stream = torch.cuda.CUDAGraph(), self._stream
-        outer = torch.cuda.current_stream(self.device)
-        generator = torch.cuda.default_generators[self.device.index or 0]
+        with torch.cuda.device(self.device), _without_garbage_collection():
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+            reserved = torch.cuda.memory_reserved()
+            graph, result = self._captured(function)
+            self._taken = max(self._taken, torch.cuda.memory_reserved() - reserved)
+        return graph, result
+
+    def _captured(self, function: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
+        """The graph and the result of a function; after an error, stream, generator and allocator are as before."""
+        graph, side = torch.cuda.CUDAGraph(), self._side
+        outer, pool = torch.cuda.current_stream(), side.pool()
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
         state = generator.clone_state()
-        context = torch.cuda.graph(
-            graph, pool=self._pools[self.device], stream=stream, capture_error_mode="thread_local"
-        )
-        torch.cuda.synchronize(self.device)
-        torch.cuda.empty_cache()
-        reserved = torch.cuda.memory_reserved(self.device)
-        collects = gc.isenabled()
-        gc.disable()  # what it frees may not be freed while a stream is captured
         try:
-            with torch.cuda.device(self.device), context:
+            with torch.cuda.graph(graph, pool=pool, stream=side.stream, capture_error_mode="thread_local"):
                 result = function()
         except BaseException:
             torch.cuda.set_stream(outer)
             # The generator may still believe that it is being captured. A copy from before does not.
             generator.graphsafe_set_state(state)
-            self._pools[self.device] = torch.cuda.graph_pool_handle()
+            leave_pool(torch.cuda.current_device(), pool)
+            side.graphs.clear()  # the next one begins a new pool
             CudaGraphs._failures += 1
             raise
-        finally:
-            if collects:
-                gc.enable()
-        self._taken = max(self._taken, torch.cuda.memory_reserved(self.device) - reserved)
+        side.graphs.add(graph)
         return graph, result
+
+
+class Side:
+    """What belongs to one stream of computation: the stream in which its steps are captured, and the graphs' memory.
+
+    The graphs share one pool of memory: their replays run one after the other in that stream, and no step reads what
+    another one left in the pool. Graphs of another stream, which may run at the same time, have another pool.
+
+    Args:
+        device: the device.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device)
+        self.graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
+        self._pool: Any = None
+
+    def pool(self) -> Any:
+        """The pool; a new one if no graph is left in it, for torch then refuses further graphs in the old one."""
+        if not self.graphs:
+            self._pool = torch.cuda.graph_pool_handle()
+        return self._pool
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Inside, no garbage is collected: its memory may not be freed while a stream is captured."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 GRAPHS: dict[str, Callable[[torch.device], Graphs]] = {"cuda": CudaGraphs}

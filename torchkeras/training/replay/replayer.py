@@ -15,6 +15,7 @@ from torchkeras.core.tensors.masks import get_mask
 from torchkeras.core.torch_internals import version_of
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.optimizers.replaying import ReplayedUpdates, Weight
+from torchkeras.training.replay import threads
 from torchkeras.training.replay.graphs import Graph, Graphs
 from torchkeras.training.replay.settings import Settings
 
@@ -171,21 +172,28 @@ class Replayer:
 
     def _prepare(self, kind: Kind, case: Hashable, batch: RankBatch) -> Any:
         """A step in eager mode, or an audit, or a capture."""
-        updates = self.parts.updates
         kind.seen += 1
-        if case is None or kind.seen <= WARM_STEPS or self._count() >= MAX_GRAPHS:
-            result = self.graphs.run(lambda: self._eager(batch))
-        elif case not in kind.audited:
-            kind.audited.add(case)
+        if case is not None and kind.seen > WARM_STEPS and self._count() < MAX_GRAPHS:
+            with threads.LOCK:
+                if threads.is_alone():
+                    prepare = self._capture if case in kind.audited else self._audit
+                    return prepare(kind, case, batch)
+        result = self.graphs.run(lambda: self._eager(batch))
+        if self.parts.updates is not None:
+            kind.weight = self.parts.updates.weight
+        return result
+
+    def _audit(self, kind: Kind, case: Hashable, batch: RankBatch) -> Any:
+        """A step in eager mode that finds out whether it can be captured."""
+        updates = self.parts.updates
+        kind.audited.add(case)
+        if updates is not None:
+            updates.fill()
+        with nullcontext() if updates is None else updates.reading_the_device():
             host = [] if updates is None else updates.host_tensors
-            if updates is not None:
-                updates.fill()
-            with nullcontext() if updates is None else updates.reading_the_device():
-                result, obstacle = self.graphs.audit(lambda: self._eager(batch), host)
-            if obstacle is not None:
-                self.leave(obstacle)
-        else:
-            return self._capture(kind, case, batch)
+            result, obstacle = self.graphs.audit(lambda: self._eager(batch), host)
+        if obstacle is not None:
+            self.leave(obstacle)
         if updates is not None:
             kind.weight = updates.weight
         return result
@@ -243,6 +251,10 @@ class Replayer:
     # -- replays
 
     def _replay(self, kind: Kind, captured: Captured, batch: RankBatch) -> Any:
+        with threads.LOCK:  # graphs share the memory of batches and results
+            return self._replayed(kind, captured, batch)
+
+    def _replayed(self, kind: Kind, captured: Captured, batch: RankBatch) -> Any:
         updates = self.parts.updates
         if self._last is not captured:
             self._show_gradients(captured)
