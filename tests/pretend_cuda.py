@@ -33,7 +33,7 @@ _Tensor = torch.Tensor
 # The host must know a value, or the shape of a result that depends on values.
 _READS = {
     "_local_scalar_dense", "nonzero", "masked_select", "unique_dim", "_unique", "_unique2", "unique_consecutive",
-    "unique_dim_consecutive", "is_nonzero", "equal", "bincount", "_linalg_check_errors", "multinomial",
+    "unique_dim_consecutive", "is_nonzero", "equal", "bincount", "_linalg_check_errors",
     "_linalg_svd", "_linalg_eigh", "linalg_eig", "_linalg_eigvals", "linalg_lstsq", "_ctc_loss", "histc",
 }  # fmt: skip
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
@@ -43,8 +43,16 @@ _MAKERS = {
     "hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "scalar_tensor",
     "frombuffer", "complex", "polar",
 }  # fmt: skip
-# They have no deterministic kernel on CUDA, so torch refuses them when it is asked for deterministic ones.
-_UNORDERED = {"cumsum", "histc", "kthvalue", "put_", "scatter_reduce", "max_pool3d_with_indices_backward"}
+# They have no deterministic kernel on CUDA, so torch refuses them when it is asked for deterministic ones. The list is
+# that of `torch.use_deterministic_algorithms` in torch 2.9; later ones have kernels for some of them.
+_UNORDERED = {
+    "cumsum", "histc", "kthvalue", "median", "put_", "nll_loss2d_forward", "_ctc_loss_backward", "avg_pool3d_backward",
+    "max_pool3d_with_indices_backward", "_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward",
+    "adaptive_max_pool2d_backward", "fractional_max_pool2d_backward", "fractional_max_pool3d_backward",
+    "upsample_linear1d_backward", "upsample_bicubic2d_backward", "upsample_trilinear3d_backward",
+    "reflection_pad1d_backward", "reflection_pad2d_backward", "reflection_pad3d_backward", "grid_sampler_2d_backward",
+    "grid_sampler_3d_backward",
+}  # fmt: skip
 _WITH_A_KERNEL = (
     "CUDA", "CompositeExplicitAutograd", "CompositeImplicitAutograd", "CompositeExplicitAutogradNonFunctional",
 )  # fmt: skip
@@ -157,7 +165,8 @@ class _Operations(TorchDispatchMode):
         if machine.knows_kernels and not _has_kernel(function):
             machine.without_kernel.add(f"{function} {_caller()}")
             raise NotImplementedError(f"Could not run '{function}' with arguments from the 'CUDA' backend.")
-        unordered = name in _UNORDERED and any(tensor.is_floating_point() for tensor in given)
+        is_product = name == "scatter_reduce" and "prod" in args
+        unordered = (name in _UNORDERED or is_product) and any(tensor.is_floating_point() for tensor in given)
         if unordered and torch.are_deterministic_algorithms_enabled():
             raise RuntimeError(f"{name}_cuda does not have a deterministic implementation")
         if name in _READS or (name == "repeat_interleave" and kwargs.get("output_size") is None):

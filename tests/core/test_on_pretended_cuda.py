@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import torchkeras as keras
@@ -17,9 +18,7 @@ from torchkeras.core import tree
 READS = {
     "op unique", "op nonzero", "op bincount", "op where", "op while_loop", "op cond", "op arange", "op segment_",
     "op svd", "op eig", "op eigh", "op inv", "op solve", "op cholesky", "op lu_factor", "op matrix_rank", "op norm",
-    "op linalg.matrix_power", "op ctc_loss", "op image.perspective_transform", "random categorical",
-    # The layer solves equations, whose kernel looks for errors.
-    "layer RandomPerspective",
+    "op linalg.matrix_power", "op ctc_loss",
     # They compute on the host.
     "layer Hashing", "layer HashedCrossing",
     # The number of rows decides whether there is an adjustment.
@@ -70,3 +69,38 @@ def test_boxes_and_labels_of_two_devices():
             "bounding_boxes": {"boxes": boxes[None], "labels": np.array([[1, 2]])},
         }
         assert crop(images)["bounding_boxes"]["boxes"].shape == (1, 2, 4)
+
+
+def test_tensors_of_two_devices_come_to_the_current_one():
+    """As in Keras, where each op moves its arguments. Gradients flow back to both."""
+    ops = keras.ops
+    calls: dict[str, Callable[[Any, Any], torch.Tensor]] = {
+        "matmul": lambda host, there: ops.matmul(host, there),
+        "add": lambda host, there: ops.add(there, host),
+        "promoted": lambda host, there: ops.add(host.double(), there),
+        "list": lambda host, there: ops.concatenate([host, there]),
+        "einsum": lambda host, there: ops.einsum("ij,jk->ik", there, host),
+        "conv": lambda host, there: ops.conv(host.view(1, 3, 3, 1), there[:1, :1].view(1, 1, 1, 1)),
+        "where": lambda host, there: ops.where(host > 0.5, there, there * 2),
+    }
+    values = np.random.rand(2, 3, 3).astype("float32")
+    wanted = {name: call(*torch.from_numpy(values)) for name, call in calls.items()}
+    with pretended_cuda() as machine:
+        host, there = torch.tensor(values[0], requires_grad=True), torch.tensor(values[1], device="cuda")
+        there.requires_grad_()
+        machine.waits.clear()
+        for name, call in calls.items():
+            found = call(host, there)
+            assert found.is_cuda and machine.mixed, name
+            assert not machine.waits, (name, machine.waits)
+            machine.mixed.clear()
+            torch.testing.assert_close(found.cpu(), wanted[name], rtol=1e-6, atol=1e-6)
+            machine.waits.clear()
+        ops.matmul(there, host).sum().backward()
+        assert there.grad is not None and host.grad is not None
+        with keras.device("cpu"):
+            assert not ops.matmul(host, there).is_cuda
+        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):  # the error of the second call
+            ops.matmul(there, torch.ones(2, 2))
+        with pytest.raises(RuntimeError, match="two devices"):  # operators are torch's
+            there + host

@@ -7,6 +7,7 @@ import torch
 
 import torchkeras
 from torchkeras import ops
+from torchkeras.ops.image.warp import _homography, homography
 
 FIRST = {"data_format": "channels_first"}
 SIZES = {"top_padding": 2, "left_padding": 3}
@@ -151,3 +152,10 @@ def test_integers_that_overshoot_are_cut_to_their_range(interpolation, rng):
     assert exact.min() < 0 and exact.max() > 255
     whole = ops.image.resize(images, (13, 12), interpolation)
     assert (whole - exact.clamp(0, 255)).abs().max() < 0.51
+
+
+def test_perspectives_in_closed_form_equal_the_solution_of_the_equations():
+    """Devices other than the CPU use the closed form."""
+    corners = torch.tensor([[0.0, 0.0], [29.0, 0.0], [0.0, 19.0], [29.0, 19.0]], dtype=torch.float64)
+    points, targets = (corners + 6 * torch.rand(20, 4, 2, dtype=torch.float64) for _ in range(2))
+    torch.testing.assert_close(_homography(points, targets), homography(points, targets), rtol=1e-9, atol=1e-9)

@@ -39,6 +39,11 @@ def set_cuda_graphs(mode: str) -> None:
     evaluations in between act as in eager mode. Steps that can't be captured run in eager mode; the logger
     `torchkeras` says why, once. Those of several processes can't: NCCL's error handling would have to be off.
 
+    While several threads of one process train, evaluate or predict at the same time, none of them captures: steps run
+    in eager mode until a thread is alone. Graphs captured before are replayed, one at a time. Code of your own in
+    another thread must not wait for the whole device (`torch.cuda.synchronize`), free its cache, or draw random
+    numbers there during a capture, which torch can't do; `"off"` rules captures out.
+
     The environment variable `TORCHKERAS_CUDA_GRAPHS` sets the mode that a process starts with; without it, the mode is
     `"auto"`. A profiler shows the kernels of a replayed step without the operations that they belong to.
 

@@ -26,8 +26,7 @@ def op({signature}):
         try:
             return {call}
         except Exception as error:
-            _explain(error, ({positional}), {{{named}}})
-            raise
+            return _again(error, ({positional}), {{{named}}})
     return _general(({positional}), {{{named}}})
 """
 
@@ -66,7 +65,7 @@ def dispatcher(definition: OpDef) -> Callable[..., Any]:
     floats = FLOATS & NARROW if definition.narrow else FLOATS
     fit = floats if definition.floating or definition.product else NARROW
     scope = _SCOPE | {"FLOATS": floats, "FIT": fit}
-    scope |= {"_function": definition.function, "_general": definition.general, "_explain": definition.explain}
+    scope |= {"_function": definition.function, "_general": definition.general, "_again": definition.again}
     # A code object of its own: torch.compile counts what it compiled by code object.
     file = f"<op {definition.name} of {os.path.basename(definition.function.__code__.co_filename)}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)  # a traceback shows the line

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch import bool as bool_
 
+from torchkeras.core import tree
 from torchkeras.core.operations.operation import Operation
 from torchkeras.core.symbolic.keras_tensor import any_symbolic
+from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.promotion import common, device_of, float_tensor, tensor, with_scalar
 
 Rule = Literal["keep", "float", "common", "common_float", "common_product", "narrow", "narrow_float", "narrow_product"]
@@ -84,8 +86,22 @@ class OpDef:
                 values = tuple(self._converted(values))
             return self.function(*values, **keywords)
         except Exception as error:
-            self.explain(error, values, keywords)
-            raise
+            return self.again(error, values, keywords)
+
+    def again(self, error: Exception, values: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """The call again after an error, with all tensors on the current device, if they were on several.
+
+        Raises:
+            Exception: the error, explained, if the tensors are on one device or the second call fails, too.
+        """
+        moved = _on_one_device(values, keywords) if isinstance(error, RuntimeError) else None
+        if moved is not None:
+            try:
+                return self.function(*moved[0], **moved[1])
+            except Exception as second:
+                error = second
+        self.explain(error, values, keywords)
+        raise error
 
     def _converted(self, values: tuple) -> list:
         if self.variadic in self.tensors:  # the last of the positions stands for all that follow it
@@ -167,6 +183,20 @@ class OpDef:
                 said.add_note(note)
                 raise said from error
         error.add_note(note)
+
+
+def _on_one_device(values: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple, dict] | None:
+    """The arguments with all tensors on the current device; `None` if they lie on one device already."""
+    places = {leaf.device for leaf in tree.flatten((values, keywords)) if isinstance(leaf, Tensor)}
+    if len(places) < 2 or any(place.type == "meta" for place in places):
+        return None
+    device = current_device()
+
+    def moved(leaf: Any) -> Any:
+        # Torch copies pageable memory before it returns, so that the host need not wait for the device.
+        return leaf.to(device, non_blocking=device.type != "cpu") if isinstance(leaf, Tensor) else leaf
+
+    return tree.map_structure(moved, values), tree.map_structure(moved, keywords)
 
 
 def _described(value: Any) -> str:

@@ -161,13 +161,40 @@ def perspective_transform(
 
 
 def homography(points: Tensor, targets: Tensor) -> Tensor:
-    """The projective maps that take four points `(N, 4, 2)` to their targets: `(N, 3, 3, 1, 1)`, the row of y first."""
+    """The projective maps that take four points `(N, 4, 2)` to their targets: `(N, 3, 3, 1, 1)`, the row of y first.
+
+    Raises:
+        RuntimeError: three of the points lie on one line. On the CPU alone: for such a look the host waits for a GPU.
+    """
+    if points.device.type != "cpu":
+        return _homography(points, targets)
     x, y = targets.split(1, -1)
     one, opposite = F.pad(points, (0, 1), value=1), -points
     none = torch.zeros_like(one)
     system = torch.cat([torch.cat([one, none, y * opposite], -1), torch.cat([none, one, x * opposite], -1)], 1)
     solution = torch.linalg.solve(system, torch.cat([y, x], 1))
     return F.pad(solution, (0, 0, 0, 1), value=1).reshape(-1, 3, 3, 1, 1)
+
+
+def _homography(points: Tensor, targets: Tensor) -> Tensor:
+    """The maps of `homography` in closed form.
+
+    By Cramer's rule the fourth point is a sum of the other three, weighted by the areas of triangles. A map that sends
+    three points to three targets, each with the ratio of the weights, sends the fourth one to its target, too.
+    """
+    one, to = F.pad(points, (0, 1), value=1), F.pad(targets.flip(-1), (0, 1), value=1)
+    ratios = _areas_beside_the_last(targets) / _areas_beside_the_last(points)
+    opposite = torch.linalg.cross(one[:, [1, 2, 0]], one[:, [2, 0, 1]])  # 0 at two of the points
+    # No matrix product: with TF32 it would keep three digits of the coordinates.
+    rows = ((ratios.unsqueeze(-1) * to[:, :3]).unsqueeze(-1) * opposite.unsqueeze(-2)).sum(1)
+    return (rows / rows[:, 2:, 2:]).unsqueeze(-1).unsqueeze(-1)
+
+
+def _areas_beside_the_last(points: Tensor) -> Tensor:
+    """Twice the signed areas of the triangles of the last of four points and two others: `(N, 3)`."""
+    sides = points[:, :3] - points[:, 3:]
+    (x, y), (next_x, next_y) = sides[:, [1, 2, 0]].unbind(-1), sides[:, [2, 0, 1]].unbind(-1)
+    return x * next_y - y * next_x
 
 
 @op
