@@ -167,6 +167,9 @@ REFUSED = {
     "objects": ({"x": np.array([None, 1], dtype=object)}, "must be numbers"),
     "uint64": ({"x": Y.astype("uint64")}, "uint64"),
     "list of numbers": ({"x": [[1.0, 2.0]], "y": [1]}, "np.array"),
+    "list of targets": ({"x": X, "y": [1, 2, 3, 4]}, r"y=\[1, 2, 3, 4\] \(list\).*np.array\(y\)"),
+    "list of weights": ({"x": X, "y": Y, "sample_weight": [1.0] * 4}, "sample_weight must be an array"),
+    "rows of several shapes": ({"x": pandas.Series([[1, 2], [3]])}, r"same shape.*\(1,\), \(2,\)"),
     "nothing": ({"x": None}, "Unrecognized"),
     "batch size": ({"x": X, "batch_size": -1}, "batch_size"),
     "steps": ({"x": X, "steps": -1}, "steps"),
@@ -184,6 +187,20 @@ def test_refused(name):
     arguments, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
         make_source(**arguments)
+
+
+def test_columns_of_tables(rng):
+    """Missing numbers, and rows that are arrays or lists, as tables have them."""
+    rows = rng.normal(size=(4, 3)).astype("float32")
+    objects = np.empty(4, dtype=object)
+    objects[:] = list(rows)  # a list column of pyarrow, as NumPy has it
+    for column in (objects, pandas.Series(list(rows)), pandas.Series(rows.tolist())):
+        np.testing.assert_array_equal(all_rows(make_source(column, shuffle=False)).numpy(), rows)
+    for missing in ([1.0, None], [True, None], [3, None]):
+        column = pandas.Series(missing).convert_dtypes()
+        for value in (column, column.to_frame()):
+            found = all_rows(make_source(value, shuffle=False)).numpy()
+            np.testing.assert_array_equal(found, [[float(missing[0])], [np.nan]])
 
 
 def test_memory_maps_are_not_read_whole(tmp_path):

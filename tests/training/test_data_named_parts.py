@@ -50,10 +50,33 @@ class Batches(keras.utils.PyDataset):
         return {name: values[4 * index : 4 * index + 4] for name, values in self.columns.items()}
 
 
+class WithLists(HuggingFaceLike):
+    """Rows with lists in the place of arrays, and columns that are read later, as without a format for torch."""
+
+    def __getitem__(self, index):
+        if isinstance(index, str):
+            return ColumnLike(self, index)
+        return {name: value.tolist() for name, value in super().__getitem__(index).items()}
+
+
+class ColumnLike:
+    """A column of a Hugging Face data set: no array, but a list by a slice."""
+
+    def __init__(self, source, name):
+        self.source, self.column_name = source, name
+
+    def __len__(self):
+        return ROWS
+
+    def __getitem__(self, rows):
+        return self.source.columns[self.column_name][rows].tolist()
+
+
 KINDS = {
     "loader": lambda c: (torch.utils.data.DataLoader(Rows(c), batch_size=4), {}),
     "torch Dataset": lambda c: (Rows(c), {"batch_size": 4, "shuffle": False}),
     "Hugging Face data set": lambda c: (HuggingFaceLike(c), {"batch_size": 4, "shuffle": False}),
+    "data set with lists": lambda c: (WithLists(c), {"batch_size": 4, "shuffle": False}),
     "PyDataset": lambda c: (Batches(c), {"shuffle": False}),
     "generator": lambda c: ((Batches(c)[i] for i in [0, 1, 2] * 2), {"steps_per_epoch": 3}),
     "list-like": lambda c: (type("L", (), {"__iter__": lambda self: iter([Batches(c)[i] for i in range(3)])})(), {}),

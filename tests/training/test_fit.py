@@ -55,6 +55,27 @@ class Events(keras.callbacks.Callback):
         self.tests += 1
 
 
+class EventsOfOthers(Events):
+    """Notes the batches of `evaluate` and `predict`."""
+
+    def __init__(self):
+        super().__init__()
+        self.outputs = []
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self.begun.append(batch)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.ended.append(batch)
+
+    def on_predict_batch_begin(self, batch, logs=None):
+        self.begun.append(batch)
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.ended.append(batch)
+        self.outputs.append(logs["outputs"])
+
+
 def batches(x, y):
     for start in range(0, ROWS, BATCH):
         yield x[start : start + BATCH], y[start : start + BATCH]
@@ -164,6 +185,14 @@ def test_steps_per_execution_changes_what_callbacks_see_and_nothing_else(steps, 
         np.testing.assert_allclose(found.history[name], wanted.history[name], rtol=1e-5)
     same(plain, grouped)
     assert int(grouped.optimizer.iterations) == 6
+    watching = EventsOfOthers()
+    for method, arrays in (("evaluate", data), ("predict", data[:1])):
+        watched = getattr(grouped, method)(*arrays, batch_size=BATCH, verbose=0, callbacks=[watching])
+        np.testing.assert_array_equal(watched, getattr(plain, method)(*arrays, batch_size=BATCH, verbose=0))
+        assert (watching.begun, watching.ended) == (begun, ended)
+        watching.begun, watching.ended = [], []
+    np.testing.assert_array_equal(np.concatenate(watching.outputs), watched)
+    assert len(watching.outputs) == len(ended)
 
 
 def test_steps_per_epoch_carries_a_generator_on(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import numpy as np
 import pytest
@@ -220,3 +221,12 @@ def test_the_operator_wants_the_optimizers_own_variables_in_their_order():
         apply_as_operator(optimizer, [torch.ones(1)] * 2, weights[::-1])
     apply_as_operator(optimizer, [torch.ones(1)], weights[1:])
     assert [weight.tolist() for weight in weights] == [[1.0], [0.5]]
+
+
+def test_a_model_trains_in_another_thread_than_the_one_that_imported_the_library(data, graphs):
+    """Settings of torch's compiler hold for one thread; batch normalization has weights that are no parameters."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(trained(net, lambda: O.SGD(0.1), data, True)))
+    thread.start()
+    thread.join()
+    assert len(found) == 1 and len(graphs) == 1

@@ -306,10 +306,15 @@ def constant_result(function: Callable[..., Any]) -> Callable[..., Any]:
 def allow_aliasing_custom_ops() -> None:
     """Switch off a check of compiled graphs, in their first run, for custom operators that return their inputs.
 
-    The check (torch 2.13) runs no operator at all on a subclass of Tensor that is no Parameter.
+    The check (torch 2.13) runs no operator at all on a subclass of Tensor that is no Parameter. A setting holds for the
+    thread that makes it; therefore the default, which all threads have, changes as well.
     """
-    if hasattr(_functorch, "check_custom_op_aliasing"):
-        _functorch.check_custom_op_aliasing = False
+    name = "check_custom_op_aliasing"
+    if hasattr(_functorch, name):
+        setattr(_functorch, name, False)
+        entry = getattr(_functorch, "_config", {}).get(name)
+        if hasattr(entry, "default"):
+            entry.default = False  # type: ignore[union-attr]
 
 
 def aoti_compile_and_package(program: Any, path: str, inductor_configs: dict[str, Any] | None) -> None:

@@ -88,21 +88,25 @@ def evaluate_pass(
     watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
     step = replaying(model, strategy, kept_test_step(model, strategy), "test", device_of(model), watched)
     run_step = strategy.runner(step, lambda: model.metrics)
-    run_step = in_executions(run_step, device_of(model), model.steps_per_execution)
+    group = model.steps_per_execution
+    run_step = in_executions(run_step, device_of(model), group)
     with evaluating(model):
         for index, batch in enumerate(source.epoch()):
-            if watched:
+            if watched and not index % group:
                 callbacks.on_test_batch_begin(index)
             logs = run_step(batch)
             results.batches += 1
             if logs is not None:
                 results.add(logs, batch)
-            if watched:
+            ends = not results.batches % group
+            if watched and ends:
                 callbacks.on_test_batch_end(index, results.batch_logs(lazily))
             if steps is not None:
                 steps.after_batch()
-            if getattr(model, "stop_evaluating", False) and strategy.stops_between_batches:
+            if ends and getattr(model, "stop_evaluating", False) and strategy.stops_between_batches:
                 break
+        if watched and results.batches % group:  # the rest of a group
+            callbacks.on_test_batch_end(results.batches - 1, results.batch_logs(lazily))
         values = results.read()
     callbacks.on_test_end(Logs(values))
     return values if results.batches else None

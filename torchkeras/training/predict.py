@@ -50,21 +50,32 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     step = replaying(
         model, strategy, kept_predict_step(model, strategy), "predict", device_of(model), watched and not only_bar
     )
-    run_step = in_executions(step, device_of(model), model.steps_per_execution)
+    group = model.steps_per_execution
+    run_step = in_executions(step, device_of(model), group)
+
+    def end_of_batches(count: int) -> None:
+        """Call the callbacks after the last `count` batches, with their outputs."""
+        if watched:
+            seen = parts[-1] if count == 1 or only_bar else _joined(parts[-count:])
+            seen = seen if only_bar else tree.map_structure(convert_to_numpy, seen)
+            listening.on_predict_batch_end(len(parts) - 1, {"outputs": seen})
+
     with evaluating(model), torch.inference_mode(_keeps_no_tensors(model)):
         for index, batch in enumerate(source.epoch()):
-            if watched:
+            if watched and not index % group:
                 listening.on_predict_batch_begin(index)
             outputs = run_step(batch)
             if at_once:
                 (outputs,) = strategy.gather([outputs], [batch])
             parts.append(outputs)
             batches.append(RankBatch(None, batch.share))
-            if watched:
-                seen = outputs if only_bar else tree.map_structure(convert_to_numpy, outputs)
-                listening.on_predict_batch_end(index, {"outputs": seen})
+            if len(parts) % group:
+                continue
+            end_of_batches(group)
             if getattr(model, "stop_predicting", False) and strategy.stops_between_batches:
                 break
+        if len(parts) % group:  # the rest of a group
+            end_of_batches(len(parts) % group)
     listening.on_predict_end()
     if not parts:
         raise ValueError(

@@ -31,6 +31,8 @@ def is_missing(value: object) -> bool:
         return bool(value != value)
     except TypeError:  # pandas' NA has no truth value
         return True
+    except ValueError:  # an array has several
+        return False
 
 
 def holds_strings(value: object) -> bool:

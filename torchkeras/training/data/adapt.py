@@ -11,7 +11,7 @@ import torch
 from torchkeras.core import tree
 from torchkeras.core.types import ArrayLike, DeviceLike, Nest
 from torchkeras.training.data.array_source import ArraySource
-from torchkeras.training.data.columns import is_array, with_columns
+from torchkeras.training.data.columns import is_array, loaded, with_columns
 from torchkeras.training.data.iterable_source import IterableSource, LoaderSource, loader_of
 from torchkeras.training.data.named_parts import NamedParts, Names, are_names, columns_by_name, named_arrays
 from torchkeras.training.data.py_dataset import PyDataset
@@ -55,7 +55,7 @@ def make_source(
     if isinstance(x, Source):
         return x
     _check_batch_size(batch_size)
-    x = with_columns(x)
+    x, y, sample_weight = loaded((with_columns(x), y, sample_weight))
     x, y, sample_weight = named_arrays(x, y, sample_weight)
     x = columns_by_name(x, input_names)
     if _all_arrays((x, y, sample_weight)):
@@ -69,6 +69,8 @@ def make_source(
             class_weight=class_weight,
             device=device,
         )
+    if _all_arrays((x,)):
+        _refuse_beside_arrays(y=y, sample_weight=sample_weight)
     kind = _kind(x)
     parts = NamedParts(None, None, input_names, output_names) if output_names else None
     if are_names(y) or are_names(sample_weight):
@@ -126,12 +128,25 @@ def _kind(x: Any) -> str:
     return "generator" if hasattr(x, "__next__") else "iterable of batches"
 
 
+def _refuse_beside_arrays(**arguments: object) -> None:
+    """Raise `ValueError` for targets or weights of arrays that are no arrays themselves."""
+    for name, value in arguments.items():
+        wrong = [leaf for leaf in tree.flatten(value) if leaf is not None and not is_array(leaf)]
+        if wrong and not are_names(value):
+            raise ValueError(
+                f"Unrecognized data type: {name}={str(value)[:200]} ({type(value).__name__}). x is arrays, so {name} "
+                f"must be an array, too (np.array({name}) makes one of a list of numbers), or arrays in the structure "
+                "of the model's outputs."
+            )
+
+
 def _refuse(kind: str, **arguments: object) -> None:
     """Raise `ValueError` if an argument is given that data of this kind bring themselves."""
+    article = "an" if kind[0] == "i" else "a"
     for name, value in arguments.items():
         if value is not None:
             raise ValueError(
-                f"When x is a {kind}, {name} must not be passed: it should be included as part of the {kind}. "
+                f"When x is {article} {kind}, {name} must not be passed: it should be included as part of the {kind}. "
                 f"Received {name} of type {type(value).__name__}. If the {kind} gives dicts, {name} may be the name of "
                 "an entry."
             )

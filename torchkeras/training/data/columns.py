@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from torchkeras.core import settings
+from torchkeras.core import settings, tree
 from torchkeras.core.tensors.copy_stream import beside
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.strings import holds_strings, is_string_array, lists_to_arrays, string_array
@@ -91,12 +92,36 @@ def as_tensor(value: Any) -> torch.Tensor:
 
 def _to_numpy(value: Any) -> np.ndarray:
     if is_pandas(value, 1):
-        return value.to_numpy()[:, None]
+        array = _stacked(_numbers_of_pandas(value, [value.dtype]))
+        return array[:, None] if array.ndim == 1 else array
     if is_pandas(value, 2):
-        array = value.to_numpy()
-        mixed = array.dtype == object and all(dtype.kind in "biuf" for dtype in value.dtypes)
-        return array.astype(settings.floatx()) if mixed else array
-    return np.asarray(value)
+        return _numbers_of_pandas(value, value.dtypes)
+    return _stacked(np.asarray(value))
+
+
+def _numbers_of_pandas(value: Any, dtypes: Iterable[Any]) -> np.ndarray:
+    """The values; where types are mixed or numbers are missing, floats, with NaN for those."""
+    array = value.to_numpy()
+    mixed = array.dtype == object and all(dtype.kind in "biuf" for dtype in dtypes)
+    return value.to_numpy(dtype=settings.floatx(), na_value=np.nan) if mixed else array
+
+
+def _stacked(array: np.ndarray) -> np.ndarray:
+    """A column of arrays or lists, as tables have them, as one array with the rows' axes; other arrays as they are.
+
+    Raises:
+        ValueError: the rows have different shapes.
+    """
+    if array.dtype != object or array.ndim != 1 or not array.size or not isinstance(array[0], (np.ndarray, list)):
+        return array
+    try:
+        return np.stack([_stacked(np.asarray(row)) for row in array])
+    except ValueError as error:
+        shapes = sorted({np.shape(row) for row in array}, key=str)
+        raise ValueError(
+            f"The rows of a column of arrays must have the same shape; received the shapes {str(shapes)[:200]}. Pad "
+            "the shorter ones, for example with keras.utils.pad_sequences."
+        ) from error
 
 
 def batch_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -198,6 +223,18 @@ class StringColumn:
 
 
 AnyColumn: TypeAlias = "Column | StoredColumn | SparseColumn | SparseTensorColumn | StringColumn"
+
+
+def loaded(data: Any) -> Any:
+    """Data with arrays in the place of columns of Hugging Face data sets, which have no shape."""
+
+    def load(value: Any) -> Any:
+        if is_array(value) or not (hasattr(value, "column_name") and hasattr(value, "__getitem__")):
+            return value
+        rows = value[:]
+        return rows if is_array(rows) else np.asarray(rows)
+
+    return tree.map_structure(load, data)
 
 
 def with_columns(x: Any) -> Any:

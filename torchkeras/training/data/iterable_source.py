@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import types
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from torchkeras.core import random_state
@@ -183,7 +184,38 @@ class LoaderSource(IterableSource):
 def loader_of(dataset: Any, batch_size: int | None, shuffle: bool | str) -> torch.utils.data.DataLoader:
     """A DataLoader over a torch Dataset of single samples; only what can be indexed can be shuffled."""
     indexed = not isinstance(dataset, torch.utils.data.IterableDataset)
-    return torch.utils.data.DataLoader(dataset, batch_size=batch_size or 32, shuffle=bool(shuffle) and indexed)
+    return torch.utils.data.DataLoader(
+        dataset, batch_size=batch_size or 32, shuffle=bool(shuffle) and indexed, collate_fn=_batch_of
+    )
+
+
+def _batch_of(samples: list[Any]) -> Any:
+    """A batch of samples, as torch's loaders make it, but that a list of numbers in a dict is one array.
+
+    Data sets of Hugging Face give lists, of which torch makes a list of as many tensors.
+
+    Raises:
+        ValueError: samples differ in their shapes.
+    """
+    lists = [name for name, value in samples[0].items() if _is_list(value)] if isinstance(samples[0], Mapping) else []
+    if lists:
+        samples = [{**sample, **{name: np.asarray(sample[name]) for name in lists}} for sample in samples]
+    try:
+        return torch.utils.data.default_collate(samples)
+    except RuntimeError as error:
+        raise ValueError(
+            f"The samples of a data set must have the same shapes: {error}. If it gives batches and not samples, pass "
+            "torch.utils.data.DataLoader(dataset, batch_size=None)."
+        ) from error
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a value is a list (of lists) of numbers."""
+    while isinstance(value, list) and value:
+        value = value[0]
+        if isinstance(value, (bool, int, float)):
+            return True
+    return False
 
 
 def _length(iterable: Any) -> int | None:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from torchkeras.core import tree
-from torchkeras.training.data.columns import cut, is_array, rows_of
+from torchkeras.training.data.columns import cut, is_array, loaded, rows_of
 
 
 def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, Any]:
@@ -15,6 +15,7 @@ def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, A
     Raises:
         ValueError: something is not an array, or one of the two parts would be empty.
     """
+    arrays = loaded(arrays)
     leaves = tree.flatten(arrays)
     others = [type(leaf).__name__ for leaf in leaves if leaf is not None and not is_array(leaf)]
     if others:
