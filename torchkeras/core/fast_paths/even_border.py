@@ -20,7 +20,7 @@ from torch import Tensor
 
 from torchkeras.core.borders import Sides
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
-from torchkeras.core.torch_internals import tracing_state
+from torchkeras.core.fast_paths.unseen import is_unseen
 
 _SMALLER = 2  # how many times smaller the outputs must be than the images
 
@@ -63,8 +63,8 @@ def find_even_border(
         torch.compiler.is_compiling()  # first: sizes compared become fixed ones
         or not x.is_cpu
         or not all(type(length) is int for length in lengths)
-        or tracing_state() is not None
         or not fast_paths_enabled()
+        or not is_unseen()
     ):
         return None
     return _even_border(lengths, channels, tuple(window), filters, tuple(strides), tuple(sides), tuple(dilation))

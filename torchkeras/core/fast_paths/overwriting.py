@@ -67,7 +67,7 @@ def _hard_sigmoid(x: Tensor) -> Tensor:
 
 
 RELU = Overwriting(torch.relu_, True, "relu")
-RELU6 = Overwriting(_relu6, True, "hardtanh", (0.0, 6.0))
+RELU6 = Overwriting(_relu6, False, "hardtanh", (0.0, 6.0))
 SIGMOID = Overwriting(torch.sigmoid_, True, "sigmoid")
 TANH = Overwriting(torch.tanh_, True, "tanh")
 SILU = Overwriting(lambda x: torch.nn.functional.silu(x, inplace=True), False, "swish")
