@@ -107,12 +107,15 @@ class Machine:
     Attributes:
         waits: the places at which the host waited for the device, in their order.
         mixed: operations on tensors of both devices. Each one raised an error, which somebody may have caught.
+        pageable: copies to the device from memory that is not pinned, which the host stages itself.
     """
 
     def __init__(self) -> None:
         self.labels = Labels()
         self.waits: list[Wait] = []
         self.mixed: list[Wait] = []
+        self.pageable: list[Wait] = []
+        self._pinned: dict[int, StorageWeakRef] = {}
         self.without_kernel: set[str] = set()
         self.knows_kernels = torch.backends.cuda.is_built()
 
@@ -125,6 +128,17 @@ class Machine:
 
     def device_of(self, tensor: torch.Tensor) -> torch.device:
         return self.labels.get(tensor) or CPU
+
+    def pin(self, tensor: torch.Tensor) -> torch.Tensor:
+        with torch._C.DisableTorchFunction():
+            storage = tensor.untyped_storage()
+            self._pinned[storage._cdata] = StorageWeakRef(storage)
+        return tensor
+
+    def is_pinned(self, tensor: torch.Tensor) -> bool:
+        with torch._C.DisableTorchFunction():
+            found = self._pinned.get(tensor.untyped_storage()._cdata)
+        return found is not None and not found.expired()
 
 
 def _caller() -> str:
@@ -215,8 +229,8 @@ class _Functions(TorchFunctionMode):
             _Tensor.to: self._to,
             _Tensor.cuda: lambda x, device=None, non_blocking=False, **_: self._to(x, CUDA, non_blocking=non_blocking),
             _Tensor.cpu: lambda x, **_: self._to(x, CPU),
-            _Tensor.pin_memory: lambda x, *_: x.clone(),
-            _Tensor.is_pinned: lambda x, *_: False,
+            _Tensor.pin_memory: lambda x, *_: machine.pin(x.clone()),
+            _Tensor.is_pinned: lambda x, *_: machine.is_pinned(x),
             _Tensor.record_stream: lambda x, stream: None,
             _Tensor.numpy: self._numpy,
             _Tensor.__array__: self._numpy,
@@ -257,7 +271,7 @@ class _Functions(TorchFunctionMode):
             self.machine.wait(name)
         result = function(*args, **kwargs)
         self._label(result, place)
-        return result
+        return self.machine.pin(result) if pins else result
 
     def _label(self, result: Any, place: torch.device) -> None:
         if place.type in ("cpu", "cuda"):
@@ -287,6 +301,8 @@ class _Functions(TorchFunctionMode):
             self.machine.wait(f"to({device})")
         elif device.type == "cpu":
             self.machine.refuse("a copy to the CPU that nobody waits for")
+        if device.type == "cuda" and not self.machine.is_pinned(x):
+            self.machine.pageable.append(Wait(f"to({device})", _caller()))
         kwargs["copy"] = True
         result = x.to(dtype, **kwargs)
         self.machine.labels.set(result, CUDA if device.type == "cuda" else CPU)

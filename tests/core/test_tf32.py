@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from torchkeras import config
@@ -36,3 +37,20 @@ def test_precisions_are_read_however_they_were_set():
         matmul.fp32_precision = "ieee"
         torch.set_float32_matmul_precision("highest")
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("first", ["none", "tf32", "ieee"])
+@pytest.mark.parametrize("then", ["none", "tf32", "ieee"])
+def test_the_switch_holds_whatever_the_setting_of_all_backends(first, then):
+    backends = torch.backends
+    try:
+        for switch, wanted in ((config.disable_tf32, "ieee"), (config.enable_tf32, "tf32")):
+            backends.fp32_precision = first
+            switch()
+            backends.fp32_precision = then
+            assert float32_precisions() == (wanted,) * 3
+            assert backends.cudnn.allow_tf32 is backends.cuda.matmul.allow_tf32 is (wanted == "tf32")
+    finally:
+        backends.fp32_precision = "none"
+        torch.set_float32_matmul_precision("highest")
+        backends.cudnn.allow_tf32 = True

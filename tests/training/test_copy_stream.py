@@ -122,3 +122,4 @@ def test_host_tensors_are_pinned_once(streams):
     assert copy_stream.pinned(x.to("meta"), torch.device("cpu")).is_meta and streams.events == ["pin"]
     keras.config.disable_copy_stream()
     assert copy_stream.pinned(x, torch.device("cpu")) is x
+    assert copy_stream.pinned(torch.ones(20_000), torch.device("cpu")).sum() == 20_000 and streams.events == ["pin"] * 2

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 import torchkeras as keras
@@ -70,18 +72,25 @@ def test_torchs_default_device_may_be_the_gpu(machine):
         torch.set_default_device(None)
 
 
-def test_data_too_large_for_the_device_comes_without_waiting(machine, monkeypatch):
+def test_data_too_large_for_the_device_comes_without_waiting_through_pinned_memory(machine, monkeypatch, tmp_path):
     monkeypatch.setattr("torchkeras.training.data.array_source._fits", lambda arrays, device: False)
     model = FITS["dense"].make()
     model.compile("sgd", "mse")
-    waits = []
-    for samples in (16, 48):
-        for shuffle in (True, False):
-            model.fit(X[:16], X[:16, :3], batch_size=8, verbose=0)
-            machine.waits.clear()
-            model.fit(X[:samples], X[:samples, :3], batch_size=8, shuffle=shuffle, verbose=0)
-            waits.append(machine.waits[:])
-    assert waits[0] == waits[2] and waits[1] == waits[3], waits
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"], sparse = X, scipy.sparse.csr_matrix(X)
+        file["start"] = X[:16]
+        for whole, start in ((X, X[:16]), (file["x"], file["start"]), (sparse, sparse[:16])):
+            waits = {}
+            for samples in (16, 48):
+                for shuffle in (True, False):
+                    rows = whole if samples == 48 else start
+                    model.fit(rows, X[:samples, :3], batch_size=8, shuffle=shuffle, verbose=0)
+                    machine.waits.clear()
+                    machine.pageable.clear()
+                    model.fit(rows, X[:samples, :3], batch_size=8, shuffle=shuffle, verbose=0)
+                    waits[samples, shuffle] = machine.waits[:]
+                    assert not [copy for copy in machine.pageable if "data/" in copy.where]
+            assert waits[16, True] == waits[48, True] and waits[16, False] == waits[48, False], waits
 
 
 @pytest.mark.parametrize("make, x", [(dense(keras.layers.BatchNormalization), X), (recurrent, SEQUENCES)])

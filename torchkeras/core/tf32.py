@@ -9,9 +9,10 @@ def enable_tf32() -> None:
     """Let products and convolutions of float32 tensors use TensorFloat-32 (TF32) on GPUs that have it (Ampere, later).
 
     Inputs of a product are rounded to 10 bits, sums are in float32: relative errors of about 1e-3, for several times
-    the speed. The function calls `torch.set_float32_matmul_precision("high")` and sets
-    `torch.backends.cudnn.allow_tf32 = True`. By default torch uses TF32 in convolutions alone. A dtype policy such as
-    `"mixed_bfloat16"` computes in another type and gains nothing by it.
+    the speed. The function calls `torch.set_float32_matmul_precision("high")`, sets
+    `torch.backends.cudnn.allow_tf32 = True`, and `fp32_precision` of cuDNN's convolutions and recurrent kernels to
+    `"tf32"`. By default torch uses TF32 in convolutions alone. A dtype policy such as `"mixed_bfloat16"` computes in
+    another type and gains nothing by it.
 
     Example:
         >>> keras.config.enable_tf32()
@@ -19,23 +20,31 @@ def enable_tf32() -> None:
         True
         >>> keras.config.disable_tf32()
     """
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.allow_tf32 = True
+    _set("high", "tf32")
 
 
 def disable_tf32() -> None:
     """Compute products and convolutions of float32 tensors in float32 on every device.
 
-    The function calls `torch.set_float32_matmul_precision("highest")` and sets
-    `torch.backends.cudnn.allow_tf32 = False`, which torch's default is not: it allows TF32 in convolutions.
+    The function calls `torch.set_float32_matmul_precision("highest")`, sets `torch.backends.cudnn.allow_tf32 = False`,
+    which torch's default is not: it allows TF32 in convolutions. It sets `fp32_precision` of cuDNN's convolutions and
+    recurrent kernels to `"ieee"`, so that `torch.backends.fp32_precision = "tf32"`, before or after, changes nothing.
 
     Example:
         >>> keras.config.disable_tf32()
         >>> torch.get_float32_matmul_precision()
         'highest'
     """
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+    _set("highest", "ieee")
+
+
+def _set(precision: str, of_cudnn: str) -> None:
+    """Set torch's older switches and the newer ones, which older code and newer code read."""
+    torch.set_float32_matmul_precision(precision)
+    cudnn = torch.backends.cudnn
+    cudnn.allow_tf32 = of_cudnn == "tf32"
+    # The older switch of cuDNN leaves the choice to `torch.backends.fp32_precision` where that is set, or will be.
+    cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = of_cudnn  # type: ignore[attr-defined]
 
 
 def float32_precisions() -> tuple[str, ...]:

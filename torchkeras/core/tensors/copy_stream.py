@@ -99,7 +99,13 @@ def beside(make: Callable[[], T], device: torch.device) -> T:
     return make() if streams is None else streams.beside(make, device)
 
 
+# From other memory the driver copies so few bytes at once; of more, the host waits until the device comes to the copy.
+_STAGED = 64 * 2**10
+
+
 def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A tensor that is to be copied to a device, in pinned memory where that is of use."""
-    streams = STREAMS.get(device.type) if _is_enabled else None
-    return tensor if streams is None or tensor.device.type != "cpu" else streams.pinned(tensor)
+    streams = STREAMS.get(device.type)
+    if streams is None or tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+        return tensor
+    return streams.pinned(tensor) if _is_enabled or tensor.nbytes > _STAGED else tensor

@@ -139,7 +139,20 @@ def batch_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def _moved(rows: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """Rows on a device; on the way to an accelerator the host does not wait until they are there."""
+    if rows.device.type != "cpu":  # in the stream that made them
+        return rows.to(device=device, dtype=dtype, non_blocking=device.type != "cpu")
+    if device.type == "cuda":
+        return _through_pinned(rows.pin_memory(), device, dtype)
     return beside(lambda: rows.to(device=device, dtype=dtype, non_blocking=device.type != "cpu"), device)
+
+
+def _through_pinned(rows: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Rows in pinned memory on a CUDA device: the copy runs behind the computation.
+
+    Torch's allocator does not give the memory out again before the copy is done, whoever drops `rows`. The type changes
+    on the device: on the host the result would not be pinned.
+    """
+    return beside(lambda: rows.to(device=device, non_blocking=True).to(dtype), device)
 
 
 class Column:
@@ -167,10 +180,9 @@ class Column:
         tensor = self.tensor
         if tensor.device == self.device or self.device.type != "cuda":
             return tensor.index_select(0, index).to(device=self.device, dtype=self.dtype)
-        # Through pinned memory the copy runs behind the computation; torch keeps the buffer until it is done.
         staged = torch.empty((len(index), *tensor.shape[1:]), dtype=tensor.dtype, device="cpu", pin_memory=True)
         torch.index_select(tensor, 0, index, out=staged)
-        return beside(lambda: staged.to(device=self.device, non_blocking=True).to(self.dtype), self.device)
+        return _through_pinned(staged, self.device, self.dtype)
 
 
 class StoredColumn:
