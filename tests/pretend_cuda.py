@@ -115,6 +115,7 @@ class Machine:
         self.waits: list[Wait] = []
         self.mixed: list[Wait] = []
         self.pageable: list[Wait] = []
+        self.moves_to: torch.device | None = None  # while a copy to another device is made
         self._pinned: dict[int, StorageWeakRef] = {}
         self.without_kernel: set[str] = set()
         self.knows_kernels = torch.backends.cuda.is_built()
@@ -167,11 +168,11 @@ class _Operations(TorchDispatchMode):
             if on_cuda:
                 self._check(function, name, args, kwargs, given, places)
             result = function(*args, **kwargs)
-            known = [place for place in places if place is not None]
+            known = [machine.moves_to or place for place in places if place is not None]
             if known:
                 for tensor in _tensors(result):
                     if machine.labels.get(tensor) is None:
-                        machine.labels.set(tensor, CUDA if on_cuda else known[0])
+                        machine.labels.set(tensor, CUDA if CUDA in known else known[0])
         return result
 
     def _check(self, function: Any, name: str, args: tuple, kwargs: dict, given: list, places: list) -> None:
@@ -304,8 +305,12 @@ class _Functions(TorchFunctionMode):
         if device.type == "cuda" and not self.machine.is_pinned(x):
             self.machine.pageable.append(Wait(f"to({device})", _caller()))
         kwargs["copy"] = True
-        result = x.to(dtype, **kwargs)
-        self.machine.labels.set(result, CUDA if device.type == "cuda" else CPU)
+        self.machine.moves_to = CUDA if device.type == "cuda" else CPU
+        try:
+            result = x.to(dtype, **kwargs)
+        finally:
+            self.machine.moves_to, place = None, self.machine.moves_to
+        self.machine.labels.set(result, place)
         return result
 
     def _numpy(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 
 import h5py
@@ -13,6 +14,9 @@ import torch
 import torchkeras as keras
 from tests.device_fits import FITS, SEQUENCES, Batches, X, Y, dense, recurrent
 from tests.pretend_cuda import pretended_cuda
+from tests.training.pretended_graphs import PretendedAudit, PretendedGraphs
+from torchkeras.core.tensors.convert import constant
+from torchkeras.training.replay.graphs import GRAPHS
 
 
 @pytest.fixture
@@ -135,3 +139,35 @@ def test_metrics_of_thresholds_have_deterministic_kernels(machine):
         keras.config.disable_op_determinism()
     for name, values in wanted.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-6)
+
+
+# Why the trainings of `FITS` stay in eager mode; all others are captured as CUDA graphs.
+NOT_CAPTURED = {
+    "augmented": "by a seed of its own",
+    "torch module": "code of yours",
+    "mixed_bfloat16, torch module": "code of yours",
+    "master weights": "looks on the host",
+}
+
+
+def test_which_steps_can_be_captured(machine, monkeypatch, caplog):
+    monkeypatch.setitem(GRAPHS, "cuda", lambda device: PretendedGraphs(machine, device))
+    keras.config.set_cuda_graphs("auto")
+    wrong = []
+    for name in FITS.keys() - {"own step"}:
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="torchkeras"):
+            FITS[name].train(40, epochs=1)
+        wanted = NOT_CAPTURED.get(name, PretendedGraphs.CAN_BE_CAPTURED)
+        if not any(wanted in record.getMessage() for record in caplog.records):
+            wrong.append(f"{name}: {[record.getMessage() for record in caplog.records]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_copy_of_constants_can_not_be_captured(machine):
+    """A graph would read the host's memory again, where other values lie by then."""
+    device = torch.device("cuda", 0)
+    for values, obstacle in (([0.5] * 20, "it copies values from the host (_to_copy)"), ([0.5] * 3, None), (0.5, None)):
+        with PretendedAudit(machine, device) as audit:
+            assert constant(values, torch.float32, device).is_cuda
+        assert audit.obstacle == obstacle

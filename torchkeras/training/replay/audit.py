@@ -21,8 +21,8 @@ class Audit(DispatchMode):  # type: ignore[misc, valid-type]
     """Watches the operations of a step and notes the first one that a replay would not repeat.
 
     A replay repeats kernels of the device alone. So a step must not read values of the device, must not use or change
-    tensors of the host (constants that it makes are fine), and must draw random numbers from torch's generator of the
-    device.
+    tensors of the host (constants that it makes there are fine as long as they are not copied to the device), and must
+    draw random numbers from torch's generator of the device.
 
     Args:
         device: the device of the step.
@@ -69,7 +69,7 @@ class Audit(DispatchMode):  # type: ignore[misc, valid-type]
             return f"it copies values from the host ({name})"
         if strange and (here or name.endswith("_") or "out" in kwargs or name in _READS):
             return f"it uses or changes a tensor of the host ({name})"
-        if made and not here and not results and (managed or strange):
+        if host and made and not here and not results:  # also of constants: a replay would read where they were
             return f"it copies values from the host ({name})"
         for tensor in results:
             self._kept.append(tensor)
