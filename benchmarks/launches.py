@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from launch_cases import NETWORKS, Network
+from launch_cases import NETWORKS
+from launch_network import Network
 
 RESULTS = Path(__file__).resolve().parent / "results"
 STEPS, BATCH = 4, 2
