@@ -151,9 +151,10 @@ TOGETHER = 32  # rows in one graph: a compilation costs more than most rows
 
 def compiled_equals_eager(rows, given):
     torch.compiler.reset()
+    calls = [(of(ops, row), row.config) for row in rows]
 
     def outputs(given):
-        return [of(ops, row)(*values, **row.config) for row, values in zip(rows, given, strict=True)]
+        return [function(*values, **config) for (function, config), values in zip(calls, given, strict=True)]
 
     compiled = torch.compile(outputs, fullgraph=True, backend="eager")
     for row, a, b in zip(rows, compiled(given), outputs(given), strict=True):

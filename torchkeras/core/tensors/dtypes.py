@@ -10,6 +10,7 @@ import torch
 from torchkeras.core import settings
 from torchkeras.core.memo import memoized
 from torchkeras.core.nearest_names import did_you_mean
+from torchkeras.core.torch_internals import constant_result
 
 TORCH_DTYPES: dict[str, torch.dtype] = {
     "bool": torch.bool,
@@ -157,6 +158,7 @@ def _join(names: frozenset[str]) -> str:
     return least[0]
 
 
+@constant_result
 @memoized
 def _result(names: tuple[str, ...], default_float: str) -> str:
     joined = _join(frozenset(names))

@@ -19,6 +19,7 @@ from torchkeras.core.tensors.dtypes import (
     standardize_dtype,
     torch_dtype,
 )
+from torchkeras.core.torch_internals import constant_result
 
 FLOATS = frozenset(
     getattr(torch, name)
@@ -74,6 +75,7 @@ def common_dtype(xs: Sequence[Any], floating: bool = False, narrow: bool = False
     return _common_dtype(tuple(kinds), settings.floatx(), narrow)
 
 
+@constant_result
 @memoized
 def _common_dtype(kinds: tuple, floatx: str, narrow: bool) -> torch.dtype:
     join = result_type if narrow else promote
