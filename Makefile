@@ -6,7 +6,7 @@ XLA := .venv-xla
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
-RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
+RUN := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 
 .PHONY: quickstart test check format bench stress peer dist matrix xla docs clean
 

@@ -60,6 +60,14 @@ def fresh_state():
     reset_dtype_policy()  # a policy that a test sets by name would outlive a later floatx
 
 
+@pytest.fixture(autouse=True, scope="module")
+def lasting_objects():
+    """Python's collector leaves out what outlives a module of tests: caches of compilers, tables, classes."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     report = (yield).get_result()

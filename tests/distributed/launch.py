@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import runpy
@@ -90,6 +91,8 @@ def serve() -> None:
     from tests.distributed import forked
 
     torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # the modules live to the end: no collection in a worker need look at them
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a module prints is no answer
     for line in sys.stdin:
