@@ -135,6 +135,11 @@ class CallbackList(Callback):
         """Whether a callback other than the progress bar is called between the batches of `fit`."""
         return bool(self._hooks["on_train_batch_begin"]) or not self.only_progress_watches
 
+    @property
+    def acts_on_test_batches(self) -> bool:
+        """Whether a callback other than the progress bar is called between the batches of `evaluate`."""
+        return bool(self._hooks["on_test_batch_begin"]) or not self.only_progress_watches
+
     def _watches(self, stage: str) -> bool:
         return bool(self._hooks[f"on_{stage}_batch_begin"] or self._hooks[f"on_{stage}_batch_end"])
 

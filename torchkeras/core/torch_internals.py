@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -198,6 +199,40 @@ def data_dependent_error() -> type[Exception]:
 def compiler_error() -> type[Exception]:
     """The base of the errors that `torch.compile` raises while it compiles. Loads the compiler."""
     return _compiler_error("TorchDynamoException")
+
+
+class CompiledCode(NamedTuple):
+    """Code that `torch.compile` made of a method."""
+
+    run: Callable[..., Any]
+    """The code as a function with the method's arguments, without `self`. It evaluates no guards."""
+    guards_hold: Callable[[dict[str, Any]], bool]
+    """Whether the code serves for a call that begins with these local variables."""
+
+
+def newest_compiled_code(method: types.MethodType) -> CompiledCode | None:
+    """The code that the last call of a method through `torch.compile(method, fullgraph=True)` ran.
+
+    Torch (2.13) keeps the code that it made of a function in a list, the one that ran last in front.
+
+    Returns:
+        The code; `None` where this torch keeps it elsewhere, or the call ran uncompiled.
+    """
+    function = method.__func__
+    try:
+        entries = find("torch._dynamo.eval_frame._debug_get_cache_entry_list")
+        code = entries(function.__code__)[0].code
+    except (AttributeError, IndexError):
+        return None
+    if not _ALLOWED or code.co_freevars != function.__code__.co_freevars:
+        return None
+
+    def guards_hold(variables: dict[str, Any]) -> bool:
+        # Looked up each time: torch throws guards away when an object that they know is gone.
+        return any(e.code is code and e.guard_manager.check(variables) for e in entries(function.__code__))
+
+    made = types.FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
+    return CompiledCode(types.MethodType(made, method.__self__), guards_hold)
 
 
 def default_compiler() -> Callable[..., Any]:

@@ -74,6 +74,11 @@ class RankSource:
         """Whether the data can be had once: an iterator, say a generator, that goes on in the next epoch."""
         return getattr(self.source, "once", False)
 
+    @property
+    def runs_other_code(self) -> bool:
+        """Whether code of the user's may run while a batch is made: not where batches are cut from arrays in memory."""
+        return getattr(self.source, "makes_batches", True)
+
     def is_used_up(self, given: int) -> bool:
         """Whether an epoch of so many batches shows that the data ended: they can be had once, and were too few."""
         return self.can_end and self.source.steps is not None and given < self.source.steps

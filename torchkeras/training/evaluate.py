@@ -58,11 +58,13 @@ class StepsOfValidation(NamedTuple):
     requests: StepRequests
     step: int
 
-    def after_batch(self) -> None:
-        """Count a batch of the validation, and answer what was asked."""
+    def after_batch(self) -> bool:
+        """Count a batch of the validation, and answer what was asked; whether there was anything."""
         self.requests.count_batch()
-        if self.requests.due:
-            self.requests.after_batch(self.step)
+        if not self.requests.due:
+            return False
+        self.requests.after_batch(self.step)
+        return True
 
 
 def evaluate_pass(
@@ -86,7 +88,10 @@ def evaluate_pass(
     results = PassResults(model, strategy)
     results.begin()
     watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
-    step = replaying(model, strategy, kept_test_step(model, strategy), "test", device_of(model), watched)
+    compiled = kept_test_step(model, strategy)
+    look_each = source.runs_other_code or callbacks.acts_on_test_batches
+    compiled.check_guards(look_each)
+    step = replaying(model, strategy, compiled, "test", device_of(model), watched)
     run_step = strategy.runner(step, lambda: model.metrics)
     group = model.steps_per_execution
     run_step = in_executions(run_step, device_of(model), group)
@@ -101,8 +106,8 @@ def evaluate_pass(
             ends = not results.batches % group
             if watched and ends:
                 callbacks.on_test_batch_end(index, results.batch_logs(lazily))
-            if steps is not None:
-                steps.after_batch()
+            if steps is not None and steps.after_batch():
+                compiled.check_guards(look_each)
             if ends and getattr(model, "stop_evaluating", False) and strategy.stops_between_batches:
                 break
         if watched and results.batches % group:  # the rest of a group

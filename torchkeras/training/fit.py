@@ -137,6 +137,9 @@ def _train_batches(run: Run, batches: Iterator[RankBatch], step: StepOf, callbac
     model, results = run.model, run.results
     assert results is not None
     acts = callbacks.acts_on_train_batches
+    look_each = acts or run.source.runs_other_code  # where code of the user's may run between two batches
+    step.check_guards(look_each)
+    compiled = step
     step = replaying(model, run.strategy, step, "train", device_of(model), watched=acts)
     train = run.strategy.runner(step, lambda: model.metrics)
     train = in_executions(train, device_of(model), model.steps_per_execution)
@@ -150,6 +153,7 @@ def _train_batches(run: Run, batches: Iterator[RankBatch], step: StepOf, callbac
             results.add(logs, batch)
         if requests.due:
             requests.after_batch(results.batches - before + skip)
+            compiled.check_guards(look_each)
         if model.stop_training:
             break
     return results.batches - before

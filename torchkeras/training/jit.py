@@ -31,6 +31,10 @@ class Jit:
         """Start a run of batches, perhaps of another size."""
         self._size = None
 
+    def check_guards(self, each: bool = True) -> None:
+        """Evaluate the guards before the next batch; as in `CompiledMethod`."""
+        self._graph.check_guards(each)
+
     def __call__(self, rows: int, *args: Any) -> Any:
         """The result of the method for a batch of so many rows."""
         size = (rows, current_share().total_rows(rows))  # the rows here are a constant of the graph; so are all ranks'
@@ -63,6 +67,10 @@ class WholeJit:
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
         self._size = None
+
+    def check_guards(self, each: bool = True) -> None:
+        """Evaluate the guards before the next batch; as in `CompiledMethod`."""
+        self._graph.check_guards(each)
 
     def __call__(self, rows: int, data: Any) -> Any:
         """The result of the step for a batch of so many rows.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import types
 from collections.abc import Callable, Hashable
 from typing import Any, NoReturn
 
@@ -21,9 +19,9 @@ from torchkeras.core.torch_internals import (
 from torchkeras.core.user_warnings import is_library_file
 from torchkeras.distributed.gradient_reduction import tracing_apply_as
 from torchkeras.optimizers.in_graph import apply_as_operator
+from torchkeras.training.compiled_method import CompiledMethod, RecompiledError, with_code_of_its_own
 
 logger = logging.getLogger("torchkeras")
-_numbers = itertools.count(1)
 
 
 class Report:
@@ -57,9 +55,15 @@ class OneGraph:
     def __init__(self, method: Callable[..., Any], report: Report, dynamic: bool | None = None) -> None:
         self.plain = method
         self.report = report
-        self.compiled = torch.compile(with_code_of_its_own(method), fullgraph=True, dynamic=dynamic)
+        self._whole: CompiledMethod | None = CompiledMethod(method, dynamic=dynamic)
+        self._parts: Callable[..., Any] = method
         self._dynamic = dynamic
         self._known: set[Hashable] = set()
+
+    def check_guards(self, each: bool = True) -> None:
+        """Evaluate the guards before the next call; as in `CompiledMethod`."""
+        if self._whole is not None:
+            self._whole.check_guards(each)
 
     def __call__(self, kind: Hashable, *args: Any, **kwargs: Any) -> Any:
         """The result of the method.
@@ -68,38 +72,33 @@ class OneGraph:
             kind: two calls with equal values are expected to run the same compiled code.
             *args, **kwargs: the arguments of the method.
         """
+        if self._whole is None:
+            return self._in_parts(*args, **kwargs)
         if kind in self._known:
-            return self._as_before(*args, **kwargs) if self.report.is_open else self.compiled(*args, **kwargs)
+            try:
+                return self._whole.again(kind, *args, **kwargs)
+            except RecompiledError as error:
+                self.report.add("is compiled once more.", error)
         self._known.add(kind)
         try:
-            return self.compiled(*args, **kwargs)
+            return self._whole(*args, **kwargs)
         except graph_break_error() as error:  # nothing has run yet
             self.report.add("can't be compiled as one graph, so parts of it run uncompiled.", error)
-            self.compiled = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic)
-            return self._in_parts(*args, **kwargs)
+            self._parts = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic)
         except data_dependent_error() as error:  # nothing has run yet either
             self.report.add("can't be compiled, so it runs uncompiled.", error)
-            self.compiled = self.plain
-            return self.plain(*args, **kwargs)
+        self._whole = None
+        return self._in_parts(*args, **kwargs)
 
     def _in_parts(self, *args: Any, **kwargs: Any) -> Any:
-        """The function as several graphs; uncompiled if a later one meets a choice that depends on data."""
-        try:
-            return self.compiled(*args, **kwargs)
-        except data_dependent_error():
-            self.compiled = self.plain
+        """The function as several graphs; uncompiled if one of them meets a choice that depends on data."""
+        if self._parts is self.plain:
             return self.plain(*args, **kwargs)
-
-    def _as_before(self, *args: Any, **kwargs: Any) -> Any:
-        """The compiled function, which is expected to be compiled already."""
         try:
-            with torch.compiler.set_stance("fail_on_recompile"):
-                return self.compiled(*args, **kwargs)
-        except RuntimeError as error:
-            if "fail_on_recompile" not in str(error):
-                raise
-            self.report.add("is compiled once more.", error)
-            return self.compiled(*args, **kwargs)
+            return self._parts(*args, **kwargs)
+        except data_dependent_error():
+            self._parts = self.plain
+            return self.plain(*args, **kwargs)
 
 
 class CantCompileError(Exception):
@@ -117,9 +116,9 @@ class WholeStep:
     def __init__(self, step: Callable[[Any], Any], report: Report | None = None) -> None:
         self.step = step
         self.report = report
-        self._compiled = torch.compile(
-            with_code_of_its_own(self._without_history), fullgraph=True, backend=_compile_without_checkpoints
-        )
+        self._compiled = CompiledMethod(self._without_history, backend=_compile_without_checkpoints)
+        self.check_guards = self._compiled.check_guards
+        self._unguarded = self._compiled.unguarded
         self._known: set[Hashable] = set()
 
     def __call__(self, kind: Hashable, data: Any) -> Any:
@@ -132,21 +131,21 @@ class WholeStep:
         Raises:
             CantCompileError: torch can't compile the step, or would compile it again. Nothing of it has run.
         """
+        run = self._unguarded.get(kind)
+        if run is not None:
+            return run(data)
         with tracing_apply_as(apply_as_operator):
-            if kind not in self._known:
-                self._known.add(kind)
+            if kind in self._known:
                 try:
-                    with tracing_backward():
-                        return self._compiled(data)
-                except compiler_error() as error:
-                    self._leave("can't be compiled as one graph", error)
+                    return self._compiled.again(kind, data)
+                except RecompiledError as error:
+                    self._leave("would be compiled again", error)
+            self._known.add(kind)
             try:
-                with torch.compiler.set_stance("fail_on_recompile"):
+                with tracing_backward():
                     return self._compiled(data)
-            except RuntimeError as error:
-                if "fail_on_recompile" not in str(error):
-                    raise
-                self._leave("would be compiled again", error)
+            except compiler_error() as error:
+                self._leave("can't be compiled as one graph", error)
 
     def _leave(self, what: str, error: BaseException) -> NoReturn:
         if self.report is not None:
@@ -188,15 +187,3 @@ def _short(error: BaseException) -> str:
     reason = next((line for line in lines if line.startswith("- ")), lines[0] if lines else type(error).__name__)
     place = (users or places)[-1:]
     return reason + "".join(f" At {' '.join(lines[i : i + 2])}" for i in place)
-
-
-def with_code_of_its_own(method: Any) -> Any:
-    """The method with a copy of its code under another name.
-
-    `torch.compile` counts by code object how often it compiled, and gives up after eight times; it remembers by name
-    which sizes have changed. Both must count for one model, not for all models trained in a process.
-    """
-    function = method.__func__
-    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
-    copied = types.FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
-    return types.MethodType(copied, method.__self__)

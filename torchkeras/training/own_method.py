@@ -51,6 +51,11 @@ class OwnMethod:
         if self.graph is not None and has_hooks(self.model.parameters()):
             self._leave()  # a graph with the backward pass calls no hooks
 
+    def check_guards(self, each: bool = True) -> None:
+        """Evaluate the guards of the graph before the next batch; as in `CompiledMethod`."""
+        if self.graph is not None:
+            self.graph.check_guards(each)
+
     def __call__(self, data: Any) -> Any:
         """The result of the step for a batch."""
         if self.calls is None:

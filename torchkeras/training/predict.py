@@ -47,9 +47,9 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     batches: list[RankBatch] = []
     # Each of several ranks has a part of the outputs; they are gathered at the end unless somebody looks at once.
     at_once = not source.is_sharded and strategy.decide(watched and not only_bar)
-    step = replaying(
-        model, strategy, kept_predict_step(model, strategy), "predict", device_of(model), watched and not only_bar
-    )
+    compiled = kept_predict_step(model, strategy)
+    compiled.check_guards(source.runs_other_code or (watched and not only_bar))
+    step = replaying(model, strategy, compiled, "predict", device_of(model), watched and not only_bar)
     group = model.steps_per_execution
     run_step = in_executions(step, device_of(model), group)
 

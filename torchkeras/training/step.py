@@ -63,6 +63,14 @@ class StepOf(Protocol):
     def __call__(self, batch: RankBatch) -> Any:
         """Do the step for a batch."""
 
+    def check_guards(self, each: bool = True) -> None:
+        """Look, before the next batch, whether what compiled code depends on is as it was.
+
+        Args:
+            each: whether to look before each later batch, too, since code of the user's may run between two batches.
+                Default: `True`.
+        """
+
 
 class StepOutputs(NamedTuple):
     """A batch and what the model made of it."""
@@ -135,6 +143,12 @@ class TrainStep:
         if has_hooks(self.trained.parameters):
             self._whole = None  # a graph with the backward pass calls no hooks
         self._is_first = self.uses_graphs or not self._has_run  # a graph around this step reads and changes nothing
+
+    def check_guards(self, each: bool = True) -> None:
+        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        for jit in (self.jit, self._jit_all, self._whole):
+            if jit is not None:
+                jit.check_guards(each)
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any] | None:
         """Train on one batch and add it to the metrics; the logs of a `compute_metrics` of the user's."""
@@ -270,6 +284,12 @@ class OwnStep:
             self.library_step.begin()
         self.method.begin()
 
+    def check_guards(self, each: bool = True) -> None:
+        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        if self.library_step is not None:
+            self.library_step.check_guards(each)
+        self.method.check_guards(each)
+
     def __call__(self, batch: RankBatch) -> Mapping[str, Any]:
         """The logs that the user's step returned for a batch.
 
@@ -307,6 +327,11 @@ class EvaluationStep:
         """Start a run of batches, perhaps of another size."""
         if self.jit is not None:
             self.jit.begin()
+
+    def check_guards(self, each: bool = True) -> None:
+        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        if self.jit is not None:
+            self.jit.check_guards(each)
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any] | None:
         """Evaluate one batch; the logs of a `compute_metrics` of the user's."""
@@ -357,6 +382,12 @@ class PredictionStep:
         for part in (self.jit, self.own):
             if part is not None:
                 part.begin()
+
+    def check_guards(self, each: bool = True) -> None:
+        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        for part in (self.jit, self.own):
+            if part is not None:
+                part.check_guards(each)
 
     def __call__(self, batch: RankBatch) -> Any:
         """The outputs for one batch."""
