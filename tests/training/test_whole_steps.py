@@ -201,11 +201,12 @@ def test_the_operator_changes_copies_and_leaves_the_weights():
     grads = [torch.full((3,), 2.0), torch.ones(2)]
     optimizer = O.SGD(0.5)
     optimizer.build(weights)
-    optimizer._tk_note()
+    number = optimizer._tk_note()
+    assert optimizer._tk_note() == number
     copies = [weight.detach().clone() for weight in weights]
     numbers = [number.detach().clone() for number in optimizer._tk_numbers()]
     numbers[1].fill_(0.25)  # the learning rate of the step
-    torch.ops.torchkeras.apply_gradients(id(optimizer), grads, [0, 1], None, None, copies, numbers)
+    torch.ops.torchkeras.apply_gradients(number, grads, [0, 1], None, None, copies, numbers)
     assert [copy.tolist() for copy in copies] == [[0.5] * 3, [0.75] * 2]
     assert [weight.tolist() for weight in weights] == [[1.0] * 3, [1.0] * 2]
     assert int(numbers[0]) == 1 and int(optimizer.iterations) == 0 and float(optimizer.learning_rate) == 0.5

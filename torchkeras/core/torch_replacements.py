@@ -260,6 +260,6 @@ class NoError(Exception):
     """An error that is never raised."""
 
 
-def compile_nothing(graph: Callable[..., Any], example_inputs: Any) -> Callable[..., Any]:
+def compile_nothing(graph: Callable[..., Any], example_inputs: Any, **options: object) -> Callable[..., Any]:
     """In the place of the compiler behind `torch.compile`: the graph as it is."""
     return graph

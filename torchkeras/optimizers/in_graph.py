@@ -6,6 +6,8 @@ as in eager code: one kernel for all weights, after the reduction of the gradien
 
 from __future__ import annotations
 
+import itertools
+import operator
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,6 +20,7 @@ from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.gradient_reduction import ReducesGradients
 
 _optimizers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
 
 
 def apply_as_operator(optimizer: Any, grads: Sequence[Any], trainable_variables: Iterable[Any] | None = None) -> None:
@@ -45,18 +48,19 @@ def apply_as_operator(optimizer: Any, grads: Sequence[Any], trainable_variables:
             raise ValueError("The variables must be in the order in which the optimizer was built with them.")
         weights.append(own[place])
         places.append(place)
-    optimizer._tk_note()
+    number_of_optimizer = optimizer._tk_note()
     weight = optimizer._tk_batch_weight if optimizer._tk_accumulates else None
     tensor, number = (weight, None) if isinstance(weight, Tensor) else (None, weight)
     numbers = optimizer._tk_numbers()
     with torch.no_grad():  # else the compiler hands over copies of weights
-        torch.ops.torchkeras.apply_gradients(id(optimizer), list(grads), places, number, tensor, weights, numbers)
+        torch.ops.torchkeras.apply_gradients(number_of_optimizer, list(grads), places, number, tensor, weights, numbers)
 
 
 class AppliesInGraph(ReducesGradients):
-    """Base of optimizers: an operator of a compiled graph finds them by their `id`."""
+    """Base of optimizers: an operator of a compiled graph finds them by a number."""
 
     _iterations: Variable
+    _number: int | None = None
 
     def _tk_numbers(self) -> list[Variable]:
         """The variables without axes that `apply` reads or changes."""
@@ -64,9 +68,15 @@ class AppliesInGraph(ReducesGradients):
 
     @constant_result
     def _tk_note(self) -> int:
-        """Let operators of compiled code find this optimizer."""
-        _optimizers[id(self)] = self
-        return 0
+        """Let operators of compiled code find this optimizer, and return the number for them.
+
+        The numbers of a process count from zero, so that the same program gives the same graphs, which torch compiles
+        once and keeps in files.
+        """
+        if self._number is None or _optimizers.get(self._number) is not self:
+            self._number = next(_numbers)
+            _optimizers[self._number] = self
+        return self._number
 
 
 def _apply(
@@ -82,18 +92,23 @@ def _apply(
     if found._tk_accumulates:
         found._tk_batch_weight = batch_weight if batch_weight_tensor is None else batch_weight_tensor
     own = found._trainable_variables
-    variables = [own[place] for place in places]
-    real, given = [*variables, *found._tk_numbers()], [*weights, *numbers]
-    if all(mine is other or mine.data_ptr() == other.data_ptr() for mine, other in zip(real, given)):
-        found.apply(grads, variables)
+    variables = own if len(places) == len(own) else [own[place] for place in places]  # the places are in order
+    chosen = None if variables is own else variables
+    mine, given = (*variables, *found._tk_numbers()), (*weights, *numbers)
+    if all(map(operator.is_, mine, given)) or all(map(_shares_memory, mine, given)):
+        found.apply(grads, chosen)
         return
     # The compiler handed over copies, since it reads the former values later on.
     with torch.no_grad():
-        former = [tensor.detach().clone() for tensor in real]
-        foreach_copy_(real, given)
-        found.apply(grads, variables)
-        foreach_copy_(given, real)
-        foreach_copy_(real, former)
+        former = [tensor.detach().clone() for tensor in mine]
+        foreach_copy_(mine, given)
+        found.apply(grads, chosen)
+        foreach_copy_(given, mine)
+        foreach_copy_(mine, former)
+
+
+def _shares_memory(one: Tensor, other: Tensor) -> bool:
+    return one is other or one.data_ptr() == other.data_ptr()
 
 
 # Without `torch.library.custom_op`, whose calls take many times as long for many tensors.

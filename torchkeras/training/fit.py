@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from torchkeras.callbacks import CallbackList
@@ -20,7 +21,7 @@ from torchkeras.training.replayed import replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import state_of
-from torchkeras.training.step import OwnStep, StepOf, TrainStep
+from torchkeras.training.step import OwnStep, TrainStep
 from torchkeras.training.waiting import WaitMeter, waits
 
 
@@ -132,19 +133,21 @@ def _batches(run: Run, skip: int) -> Iterator[RankBatch]:
     return batches if limit is None else itertools.islice(batches, max(limit - skip, 0))
 
 
-def _train_batches(run: Run, batches: Iterator[RankBatch], step: StepOf, callbacks: CallbackList, skip: int) -> int:
+def _train_batches(
+    run: Run, batches: Iterator[RankBatch], step: TrainStep | OwnStep, callbacks: CallbackList, skip: int
+) -> int:
     """Train on the batches of an epoch, which are all but its first `skip`; how many there were."""
     model, results = run.model, run.results
     assert results is not None
     acts = callbacks.acts_on_train_batches
-    look_each = acts or run.source.runs_other_code  # where code of the user's may run between two batches
-    step.check_guards(look_each)
-    compiled = step
-    step = replaying(model, run.strategy, step, "train", device_of(model), watched=acts)
-    train = run.strategy.runner(step, lambda: model.metrics)
+    # Code of the user's may run between two batches, or else only after a request.
+    look = partial(step.check_guards, acts or run.source.runs_other_code)
+    look()
+    replayed = replaying(model, run.strategy, step, "train", device_of(model), watched=acts)
+    train = run.strategy.runner(replayed, lambda: model.metrics)
     train = in_executions(train, device_of(model), model.steps_per_execution)
     if callbacks.watches_train_batches or run.strategy.is_distributed:
-        return _watched_batches(run, batches, train, callbacks, skip)
+        return _watched_batches(run, batches, train, look, callbacks, skip)
     before, requests = results.batches, run.requests
     for batch in batches:
         logs = train(batch)
@@ -153,14 +156,19 @@ def _train_batches(run: Run, batches: Iterator[RankBatch], step: StepOf, callbac
             results.add(logs, batch)
         if requests.due:
             requests.after_batch(results.batches - before + skip)
-            compiled.check_guards(look_each)
+            look()
         if model.stop_training:
             break
     return results.batches - before
 
 
 def _watched_batches(
-    run: Run, batches: Iterator[RankBatch], train: Callable[[RankBatch], Any], callbacks: CallbackList, skip: int
+    run: Run,
+    batches: Iterator[RankBatch],
+    train: Callable[[RankBatch], Any],
+    look: Callable[[], None],
+    callbacks: CallbackList,
+    skip: int,
 ) -> int:
     """Batches with callbacks, `steps_per_execution` of them between two calls; how many there were."""
     model, strategy = run.model, run.strategy
@@ -194,6 +202,7 @@ def _watched_batches(
                 run.hold_trainable()
         if requests.due:
             requests.after_batch(skip + done)
+            look()
         if ask:
             strategy.agree_on_stopping(model)
         index += group

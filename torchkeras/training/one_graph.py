@@ -22,6 +22,8 @@ from torchkeras.optimizers.in_graph import apply_as_operator
 from torchkeras.training.compiled_method import CompiledMethod, RecompiledError, with_code_of_its_own
 
 logger = logging.getLogger("torchkeras")
+# Of the compiler. The guards, or the kind of the batch, have the sizes of all inputs checked already.
+_OPTIONS = {"size_asserts": False}
 
 
 class Report:
@@ -160,7 +162,7 @@ class WholeStep:
 def _compile_without_checkpoints(graph: Any, example_inputs: Any) -> Any:
     """The default compiler of torch, for a graph without checkpoints."""
     refuse_checkpoints(graph)
-    return default_compiler()(graph, example_inputs)
+    return default_compiler()(graph, example_inputs, config_patches=_OPTIONS)
 
 
 def refuse_checkpoints(graph: torch.nn.Module) -> None:

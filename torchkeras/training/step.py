@@ -63,14 +63,6 @@ class StepOf(Protocol):
     def __call__(self, batch: RankBatch) -> Any:
         """Do the step for a batch."""
 
-    def check_guards(self, each: bool = True) -> None:
-        """Look, before the next batch, whether what compiled code depends on is as it was.
-
-        Args:
-            each: whether to look before each later batch, too, since code of the user's may run between two batches.
-                Default: `True`.
-        """
-
 
 class StepOutputs(NamedTuple):
     """A batch and what the model made of it."""
@@ -145,7 +137,12 @@ class TrainStep:
         self._is_first = self.uses_graphs or not self._has_run  # a graph around this step reads and changes nothing
 
     def check_guards(self, each: bool = True) -> None:
-        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        """Look, before the next batch, whether what compiled code depends on is as it was.
+
+        Args:
+            each: whether to look before each later batch, too, since code of the user's may run between two batches.
+                Default: `True`.
+        """
         for jit in (self.jit, self._jit_all, self._whole):
             if jit is not None:
                 jit.check_guards(each)
@@ -285,7 +282,7 @@ class OwnStep:
         self.method.begin()
 
     def check_guards(self, each: bool = True) -> None:
-        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        """Look, before the next batch, whether what compiled code depends on is as it was; as in `TrainStep`."""
         if self.library_step is not None:
             self.library_step.check_guards(each)
         self.method.check_guards(each)
@@ -329,7 +326,7 @@ class EvaluationStep:
             self.jit.begin()
 
     def check_guards(self, each: bool = True) -> None:
-        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        """Look, before the next batch, whether what compiled code depends on is as it was; as in `TrainStep`."""
         if self.jit is not None:
             self.jit.check_guards(each)
 
@@ -384,7 +381,7 @@ class PredictionStep:
                 part.begin()
 
     def check_guards(self, each: bool = True) -> None:
-        """Look, before the next batch, whether what compiled code depends on is as it was; see `StepOf`."""
+        """Look, before the next batch, whether what compiled code depends on is as it was; as in `TrainStep`."""
         for part in (self.jit, self.own):
             if part is not None:
                 part.check_guards(each)
@@ -415,8 +412,9 @@ def add_to_metrics(model: TrainableModel, done: StepOutputs, by_compute_metrics:
     if by_compute_metrics:
         logs = model.compute_metrics(*done)
         return logs if isinstance(logs, Mapping) else None
-    if done.y is not None:
-        state_of(model).compiled.metrics.update_state(done.y, done.y_pred, done.sample_weight)  # type: ignore[union-attr]
+    metrics = state_of(model).compiled.metrics  # type: ignore[union-attr]
+    if done.y is not None and metrics:
+        metrics.update_state(done.y, done.y_pred, done.sample_weight)
     return None
 
 
