@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from torchkeras.callbacks.callback import Callback, HookLogs
@@ -106,6 +107,16 @@ class CallbackList(Callback):
         for callback in self.callbacks:
             if hasattr(callback, "_tk_set_run"):
                 callback._tk_set_run(run)
+
+    def _tk_set_exits(self, exits: ExitStack) -> None:
+        """Hand the functions to call when `fit`, `evaluate` or `predict` ends, also by an error, to the callbacks.
+
+        Args:
+            exits: takes such functions.
+        """
+        for callback in self.callbacks:
+            if hasattr(callback, "_tk_set_exits"):
+                callback._tk_set_exits(exits)
 
     # ------------------------------------------------------------------ what the loop asks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -15,12 +16,14 @@ from torchkeras.distributed import is_main_process
 
 
 class ProfilerCallback(Callback):
-    """Record some batches of `fit` with torch's profiler and write the trace to a file.
+    """Record some batches of `fit`, `evaluate` or `predict` with torch's profiler and write the trace to a file.
 
     The file `trace_batches_A_to_B.json` opens in https://ui.perfetto.dev or `chrome://tracing`. Each call of a layer is
     a range with the layer's path as its name; operators, and on a GPU kernels, lie within. While batches are recorded,
-    layers have hooks, so a step that is otherwise replayed as a CUDA graph runs in eager mode from then on. Batches are
-    counted over all epochs of one `fit`. With several processes, the main process writes.
+    layers have hooks, so a step that is otherwise replayed as a CUDA graph runs in eager mode from then on. A model
+    with `jit_compile` gets no hooks: its trace has the kernels of the compiled step. Batches are counted over all
+    epochs of one `fit`, without those of the validation. After an error, the file has the batches until then. With
+    several processes, the main process writes.
 
     Args:
         log_dir: folder for the file, made if it does not exist. Default: `"logs"`.
@@ -68,29 +71,85 @@ class ProfilerCallback(Callback):
         self.trace_file: str | None = None
         self.summary: str | None = None
         self._batch = 0
+        self._stage: str | None = None
         self._profiler: torch.profiler.profile | None = None
         self._names: LayerRanges | None = None
 
+    def _tk_set_exits(self, exits: ExitStack) -> None:
+        """Stop the profiler after an error, too.
+
+        Args:
+            exits: takes functions to call when `fit`, `evaluate` or `predict` ends.
+        """
+        exits.callback(self._finish)
+
     def on_train_begin(self, logs: HookLogs | None = None) -> None:
-        self._batch = 0
+        self._begin("train")
+
+    def on_test_begin(self, logs: HookLogs | None = None) -> None:
+        self._begin("test")
+
+    def on_predict_begin(self, logs: HookLogs | None = None) -> None:
+        self._begin("predict")
 
     def on_train_batch_begin(self, batch: int, logs: HookLogs | None = None) -> None:
+        self._begin_batch("train")
+
+    def on_test_batch_begin(self, batch: int, logs: HookLogs | None = None) -> None:
+        self._begin_batch("test")
+
+    def on_predict_batch_begin(self, batch: int, logs: HookLogs | None = None) -> None:
+        self._begin_batch("predict")
+
+    def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
+        self._end_batch("train")
+
+    def on_test_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
+        self._end_batch("test")
+
+    def on_predict_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
+        self._end_batch("predict")
+
+    def on_train_end(self, logs: HookLogs | None = None) -> None:
+        self._end("train")
+
+    def on_test_end(self, logs: HookLogs | None = None) -> None:
+        self._end("test")
+
+    def on_predict_end(self, logs: HookLogs | None = None) -> None:
+        self._end("predict")
+
+    def _begin(self, stage: str) -> None:
+        """Begin to count batches, unless this is the validation of a `fit`."""
+        if self._stage is None:
+            self._stage, self._batch = stage, 0
+
+    def _begin_batch(self, stage: str) -> None:
+        if stage != self._stage:
+            return
         self._batch += 1
         if self._batch == self.first_batch and is_main_process():
-            self._names = LayerRanges(self.model)
+            if not getattr(self.model, "jit_compile", False):
+                self._names = LayerRanges(self.model)
             self._profiler = torch.profiler.profile(
                 record_shapes=self.record_shapes, profile_memory=self.profile_memory
             )
             self._profiler.start()
 
-    def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
-        if self._batch == self.first_batch + self.batches - 1:
+    def _end_batch(self, stage: str) -> None:
+        if stage == self._stage and self._batch == self.first_batch + self.batches - 1:
+            self._write()
+
+    def _end(self, stage: str) -> None:
+        if stage == self._stage:
             self._finish()
 
-    def on_train_end(self, logs: HookLogs | None = None) -> None:
-        self._finish()
-
     def _finish(self) -> None:
+        self._stage = None
+        self._write()
+
+    def _write(self) -> None:
+        """Stop the profiler, if it runs, and write what it recorded."""
         profiler, self._profiler = self._profiler, None
         if profiler is None:
             return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -28,11 +30,12 @@ class StepTimes(Callback):
     The mean seconds per batch are added to the logs of each epoch: `time_data` (from the end of a batch to the begin of
     the next), `time_forward`, `time_backward` (with the loss), `time_update` (the optimizer's) and `time_other`
     (metrics, other callbacks). On a GPU the parts are waited for, and a step that is otherwise replayed as a CUDA graph
-    runs in eager mode: measure some epochs, then train without.
+    runs in eager mode: measure some epochs, then train without. Where `jit_compile` makes one graph of the step, its
+    parts can't be told apart: the logs get `time_data` and `time_step`.
 
     Attributes:
         seconds: dict of the last epoch's mean seconds per batch, by `"data"`, `"forward"`, `"backward"`, `"update"` and
-            `"other"`.
+            `"other"`; of a compiled step by `"data"` and `"step"`.
 
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
@@ -44,14 +47,24 @@ class StepTimes(Callback):
     """
 
     PARTS = ("data", "forward", "backward", "update", "other")
+    COMPILED_PARTS = ("data", "step")
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: dict[str, float] = {}
-        self._sums = dict.fromkeys(self.PARTS, 0.0)
+        self._compiled = False
+        self._sums: dict[str, float] = {}
         self._batches = 0
         self._last = 0.0
         self._undo: list[Callable[[], None]] = []
+
+    def _tk_set_exits(self, exits: ExitStack) -> None:
+        """Take the hooks away after an error, too.
+
+        Args:
+            exits: takes functions to call when `fit` ends.
+        """
+        exits.callback(self._restore)
 
     def _mark(self, part: str) -> None:
         """Count the time since the last mark to a part."""
@@ -63,6 +76,9 @@ class StepTimes(Callback):
     def on_train_begin(self, logs: HookLogs | None = None) -> None:
         model = self.model
         self._device = _device(model)
+        self._compiled = bool(getattr(model, "jit_compile", False))
+        if self._compiled:
+            return
         before = model.register_forward_pre_hook(lambda module, args: self._mark("other"))
         after = model.register_forward_hook(lambda module, args, output: self._mark("forward"))
         self._undo = [before.remove, after.remove]
@@ -80,14 +96,14 @@ class StepTimes(Callback):
             self._undo.append(lambda: optimizer.__dict__.pop("apply", None))  # type: ignore[arg-type, return-value]
 
     def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
-        self._sums = dict.fromkeys(self.PARTS, 0.0)
+        self._sums = dict.fromkeys(self.COMPILED_PARTS if self._compiled else self.PARTS, 0.0)
         self._batches, self._last = 0, time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: HookLogs | None = None) -> None:
         self._mark("data")
 
     def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
-        self._mark("other")
+        self._mark("step" if self._compiled else "other")
         self._batches += 1
 
     def on_epoch_end(self, epoch: int, logs: HookLogs | None = None) -> None:
@@ -96,6 +112,9 @@ class StepTimes(Callback):
             logs.update({f"time_{part}": value for part, value in self.seconds.items()})
 
     def on_train_end(self, logs: HookLogs | None = None) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
         for undo in self._undo:
             undo()
         self._undo = []
@@ -108,10 +127,10 @@ _PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "A10G"
 class HardwareUse(Callback):
     """Measure the floating-point operations per second of training, their share of the device's peak, and memory.
 
-    Added to the logs of each epoch: `tflops` (10^12 operations per second: matrix products, convolutions and attention
-    of forward and backward pass, counted by torch in the first batch, times the batches of the epoch), `mfu` (`tflops`
-    divided by the peak; absent if the peak is not known) and `memory` (the epoch's largest allocation on a GPU, in MiB;
-    on a CPU the largest so far of the whole process).
+    Added to the logs of each epoch: `tflops` (10^12 operations per second: matrix products, convolutions, attention and
+    recurrent layers of forward and backward pass, counted in the first batch, times the batches of the epoch), `mfu`
+    (`tflops` divided by the peak; absent if the peak is not known) and `memory` (the epoch's largest allocation on a
+    GPU, in MiB; on a CPU the largest so far of the whole process).
 
     Args:
         peak_flops: operations per second that the device can do at most. Default: `None`, the maker's number for some
@@ -139,6 +158,14 @@ class HardwareUse(Callback):
         self._batches = 0
         self._start = 0.0
 
+    def _tk_set_exits(self, exits: ExitStack) -> None:
+        """Stop counting after an error, too.
+
+        Args:
+            exits: takes functions to call when `fit` ends.
+        """
+        exits.callback(self._stop_counting)
+
     def on_train_begin(self, logs: HookLogs | None = None) -> None:
         self.flops_per_batch = None
         self._device = _device(self.model)
@@ -152,7 +179,7 @@ class HardwareUse(Callback):
 
     def on_train_batch_begin(self, batch: int, logs: HookLogs | None = None) -> None:
         if self.flops_per_batch is None:
-            self._counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _of_addmm})
+            self._counter = FlopCounterMode(display=False, custom_mapping=_uncounted())
             self._counter.__enter__()
 
     def on_train_batch_end(self, batch: int, logs: HookLogs | None = None) -> None:
@@ -185,6 +212,33 @@ class HardwareUse(Callback):
 def _of_addmm(self_shape: Any, a_shape: Any, b_shape: Any, out_shape: Any = None, **kwargs: Any) -> int:
     """The operations of `self.addmm_(a, b)`."""
     return 2 * a_shape[0] * a_shape[1] * b_shape[1]
+
+
+def _of_onednn_rnn(inputs: Sequence[int], kernel: Any, recurrent_kernel: Any, *args: Any, **kwargs: Any) -> int:
+    """The operations of a recurrent layer in one direction: two products per step of each sequence."""
+    return _of_cudnn_rnn(inputs, [kernel, recurrent_kernel])
+
+
+def _of_cudnn_rnn(inputs: Sequence[int], weights: Sequence[Any], *args: Any, **kwargs: Any) -> int:
+    """The operations of recurrent layers in one call: each step of each sequence meets each kernel once."""
+    return 2 * math.prod(inputs[:-1]) * sum(math.prod(shape) for shape in weights if len(shape) == 2)
+
+
+def _twice(operations: Callable[..., int]) -> Callable[..., int]:
+    """The operations of the backward pass: products for the inputs' gradients, and as large ones for the weights'."""
+    return lambda *args, **kwargs: 2 * operations(*args, **kwargs)
+
+
+def _uncounted() -> dict[Any, Callable[..., int]]:
+    """The operations, by the shapes of the arguments, of operators that torch's counter does not know (2.13)."""
+    counts = {
+        "addmm_": _of_addmm,
+        "mkldnn_rnn_layer": _of_onednn_rnn,
+        "mkldnn_rnn_layer_backward": _twice(_of_onednn_rnn),
+        "_cudnn_rnn": _of_cudnn_rnn,
+        "_cudnn_rnn_backward": _twice(_of_cudnn_rnn),
+    }
+    return {getattr(torch.ops.aten, name): of for name, of in counts.items() if hasattr(torch.ops.aten, name)}
 
 
 def _peak_memory(device: torch.device) -> int | None:

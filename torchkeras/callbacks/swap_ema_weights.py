@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -36,6 +37,14 @@ class SwapEMAWeights(Callback):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
         self._averages_in_model = False
+
+    def _tk_set_exits(self, exits: ExitStack) -> None:
+        """Let the model have its own weights after an error, too.
+
+        Args:
+            exits: takes functions to call when `fit`, `evaluate` or `predict` ends.
+        """
+        exits.callback(self._put, False)
 
     def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         if self.swap_on_epoch:

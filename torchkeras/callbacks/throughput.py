@@ -17,7 +17,8 @@ class Throughput(Callback):
     the size of a batch is not known.
 
     Args:
-        warmup: batches at the beginning of `fit` to leave out. Default: `1`.
+        warmup: batches at the beginning of `fit` to leave out; of a model with `jit_compile` one more is, since the
+            second batch compiles. Default: `1`.
 
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
@@ -44,7 +45,7 @@ class Throughput(Callback):
         self._run = run
 
     def on_train_begin(self, logs: HookLogs | None = None) -> None:
-        self._left = self.warmup
+        self._left = self.warmup + bool(getattr(self.model, "jit_compile", False))
 
     def on_epoch_begin(self, epoch: int, logs: HookLogs | None = None) -> None:
         self._first = self._last = 0

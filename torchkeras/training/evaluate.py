@@ -40,6 +40,7 @@ def evaluate(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> di
         build(model, run.source.peek())
         agree_on_weights(model, strategy)
         listening = run.add_callbacks(callbacks, verbose)
+        listening._tk_set_exits(run.exits)
         epoch = None if state.run is None else state.run.results
         with nullcontext() if epoch is None else epoch.preserved():
             logs = evaluate_pass(model, strategy, run.source, listening)

@@ -61,6 +61,7 @@ def fit(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> None:
         outer, state.run = state.run, run
         try:
             listening._tk_set_run(run)  # type: ignore[arg-type]
+            listening._tk_set_exits(run.exits)
             listening.on_train_begin()
             strategy.note_passed()
             run.requests.begin()

@@ -39,6 +39,7 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
         build(model, source.peek())
         agree_on_weights(model, strategy)
     listening = run.add_callbacks(callbacks, verbose)
+    listening._tk_set_exits(run.exits)
     vars(model).pop("stop_predicting", None)
     listening.on_predict_begin()
     watched = listening.watches_predict_batches

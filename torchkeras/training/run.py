@@ -60,7 +60,7 @@ class Run:
         self.requests = strategy.step_requests()
         """Requests to do something after the running batch, which a callback may make and answer."""
         self.exits = ExitStack()
-        """Functions that callbacks want called when the training ends, also by an error."""
+        """Functions that callbacks want called when the call ends, also by an error."""
 
     def add_callbacks(self, callbacks: Any, verbose: int | str, add_history: bool = False) -> CallbackList:
         """The callbacks of this call, with a progress bar where one is wanted; a `CallbackList` stays as it is."""

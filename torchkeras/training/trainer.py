@@ -190,7 +190,9 @@ class Trainer(Compilable):
             raise ValueError(f"Unknown arguments of evaluate(): {sorted(kwargs)}. {hint}")
         strategy = registry.choose()
         source = evaluation_source(self, strategy, (x, y, sample_weight), batch_size, steps)
-        logs = evaluate(Run(self, strategy, source), callbacks, verbose)
+        run = Run(self, strategy, source)
+        with run.exits:
+            logs = evaluate(run, callbacks, verbose)
         return logs if return_dict else as_list(self, logs)
 
     @filtered
@@ -227,7 +229,8 @@ class Trainer(Compilable):
         """
         strategy = registry.choose()
         run = Run(self, strategy, evaluation_source(self, strategy, (x, None, None), batch_size, steps))
-        return predict(run, callbacks, verbose)
+        with run.exits:
+            return predict(run, callbacks, verbose)
 
     @filtered
     @failures.shared("train_on_batch", on_batch=True)
