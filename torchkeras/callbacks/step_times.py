@@ -231,7 +231,7 @@ def _twice(operations: Callable[..., int]) -> Callable[..., int]:
 
 def _uncounted() -> dict[Any, Callable[..., int]]:
     """The operations, by the shapes of the arguments, of operators that torch's counter does not know (2.13)."""
-    counts = {
+    counts: dict[str, Callable[..., int]] = {
         "addmm_": _of_addmm,
         "mkldnn_rnn_layer": _of_onednn_rnn,
         "mkldnn_rnn_layer_backward": _twice(_of_onednn_rnn),

@@ -163,28 +163,26 @@ def _ahead(executor: Executor, fetch: Callable, numbers: Iterator[int], window: 
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-_in_worker: dict[str, PyDataset] = {}
+_in_worker: dict[str, Any] = {}
 
 
 def _processes(dataset: PyDataset) -> ProcessPoolExecutor:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else None)
     seed = int(torch.empty((), dtype=torch.int64).random_().item())
-    settings = (dataset, context.Value("i", 0), seed)
-    return ProcessPoolExecutor(dataset.workers, mp_context=context, initializer=_begin_worker, initargs=settings)
+    return ProcessPoolExecutor(dataset.workers, mp_context=context, initializer=_begin_worker, initargs=(dataset, seed))
 
 
-def _begin_worker(dataset: PyDataset, started: Any, seed: int) -> None:
-    """Keep the data set and seed this worker differently from the others."""
-    _in_worker["dataset"] = dataset
-    with started.get_lock():
-        seed += started.value
-        started.value += 1
+def _begin_worker(dataset: PyDataset, seed: int) -> None:
+    """Keep the data set and the pass's seed."""
+    _in_worker.update(dataset=dataset, seed=seed)
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
 
 
 def _fetch(number: int) -> Any:
+    """A batch, with random numbers that depend on its number and not on the worker that happens to make it."""
+    seed = _in_worker["seed"] + number
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
     return _in_worker["dataset"][number]
