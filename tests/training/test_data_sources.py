@@ -1,6 +1,7 @@
 """Loaders, Datasets, generators and PyDatasets as sources, and the split of arrays."""
 
 import os
+import random
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pandas
 import pytest
 import torch
 
+import torchkeras as keras
 from torchkeras.training.data import (
     PyDataset,
     Source,
@@ -208,6 +210,22 @@ def test_worker_processes_are_others_and_draw_different_numbers():
     batches = list(source.epoch())
     assert os.getpid() not in {int(x) for x, _ in batches}
     assert len({float(y) for _, y in batches}) == 8
+
+
+def test_random_numbers_of_worker_processes_repeat():
+    """Whichever worker makes a batch: here the order in which they are done differs."""
+
+    def run(slow):
+        def make(index):
+            time.sleep(0.03 * (index % 2 == slow))
+            return np.array([[np.random.random(), random.random(), float(torch.rand(()))]])
+
+        keras.utils.set_random_seed(5)
+        source = make_source(Batches(make, size=4, workers=2, use_multiprocessing=True), shuffle=True)
+        return [[x.tolist() for (x,) in source.epoch()] for _ in range(2)]
+
+    first, second = run(0), run(1)
+    assert first == second and first[0] != first[1]
 
 
 @pytest.mark.parametrize("how", list(WORKERS))
