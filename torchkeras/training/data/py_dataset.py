@@ -15,9 +15,9 @@ class PyDataset:
     Define `__getitem__(index)`, which returns a batch, and `__len__()` or the property `num_batches` (`None` for an
     endless data set). Define `on_epoch_begin()` or `on_epoch_end()` to change the data between epochs.
 
-    Random numbers of NumPy, torch and Python in processes depend on the seed of the training and the batch's index alone,
-    so that runs repeat. Threads share the generators of the process: timing decides which batch gets which numbers.
-    There, draw from a generator that `__getitem__` seeds by the index.
+    Random numbers of NumPy, torch and Python in processes depend on the seed of the training and the batch's index
+    alone, so that runs repeat. Threads share the generators of the process: timing decides which batch gets which
+    numbers. There, draw from a generator that `__getitem__` seeds by the index.
 
     Args:
         workers: number of threads or processes that prepare batches ahead; 0, or 1 without processes, prepares none.
