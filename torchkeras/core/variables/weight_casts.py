@@ -7,7 +7,8 @@ back at its end. `InferenceCasts` keeps a cast until its weight changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -57,6 +58,16 @@ class InferenceCasts:
     def __exit__(self, *error: Any) -> None:
         state.casts = self._outer
         self._made.clear()
+
+
+@contextmanager
+def without_kept_casts() -> Iterator[None]:
+    """Inside, a weight is cast each time it is read: for kernels that will be repeated after the weight has changed."""
+    outer, state.casts = state.casts, None
+    try:
+        yield
+    finally:
+        state.casts = outer
 
 
 class TrainingCasts:

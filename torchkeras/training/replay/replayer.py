@@ -13,6 +13,7 @@ from torch.autograd.graph import increment_version
 from torchkeras.core import tree
 from torchkeras.core.tensors.masks import get_mask
 from torchkeras.core.torch_internals import version_of
+from torchkeras.core.variables.weight_casts import without_kept_casts
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.optimizers.replaying import ReplayedUpdates, Weight
 from torchkeras.training.replay import threads
@@ -225,7 +226,7 @@ class Replayer:
         try:
             if updates is not None:
                 updates.fill()
-            with nullcontext() if updates is None else updates.reading_the_device():
+            with nullcontext() if updates is None else updates.reading_the_device(), without_kept_casts():
                 graph, outputs = self.graphs.capture(lambda: self.step(still))
         except Exception as error:
             for parameter in self.parts.parameters:
