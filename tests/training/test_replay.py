@@ -125,6 +125,16 @@ def test_passes_without_training_read_weights_that_were_changed_since_the_captur
         np.testing.assert_array_equal(found, wanted)
 
 
+def test_a_vocabulary_that_is_set_between_passes():
+    x = np.arange(80).reshape(20, 4) % 9
+    lookup = L.IntegerLookup(vocabulary=[1, 2, 3, 4])
+    model = keras.Sequential([keras.Input((4,), dtype="int64"), lookup])
+    model.predict(x, batch_size=2, verbose=0)
+    assert replays(model, "predict") > 3
+    lookup.set_vocabulary([5, 6, 7, 8])
+    np.testing.assert_array_equal(model.predict(x, batch_size=2, verbose=0), lookup(x).numpy())
+
+
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks(name, data):
     model, plain, replayed = both(make, data, adam, epochs=5, make_options=lambda: {"callbacks": [CALLBACKS[name]()]})
