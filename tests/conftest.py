@@ -13,6 +13,7 @@ import tempfile
 # Before anything imports Keras or starts a thread; child processes inherit it.
 os.environ["KERAS_BACKEND"] = "torch"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # dozens of processes import the package: it is compiled once
 if "TORCHKERAS_TEST_HOME" not in os.environ:
     # Neither library may read (or write) the settings of whoever runs the tests.
     _home = tempfile.mkdtemp(prefix="torchkeras-tests-")

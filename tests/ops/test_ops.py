@@ -6,9 +6,7 @@ import pytest
 import torch
 
 import torchkeras
-from tests.ops.row import COMING
 from torchkeras import ops
-from torchkeras.core.operations.op import OPS
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 
 UNARY = [
@@ -87,16 +85,6 @@ def test_unknown_sizes_stay_unknown():
     assert ops.concatenate([x, x], axis=1).shape == (None, 8)
     assert ops.concatenate([x, x], axis=0).shape == (None, 4)
     assert x[:, 1:3].shape == (None, 2)
-
-
-@pytest.mark.parametrize("name", sorted(OPS.keys() - COMING))
-def test_every_op_is_in_keras_by_its_file_name(name):
-    from torchkeras.core import registry
-
-    module, class_name = registry.public_name(OPS[name].operation_class)
-    parts = module.split(".")
-    found = __import__(module, fromlist=[parts[-1]])
-    assert isinstance(getattr(found, class_name), type)
 
 
 def test_operators(rng):

@@ -50,8 +50,33 @@ def dtypes_of(outputs):
     return [standardize_dtype(t.dtype) for t in flat(outputs) if hasattr(t, "dtype")]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_numbers_are_keras(row, rng):
+def hold(check, cases, rng):
+    """Check each case of an op; one error names all that fail."""
+    failed = {}
+    for case in cases:
+        try:
+            check(*case, rng)
+        except Exception as error:
+            failed[" ".join(map(str, case))] = error
+    if failed:
+        lines = [f"{name}: {type(error).__name__}: {error}" for name, error in failed.items()]
+        raise AssertionError("\n\n".join(lines)) from next(iter(failed.values()))
+
+
+def by_op(cases):
+    """For each op its cases: rows alone or with more arguments of a check; a test goes through those of one op."""
+    grouped = {}
+    for case in cases:
+        grouped.setdefault(case[0].op, []).append(case)
+    return pytest.mark.parametrize("cases", grouped.values(), ids=grouped.keys())
+
+
+@by_op([(row,) for row in ROWS])
+def test_numbers_are_keras(cases, rng):
+    hold(numbers_are_keras, cases, rng)
+
+
+def numbers_are_keras(row, rng):
     arrays = row.arrays(rng)
     ours = of(ops, row)(*tensors(arrays), **row.config)
     if row.keras is not True:
@@ -63,8 +88,12 @@ def test_numbers_are_keras(row, rng):
     same_values(ours, theirs, row)
 
 
-@pytest.mark.parametrize("row, dtype", [(r, d) for r in ROWS for d in r.dtypes], ids=str)
-def test_types_are_keras(row, dtype, rng):
+@by_op([(row, dtype) for row in ROWS for dtype in row.dtypes])
+def test_types_are_keras(cases, rng):
+    hold(types_are_keras, cases, rng)
+
+
+def types_are_keras(row, dtype, rng):
     arrays = row.arrays(rng)
     theirs = of(keras.ops, row)(*tensors(arrays, dtype), **row.config)
     ours = of(ops, row)(*tensors(arrays, dtype), **row.config)
@@ -88,10 +117,12 @@ def symbols(values, batch):
 SYMBOLIC = [r for r in ROWS if r.symbolic is True]
 
 
-@pytest.mark.parametrize(
-    "row, batch", [(r, "known") for r in SYMBOLIC] + [(r, None) for r in SYMBOLIC if r.unknown is True], ids=str
-)
-def test_symbolic_form_is_the_eager_one(row, batch, rng):
+@by_op([(row, "known") for row in SYMBOLIC] + [(row, None) for row in SYMBOLIC if row.unknown is True])
+def test_symbolic_form_is_the_eager_one(cases, rng):
+    hold(symbolic_form_is_the_eager_one, cases, rng)
+
+
+def symbolic_form_is_the_eager_one(row, batch, rng):
     given = tensors(row.arrays(rng))
     eager = flat(of(ops, row)(*given, **row.config))
     inputs = symbols(given, batch)
@@ -115,8 +146,12 @@ def test_symbolic_form_is_the_eager_one(row, batch, rng):
             torch.testing.assert_close(a, b, equal_nan=True)
 
 
-@pytest.mark.parametrize("row", [r for r in SYMBOLIC if r.keras is True and r.reads is True], ids=str)
-def test_keras_reads_the_graph(row, rng):
+@by_op([(row,) for row in SYMBOLIC if row.keras is True and row.reads is True])
+def test_keras_reads_the_graph(cases, rng):
+    hold(keras_reads_the_graph, cases, rng)
+
+
+def keras_reads_the_graph(row, rng):
     given = tensors(row.arrays(rng))
     inputs = symbols(given, "known")
     flat_inputs = [t for t in tree.flatten(inputs) if isinstance(t, KerasTensor)]
@@ -127,8 +162,12 @@ def test_keras_reads_the_graph(row, rng):
     same_values(theirs(values), ours, row)
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r.gradient is True], ids=str)
-def test_gradients_are_finite_differences(row, rng):
+@by_op([(row,) for row in ROWS if row.gradient is True])
+def test_gradients_are_finite_differences(cases, rng):
+    hold(gradients_are_finite_differences, cases, rng)
+
+
+def gradients_are_finite_differences(row, rng):
     given = tensors(row.arrays(rng), "float64")
     wanted = [
         t.requires_grad_() for t in tree.flatten(given) if isinstance(t, torch.Tensor) and t.dtype == torch.float64
@@ -216,6 +255,7 @@ def test_every_op_is_in_keras_by_its_file_name(name):
     definition = OPS[name]
     module, class_name = registry.public_name(definition.operation_class)
     theirs = getattr(importlib.import_module(module), class_name)
+    assert isinstance(theirs, type)
     accepted = inspect.signature(theirs.__init__).parameters
     extra = [n for n in definition.config if n not in accepted and n not in definition.later]
     assert not extra, f"{class_name} of Keras takes {list(accepted)}: {extra} belong to the call, see `call=` of @op"

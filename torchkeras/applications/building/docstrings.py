@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -104,14 +105,7 @@ def docstring(
     """The docstring of one network."""
     described = {**SHARED, **facts.own}
     args = "\n".join(
-        textwrap.fill(
-            f"{key}: {described[key].format(size=size, least=min_size)} Default: `{_literal(defaults[key])}`.",
-            116,
-            initial_indent="    ",
-            subsequent_indent="        ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        _paragraph(f"{key}: {described[key].format(size=size, least=min_size)} Default: `{_literal(defaults[key])}`.")
         for key in defaults
     )
     return TEMPLATE.format(
@@ -123,6 +117,19 @@ def docstring(
         pixels=textwrap.fill(facts.pixels, 120),
         args=args,
         example=max(min_size, 32),
+    )
+
+
+@functools.cache
+def _paragraph(argument: str) -> str:
+    """The lines that describe an argument; most networks share them."""
+    return textwrap.fill(
+        argument,
+        116,
+        initial_indent="    ",
+        subsequent_indent="        ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
