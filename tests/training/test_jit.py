@@ -16,18 +16,9 @@ ROWS, BATCH = 22, 4  # the last batch is ragged
 
 
 @pytest.fixture
-def graphs(monkeypatch):
+def graphs(record_graphs):
     """The graphs that were compiled, by a backend that runs them as they are."""
-    found = []
-
-    def count(module, example):
-        found.append(module)
-        return module.forward
-
-    real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **kwargs: real(f, **{**kwargs, "backend": count}))
-    torch._dynamo.reset()
-    return found
+    return record_graphs("eager")
 
 
 @pytest.fixture

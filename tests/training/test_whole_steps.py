@@ -21,21 +21,11 @@ ROWS, BATCH = 10, 4  # the last batch is ragged
 
 
 @pytest.fixture
-def graphs(monkeypatch):
+def graphs(record_graphs):
     """The graphs that were compiled, by a backend that makes them functional, as torch's default one does."""
     if not traces_backward():
         pytest.skip("this torch traces no backward passes")
-    found = []
-    functional = torch._dynamo.lookup_backend("aot_eager")
-
-    def count(module, example):
-        found.append(module)
-        return functional(module, example)
-
-    real = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda f, **kwargs: real(f, **{**kwargs, "backend": count}))
-    torch._dynamo.reset()
-    return found
+    return record_graphs("aot_eager")
 
 
 @pytest.fixture
@@ -182,6 +172,18 @@ def test_checkpoints_keep_a_backward_pass_of_their_own():
     torch.compile(loss, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph.forward)(torch.ones(2))
     with pytest.raises(ValueError, match="backward pass that is a graph of its own"):
         refuse_checkpoints(graphs[0])
+
+
+def test_names_with_checkpoint_in_them_are_no_checkpoints(record_graphs):
+    model = torch.nn.ModuleDict({"checkpoint": torch.nn.Linear(2, 2)})
+
+    def loss_after_checkpoint(checkpoint):
+        return model["checkpoint"](checkpoint).sum()
+
+    graphs = record_graphs("eager")
+    torch.compile(loss_after_checkpoint, fullgraph=True)(torch.ones(1, 2))
+    assert "checkpoint" in graphs[0].code
+    refuse_checkpoints(graphs[0])
 
 
 @pytest.mark.parametrize(("step", "reason"), [(Counting, "self.calls += 1"), (Looking, "float(logs")])

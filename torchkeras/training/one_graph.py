@@ -165,6 +165,9 @@ def _compile_without_checkpoints(graph: Any, example_inputs: Any) -> Any:
     return default_compiler()(graph, example_inputs, config_patches=_OPTIONS)
 
 
+_CHECKPOINTS = ("tag_activation_checkpoint", "wrap_activation_checkpoint")  # operators that hold a function's graph
+
+
 def refuse_checkpoints(graph: torch.nn.Module) -> None:
     """Refuse a graph with checkpoints, whose backward pass is in it: the compiler would keep all that they free.
 
@@ -173,7 +176,7 @@ def refuse_checkpoints(graph: torch.nn.Module) -> None:
     """
     for part in graph.modules():
         for node in getattr(getattr(part, "graph", None), "nodes", ()):
-            if "checkpoint" in str(node.target):
+            if node.op == "call_function" and str(node.target) in _CHECKPOINTS:
                 raise ValueError("Rematerialization needs a backward pass that is a graph of its own.")
 
 
