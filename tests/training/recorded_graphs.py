@@ -7,10 +7,12 @@ as the host's play the part of tensors on the CPU: what happens to them is not r
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from torchkeras.core import tree
@@ -34,6 +36,7 @@ class RecordedGraph(TorchDispatchMode):
         self.calls: list[tuple] = []
         self.before: dict[int, tuple] = {}
         self.made: set[int] = set()
+        self.read: dict[int, tuple[str, StorageWeakRef]] = {}
         self.replays = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -49,6 +52,8 @@ class RecordedGraph(TorchDispatchMode):
             place = _address(tensor)
             if place not in self.made and place not in self.before:
                 self.before[place] = tensor.untyped_storage(), tensor.untyped_storage().clone()
+                if "lift_fresh" not in str(function):  # a constant, which a kernel would fill in on a GPU
+                    self.read[place] = f"{function} of {tuple(tensor.shape)}", StorageWeakRef(tensor.untyped_storage())
         result = function(*args, **kwargs)
         old = set(map(_address, given))
         fresh = [tensor for tensor in _tensors(result) if _address(tensor) not in old]
@@ -59,6 +64,16 @@ class RecordedGraph(TorchDispatchMode):
     def put_back(self) -> None:
         for storage, value in self.before.values():
             storage.copy_(value)
+
+    def dangling(self) -> list[str]:
+        """The first reads of memory that nobody else keeps. A graph of CUDA would read it all the same.
+
+        It can't be replayed any more after this question.
+        """
+        self.calls.clear()
+        self.before.clear()
+        gc.collect()
+        return [text for text, storage in self.read.values() if storage.expired()]
 
     def replay(self) -> None:
         self.replays += 1

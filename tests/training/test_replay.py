@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import torchkeras as keras
+from tests.device_fits import FITS
 from tests.training import recorded_graphs
 from tests.training.replay_cases import (
     ACTIONS,
@@ -123,6 +124,16 @@ def test_passes_without_training_read_weights_that_were_changed_since_the_captur
     assert replays(model, "predict") > 10 and replays(model, "test") > 10
     for found, wanted in zip(replayed, passes("off"), strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["mixed_bfloat16", "large vocabulary", "schedule, averages", "many metrics"])
+def test_graphs_read_no_memory_that_is_given_back_after_a_pass(name):
+    fit = FITS[name]
+    model, _ = fit.train()
+    model.evaluate(fit.x, fit.y, batch_size=8, verbose=0)
+    model.predict(fit.x, batch_size=8, verbose=0)
+    found = [read for graph in recorded_graphs.CAPTURED for read in graph.dangling()]
+    assert len(recorded_graphs.CAPTURED) >= 3 and not found, found
 
 
 def test_a_vocabulary_that_is_set_between_passes():
