@@ -136,7 +136,7 @@ class Prepared:
         self.arrays = {name: array.copy() for name, array in self.arrays.items()}
 
 
-def _checksum_of(value: Any) -> int:
+def _checksum_of(value: object) -> int:
     return zlib.crc32(json.dumps(value, sort_keys=True).encode())
 
 
@@ -145,7 +145,7 @@ def _to_disk(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _without_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _without_arrays(value: object, arrays: dict[str, np.ndarray]) -> Any:
     """The value with its arrays taken out, each replaced by its name."""
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         name = f"array_{len(arrays)}"
@@ -179,7 +179,7 @@ def _listed(pair: Any) -> list[Any]:
     return list(pair["tuple"])
 
 
-def _with_arrays(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _with_arrays(value: object, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, dict):
         if "array" in value:
             return arrays[value["array"]]

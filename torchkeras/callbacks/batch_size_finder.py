@@ -106,7 +106,7 @@ class BatchSizeFinder(Callback):
         if self.stop:
             self._run.initial_epoch = self._run.epochs
 
-    def _largest_that_fits(self, data: Any, size: int, largest: int) -> int:
+    def _largest_that_fits(self, data: object, size: int, largest: int) -> int:
         snapshot = TrainingSnapshot(self.model)
         try:
             if not self._fits(data, size):
@@ -127,7 +127,7 @@ class BatchSizeFinder(Callback):
             for weight in self.model.trainable_weights:
                 weight.grad = None
 
-    def _fits(self, data: Any, rows: int) -> bool:
+    def _fits(self, data: object, rows: int) -> bool:
         try:
             batch = _with_rows(data, rows)
             for _ in range(self.steps_per_trial):
@@ -156,10 +156,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
-def _with_rows(data: Any, rows: int) -> Any:
+def _with_rows(data: object, rows: int) -> Any:
     """A batch whose rows are repeated until there are so many."""
 
-    def repeat(value: Any) -> Any:
+    def repeat(value: object) -> Any:
         if not isinstance(value, torch.Tensor) or not value.dim():
             return value
         return value[torch.arange(rows, device=value.device) % len(value)]

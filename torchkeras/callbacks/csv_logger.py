@@ -75,7 +75,7 @@ class CSVLogger(Callback):
             self.csv_file = None
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> Any:
     """A value as it is written: the items of a list or an array in one cell."""
     scalar = isinstance(value, str) or (isinstance(value, np.ndarray) and value.ndim == 0)
     if isinstance(value, Iterable) and not scalar:

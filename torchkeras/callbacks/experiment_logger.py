@@ -10,6 +10,7 @@ from torchkeras.callbacks import learning_rates
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.run import Run
 from torchkeras.distributed import is_main_process
+from torchkeras.layers.base.layer import Layer
 
 Values = dict[str, float]
 
@@ -100,7 +101,7 @@ class ExperimentLogger(Callback):
             self.close(sys.exception() is not None)
 
 
-def settings_of(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(model: Layer, params: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a training as plain values: the optimizer's config, the number of weights, epochs and batches."""
     optimizer = model.optimizer
     found: dict[str, Any] = {

@@ -7,9 +7,10 @@ from typing import Any
 from torchkeras.core import tree
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.symbolic.node import Node
+from torchkeras.layers.base.layer import Layer
 
 
-def graph_event(model: Any) -> Any | None:
+def graph_event(model: Layer) -> Any | None:
     """An event with the graph of a functional or Sequential model: a node for each call of a layer.
 
     The layers of a model within it are drawn in a box of that model's name. A subclassed model has no graph.
@@ -31,14 +32,14 @@ def graph_event(model: Any) -> Any | None:
     return Event(graph_def=graph.SerializeToString())
 
 
-def _has_graph(layer: Any) -> bool:
+def _has_graph(layer: Layer) -> bool:
     try:
         return bool(layer.inputs and layer.outputs)
     except (AttributeError, ValueError):  # no model, or one that says that it has no inputs
         return False
 
 
-def _add_model(graph: Any, model: Any, scope: str, names: dict[int, str]) -> None:
+def _add_model(graph: Any, model: Layer, scope: str, names: dict[int, str]) -> None:
     """Add the calls of a model's layers; `names` has the nodes that give symbolic tensors, and gets those added."""
     calls: dict[str, int] = {}
     for node in _calls(tree.flatten(model.outputs), set(names)):

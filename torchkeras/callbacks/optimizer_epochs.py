@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torchkeras.callbacks.callback import Callback, HookLogs
+from torchkeras.layers.base.layer import Layer
 
 
 class OptimizerEpochs(Callback):
@@ -16,6 +15,6 @@ class OptimizerEpochs(Callback):
         self.model.optimizer.end_epoch(logs or {})
 
     @staticmethod
-    def is_wanted(model: Any) -> bool:
+    def is_wanted(model: Layer) -> bool:
         """Whether the model's optimizer has a scheduler that counts epochs."""
         return getattr(getattr(model, "optimizer", None), "interval", "batch") == "epoch"

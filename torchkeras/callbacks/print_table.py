@@ -10,6 +10,7 @@ from typing import Any
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.callbacks.monitor_callback import MonitorCallback
 from torchkeras.distributed import is_main_process
+from torchkeras.layers.base.layer import Layer
 from torchkeras.reporting.progress import announce
 
 _WIDTH = 10  # of a column, in characters, at the least
@@ -94,7 +95,7 @@ class PrintTable(Callback):
         self._console.print(" [dim]|[/] ".join(marked), highlight=False)
 
 
-def _direction(model: Any, name: str) -> int:
+def _direction(model: Layer, name: str) -> int:
     """1 if the metric should rise, -1 if it should fall, 0 if that is not known."""
     watcher = MonitorCallback(monitor=name)
     watcher.set_model(model)

@@ -181,14 +181,14 @@ class LayerRanges:
             self._handles.append(module.register_forward_hook(self._close, always_call=True))
 
     def _opener(self, name: str) -> Any:
-        def begin(module: nn.Module, args: Any) -> None:
+        def begin(module: nn.Module, args: object) -> None:
             entered = torch.profiler.record_function(name)
             entered.__enter__()
             self._open.append(entered)
 
         return begin
 
-    def _close(self, module: nn.Module, args: Any, output: Any) -> None:
+    def _close(self, module: nn.Module, args: object, output: Any) -> None:
         self._open.pop().__exit__(None, None, None)
 
     def remove(self) -> None:

@@ -66,7 +66,7 @@ class RemoteMonitor(Callback):
             warn_user(f"Could not reach RemoteMonitor root server at {self.root} ({error})")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     return float(value) if hasattr(value, "__float__") and not isinstance(value, (int, float)) else value

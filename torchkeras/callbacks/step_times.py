@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.core.accelerators import begin_peak_memory, name_of, peak_memory, synchronize
+from torchkeras.layers.base.layer import Layer
 
 try:
     import resource
@@ -20,7 +21,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 
-def _device(model: Any) -> torch.device:
+def _device(model: Layer) -> torch.device:
     return next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
 
@@ -86,7 +87,7 @@ class StepTimes(Callback):
         if optimizer is not None:
             apply = optimizer.apply
 
-            def timed(*args: Any, **kwargs: Any) -> Any:
+            def timed(*args: object, **kwargs: Any) -> Any:
                 self._mark("backward")
                 result = apply(*args, **kwargs)
                 self._mark("update")
@@ -214,12 +215,12 @@ def _of_addmm(self_shape: Any, a_shape: Any, b_shape: Any, out_shape: Any = None
     return 2 * a_shape[0] * a_shape[1] * b_shape[1]
 
 
-def _of_onednn_rnn(inputs: Sequence[int], kernel: Any, recurrent_kernel: Any, *args: Any, **kwargs: Any) -> int:
+def _of_onednn_rnn(inputs: Sequence[int], kernel: Any, recurrent_kernel: Any, *args: object, **kwargs: Any) -> int:
     """The operations of a recurrent layer in one direction: two products per step of each sequence."""
     return _of_cudnn_rnn(inputs, [kernel, recurrent_kernel])
 
 
-def _of_cudnn_rnn(inputs: Sequence[int], weights: Sequence[Any], *args: Any, **kwargs: Any) -> int:
+def _of_cudnn_rnn(inputs: Sequence[int], weights: Sequence[Any], *args: object, **kwargs: Any) -> int:
     """The operations of recurrent layers in one call: each step of each sequence meets each kernel once."""
     return 2 * math.prod(inputs[:-1]) * sum(math.prod(shape) for shape in weights if len(shape) == 2)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from torchkeras.callbacks.callback import Callback, HookLogs
 from torchkeras.reporting.progress import announce
@@ -102,7 +101,7 @@ class Timer(Callback):
             announce(f"Timer: the limit of {timedelta(seconds=round(self.max_time))} is reached, training ends")
 
 
-def _seconds(limit: Any) -> float | None:
+def _seconds(limit: object) -> float | None:
     """A limit in seconds.
 
     Raises:

@@ -107,7 +107,7 @@ class Metric(Configurable):
                 with torch.no_grad():
                     variable.zero_()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: Any) -> Any:
         """Add a batch and return the value so far.
 
         Args:
@@ -209,7 +209,7 @@ class Metric(Configurable):
 
     # -- the same as functions of given values
 
-    def stateless_update_state(self, metric_variables: list[Any], *args: Any, **kwargs: Any) -> list[torch.Tensor]:
+    def stateless_update_state(self, metric_variables: list[Any], *args: object, **kwargs: Any) -> list[torch.Tensor]:
         """Compute the variables' values after an update; the metric's own state stays.
 
         Args:

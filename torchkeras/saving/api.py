@@ -95,7 +95,7 @@ def save_model(
             write_model(model, target)
 
 
-def _refuse_save_format(save_format: Any, filepath: Place) -> None:
+def _refuse_save_format(save_format: object, filepath: Place) -> None:
     text = (
         f"The `save_format` argument is deprecated: the ending of the name says the format. Remove the argument "
         f"and save to a name that ends in `.keras`. Received: save_format={save_format!r}, filepath={filepath!r}."

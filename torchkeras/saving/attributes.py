@@ -8,7 +8,7 @@ import types
 from typing import Any
 
 
-def held_by(obj: Any) -> dict[str, Any]:
+def held_by(obj: object) -> dict[str, Any]:
     """The values of the object's attributes by name: those of its classes, its own, its sublayers.
 
     A property runs code, so it is not read, with two exceptions: a property that only returns an attribute
@@ -38,14 +38,14 @@ def held_by(obj: Any) -> dict[str, Any]:
 _NOTHING = object()
 
 
-def _own(obj: Any) -> dict[str, Any]:
+def _own(obj: object) -> dict[str, Any]:
     """The object's own attributes as the user sees them: lists of layers as lists."""
     own = dict(getattr(obj, "__dict__", {}))
     own.update(own.get("_modules", {}))
     return own
 
 
-def _follow(obj: Any, path: tuple[str, ...]) -> Any:
+def _follow(obj: object, path: tuple[str, ...]) -> Any:
     """The value at a path of attributes, as far as plain attributes lead."""
     for name in path:
         own = _own(obj)
@@ -59,7 +59,7 @@ def _follow(obj: Any, path: tuple[str, ...]) -> Any:
     return obj
 
 
-def _alias(value: Any) -> tuple[str, ...] | None:
+def _alias(value: object) -> tuple[str, ...] | None:
     """The attributes that a property only passes on: `("a", "b")` for `return self.a.b`; `None` for all else."""
     if isinstance(value, property):
         return _returned_path(value.fget)
@@ -67,7 +67,7 @@ def _alias(value: Any) -> tuple[str, ...] | None:
 
 
 @functools.lru_cache(None)
-def _returned_path(getter: Any) -> tuple[str, ...] | None:
+def _returned_path(getter: object) -> tuple[str, ...] | None:
     code = getattr(getter, "__code__", None)
     if code is None or code.co_argcount != 1:
         return None

@@ -15,6 +15,7 @@ import torch
 
 from torchkeras.core.config.serialization import serialize_keras_object
 from torchkeras.distributed import process
+from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.formats.checkpoint import ASSETS, CONFIG, write_index
 from torchkeras.saving.formats.parts import SUFFIX, PartsTarget
 from torchkeras.saving.json import dumped
@@ -82,7 +83,7 @@ class CheckpointWriter:
             running.result()
 
 
-def _write_model(model: Any, folder: Path) -> None:
+def _write_model(model: Layer, folder: Path) -> None:
     (folder / CONFIG).write_bytes(dumped(serialize_keras_object(model)).encode())
     for path, obj in saveables(model):
         if hasattr(obj, "save_assets"):

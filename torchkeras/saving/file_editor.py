@@ -444,7 +444,7 @@ class _Comparison:
             if key not in reference:
                 self._missing(f"{path}/{key}", saved[key], "saved file", "reference model")
 
-    def _missing(self, at: str, value: Any, here: str, there: str) -> None:
+    def _missing(self, at: str, value: object, here: str, there: str) -> None:
         self.errors += 1
         if isinstance(value, MutableMapping):
             print(f"...Object {at} present in {here}, missing from {there}")

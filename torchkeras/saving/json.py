@@ -38,7 +38,7 @@ def dumped(config: Config) -> str:
     return json.dumps(config, default=_described)
 
 
-def _described(value: Any) -> Any:
+def _described(value: object) -> Any:
     """A value that JSON can't express, in the form that files have."""
     if value is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
@@ -71,7 +71,7 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
 
 
 def build(
-    config: Any,
+    config: object,
     custom_objects: Any,
     safe_mode: bool | None,
     name: str,
@@ -151,7 +151,7 @@ def _has_unbuilt_layers(layer: Layer) -> bool:
     return type(layer).build is Layer.build and any(not inner.built for inner in layer._flatten_layers())
 
 
-def _build_by_run(layer: Layer, shapes: Any) -> None:
+def _build_by_run(layer: Layer, shapes: object) -> None:
     """Call the layer once: without values, or where it needs some on zeros."""
     try:
         infer(layer.forward, (_tensors(shapes),), {})

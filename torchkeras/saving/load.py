@@ -45,7 +45,7 @@ def read_model(
     return model
 
 
-def _load_assets(model: Any, folder: Path) -> None:
+def _load_assets(model: Layer, folder: Path) -> None:
     """Hand each object that keeps files its own folder."""
     for path, obj in saveables(model):
         if hasattr(obj, "load_assets"):
@@ -71,7 +71,7 @@ class _Load:
         self.hooks: list[tuple[str, Any, _Watched]] = []
         self.casts = Casts(file_name)
 
-    def add(self, path: str, obj: Any, entry: SavedValues) -> None:
+    def add(self, path: str, obj: object, entry: SavedValues) -> None:
         """Compare what the file has for an object with what the object needs."""
         variables = own_variables(obj)
         if variables is not None:
@@ -82,7 +82,7 @@ class _Load:
         elif isinstance(obj, torch.nn.Module):
             self._add_torch_module(path, obj, entry)
 
-    def _add_default(self, path: str, obj: Any, entry: SavedValues, variables: list) -> None:
+    def _add_default(self, path: str, obj: object, entry: SavedValues, variables: list) -> None:
         if isinstance(obj, SeedGenerator) and not len(entry):
             return  # Keras does not save the state of seeds
         self.objects += 1
@@ -95,7 +95,7 @@ class _Load:
             value = None if self.fresh or entry.reads_later else entry[str(i)]
             self.assignments.append(_Assignment(tensor, entry, str(i), value))
 
-    def _count_problem(self, obj: Any, entry: SavedValues, variables: list) -> str | None:
+    def _count_problem(self, obj: object, entry: SavedValues, variables: list) -> str | None:
         if len(entry) == len(variables) and all(str(i) in entry for i in range(len(variables))):
             return None
         if len(variables) == 0 and not getattr(obj, "built", True):
@@ -126,12 +126,12 @@ class _Load:
                     return problem
         return None
 
-    def _is_untouched(self, obj: Any, entry: SavedValues) -> bool:
+    def _is_untouched(self, obj: object, entry: SavedValues) -> bool:
         """Whether it is an optimizer that was saved before its first step: a new one is as good."""
         alone = len(entry) <= 2 and all(entry.shape(key) == () for key in entry)
         return self.fresh and isinstance(obj, Optimizer) and alone and len(obj.variables) > len(entry)
 
-    def _misfit(self, path: str, obj: Any, entry: SavedValues) -> bool:
+    def _misfit(self, path: str, obj: object, entry: SavedValues) -> bool:
         """Whether an optimizer's values have other shapes; it deals itself with another number of them."""
         if not isinstance(obj, Optimizer) or type(obj).load_own_variables is not Optimizer.load_own_variables:
             return False
@@ -239,7 +239,7 @@ class _Watched(SavedValues):
         return len(self.entry)
 
 
-def _variables_of(obj: Any) -> list[tuple[str, torch.Tensor]]:
+def _variables_of(obj: object) -> list[tuple[str, torch.Tensor]]:
     """The names and variables that an object with a `load_own_variables` of its own may have filled."""
     if isinstance(obj, Layer):
         return [(getattr(w.tensor, "path", w.name), w.tensor) for w in own_weights(obj)]
@@ -274,7 +274,7 @@ class _Undo:
 
 
 def load_into(
-    model: Any,
+    model: Layer,
     source: WeightsSource | LegacySource,
     skip_mismatch: bool = False,
     by_name: bool = False,
@@ -308,7 +308,7 @@ def load_into(
 
 
 def load_state(
-    model: Any,
+    model: Layer,
     reader: WeightsSource,
     skip_mismatch: bool = False,
     skip: Iterable[Any] = (),
@@ -350,13 +350,13 @@ def load_state(
     load.finish(skip_mismatch, waiting)
 
 
-def _optimizers(model: Any) -> list[Any]:
+def _optimizers(model: Layer) -> list[Any]:
     """The optimizer of a compiled model: no `state_dict()` has its state."""
     optimizer = getattr(model, "optimizer", None)
     return [] if optimizer is None else [optimizer]
 
 
-def _give_names(model: Any, reader: WeightsSource, skip_mismatch: bool, skip: Iterable[Any]) -> None:
+def _give_names(model: Layer, reader: WeightsSource, skip_mismatch: bool, skip: Iterable[Any]) -> None:
     """Find the values of each object in a file that has the names of `state_dict()` alone.
 
     Raises:
@@ -383,7 +383,7 @@ def _container_of(path: str) -> str:
     return "/".join(parts[: last + 1])
 
 
-def load_state_by_name(model: Any, reader: WeightsSource, skip_mismatch: bool = False) -> None:
+def load_state_by_name(model: Layer, reader: WeightsSource, skip_mismatch: bool = False) -> None:
     """Give those direct layers of the model values whose names the file has; the others are left alone.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from torchkeras.core import registry
 from torchkeras.core.config.resolve import resolve_class, resolve_function
@@ -40,7 +39,7 @@ def refused_parts(config: Config) -> list[tuple[str, str]]:
     return list(dict.fromkeys(_refusals(config, "the model")))
 
 
-def _refusals(config: Any, owner: str) -> Iterator[tuple[str, str]]:
+def _refusals(config: object, owner: str) -> Iterator[tuple[str, str]]:
     """The parts that loading will refuse: the layer or other object that each belongs to, and the reason."""
     if isinstance(config, (list, tuple)):
         for item in config:

@@ -46,7 +46,7 @@ def write_model(model: Layer, target: ModelTarget) -> None:
                 obj.save_assets(str(own))
 
 
-def save_state(model: Any, target: WeightsTarget, skip: Iterable[Any] = ()) -> None:
+def save_state(model: Layer, target: WeightsTarget, skip: Iterable[Any] = ()) -> None:
     """Write the weights of the model and of all that it holds.
 
     Args:
@@ -77,7 +77,7 @@ def _save_objects(objects: Iterable[tuple[str, Any]], target: WeightsTarget) -> 
                     entry[key] = value
 
 
-def _left_out(model: Any) -> list[Any]:
+def _left_out(model: Layer) -> list[Any]:
     """The optimizer of a model with layers that stand in for others: its state has the layout of those layers."""
     optimizer = getattr(model, "optimizer", None)
     if getattr(optimizer, "built", False) and any(

@@ -25,7 +25,7 @@ from torchkeras.version import __version__
 _BACKEND = "torch"
 
 
-def write_legacy(model: Any, target: LegacyTarget, include_optimizer: bool = True) -> None:
+def write_legacy(model: Layer, target: LegacyTarget, include_optimizer: bool = True) -> None:
     """Write a model with its weights and the optimizer's state; warn if something of it will be missing.
 
     Args:
@@ -48,7 +48,7 @@ def write_legacy(model: Any, target: LegacyTarget, include_optimizer: bool = Tru
         target.weights(OPTIMIZER, _named((variable.path, variable) for variable in optimizer.variables))
 
 
-def _warn(model: Any, config: Config) -> None:
+def _warn(model: Layer, config: Config) -> None:
     refused = warning_for(config)
     if refused is not None:
         warn_user(refused)
@@ -61,7 +61,7 @@ def _warn(model: Any, config: Config) -> None:
         )
 
 
-def _write_weights(model: Any, target: LegacyTarget) -> None:
+def _write_weights(model: Layer, target: LegacyTarget) -> None:
     layers: list[Layer] = model.layers if hasattr(type(model), "layers") else []
     if any(isinstance(layer, Layer) is False for layer in layers):
         layers = [layer for layer in layers if isinstance(layer, Layer)]
@@ -110,7 +110,7 @@ def _legacy_form(row: Config) -> Config:
 _NAMES_OF_CLASSES = {"GroupQueryAttention": "GroupedQueryAttention"}
 
 
-def _has_axes(config: Any) -> bool:
+def _has_axes(config: object) -> bool:
     """Whether the argument `axis` is several: Keras loses it where the layer has no module."""
     return isinstance(config, dict) and isinstance(config.get("axis"), (list, tuple)) and len(config["axis"]) != 1
 
@@ -121,13 +121,13 @@ def _training_config(compiled: Config) -> Config:
     return {**config, "optimizer_config": _part(compiled["optimizer"])}
 
 
-def _whole_name(loss: Any) -> Any:
+def _whole_name(loss: object) -> Any:
     """The name of a loss in full: Keras can't read abbreviations such as `"mse"` out of a legacy file."""
     public = registry.public_name(registry.lookup("keras.losses", loss)) if isinstance(loss, str) else None
     return loss if public is None or isinstance(registry.lookup(*public), type) else public[1]
 
 
-def _part(value: Any) -> Any:
+def _part(value: object) -> Any:
     """A loss, metric or optimizer, or a nest of them: functions by name, objects without their modules."""
     if isinstance(value, (list, tuple)):
         return [_part(item) for item in value]

@@ -34,7 +34,7 @@ def saveables(root: Any, skip: Any = ()) -> Iterator[tuple[str, Any]]:
     yield from _walk("", root, seen)
 
 
-def other_paths(root: Any) -> dict[int, list[str]]:
+def other_paths(root: object) -> dict[int, list[str]]:
     """Further paths of objects that have several, by the object's `id`: other attributes that hold the same object."""
     found: dict[int, list[str]] = {}
     for _ in _walk("", root, set(), found):
@@ -42,7 +42,9 @@ def other_paths(root: Any) -> dict[int, list[str]]:
     return found
 
 
-def _walk(path: str, obj: Any, seen: set[int], again: dict[int, list[str]] | None = None) -> Iterator[tuple[str, Any]]:
+def _walk(
+    path: str, obj: object, seen: set[int], again: dict[int, list[str]] | None = None
+) -> Iterator[tuple[str, Any]]:
     if id(obj) in seen:
         if again is not None:
             again.setdefault(id(obj), []).append(path)
@@ -78,12 +80,12 @@ def _numbered(name: str, used: dict[str, int]) -> str:
     return f"{name}_{number}" if number else name
 
 
-def class_name(obj: Any) -> str:
+def class_name(obj: object) -> str:
     """The name by which objects of the class go in a container."""
     return snake_case(registered_class(obj).__name__)
 
 
-def is_saveable(obj: Any) -> bool:
+def is_saveable(obj: object) -> bool:
     """Whether the object has state of its own, or may hold some that has."""
     if isinstance(obj, torch.nn.Module):
         return not isinstance(obj, ModuleContainer)
@@ -105,7 +107,7 @@ def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
             yield name, held[name]
 
 
-def is_graph_or_row(obj: Any) -> bool:
+def is_graph_or_row(obj: object) -> bool:
     """Whether it is a functional or Sequential model, whose layers are known by their order."""
     own = getattr(obj, "__dict__", {})
     return "_tk_row" in own or own.get("_tk_graph") is not None
@@ -115,7 +117,7 @@ def is_graph_or_row(obj: Any) -> bool:
 _OWN_STRUCTURE = frozenset({"operations", "_operations"})
 
 
-def _base_of(obj: Any) -> type:
+def _base_of(obj: object) -> type:
     for base in (Layer, Optimizer, Loss, Operation, SeedGenerator):
         if isinstance(obj, base):
             return base
@@ -134,7 +136,7 @@ def _base_attributes(base: type) -> frozenset[str]:
 # ---------------------------------------------------------------------------- what an object saves
 
 
-def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
+def own_variables(obj: object) -> list[tuple[str, torch.Tensor]] | None:
     """The names and variables that the object's default hooks save, in files' order; `None` where it has its own."""
     if isinstance(obj, Layer):
         return [(w.name, w.tensor) for w in own_weights(obj)] if _has_default_hooks(obj) else None
@@ -143,14 +145,14 @@ def own_variables(obj: Any) -> list[tuple[str, torch.Tensor]] | None:
     return None
 
 
-def named_tensors(model: Any) -> list[tuple[str, torch.Tensor]]:
+def named_tensors(model: Layer) -> list[tuple[str, torch.Tensor]]:
     """The tensors of a model's `state_dict()` themselves, with their names."""
     if not isinstance(model, torch.nn.Module):
         return []
     return [(key, t) for key, t in model.state_dict(keep_vars=True).items() if isinstance(t, torch.Tensor)]
 
 
-def names_by_object(model: Any, skip: Any = ()) -> dict[str, dict[str, str]]:
+def names_by_object(model: Layer, skip: object = ()) -> dict[str, dict[str, str]]:
     """The names in `state_dict()` of what each object saves: `{"layers/dense": {"0": "dense.kernel", ...}, ...}`."""
     names: dict[int, str] = {}
     for name, tensor in named_tensors(model):
@@ -170,7 +172,7 @@ def _has_default_hooks(layer: Layer) -> bool:
     return all(is_default(layer, hook, Layer) for hook in ("save_own_variables", "load_own_variables"))
 
 
-def describe(path: str, obj: Any) -> str:
+def describe(path: str, obj: object) -> str:
     """The class, name and place of an object, for messages."""
     name = getattr(obj, "name", None)
     return (

@@ -66,12 +66,12 @@ class Config:
         """Pairs of a name and a value."""
         return self._config.items()
 
-    def pop(self, *args: Any) -> Any:
+    def pop(self, *args: object) -> Any:
         """Remove a setting and return its value; a second argument is returned if there is none."""
         self._check_not_frozen()
         return self._config.pop(*args)
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
+    def update(self, *args: object, **kwargs: Any) -> None:
         """Set several values, from a mapping or by name."""
         self._check_not_frozen()
         self._config.update(*args, **kwargs)
@@ -84,7 +84,7 @@ class Config:
         if self._frozen:
             raise ValueError("Cannot mutate attribute(s) because the config is frozen.")
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         self[name] = value
 
     def __getattr__(self, name: str) -> Any:
@@ -95,7 +95,7 @@ class Config:
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise AttributeError(f"Unknown attribute: '{name}'.{hint}")
 
-    def __setitem__(self, key: str, item: Any) -> None:
+    def __setitem__(self, key: str, item: object) -> None:
         self._check_not_frozen()
         self._config[key] = item
 

@@ -282,7 +282,7 @@ class FeatureSpace(Layer):
 
     # ------------------------------------------------------------------ learning
 
-    def adapt(self, dataset: Any) -> None:
+    def adapt(self, dataset: object) -> None:
         """Let the layers of all columns learn from data.
 
         Args:
@@ -471,7 +471,7 @@ def _cross(cross: Sequence[str] | Cross | Config, bins: int, known: Collection[s
     return cross
 
 
-def _cardinality(layer: Any, name: str) -> int:
+def _cardinality(layer: Layer, name: str) -> int:
     """How many numbers the layer can give."""
     if isinstance(layer, (layers.IntegerLookup, layers.StringLookup)):
         return layer.vocabulary_size()
@@ -508,7 +508,7 @@ def _dicts(dataset: Any) -> Iterator[Mapping[str, Any]]:
         yield batch
 
 
-def _column(value: Any, dtype: str, name: str) -> Any:
+def _column(value: object, dtype: str, name: str) -> Any:
     """A column as an array of strings, or as a tensor of the feature's dtype."""
     if isinstance(value, KerasTensor):
         return value

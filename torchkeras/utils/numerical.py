@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from torchkeras.core.types import ArrayLike
 from torchkeras.ops.nn import normalization
 from torchkeras.ops.nn.encoding import hot_rows
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> Any:
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
     """Convert class numbers to one-hot rows; a last axis of size 1 is dropped.
 
     Args:
@@ -36,7 +37,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     return np.eye(num_classes or labels.max() + 1)[labels]
 
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
+def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Any:
     """Divide values by their norms along an axis; zeros stay zeros.
 
     Args:

@@ -60,7 +60,7 @@ def split_dataset(
     return first, second
 
 
-def _as_dataset(dataset: Any) -> Dataset:
+def _as_dataset(dataset: object) -> Dataset:
     if isinstance(dataset, Dataset):
         return dataset
     if isinstance(dataset, (np.ndarray, torch.Tensor)):

@@ -99,7 +99,7 @@ def metadata() -> dict[str, str]:
     return {"keras_version": KERAS_VERSION, "date_saved": now, "torchkeras_version": __version__}
 
 
-def version_in(about: Any) -> str | None:
+def version_in(about: object) -> str | None:
     """The version of Keras that a model's metadata state."""
     version = about.get("keras_version") if isinstance(about, dict) else None
     return version if isinstance(version, str) else None

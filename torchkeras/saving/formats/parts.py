@@ -94,7 +94,7 @@ class PartsTarget(SafetensorsTarget):
     def entry(self, path: str, name: str | None) -> WriteEntry:
         return _PartEntry(self, path, name)
 
-    def add(self, path: str, key: str, value: Any) -> str:
+    def add(self, path: str, key: str, value: object) -> str:
         name = f"{path}.{key}".replace("/", ".").lstrip(".")
         if is_sharded(value):
             part = local_part(value)
@@ -128,7 +128,7 @@ class PartsTarget(SafetensorsTarget):
         return {**super()._metadata(infos), OFFSETS: json.dumps(offsets), SHAPES: json.dumps(shapes)}
 
 
-def _is_narrow(value: Any) -> bool:
+def _is_narrow(value: object) -> bool:
     """Whether it is an array of a type that torch does not take from NumPy."""
     return isinstance(value, np.ndarray) and value.dtype.name == "bfloat16"
 

@@ -62,7 +62,7 @@ class SafetensorsTarget:
         self.tensors[name] = tensor
         return name
 
-    def _put_aside(self, value: Any) -> TensorInfo:
+    def _put_aside(self, value: object) -> TensorInfo:
         if isinstance(value, torch.Tensor):
             value = whole_of(value)
         elif isinstance(value, np.ndarray) and value.dtype.name == "bfloat16":
@@ -147,7 +147,7 @@ class WriteEntry(MutableMapping):
         self._target, self._path = target, path
         self._names = target.objects.setdefault(path, (name, {}))[1]
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         if key in self._names:
             self._target.drop(self._names.pop(key))
         self._names[key] = self._target.add(self._path, key, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import torch
 
@@ -59,7 +59,7 @@ def composed(tensors: dict[str, TensorInfo], metadata: dict[str, str]) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def parsed(file: Any, size: int, name: str) -> tuple[dict[str, TensorInfo], dict[str, str], int]:
+def parsed(file: IO[bytes], size: int, name: str) -> tuple[dict[str, TensorInfo], dict[str, str], int]:
     """The tensors, the metadata, and where the tensors start.
 
     Args:
@@ -101,7 +101,7 @@ def parsed(file: Any, size: int, name: str) -> tuple[dict[str, TensorInfo], dict
     return tensors, metadata, 8 + length
 
 
-def _checked(key: str, row: Any, name: str) -> TensorInfo:
+def _checked(key: str, row: object, name: str) -> TensorInfo:
     head = f"{name} is corrupt: the header's row of {key[:200]!r}"
     if not isinstance(row, dict) or set(row) != {"dtype", "shape", "data_offsets"}:
         raise BadFileError(f"{head} must have dtype, shape and data_offsets.")
@@ -120,7 +120,7 @@ def _checked(key: str, row: Any, name: str) -> TensorInfo:
     return TensorInfo(dtype, tuple(shape), start, end)
 
 
-def _are_sizes(values: Any) -> bool:
+def _are_sizes(values: object) -> bool:
     return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 63 for value in values)
 
 

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from torchkeras.saving.formats.base import Format, Place
 from torchkeras.saving.formats.safetensors import (
@@ -171,7 +170,7 @@ def _index(path: Path, name: str) -> tuple[dict[str, str], dict[str, str] | None
     return places, sums if _are_strings(sums) else None
 
 
-def _are_strings(values: Any) -> bool:
+def _are_strings(values: object) -> bool:
     return isinstance(values, dict) and all(isinstance(value, str) for value in values.values())
 
 

@@ -183,7 +183,7 @@ class _ShardedEntry(MutableMapping[str, Any]):
         self._parts: dict[str, WriteEntry] = {}
         target.current(path, name)
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         place = self._target.place_for(self._path, self._name, key, _byte_count(value))
         place[key] = value
         self._parts[key] = place
@@ -201,7 +201,7 @@ class _ShardedEntry(MutableMapping[str, Any]):
         return len(self._parts)
 
 
-def _byte_count(value: Any) -> int:
+def _byte_count(value: object) -> int:
     return value.numel() * value.element_size() if isinstance(value, torch.Tensor) else np.asarray(value).nbytes
 
 
@@ -278,7 +278,7 @@ class _Index:
             raise BadFileError(f"{name} names {len(self.names)} files; at most {_MOST_SHARDS} are read.")
         self.sealed = sealed is not None
 
-    def _checked_map(self, found: Any) -> dict[str, list[str]]:
+    def _checked_map(self, found: object) -> dict[str, list[str]]:
         weight_map = found.get("weight_map") if isinstance(found, dict) else None
         if not isinstance(weight_map, dict):
             raise BadFileError(f"{self.name} is no index of weights: it must be an object with 'weight_map'.")

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -65,7 +65,7 @@ class H5Target:
     def __enter__(self) -> H5Target:
         return self
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is None:
             self.close()
         else:
@@ -86,7 +86,7 @@ class WriteEntry(MutableMapping[str, Any]):
             self._group = self._h5.require_group(self._path)
         return self._group
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         array, is_bfloat16 = to_array(value)
         if array.dtype.kind not in "fiubcV":
             raise TypeError(f"Only numbers can be saved as weights; {self._path}/{key} is {value!r} ({array.dtype}).")
@@ -109,7 +109,7 @@ class WriteEntry(MutableMapping[str, Any]):
         return len(self._group or ())
 
 
-def to_array(value: Any) -> tuple[np.ndarray, bool]:
+def to_array(value: object) -> tuple[np.ndarray, bool]:
     """The value as an array that HDF5 can hold, and whether its two bytes a number are bfloat16's."""
     if not isinstance(value, torch.Tensor):
         array = np.asarray(value)
@@ -300,7 +300,7 @@ class H5Source:
     def __enter__(self) -> H5Source:
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -384,7 +384,7 @@ _TORCH_TYPES = {
 }
 
 
-def _check_whole(file: Any, size: int, name: str) -> None:
+def _check_whole(file: IO[bytes], size: int, name: str) -> None:
     """Refuse what is no HDF5 file, and one that is shorter than its own header says."""
     file.seek(0)
     head = file.read(64)

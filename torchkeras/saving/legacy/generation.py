@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from torchkeras.saving.legacy.types import Config
 
@@ -52,6 +51,6 @@ def _spelling(row: Config) -> int:
     return 2 if has_lists or "batch_input_shape" in names or _is_old_module(row.get("module")) else 3
 
 
-def _is_old_module(module: Any) -> bool:
+def _is_old_module(module: object) -> bool:
     """Whether it is where Keras 2 kept its models."""
     return isinstance(module, str) and ".engine." in module

@@ -32,7 +32,7 @@ def _with_module(row: Config) -> Config:
     return {**row, "module": module, "registered_name": name}
 
 
-def _is_op(name: Any, config: Any) -> bool:
+def _is_op(name: Any, config: object) -> bool:
     """Whether it is an op: a layer's config says whether it trains, an op's has the op's arguments alone."""
     if not isinstance(name, str) or name not in _OP_CLASSES or not isinstance(config, dict):
         return False

@@ -41,7 +41,7 @@ def merging_layer(config: Config) -> tuple[str, Config]:
     return _CLASSES[mode], new
 
 
-def _dot_axes(axes: Any) -> Any:
+def _dot_axes(axes: object) -> Any:
     """`[1, 2]` or a number; Keras 1 also has lists of one axis in the list."""
     if isinstance(axes, list):
         return [axis[0] if isinstance(axis, list) and len(axis) == 1 else axis for axis in axes]

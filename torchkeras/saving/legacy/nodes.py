@@ -21,7 +21,7 @@ def tensor(name: str, node: int, index: int) -> Config:
     return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, node, index]}}
 
 
-def is_reference(value: Any) -> bool:
+def is_reference(value: object) -> bool:
     """Whether a value is a row `[layer, node, tensor]`, with or without kwargs."""
     return (
         isinstance(value, list)
@@ -32,11 +32,11 @@ def is_reference(value: Any) -> bool:
     )
 
 
-def _is_constant(value: Any) -> bool:
+def _is_constant(value: object) -> bool:
     return isinstance(value, list) and len(value) in (3, 4) and value[0] == _CONSTANT
 
 
-def upgraded_call(node: Any, class_name: str, offsets: dict[str, int]) -> Config:
+def upgraded_call(node: object, class_name: str, offsets: dict[str, int]) -> Config:
     """One call of a layer in the spelling of Keras 3.
 
     Args:
@@ -60,7 +60,7 @@ def upgraded_call(node: Any, class_name: str, offsets: dict[str, int]) -> Config
     return {"args": [inputs], "kwargs": kwargs}
 
 
-def _is_row(node: Any) -> bool:
+def _is_row(node: object) -> bool:
     return is_reference(node) or _is_constant(node)
 
 

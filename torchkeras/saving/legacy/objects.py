@@ -40,7 +40,7 @@ def serialize_keras_object(instance: Any) -> Any:
     raise ValueError(f"Cannot serialize {instance} because it doesn't implement `get_config()`.")
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> Any:
     if isinstance(value, str):
         return value
     try:
@@ -120,7 +120,7 @@ def _from_config(
         return kind.from_config(config)
 
 
-def _inner(name: str, value: Any, module_objects: Mapping[str, Any] | None, custom_objects: dict[str, Any]) -> Any:
+def _inner(name: str, value: object, module_objects: Mapping[str, Any] | None, custom_objects: dict[str, Any]) -> Any:
     """An argument within a config: marked descriptions and names of functions are made what they mean."""
     if name == "name":
         return value

@@ -121,7 +121,7 @@ def upgraded(row: Config, calls: list[Config]) -> Config:
     return tf_ops.operation(row, function, made)
 
 
-def _inputs(given: Any, constants: dict[int, Any]) -> list:
+def _inputs(given: object, constants: dict[int, Any]) -> list:
     """All inputs of the node in order."""
     tensors = list(given) if isinstance(given, list) else [given]
     count = len(tensors) + len(constants)
@@ -129,7 +129,7 @@ def _inputs(given: Any, constants: dict[int, Any]) -> list:
     return [constants[place] if place in constants else next(rest) for place in range(count)]
 
 
-def _attribute(value: Any) -> Any:
+def _attribute(value: object) -> Any:
     """A node's attribute out of the form that protocol buffers have in JSON."""
     if not isinstance(value, dict) or len(value) != 1:
         return value
@@ -182,7 +182,7 @@ _ATTRIBUTES = {
 }
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Bytes are base64 in JSON; the two modes of padding are known by them."""
     return {"UkVGTEVDVA==": "REFLECT", "U1lNTUVUUklD": "SYMMETRIC"}.get(str(value), str(value))
 

@@ -234,11 +234,11 @@ def _bound(row: Config, op: str, names: dict[str, str], call: Config) -> tuple[C
     return config, {"args": args, "kwargs": given}
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: object) -> Any:
     return tuple(value) if isinstance(value, list) and all(isinstance(item, int) for item in value) else value
 
 
-def _constant(value: Any, lists: list[str], key: str) -> Any:
+def _constant(value: object, lists: list[str], key: str) -> Any:
     """An argument of the call; nested lists of numbers are an array."""
     if key in lists or key == "key" or not isinstance(value, list):
         return value
@@ -246,7 +246,7 @@ def _constant(value: Any, lists: list[str], key: str) -> Any:
     return {"class_name": "__numpy__", "config": {"value": value, "dtype": "int32" if whole else "float32"}}
 
 
-def _leaves(value: Any) -> list:
+def _leaves(value: object) -> list:
     return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, list) else [value]
 
 
@@ -334,7 +334,7 @@ def _get_item(given: Config) -> None:
     given["key"] = [_index(part) for part in key] if isinstance(key, list) else [_index(key)]
 
 
-def _index(part: Any) -> Any:
+def _index(part: object) -> Any:
     if isinstance(part, dict) and part.get("class_name") == "__ellipsis__":
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(part, dict) and "keras_history" not in part.get("config", {}):

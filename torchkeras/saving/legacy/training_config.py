@@ -41,7 +41,7 @@ def upgraded_training(config: Config) -> Config:
     return new
 
 
-def _metrics(value: Any) -> Any:
+def _metrics(value: object) -> Any:
     """Metrics; a dict of Keras 1 and 2 and nested lists stay as they are, empty ones become `None`."""
     new = _nested(value, _metric)
     return None if new in ([], {}, [[]]) else new
@@ -101,7 +101,7 @@ def _wrapped(config: Config, module: str) -> Any:
 # ---------------------------------------------------------------------------- optimizers
 
 
-def upgraded_optimizer(value: Any) -> Any:
+def upgraded_optimizer(value: object) -> Any:
     """An optimizer in the spelling of Keras 3.
 
     Args:

@@ -137,7 +137,7 @@ class _Interpreter:
         raise ValueError("The module returns nothing.")
 
     @staticmethod
-    def _whole(value: Any) -> Any:
+    def _whole(value: object) -> Any:
         """A value as ops of Keras take it."""
         if isinstance(value, Tensor):
             return value.numpy()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torchkeras import layers
+from torchkeras.layers.base.layer import Layer
 
 # A pattern of a layer's name, and the torch name as a format of the pattern's groups: `{1}`, or `{1-1}`, `{1*2+1}`.
 Rows = Mapping[str, str]
@@ -116,7 +117,7 @@ def _in_stages(conv: str, norm: str) -> Rows:
     return {norm: "features.0.1", conv: "features.0.0"}
 
 
-def _always(model: Any) -> bool:
+def _always(model: Layer) -> bool:
     return True
 
 
@@ -126,7 +127,7 @@ _POOLING = (
 )
 
 
-def _pools_as_keras(model: Any) -> bool:
+def _pools_as_keras(model: Layer) -> bool:
     return any(isinstance(layer, layers.AveragePooling2D) and layer.padding == "same" for layer in model.layers)
 
 

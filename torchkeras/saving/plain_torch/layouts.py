@@ -23,6 +23,7 @@ from torch import Tensor
 
 from torchkeras import layers
 from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention
+from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import own_weights
 from torchkeras.layers.convolutional.base_conv import BaseConv
 from torchkeras.layers.convolutional.conv_transpose import BaseConvTranspose
@@ -78,7 +79,7 @@ def _layout_for(*classes: type) -> Callable[[M], M]:
     return register
 
 
-def layout_of(layer: Any) -> Layout | None:
+def layout_of(layer: Layer) -> Layout | None:
     """The layout of a layer's weights; `None` where no torch module has such weights, or the layer has none."""
     for cls in type(layer).__mro__:
         if cls in _MAKERS:
@@ -328,7 +329,7 @@ def _gates_swapped(x: Tensor) -> Tensor:
     return torch.cat([second, first, last], -1)
 
 
-def _recurrent(layer: Any, kind: str, suffix: str = "") -> Layout:
+def _recurrent(layer: Layer, kind: str, suffix: str = "") -> Layout:
     """A layer with one cell: two matrices, and two biases in torch, of which Keras has the sum (GRU: both)."""
     cell = layer.cell
     is_gru = kind == "GRU"
@@ -372,7 +373,7 @@ def _simple_rnn(layer: layers.SimpleRNN) -> Layout:
 RECURRENT: dict[type, str] = {layers.LSTM: "LSTM", layers.GRU: "GRU", layers.SimpleRNN: "RNN"}
 
 
-def recurrent_kind(layer: Any) -> str | None:
+def recurrent_kind(layer: Layer) -> str | None:
     """The torch module of a recurrent layer; `None` where there is none of its kind."""
     kind = next((kind for cls, kind in RECURRENT.items() if isinstance(layer, cls)), None)
     return None if kind == "GRU" and not layer.reset_after else kind
@@ -523,6 +524,6 @@ def _torch_module(layer: layers.TorchModuleWrapper) -> Layout:
     return _one_by_one(type(layer.module).__name__, rows)
 
 
-def own_layout(layer: Any) -> Layout:
+def own_layout(layer: Layer) -> Layout:
     """A layout for a layer that has none in the table: each of its own weights under its own name, as it is."""
     return _one_by_one("Parameter", [(weight.name, weight.tensor, _same, _same) for weight in own_weights(layer)])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from torchkeras.core import registry, tree
+from torchkeras.core.operations.operation import Operation
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.layers import Lambda
 from torchkeras.layers.base.layer import Layer
@@ -51,7 +52,7 @@ class ModelProgram(Program):
         left = Counter({value.code: uses[id(tensor)] for value, tensor in zip(inputs, graph.inputs)})
         position = iter(calls)
 
-        def visit(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        def visit(operation: Operation, args: tuple, kwargs: dict[str, Any]) -> Any:
             specs = next(position)
             made = self._attempt(operation, w, args, kwargs, specs)
             given = Counter(v.code for v in tree.flatten((args, kwargs)) if isinstance(v, Value))
@@ -142,7 +143,7 @@ def _looked_through(graph: Any) -> tuple[list[Any], Counter]:
     calls: list[Any] = []
     uses: Counter = Counter()
 
-    def visit(operation: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def visit(operation: Operation, args: tuple, kwargs: dict[str, Any]) -> Any:
         uses.update(id(tensor) for tensor in tree.flatten((args, kwargs)) if isinstance(tensor, KerasTensor))
         calls.append(operation.compute_output_spec(*args, **kwargs))
         return calls[-1]
@@ -151,7 +152,7 @@ def _looked_through(graph: Any) -> tuple[list[Any], Counter]:
     return calls, uses
 
 
-def _emitter_of(layer: Any) -> Any:
+def _emitter_of(layer: Layer) -> Any:
     """How calls of a layer or op are written; `None` for a class of the user's with a `call` of its own."""
     for cls in type(layer).__mro__:
         if cls in EMITTERS:
@@ -160,7 +161,7 @@ def _emitter_of(layer: Any) -> Any:
     return None
 
 
-def expanded(layer: Any, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
+def expanded(layer: Layer, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
     """The graph of what a layer that consists of layers does with inputs of these shapes.
 
     Raises:

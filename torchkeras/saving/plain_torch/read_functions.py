@@ -257,7 +257,7 @@ def _reshaped(x: Tensor, sizes: Any) -> Any:
 
 
 @_function(torch.reshape, methods="reshape view")
-def _reshape(x: Tensor, *sizes: Any) -> Any:
+def _reshape(x: Tensor, *sizes: object) -> Any:
     return _reshaped(x, sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes)
 
 
@@ -320,7 +320,7 @@ def _repeat_interleave(x: Tensor, repeats: int, dim: int | None = None) -> Any:
 
 
 @_function(methods="expand")
-def _expand(x: Tensor, *sizes: Any) -> Any:
+def _expand(x: Tensor, *sizes: object) -> Any:
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     if len(sizes) != len(x.shape):
         raise NotReadableError("it adds axes")
@@ -415,6 +415,6 @@ for _cls, _reader in _MODULES.items():
     READERS[_cls] = lambda module, r, path, x, reader=_reader: reader(module, x)
 
 
-def is_symbolic(value: Any) -> bool:
+def is_symbolic(value: object) -> bool:
     """Whether a value is known only when the model runs."""
     return isinstance(value, (KerasTensor, _Stacked))

@@ -181,7 +181,7 @@ def _conv_transpose(module: Any, r: Reading, path: str, x: Tensor) -> Any:
 
 
 @reads(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
-def max_pool(module: Any, r: Reading, path: str, x: Tensor) -> Any:
+def max_pool(module: torch.nn.Module, r: Reading, path: str, x: Tensor) -> Any:
     rank = _rank(module)
     dilation = _sizes(module.dilation, rank)
     _refuse(dilation=dilation if max(dilation) > 1 else 0, ceil_mode=module.ceil_mode, indices=module.return_indices)
@@ -202,7 +202,7 @@ def _is_same_pool(lengths: Sequence[Any], size: Any, steps: Any, border: Any) ->
 
 
 @reads(nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-def average_pool(module: Any, r: Reading, path: str, x: Tensor) -> Any:
+def average_pool(module: torch.nn.Module, r: Reading, path: str, x: Tensor) -> Any:
     rank = _rank(module)
     _refuse(ceil_mode=module.ceil_mode, divisor_override=getattr(module, "divisor_override", None))
     size, steps, border = (_sizes(v, rank) for v in (module.kernel_size, module.stride, module.padding))
@@ -221,7 +221,7 @@ _ADAPTIVE = [getattr(nn, f"Adaptive{kind}Pool{n}d") for kind in ("Avg", "Max") f
 
 
 @reads(*_ADAPTIVE)
-def adaptive_pool(module: Any, r: Reading, path: str, x: Tensor) -> Any:
+def adaptive_pool(module: torch.nn.Module, r: Reading, path: str, x: Tensor) -> Any:
     rank = _rank(module)
     kind = "Average" if "Avg" in type(module).__name__ else "Max"
     wanted = _sizes(module.output_size, rank)
@@ -357,7 +357,7 @@ class _Stacked:
 
 
 def _recurrent_layer(
-    module: Any, r: Reading, path: str, kind: str, index: int, x: Tensor, states: Any
+    module: torch.nn.Module, r: Reading, path: str, kind: str, index: int, x: Tensor, states: Any
 ) -> tuple[Any, list[list[Any]]]:
     """One layer of a recurrent module: the outputs of all steps, and for each kind of state those of each direction."""
     options: dict[str, Any] = {"return_sequences": True, "return_state": True, "use_bias": module.bias}
@@ -438,11 +438,11 @@ def _encoder_layer(
         inner = getattr(module, which)
         return READERS[type(inner)](inner, r, f"{path}.{which}", *inputs, **named)
 
-    def attended(y: Any) -> Any:
+    def attended(y: object) -> Any:
         masks = {"key_padding_mask": src_key_padding_mask, "attn_mask": src_mask, "is_causal": is_causal}
         return part("dropout1", part("self_attn", y, y, y, **masks)[0])
 
-    def transformed(y: Any) -> Any:
+    def transformed(y: object) -> Any:
         inner = part("dropout", layers.Activation(name)(part("linear1", y)))
         return part("dropout2", part("linear2", inner))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from torchkeras.layers.base.layer import Layer
 from torchkeras.saving.plain_torch.snippets import SNIPPETS
 
 Sizes = tuple[int | None, ...]
@@ -64,7 +65,7 @@ def channels_second(value: Value) -> Value:
     return value.of(f"{value.code}.movedim(-1, 1)", swapped=True)
 
 
-def literal(value: Any) -> str:
+def literal(value: object) -> str:
     """The source of a plain number, text, or tuple of them.
 
     Raises:
@@ -121,7 +122,7 @@ class ClassSource:
 
     # -- modules
 
-    def module(self, layer: Any, constructor: str, state: dict[str, Tensor] | None = None, part: str = "") -> str:
+    def module(self, layer: Layer, constructor: str, state: dict[str, Tensor] | None = None, part: str = "") -> str:
         """`self.name` of a module that is made by `constructor`; a layer that is called twice has one.
 
         Args:
@@ -145,7 +146,7 @@ class ClassSource:
             self.frozen.update(f"{name}.{key}" for key in state or {})
         return f"self.{name}"
 
-    def _key_of(self, layer: Any) -> str:
+    def _key_of(self, layer: Layer) -> str:
         """The layer's name in the `state_dict()` of the model that is being written; else its own."""
         held = getattr(self.owner, "_modules", {})
         return next((key for key, module in held.items() if module is layer), layer.name)

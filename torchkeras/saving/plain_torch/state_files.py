@@ -131,7 +131,7 @@ _OF_ANY_SIZE = ("bytearray", "_rebuild_device_tensor_from_numpy", "_rebuild_wrap
 _PICKLES_OF_OLD = 4  # torch below 1.6 wrote a number, a version, the machine, then the names, and the numbers behind
 
 
-def _tensors(found: Any, name: str) -> dict[str, Tensor]:
+def _tensors(found: object, name: str) -> dict[str, Tensor]:
     for key in _INSIDE:  # a checkpoint with more than the weights
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]

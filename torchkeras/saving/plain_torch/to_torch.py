@@ -113,7 +113,7 @@ def to_torch(
     return module
 
 
-def _graph_of(model: Any, example: Any) -> Any:
+def _graph_of(model: Layer, example: Any) -> Any:
     """The graph of a model, or of a layer that is called on inputs like the example."""
     if not isinstance(model, Layer):
         raise ValueError(f"to_torch() takes a model, a layer, or the path of a saved model; received {model!r}.")
@@ -258,7 +258,7 @@ def _format_of(model: Layer) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _takes_images(layer: Any) -> bool:
+def _takes_images(layer: Layer) -> bool:
     spec = getattr(layer, "input_spec", None)
     return max(getattr(spec, "ndim", None) or 0, getattr(spec, "min_ndim", None) or 0) in (4, 5)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from torchkeras.core import tree
 from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention
+from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.weight_walk import own_weights, sublayers
 from torchkeras.layers.core.dense import Dense
 from torchkeras.layers.reshaping.reshape import Flatten, Permute, Reshape
@@ -100,13 +101,13 @@ class ModelUnits:
         self._known[id(layer)] = sum(1 << i for i in range(before, len(self.units)))
         return above
 
-    def _layout(self, layer: Any) -> Layout | None:
+    def _layout(self, layer: Layer) -> Layout | None:
         found = self._layout_of_images(layer)
         if found is not None and id(layer) in self._flattened:
             return of_flattened_images(found, self._flattened[id(layer)])
         return found
 
-    def _layout_of_images(self, layer: Any) -> Layout | None:
+    def _layout_of_images(self, layer: Layer) -> Layout | None:
         if isinstance(layer, MultiHeadAttention):
             found = attention_layouts(layer)
             return found.get(self._attention) or found.get("separate")
@@ -167,7 +168,7 @@ class ModelUnits:
         return bool(self.units[second].above >> first & 1)
 
 
-def _layers_in(layer: Any) -> list[Any]:
+def _layers_in(layer: Layer) -> list[Any]:
     """The layers of a layer without a graph; of a Sequential model that is not built, in its order."""
     row = layer.__dict__.get("_tk_row")
     return [one for one in (row or sublayers(layer)) if isinstance(one, nn.Module)]

@@ -130,7 +130,7 @@ def _differences(matching: Matching, source: TorchWeights) -> list[str]:
 _COMPARED = (("strides", "stride"), ("dilation_rate", "dilation"), ("groups", "groups"), ("epsilon", "eps"))
 
 
-def _is_close(mine: Any, other: Any) -> bool:
+def _is_close(mine: Any, other: object) -> bool:
     if isinstance(mine, float) and isinstance(other, float):
         return abs(mine - other) < 1e-7
     return tuple(mine) == tuple(other) if isinstance(mine, tuple) and isinstance(other, tuple) else mine == other

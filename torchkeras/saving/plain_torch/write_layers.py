@@ -10,6 +10,7 @@ import torch
 
 from torchkeras import layers
 from torchkeras.layers.activation.activation import ShapeKeeping
+from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.convolutional.base_conv import BaseConv, WindowLayer
 from torchkeras.layers.convolutional.conv_transpose import BaseConvTranspose
 from torchkeras.layers.convolutional.depthwise import BaseDepthwiseConv, BaseSeparableConv
@@ -35,7 +36,7 @@ from torchkeras.saving.plain_torch.source import (
 )
 
 
-def state_of(layer: Any) -> State:
+def state_of(layer: Layer) -> State:
     """The layer's tensors in torch's layout."""
     if isinstance(layer, LowRankAdaptable) and layer.lora_enabled:
         raise NoCounterpartError("it has a low-rank adapter; save the model and load it, so that the adapter is merged")
@@ -45,7 +46,7 @@ def state_of(layer: Any) -> State:
     return layout.state()
 
 
-def entering(layer: Any, x: Value) -> Value:
+def entering(layer: Layer, x: Value) -> Value:
     """The inputs of a layer with a `data_format`, as `(N, C, ...)`."""
     return channels_second(x) if layer.data_format == "channels_last" else in_keras_order(x)
 
@@ -105,7 +106,7 @@ def _masking(layer: layers.Masking, w: ClassSource, x: Value) -> Value:
 
 
 @writes(layers.Identity, layers.ActivityRegularization)
-def _identity(layer: Any, w: ClassSource, x: Value) -> Value:
+def _identity(layer: Layer, w: ClassSource, x: Value) -> Value:
     return x
 
 
@@ -171,7 +172,7 @@ def _dropout(layer: layers.Dropout, w: ClassSource, x: Value) -> Value:
 
 
 @writes(layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D)
-def _spatial_dropout(layer: Any, w: ClassSource, x: Value) -> Value:
+def _spatial_dropout(layer: Layer, w: ClassSource, x: Value) -> Value:
     x = channels_second(x) if layer._channels_last else in_keras_order(x)
     return x.of(f"{w.module(layer, f'nn.Dropout{x.rank - 2}d({arguments(layer.rate)})')}({x.code})")
 
@@ -209,7 +210,7 @@ def _normalization(layer: layers.Normalization, w: ClassSource, x: Value) -> Val
 # ---------------------------------------------------------------------------- convolutions
 
 
-def _lengths(layer: Any, x: Value) -> Sequence[int | None]:
+def _lengths(layer: Layer, x: Value) -> Sequence[int | None]:
     """The spatial sizes of a value that is `(N, C, ...)`."""
     return x.shape[1:-1] if x.swapped else x.shape[2:]
 
@@ -328,7 +329,7 @@ def _pooling(layer: BasePooling, w: ClassSource, x: Value) -> Value:
     return x.of(f"{w.module(layer, f'{kind}({window})')}({code})")
 
 
-def _pooled_within(layer: Any, w: ClassSource, x: Value, made: str, largest: bool, sides: list[Any]) -> Value:
+def _pooled_within(layer: Layer, w: ClassSource, x: Value, made: str, largest: bool, sides: list[Any]) -> Value:
     """Pooling with a border that is known: the module adds one that is even and no more than half a window."""
     even = all(before == after for before, after in sides)
     if not any(map(any, sides)):
@@ -350,7 +351,7 @@ def _adaptive(layer: BaseAdaptivePooling, w: ClassSource, x: Value) -> Value:
     return x.of(f"{w.module(layer, made)}({x.code})")
 
 
-def _global(layer: Any, x: Value, function: str) -> Value:
+def _global(layer: Layer, x: Value, function: str) -> Value:
     x = entering(layer, x) if x.swapped or layer.data_format == "channels_first" else x
     first = 2 if x.swapped or layer.data_format == "channels_first" else 1
     dims = tuple(range(first, first + x.rank - 2))
@@ -360,7 +361,7 @@ def _global(layer: Any, x: Value, function: str) -> Value:
 
 
 @writes(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D)
-def _global_average(layer: Any, w: ClassSource, x: Value) -> Value:
+def _global_average(layer: Layer, w: ClassSource, x: Value) -> Value:
     if x.mask is not None and x.rank == 3 and not layer.keepdims:
         x = in_keras_order(x)
         mask = w.assign(f"{x.mask}.unsqueeze(-1).to({x.code}.dtype)", "counted")
@@ -369,7 +370,7 @@ def _global_average(layer: Any, w: ClassSource, x: Value) -> Value:
 
 
 @writes(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D)
-def _global_max(layer: Any, w: ClassSource, x: Value) -> Value:
+def _global_max(layer: Layer, w: ClassSource, x: Value) -> Value:
     return _global(layer, x, "amax")
 
 
@@ -471,7 +472,7 @@ def _repeat_vector(layer: layers.RepeatVector, w: ClassSource, x: Value) -> Valu
     return Value(f"{x.code}.unsqueeze(1).expand(-1, {layer.n}, -1)")
 
 
-def _spatial_first(layer: Any, x: Value, data_format: str | None) -> int:
+def _spatial_first(layer: Layer, x: Value, data_format: str | None) -> int:
     """The axis at which the spatial axes of a value start."""
     return 2 if x.swapped or data_format == "channels_first" else 1
 
@@ -588,5 +589,5 @@ def _torch_module(layer: layers.TorchModuleWrapper, w: ClassSource, *inputs: Val
 
 
 @writes(ShapeKeeping)
-def _unknown(layer: Any, w: ClassSource, *inputs: Value) -> Value:
+def _unknown(layer: Layer, w: ClassSource, *inputs: Value) -> Value:
     raise NoCounterpartError("torch.nn has nothing of its kind")

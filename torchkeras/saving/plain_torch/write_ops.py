@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from torchkeras.core.operations.op import OPS
+from torchkeras.core.operations.operation import Operation
 from torchkeras.saving.plain_torch.functions import ELEMENTWISE
 from torchkeras.saving.plain_torch.source import (
     ClassSource,
@@ -24,7 +25,7 @@ def _operation_of(name: str) -> type:
     return next(row for key, row in OPS.items() if key.rpartition(".")[2] == name).operation_class
 
 
-def _code(value: Any, w: ClassSource) -> str:
+def _code(value: object, w: ClassSource) -> str:
     """A value, a weight, or a constant."""
     if isinstance(value, np.ndarray) and value.ndim:
         value = torch.from_numpy(value)
@@ -33,7 +34,7 @@ def _code(value: Any, w: ClassSource) -> str:
     return in_keras_order(value).code if isinstance(value, Value) else literal(value)
 
 
-def _config(operation: Any) -> dict[str, Any]:
+def _config(operation: Operation) -> dict[str, Any]:
     """The config of an op without its name."""
     return {key: value for key, value in operation.get_config().items() if key != "name"}
 
@@ -113,7 +114,7 @@ def _two(template: str) -> Callable[..., Value]:
     return write
 
 
-def _simple(value: Any, w: ClassSource, keep: bool) -> str:
+def _simple(value: object, w: ClassSource, keep: bool) -> str:
     return value.code if keep and isinstance(value, Value) else _code(value, w)
 
 
@@ -163,19 +164,19 @@ for _name in ("argmax", "argmin"):
 
 
 @writes(_operation_of("concatenate"))
-def _concatenate(operation: Any, w: ClassSource, xs: Sequence[Value]) -> Value:
+def _concatenate(operation: Operation, w: ClassSource, xs: Sequence[Value]) -> Value:
     axis = _config(operation).get("axis", 0)
     return Value(f"torch.cat([{', '.join(_code(x, w) for x in xs)}], {literal(axis)})")
 
 
 @writes(_operation_of("stack"))
-def _stack(operation: Any, w: ClassSource, xs: Sequence[Value]) -> Value:
+def _stack(operation: Operation, w: ClassSource, xs: Sequence[Value]) -> Value:
     axis = _config(operation).get("axis", 0)
     return Value(f"torch.stack([{', '.join(_code(x, w) for x in xs)}], {literal(axis)})")
 
 
 @writes(_operation_of("split"))
-def _split(operation: Any, w: ClassSource, x: Value) -> list[Value]:
+def _split(operation: Operation, w: ClassSource, x: Value) -> list[Value]:
     config = _config(operation)
     axis, parts = config.get("axis", 0), config["indices_or_sections"]
     size = x.shape[axis]
@@ -189,19 +190,19 @@ def _split(operation: Any, w: ClassSource, x: Value) -> list[Value]:
 
 
 @writes(_operation_of("reshape"))
-def _reshape(operation: Any, w: ClassSource, x: Value) -> Value:
+def _reshape(operation: Operation, w: ClassSource, x: Value) -> Value:
     sizes = _config(operation)["newshape"]
     return Value(f"{_code(x, w)}.reshape({literal(sizes)})")
 
 
 @writes(_operation_of("transpose"))
-def _transpose(operation: Any, w: ClassSource, x: Value) -> Value:
+def _transpose(operation: Operation, w: ClassSource, x: Value) -> Value:
     axes = _config(operation).get("axes") or tuple(reversed(range(x.rank)))
     return Value(f"{_code(x, w)}.permute({literal(axes)})")
 
 
 @writes(_operation_of("expand_dims"))
-def _expand_dims(operation: Any, w: ClassSource, x: Value) -> Value:
+def _expand_dims(operation: Operation, w: ClassSource, x: Value) -> Value:
     axis = _config(operation)["axis"]
     if not isinstance(axis, int):
         raise NoCounterpartError("it adds several axes")
@@ -209,31 +210,31 @@ def _expand_dims(operation: Any, w: ClassSource, x: Value) -> Value:
 
 
 @writes(_operation_of("squeeze"))
-def _squeeze(operation: Any, w: ClassSource, x: Value) -> Value:
+def _squeeze(operation: Operation, w: ClassSource, x: Value) -> Value:
     axis = _config(operation).get("axis")
     return Value(f"{_code(x, w)}.squeeze({'' if axis is None else literal(axis)})")
 
 
 @writes(_operation_of("cast"))
-def _cast(operation: Any, w: ClassSource, x: Value) -> Value:
+def _cast(operation: Operation, w: ClassSource, x: Value) -> Value:
     return x.of(f"{x.code}.to(torch.{_config(operation)['dtype']})")
 
 
 @writes(_operation_of("clip"))
-def _clip(operation: Any, w: ClassSource, x: Value, x_min: Any = None, x_max: Any = None) -> Value:
+def _clip(operation: Operation, w: ClassSource, x: Value, x_min: Any = None, x_max: Any = None) -> Value:
     config = _config(operation)
     low, high = config.get("x_min", x_min), config.get("x_max", x_max)
     return x.of(f"{x.code}.clamp({literal(low)}, {literal(high)})")
 
 
 @writes(_operation_of("get_item"))
-def _get_item(operation: Any, w: ClassSource, x: Value, key: Any = None, **named: Any) -> Value:
+def _get_item(operation: Operation, w: ClassSource, x: Value, key: object = None, **named: Any) -> Value:
     key = named.get("key", key)
     keys = key if isinstance(key, tuple) else (key,)
     return Value(f"{_code(x, w)}[{', '.join(_index(one) for one in keys)}]")
 
 
-def _index(key: Any) -> str:
+def _index(key: object) -> str:
     if isinstance(key, slice):
         if isinstance(key.step, int) and key.step < 0:
             raise NoCounterpartError("torch has no slices with a negative step")

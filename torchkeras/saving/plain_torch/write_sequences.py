@@ -7,6 +7,7 @@ from typing import Any
 
 from torchkeras import activations, layers
 from torchkeras.layers.attention.multi_head_attention import MultiHeadAttention
+from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.recurrent.rnn import RNN
 from torchkeras.saving.plain_torch.layouts import attention_layouts, fits_torch_attention, recurrent_kind
 from torchkeras.saving.plain_torch.source import (
@@ -23,7 +24,7 @@ from torchkeras.saving.plain_torch.write_layers import state_of
 # ---------------------------------------------------------------------------- recurrent
 
 
-def _checked_kind(layer: Any) -> str:
+def _checked_kind(layer: Layer) -> str:
     """The torch module of a recurrent layer.
 
     Raises:
@@ -56,7 +57,7 @@ def _module(layer: Any, one: Any, kind: str, w: ClassSource, both: bool) -> str:
 
 
 @writes(layers.LSTM, layers.GRU, layers.SimpleRNN)
-def _recurrent(layer: Any, w: ClassSource, x: Value, initial_state: Any = None) -> Any:
+def _recurrent(layer: Layer, w: ClassSource, x: Value, initial_state: Any = None) -> Any:
     kind = _checked_kind(layer)
     name = _module(layer, layer, kind, w, both=False)
     x = in_keras_order(x)
@@ -170,7 +171,7 @@ def _multi_head(
     return Value(f"{name}({q}, {k}, {v}{', is_causal=True' if use_causal_mask else ''})")
 
 
-def _future(layer: Any, w: ClassSource, inputs: Sequence[Value]) -> str:
+def _future(layer: Layer, w: ClassSource, inputs: Sequence[Value]) -> str:
     """The mask of what lies behind each step: kept by the module where the lengths are known."""
     query, key = inputs[0], inputs[1]
     steps, sources = query.shape[1], key.shape[1]
@@ -180,7 +181,7 @@ def _future(layer: Any, w: ClassSource, inputs: Sequence[Value]) -> str:
     return w.assign(f"torch.ones({sizes}).triu(1)", "future")
 
 
-def _check_attention(layer: Any, inputs: Sequence[Value], mask: Any, scores: Any) -> None:
+def _check_attention(layer: Layer, inputs: Sequence[Value], mask: Any, scores: Any) -> None:
     if mask is not None or any(x.mask is not None for x in inputs):
         raise NoCounterpartError("it takes a mask")
     if scores:

@@ -100,13 +100,13 @@ def sweep(target: Path) -> None:
 
 
 @contextmanager
-def new_file(path: Path, target: Any) -> Iterator[OutputFile]:
+def new_file(path: Path, target: object) -> Iterator[OutputFile]:
     """A new file at `path`, open for writing and locked until the end of the block; `target` is for messages."""
     with _locked_new(path, target) as raw:
         yield OutputFile(raw, target)
 
 
-def _locked_new(path: Path, target: Any) -> RawIOBase:
+def _locked_new(path: Path, target: object) -> RawIOBase:
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import IO, Any
 
 from torchkeras.saving.safety.budget import BadFileError
 from torchkeras.saving.safety.positional import Positional
@@ -122,7 +122,7 @@ def seal(file: Any, at_end: bool = False, known: KnownBlocks | None = None) -> s
     return digest.decode()
 
 
-def check(file: Any, name: str, at_end: bool = False, known: KnownBlocks | None = None) -> str | None:
+def check(file: IO[bytes], name: str, at_end: bool = False, known: KnownBlocks | None = None) -> str | None:
     """The file's checksum; `None` if it carries none.
 
     Args:
@@ -147,7 +147,7 @@ def check(file: Any, name: str, at_end: bool = False, known: KnownBlocks | None 
     return held.decode()
 
 
-def value(file: Any) -> str | None:
+def value(file: IO[bytes]) -> str | None:
     """The checksum that a file carries near its start, unchecked; `None` if it carries none."""
     place = find(file, at_end=False)
     if place is None:
@@ -156,7 +156,7 @@ def value(file: Any) -> str | None:
     return file.read(64).decode("latin-1")
 
 
-def find(file: Any, at_end: bool) -> int | None:
+def find(file: IO[bytes], at_end: bool) -> int | None:
     """The offset of the mark, if there is one."""
     size = file.seek(0, 2)
     start = max(0, size - len(PLACEHOLDER)) if at_end else 0
@@ -200,7 +200,7 @@ def _all_crc32s(file: Positional, start: int, end: int, known: KnownBlocks | Non
             yield from crc32s(file, blocks[0] * BLOCK, min((blocks[-1] + 1) * BLOCK, end))
 
 
-def _digest_of_blocks(file: Any, place: int, known: KnownBlocks | None = None) -> bytes:
+def _digest_of_blocks(file: IO[bytes], place: int, known: KnownBlocks | None = None) -> bytes:
     """The checksum in hex, computed as if the placeholder still stood there."""
     size = file.seek(0, 2)
     source = Positional(file)
@@ -222,7 +222,7 @@ def _digest_of_blocks(file: Any, place: int, known: KnownBlocks | None = None) -
     return sha.hexdigest().encode()
 
 
-def _sha256(file: Any, place: int) -> bytes:
+def _sha256(file: IO[bytes], place: int) -> bytes:
     """The checksum of 0.1."""
     source = Positional(file)
     sha = hashlib.sha256()

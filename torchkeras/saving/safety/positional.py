@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 
 class Positional:
@@ -67,7 +67,7 @@ LargeReader = Callable[[Positional, int, memoryview], int]
 _LARGE = 1 << 21
 
 
-def _descriptor_of(file: Any) -> int | None:
+def _descriptor_of(file: IO[bytes]) -> int | None:
     try:
         return file.fileno()
     except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError

@@ -8,6 +8,7 @@ from typing import Any
 
 from torchkeras.core import tree
 from torchkeras.core.operations.operation import Operation
+from torchkeras.layers.base.layer import Layer
 from torchkeras.models import Model, Sequential
 
 Key = int  # the id of the layer: a layer that is called twice has one box
@@ -88,7 +89,7 @@ def diagram_of(model: Model, style: Style) -> Diagram:
     return _expanded(model, style)
 
 
-def _has_graph(layer: Any) -> bool:
+def _has_graph(layer: Layer) -> bool:
     return isinstance(layer, Sequential) or (isinstance(layer, Model) and layer.__dict__.get("_tk_graph") is not None)
 
 
@@ -121,7 +122,7 @@ def _edges(nodes: list[Any], style: Style) -> list[tuple[Key, Key]]:
     return list(dict.fromkeys(edges))
 
 
-def last_box(layer: Any, style: Style, place: int = 0) -> Key:
+def last_box(layer: Layer, style: Style, place: int = 0) -> Key:
     """The box from which an output of a layer comes: within an expanded model, that of the layer that gives it."""
     if not style.expand_nested or not isinstance(layer, Model) or not layer.layers:
         return id(layer)
@@ -133,7 +134,7 @@ def last_box(layer: Any, style: Style, place: int = 0) -> Key:
     return last_box(history.operation, style, history.tensor_index)
 
 
-def first_box(layer: Any, style: Style, place: int) -> Key:
+def first_box(layer: Layer, style: Style, place: int) -> Key:
     """The box into which an input of a layer goes."""
     if not style.expand_nested or not isinstance(layer, Model) or not layer.layers:
         return id(layer)

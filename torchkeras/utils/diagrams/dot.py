@@ -95,7 +95,7 @@ def _cluster_settings(diagram: Diagram) -> list[str]:
     return ["style=dashed;", f"label={_quoted(diagram.name)};", "labeljust=l;"]
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 

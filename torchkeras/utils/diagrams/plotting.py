@@ -28,7 +28,7 @@ class Picture:
     def __repr__(self) -> str:
         return f"<picture in {self.path}>"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str | bytes]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str | bytes]:
         kind = _MIME.get(Path(self.path).suffix.lower())
         if kind is None:
             return {}

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from torchkeras.core.borders import Border
+from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.convolutional.base_conv import BaseConv
 from torchkeras.layers.convolutional.conv_transpose import BaseConvTranspose
 from torchkeras.layers.convolutional.depthwise import BaseDepthwiseConv
@@ -25,7 +26,7 @@ class ViewedConv(ViewedLayer):
     _tk_padding: tuple[int, ...]
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         return refusal_of(layer, "kernel", BaseConv)
 
     def _tk_module(self) -> nn.Module:
@@ -88,7 +89,7 @@ class ViewedDepthwiseConv(ViewedConv):
     _tk_shape: tuple[int, ...]
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         return refusal_of(layer, "kernel", BaseDepthwiseConv)
 
     def _tk_module(self) -> nn.Module:
@@ -132,7 +133,7 @@ class ViewedConvTranspose(ViewedLayer):
     rank: int
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         return refusal_of(layer, "kernel", BaseConvTranspose)
 
     def _tk_module(self) -> nn.Module:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from torchkeras import layers
+from torchkeras.layers.base.layer import Layer
 from torchkeras.utils.torch_view.convolutions import ViewedConv, ViewedConvTranspose, ViewedDepthwiseConv
 from torchkeras.utils.torch_view.layers import (
     ViewedDense,
@@ -64,11 +65,11 @@ def _blank(cls: type) -> Any:
     return object.__new__(viewed_class(cls))
 
 
-def _reduced(layer: Any, protocol: Any) -> Any:
+def _reduced(layer: Layer, protocol: Any) -> Any:
     return _blank, (layer.own_class,), layer.__getstate__()
 
 
-def _copied(layer: Any, memo: dict[int, Any]) -> Any:
+def _copied(layer: Layer, memo: dict[int, Any]) -> Any:
     twin = memo[id(layer)] = _blank(layer.own_class)
     twin.__dict__.update(copy.deepcopy(layer.__dict__, memo))
     return twin

@@ -24,6 +24,7 @@ from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.types import Store
 from torchkeras.core.variables.variable import Variable, VariableInfo, as_variable
 from torchkeras.layers.base.input_spec import check_inputs
+from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.values import assign, read_weight
 from torchkeras.layers.base.weight_walk import add_sublayer, own_weights
 from torchkeras.utils.torch_view.probing import embedding_weights, linear_weights
@@ -83,7 +84,7 @@ class ViewedLayer:
     # ------------------------------------------------------------------ what a subclass says
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         """The reason why a layer can't be shown as a torch module, or `None`."""
         raise NotImplementedError
 
@@ -291,11 +292,11 @@ class ViewedLayer:
             else:
                 assign(self.__dict__["_parameters"][name], store[str(i)])
 
-    def enable_lora(self, *args: Any, **kwargs: Any) -> None:
+    def enable_lora(self, *args: object, **kwargs: Any) -> None:
         """Raise an error: the weights are a torch module's."""
         raise ValueError(self._tk_closed_only("enable_lora()"))
 
-    def quantize(self, *args: Any, **kwargs: Any) -> None:
+    def quantize(self, *args: object, **kwargs: Any) -> None:
         """Raise an error: the weights are a torch module's."""
         raise ValueError(self._tk_closed_only("quantize()"))
 
@@ -323,7 +324,7 @@ class InLayout:
         return self.layer._tk_there(self.name, result) if self.is_constraint else result
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     return type(value) in (Tensor, nn.Parameter) or isinstance(value, Variable)
 
 
@@ -340,7 +341,7 @@ class ViewedDense(ViewedLayer):
     key, kind = "linear", nn.Linear
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         return refusal_of(layer, "kernel", layers.Dense)
 
     def _tk_module(self) -> nn.Module:
@@ -377,7 +378,7 @@ class ViewedEinsumDense(ViewedLayer):
     _tk_shapes: dict[str, tuple[int, ...]]
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         reason = refusal_of(layer, "kernel", layers.EinsumDense)
         if reason is None and not layer._matmul_axes:
             return f"the equation {layer.equation!r} is not one matrix product of the last axes"
@@ -421,7 +422,7 @@ class ViewedEmbedding(ViewedLayer):
     key, kind = "embedding", nn.Embedding
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         return refusal_of(layer, "embeddings", layers.Embedding)
 
     def _tk_weights(self) -> list[tuple[str, str]]:
@@ -444,7 +445,7 @@ class ViewedReversibleEmbedding(ViewedEmbedding):
     """A `ReversibleEmbedding` layer; scores read the table of `nn.Embedding`."""
 
     @staticmethod
-    def refusal(layer: Any) -> str | None:
+    def refusal(layer: Layer) -> str | None:
         return refusal_of(layer, "embeddings", layers.ReversibleEmbedding)
 
     def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
@@ -465,7 +466,7 @@ def _as_indices(inputs: Tensor) -> Tensor:
     return inputs if inputs.dtype in (torch.int64, torch.int32) else inputs.to(torch.int32)
 
 
-def refusal_of(layer: Any, name: str, base: type) -> str | None:
+def refusal_of(layer: Layer, name: str, base: type) -> str | None:
     if type(layer).call is not base.call:  # type: ignore[attr-defined]
         return "its class has a call() of its own"
     if getattr(layer, "lora_enabled", False):
