@@ -131,10 +131,10 @@ INSIDE = {
 
 
 class Holder(keras.Model):
-    def __init__(self, inner, take=lambda inner: inner):
-        super().__init__(dtype="mixed_bfloat16")
+    def __init__(self, inner, take=lambda inner: inner, policy="mixed_bfloat16"):
+        super().__init__(dtype=policy)
         self.inner, self.take = inner, take
-        self.head = layers.Dense(1, dtype="mixed_bfloat16")
+        self.head = layers.Dense(1, dtype=policy)
 
     def call(self, inputs):
         return self.head(self.take(self.inner)(inputs))
@@ -161,6 +161,27 @@ def test_a_bare_torch_module_under_a_mixed_policy_runs_under_autocast(name):
     torch.testing.assert_close(compiled, model(x), rtol=0.05, atol=0.05)  # in float32 between the two parts
     assert pickle.loads(pickle.dumps(module))(x).dtype is torch.float32
     torch.testing.assert_close(copy.deepcopy(model)(x), model(x))
+
+
+@pytest.mark.parametrize("policy", ["float64", "bfloat16"])
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_pure_policy_converts_a_bare_torch_module(name, policy):
+    inside, take = INSIDE[name]
+    dtype, x = getattr(torch, policy), torch.randn(4, 6)
+    module = nn.Sequential(network(), nn.BatchNorm1d(3), layers.Dense(2, dtype="float32"), nn.Linear(2, 2))
+    model = Holder(inside(module), lambda inner: take(inner)[:2], policy)
+    expected = copy.deepcopy(module[:2]).to(dtype).eval()
+    module[2].build((None, 3))
+    assert model(x).dtype is dtype
+    torch.testing.assert_close(take(model.inner)[:2](x.to(dtype)), expected(x.to(dtype)), rtol=0, atol=0)
+    assert module[0][0].weight.dtype is module[1].running_mean.dtype is module[3].weight.dtype is dtype
+    assert module[2].kernel.dtype is torch.float32  # a layer has a policy of its own
+
+
+def test_a_torch_module_that_was_converted_before_keeps_its_type():
+    model = Holder(nn.Linear(6, 3).to(torch.float16), lambda inner: lambda x: inner(x.half()).double(), "float64")
+    model(torch.randn(4, 6))
+    assert model.inner.weight.dtype is torch.float16
 
 
 def test_a_bare_torch_module_trains_in_mixed_precision():

@@ -12,6 +12,7 @@ import torch
 from torchkeras.core import naming
 from torchkeras.core.tensors.devices import with_values
 from torchkeras.layers.base import inputs as arguments
+from torchkeras.layers.base.torch_parts import convert_torch_parts
 
 
 def build_for(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -51,6 +52,7 @@ def recorded(build: Callable[..., Any]) -> Callable[..., Any]:
                 self._tk_follow_policy()
             args = tuple(as_shapes(value) for value in args)
             build(self, *args, **kwargs)
+        convert_torch_parts(self)
         self.built = True
         bound = signature.bind(self, *args, **kwargs).arguments
         shapes = dict(list(bound.items())[1:])

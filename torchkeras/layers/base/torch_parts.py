@@ -1,4 +1,7 @@
-"""Torch modules as attributes of a layer: under a mixed dtype policy their calls run under `torch.autocast`."""
+"""Torch modules as attributes of a layer: under a mixed dtype policy their calls run under `torch.autocast`.
+
+Under a policy of one type their weights are converted.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from torch import nn
 from torchkeras.core import tree
 from torchkeras.core.state import state
 from torchkeras.core.tensors.devices import current_device
+from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import call_uncompiled, compiled_call, set_compiled_call
 from torchkeras.layers.base.attributes import AttributeTracking
 from torchkeras.layers.base.containers import Tracked
@@ -41,6 +45,29 @@ def autocast_torch_parts(modules: dict[str, nn.Module | None]) -> bool:
             if not torch.compiler.is_compiling():
                 set_compiled_call(module, functools.partial(_call_in_compute_type, module))
     return found
+
+
+def convert_torch_parts(layer: Any) -> None:
+    """Convert the weights of the torch modules that a layer holds to the one type of its policy.
+
+    Modules in another type than torch's default were converted by the user, and stay as they are.
+    """
+    policy = layer._tk_policy
+    dtype = torch_dtype(policy.variable_dtype)
+    if policy.compute_dtype == policy.variable_dtype and dtype.is_floating_point and dtype != torch.get_default_dtype():
+        for module in layer._modules.values():
+            _convert(module, dtype)
+
+
+def _convert(module: nn.Module | None, dtype: torch.dtype) -> None:
+    """Convert a module, but for the layers in it."""
+    if module is None or isinstance(module, AttributeTracking):
+        return
+    if any(isinstance(part, AttributeTracking) for part in module.modules()):
+        for child in module.children():
+            _convert(child, dtype)
+    elif {p.dtype for p in module.parameters() if p.is_floating_point()} == {torch.get_default_dtype()}:
+        module.to(dtype)
 
 
 def has_weights_of_torch(module: nn.Module, but: torch.dtype | None = None) -> bool:
