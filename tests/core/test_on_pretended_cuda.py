@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 import torchkeras as keras
 from tests.device_rows import rows
 from tests.pretend_cuda import CPU, pretended_cuda
-from torchkeras.core import tree
+from torchkeras.core import accelerators, tree
 
 # Whose result has a shape, or whose way depends on values, which the host must know; or torch's kernel waits.
 READS = {
@@ -104,3 +105,16 @@ def test_tensors_of_two_devices_come_to_the_current_one():
             ops.matmul(there, torch.ones(2, 2))
         with pytest.raises(RuntimeError, match="two devices"):  # operators are torch's
             there + host
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*")  # of a process with threads
+def test_a_process_forked_from_one_that_uses_cuda_computes_on_the_cpu(monkeypatch):
+    """As a worker of a `DataLoader` does, whose data set may call ops."""
+    with pretended_cuda():
+        assert keras.ops.add([1.0], [2.0]).is_cuda
+        monkeypatch.setattr(accelerators, "is_in_bad_fork", lambda: True)
+        child = os.fork()
+        if not child:
+            os._exit(int(keras.ops.add([1.0], [2.0]).is_cuda))
+        assert os.waitpid(child, 0)[1] == 0
+        assert keras.ops.add([1.0], [2.0]).is_cuda

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from torchkeras.core import xla
+from torchkeras.core.torch_internals import is_in_bad_fork
 
 T = TypeVar("T")
 
@@ -75,12 +76,13 @@ def find_accelerator() -> Accelerator | None:
     """The kind of accelerator of this process; `None`: there is only the CPU.
 
     torch_xla is no accelerator of `torch.accelerator`: it is taken where the script has imported it, or where it is
-    installed and the environment variable `PJRT_DEVICE` is set.
+    installed and the environment variable `PJRT_DEVICE` is set. A process that was forked from one that uses CUDA, such
+    as a worker of a `DataLoader`, can't use it.
     """
     if xla.is_loaded():
         xla.start()
         return ACCELERATORS["xla"]
-    if not torch.accelerator.is_available():
+    if is_in_bad_fork() or not torch.accelerator.is_available():
         return None
     return row_of(torch.accelerator.current_accelerator().type)  # type: ignore[union-attr]
 

@@ -145,6 +145,7 @@ get_default_store = _private("torch.distributed.distributed_c10d._get_default_st
 tensor_version = _private("torch.Tensor._version", "2.13", replacements.no_version, _NONE)
 _end_allocate_to_pool = _private("torch._C._cuda_endAllocateToPool", "2.14", replacements.refuse, _NONE)
 _release_pool = _private("torch._C._cuda_releasePool", "2.14", replacements.refuse, _NONE)
+is_in_bad_fork = _private("torch.cuda._is_in_bad_fork", "2.14", unknown(False), _NONE)
 _functorch    = _private("torch._functorch.config", "2.13", None, "holds check_custom_op_aliasing")
 # fmt: on
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -93,6 +94,16 @@ def current_device() -> torch.device:
         _accelerator, _has_looked = accelerators.find_accelerator(), True
         has_accelerator = _accelerator is not None
     return _CPU if _accelerator is None else accelerators.current_of(_accelerator)
+
+
+def _look_again() -> None:
+    """Look for an accelerator again: a process that was forked may not be able to use its parent's."""
+    global _has_looked, has_accelerator, _accelerator
+    _has_looked, has_accelerator, _accelerator = False, False, None
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_look_again)
 
 
 def default_device(device: torch.device) -> AbstractContextManager[object]:
