@@ -43,6 +43,11 @@ _MAKERS = {
     "hann_window", "hamming_window", "bartlett_window", "blackman_window", "kaiser_window", "scalar_tensor",
     "frombuffer", "complex", "polar",
 }  # fmt: skip
+_DRAWS = {
+    "rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "binomial", "dropout",
+    "uniform_", "normal_", "random_", "bernoulli_", "exponential_", "_standard_gamma", "_sample_dirichlet", "rand_like",
+    "randn_like", "randint_like",
+}  # fmt: skip
 # They have no deterministic kernel on CUDA, so torch refuses them when it is asked for deterministic ones. The list is
 # that of `torch.use_deterministic_algorithms` in torch 2.9; later ones have kernels for some of them.
 _UNORDERED = {
@@ -108,6 +113,7 @@ class Machine:
         waits: the places at which the host waited for the device, in their order.
         mixed: operations on tensors of both devices. Each one raised an error, which somebody may have caught.
         pageable: copies to the device from memory that is not pinned, which the host stages itself.
+        draws: random numbers that the device's own generators draw, which are others than those of the CPU.
     """
 
     def __init__(self) -> None:
@@ -115,6 +121,7 @@ class Machine:
         self.waits: list[Wait] = []
         self.mixed: list[Wait] = []
         self.pageable: list[Wait] = []
+        self.draws: list[Wait] = []
         self.moves_to: torch.device | None = None  # while a copy to another device is made
         self._pinned: dict[int, StorageWeakRef] = {}
         self.without_kernel: set[str] = set()
@@ -244,6 +251,7 @@ class _Functions(TorchFunctionMode):
         if special is not None:
             return special(*args, **kwargs)
         name = getattr(function, "__name__", "")
+        self._note_draw(name, args, kwargs)
         named = kwargs.get("device")
         pins = kwargs.pop("pin_memory", False) if function is not _Tensor.pin_memory else False
         if named is None and function in torch.utils._device._device_constructors():
@@ -273,6 +281,15 @@ class _Functions(TorchFunctionMode):
         result = function(*args, **kwargs)
         self._label(result, place)
         return self.machine.pin(result) if pins else result
+
+    def _note_draw(self, name: str, args: tuple, kwargs: dict) -> None:
+        attention = name == "scaled_dot_product_attention" and (kwargs.get("dropout_p") or any(args[4:5]))
+        if not attention and name not in _DRAWS:
+            return
+        given = _tensors((args, {key: value for key, value in kwargs.items() if key != "generator"}))
+        place = self.machine.device_of(given[0]) if given else torch.device(kwargs.get("device") or "cpu")
+        if place.type == "cuda":
+            self.machine.draws.append(Wait(name, _caller()))
 
     def _label(self, result: Any, place: torch.device) -> None:
         if place.type in ("cpu", "cuda"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any
@@ -105,6 +106,32 @@ def test_tensors_of_two_devices_come_to_the_current_one():
             ops.matmul(there, torch.ones(2, 2))
         with pytest.raises(RuntimeError, match="two devices"):  # operators are torch's
             there + host
+
+
+# Rows that draw by each kind of distribution, in layers with ways of their own.
+DRAWING = ("random", "layer MultiHead", "layer Attention", "layer Dropout", "layer Gaussian", "layer MixUp", "layer GRU")
+
+
+def test_which_random_numbers_a_device_draws():
+    """None for initial weights; with the portable generator none at all."""
+    with pretended_cuda() as machine:
+        kinds = {kind for kind in vars(keras.initializers).values() if isinstance(kind, type)}
+        for kind in kinds:
+            if "seed" in inspect.signature(kind).parameters:
+                kind()((4, 4))
+        assert len(kinds) > 10 and not machine.draws
+        checks = {name: check for name, check in rows(few=True).items() if name.startswith(DRAWING)}
+        for name in ("random uniform", "layer Dropout rate=0.4"):
+            checks[name]()
+        assert len(machine.draws) >= 2
+        machine.draws.clear()
+        keras.config.enable_portable_random()
+        try:
+            for check in checks.values():
+                check()
+        finally:
+            keras.config.disable_portable_random()
+        assert len(checks) > 15 and not machine.draws
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*")  # of a process with threads

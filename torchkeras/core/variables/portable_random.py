@@ -31,8 +31,10 @@ def enable_portable_random() -> None:
     any case; this switch adds all that layers and `keras.random` draw while a model runs, such as the masks of dropout:
     after `keras.utils.set_random_seed(1)` they are then the same on the CPU and on a GPU, compiled or not (values of
     the normal distribution to rounding). The numbers come from a counter-based generator (Philox) in torch operations,
-    and are others than without the switch. In eager mode large draws take up to twice the time of torch's; compiled
-    code draws faster than torch's generators do. Dropout within torch's own modules stays torch's.
+    and are others than without the switch. Draws of `beta`, `binomial`, `categorical` and `gamma`, and of `MixUp`,
+    `CutMix` and `AugMix`, which use them, come from the CPU, which waits for the device. In eager mode large draws take
+    up to twice the time of torch's; compiled code draws faster than torch's generators do. Dropout of attention takes
+    the way without torch's attention kernels. Dropout within torch's own modules stays torch's.
 
     Example:
         >>> keras.config.enable_portable_random()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from torchkeras.core.accelerators import is_lazy
 from torchkeras.core.torch_internals import sample_dirichlet, standard_gamma
+from torchkeras.core.variables import portable_random
 from torchkeras.core.variables.portable_random import has_portable, is_portable, portable_values
 from torchkeras.core.variables.seeds import SeedGenerator, draw_seed, torch_generator
 
@@ -57,6 +58,8 @@ def random_values(
     if is_lazy(device) and seed is not TORCH_GENERATOR:
         return _without_generator(kind, seed, shape, dtype, device, numbers, tensors)
     if seed is TORCH_GENERATOR or not torch.compiler.is_compiling():
+        if portable_random.is_on and device.type not in ("cpu", "meta"):
+            return _from_the_cpu(kind, seed, shape, dtype, device, numbers, tensors)
         generator = None if seed is TORCH_GENERATOR else torch_generator(seed, device)
         return _SAMPLERS[kind](generator, shape, numbers, tensors, {"dtype": dtype, "device": device})
     floats = [float(number) for number in numbers]
@@ -77,6 +80,19 @@ def _without_generator(
         # As a vector: of a scalar, torch_xla might make a part of the code, and compile it for each seed.
         key = torch.tensor([_key(seed)], dtype=torch.int64, device="cpu").to(device)
         return portable_values(kind, key, shape, dtype, device, numbers, tensors)
+    return _from_the_cpu(kind, seed, shape, dtype, device, numbers, tensors)
+
+
+def _from_the_cpu(
+    kind: str,
+    seed: Any,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device,
+    numbers: Sequence[float],
+    tensors: Sequence[Tensor],
+) -> Tensor:
+    """The values that the CPU draws, on another device."""
     on_host = [tensor.cpu() for tensor in tensors]
     return random_values(kind, seed, shape, dtype, torch.device("cpu"), numbers, on_host).to(device)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.masks import get_mask, set_mask
+from torchkeras.core.variables.portable_random import is_portable_random_enabled
 from torchkeras.core.variables.session import is_flash_attention_enabled
 from torchkeras.distributed.split_layers import Heads
 from torchkeras.layers.activation.activation import Softmax
@@ -185,8 +186,8 @@ class ProjectedAttention(PrivateNames, Layer):
         """Attention between projected tensors `(batch, ..., heads, size)`; returns the outputs, and the scores if asked
         for.
 
-        Torch's attention kernels compute it, except for scores, seeded dropout, and other attention axes than the
-        second: these go by einsum.
+        Torch's attention kernels compute it, except for scores, dropout by a seed or by the portable generator, and
+        other attention axes than the second: these go by einsum.
         """
         if self._flash_attention and return_attention_scores:
             raise ValueError(
@@ -194,7 +195,7 @@ class ProjectedAttention(PrivateNames, Layer):
                 "attention to access attention scores."
             )
         drops = bool(training) and self.dropout > 0.0
-        seeded = drops and self.seed is not None
+        seeded = drops and (self.seed is not None or is_portable_random_enabled())
         if return_attention_scores or seeded or query.dim() != 4 or len(self._attention_axes) != 1:
             return self._attend_by_einsum(query, key, value, attention_mask, training, use_causal_mask)
         mask = attention_mask

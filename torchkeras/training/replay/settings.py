@@ -20,6 +20,7 @@ from torchkeras.core import registry, settings
 from torchkeras.core.library_code import is_library_class
 from torchkeras.core.tf32 import float32_precisions
 from torchkeras.core.variables import session
+from torchkeras.core.variables.portable_random import is_portable_random_enabled
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, slice, range)
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -144,6 +145,7 @@ def _global_settings() -> tuple[Any, ...]:
         settings.floatx(),
         settings.epsilon(),
         session.is_flash_attention_enabled(),
+        is_portable_random_enabled(),
         torch.are_deterministic_algorithms_enabled(),
         float32_precisions(),
         torch.is_autocast_enabled("cuda"),
