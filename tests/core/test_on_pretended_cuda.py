@@ -109,7 +109,15 @@ def test_tensors_of_two_devices_come_to_the_current_one():
 
 
 # Rows that draw by each kind of distribution, in layers with ways of their own.
-DRAWING = ("random", "layer MultiHead", "layer Attention", "layer Dropout", "layer Gaussian", "layer MixUp", "layer GRU")
+DRAWING = (
+    "random",
+    "layer MultiHead",
+    "layer Attention",
+    "layer Dropout",
+    "layer Gaussian",
+    "layer MixUp",
+    "layer GRU",
+)
 
 
 def test_which_random_numbers_a_device_draws():
