@@ -83,6 +83,7 @@ FINE = [
     "import torchkeras as keras\nif keras.backend.backend() == 'jax':\n    import jax\nelse:\n    import torch",
     "import numpy as np, torch\nnp.reduce_mean(1), torch.function",
     "import torchkeras as keras\nkeras.layers.RandAugment(bounding_box_format='xyxy')",
+    "import torchkeras as keras\nkeras.distributed.is_main_process()",
     "from .layers import Dens\nfrom . import keras",
     "import torchkeras.as_keras\nimport keras, keras_tuner\nkeras.layers.Dense(3)",
     "from torchkeras import ops as K\ndef f(K):\n    return K.anything, [K.anything for K in range(3)]",

@@ -375,14 +375,14 @@ def _strings(node: ast.AST) -> tuple[str, ...]:
 def _canonical(path: str) -> str:
     """A dotted name in which Keras is `keras`, whatever package it was imported from.
 
-    Modules of this package that Keras does not have keep `torchkeras` in their names.
+    This package itself, and those of its modules that Keras does not have, keep `torchkeras` in their names.
     """
     for prefix in ("tensorflow.keras", "tensorflow.python.keras", "tensorflow.compat.v1.keras"):
         if path == prefix or path.startswith(f"{prefix}."):
             return _KERAS + path[len(prefix) :]
     root, dot, rest = path.partition(".")
     first = rest.partition(".")[0]
-    if root == "torchkeras" and first not in PUBLIC_MODULES and find_spec(f"torchkeras.{first}"):
+    if root == "torchkeras" and (not rest or first not in PUBLIC_MODULES and find_spec(f"torchkeras.{first}")):
         return path
     return _ROOTS.get(root, root) + dot + rest
 
