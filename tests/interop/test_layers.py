@@ -13,6 +13,7 @@ import torch
 import torchkeras.layers as ours
 from tests.interop.layer_cases import ALL, case_id, draw_inputs, shapes
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.variables.seeds import set_random_seed
 
 table = pytest.mark.parametrize("case", ALL, ids=case_id)
 
@@ -330,3 +331,67 @@ def test_whole_numbers_are_enlarged_as_whole_numbers(interpolation, rng):
     result, expected = layer(torch.from_numpy(x)), theirs(torch.from_numpy(x))
     assert result.dtype == expected.dtype
     np.testing.assert_array_equal(result, expected)
+
+
+SEQUENCE = (2, 3, 4)
+WITH_WEIGHTS = [
+    *{case[0]: case for case in ALL}.values(),
+    *((name, {"units": 2}, SEQUENCE) for name in ("LSTM", "GRU", "SimpleRNN")),
+    ("Bidirectional", {"layer": ("SimpleRNN", {"units": 2})}, SEQUENCE),
+    ("ConvLSTM1D", {"filters": 2, "kernel_size": 2}, (2, 3, 4, 2)),
+    ("EinsumDense", {"equation": "ab,bc->ac", "output_shape": 3}, (2, 3)),
+]
+
+
+def test_one_seed_gives_keras_weights_and_states(seed):
+    different = []
+    for name, kwargs, shape in WITH_WEIGHTS:
+        found = []
+        for library in (ours, keras.layers):
+            (set_random_seed if library is ours else keras.utils.set_random_seed)(seed)
+            arguments = {k: getattr(library, v[0])(**v[1]) if k == "layer" else v for k, v in kwargs.items()}
+            layer = getattr(library, name)(**arguments)
+            if not layer.built:
+                layer.build(shapes(shape))
+            found.append([array(w) for w in layer.variables])
+        if not all(np.allclose(a, b, 1e-5, 1e-6) for a, b in zip(*found, strict=True)):
+            different.append((name, kwargs))
+    assert not different
+
+
+@pytest.mark.parametrize("inputs", ["float32", "int32"])
+def test_symbols_have_the_types_of_keras_under_a_policy_of_the_layer(inputs):
+    different = []
+    for name, kwargs, shape in {case[0]: case for case in ALL}.values():
+        if shape[0] == "int" and inputs != "int32":
+            continue
+        found = []
+        for library, symbol in ((ours, KerasTensor), (keras.layers, keras.KerasTensor)):
+            layer = getattr(library, name)(**kwargs, dtype="mixed_bfloat16")
+            symbols = [symbol(one, inputs) for one in (shape if isinstance(shape, list) else [shapes(shape)])]
+            found.append(
+                [t.dtype for t in keras.tree.flatten(layer(symbols if isinstance(shape, list) else symbols[0]))]
+            )
+        if found[0] != found[1]:
+            different.append((name, found))
+    assert not different
+
+
+def test_an_own_rule_for_the_outputs_gets_the_inputs_in_the_layers_type():
+    found = []
+    for library, symbol in ((ours, KerasTensor), (keras.layers, keras.KerasTensor)):
+
+        class Own(library.Layer):
+            def compute_output_spec(self, inputs):
+                return [inputs[0], type(inputs[0])(inputs[1].shape, inputs[1].dtype)]
+
+        found.append([t.dtype for t in Own(dtype="mixed_float16")([symbol((2, 3)), symbol((2, 3), "int32")])])
+    assert found == [["float16", "int32"]] * 2
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_the_mean_of_whole_numbers_is_a_float(rank, rng):
+    x = rng.integers(-9, 9, (2, *range(3, 3 + rank), 2)).astype("int32")
+    mine, theirs = (getattr(library, f"GlobalAveragePooling{rank}D")()(x) for library in (ours, keras.layers))
+    assert mine.dtype == theirs.dtype == torch.float32
+    np.testing.assert_allclose(array(mine), array(theirs), 1e-6)

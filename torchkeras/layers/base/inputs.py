@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from torchkeras.core.memo import memoized
 from torchkeras.core.operations.tracebacks import complete
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.core.tensors.dtypes import is_float, standardize_dtype
 from torchkeras.core.tensors.strings import is_string_array, lists_to_arrays, string_array
 from torchkeras.layers.base.call_spec import CallSpec, mask_source
 
@@ -61,6 +63,23 @@ def convert(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
         for value in args
     )
     return args, {name: _map(one, value) for name, value in kwargs.items()} if kwargs else kwargs
+
+
+def cast_symbols(layer: Any, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """The arguments with symbolic floats in the layer's compute type, as `call` gets the tensors themselves."""
+    own = layer.__dict__
+    if own["_tk_input_type"] is None or not own.get("_tk_converts_arguments", True):
+        return args, kwargs
+    dtype = standardize_dtype(own["_tk_input_type"])
+
+    def one(value: Any) -> Any:
+        if not isinstance(value, KerasTensor) or value.dtype == dtype or not is_float(value.dtype):
+            return value
+        cast = copy.copy(value)
+        cast._dtype = dtype
+        return cast
+
+    return tuple([_map(one, value) for value in args]), {name: _map(one, value) for name, value in kwargs.items()}
 
 
 def beside_weights(layer: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:

@@ -33,7 +33,8 @@ def call(layer: Any, args: tuple, kwargs: dict) -> Any:
     entry, state.entry = state.entry, state.entry or layer
     try:
         with naming.name_scope(layer.name, caller=layer), Locked(layer):
-            outputs = layer.compute_output_spec(*args, **kwargs)
+            cast_args, cast_kwargs = arguments.cast_symbols(layer, args, kwargs)
+            outputs = layer.compute_output_spec(*cast_args, **cast_kwargs)
             if (
                 is_first
                 and not layer._tk_builds_weights

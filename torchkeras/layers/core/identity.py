@@ -6,6 +6,8 @@ from typing import Unpack
 
 from torch import Tensor
 
+from torchkeras.core import tree
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest, Shape
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
@@ -44,3 +46,6 @@ class Identity(Layer):
 
     def compute_output_shape(self, input_shape: Nest[Shape]) -> Nest[Shape]:
         return input_shape
+
+    def compute_output_spec(self, inputs: Nest[KerasTensor]) -> Nest[KerasTensor]:
+        return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype, sparse=x.sparse), inputs)

@@ -40,6 +40,11 @@ class BaseGlobalPooling(Layer):
         return (input_shape[0], channels, *ones)
 
 
+def _mean(inputs: Tensor, dims: list[int], keepdims: bool) -> Tensor:
+    """The mean along some axes; integers give `float32`."""
+    return torch.mean(inputs if inputs.is_floating_point() else inputs.float(), dims, keepdims)
+
+
 class GlobalMaxPooling(BaseGlobalPooling):
     """The largest value of each channel."""
 
@@ -55,7 +60,7 @@ class GlobalAveragePooling(BaseGlobalPooling):
     keras_module = None
 
     def call(self, inputs: Tensor) -> Tensor:
-        return torch.mean(inputs, self._dims, self.keepdims)
+        return _mean(inputs, self._dims, self.keepdims)
 
 
 class GlobalMaxPooling1D(GlobalMaxPooling):
@@ -185,7 +190,7 @@ class GlobalAveragePooling1D(GlobalAveragePooling):
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
-            return torch.mean(inputs, self._dims, self.keepdims)
+            return _mean(inputs, self._dims, self.keepdims)
         mask = mask.bool().unsqueeze(channel_axis(self.data_format))
         total = torch.where(mask, inputs, 0).sum(self._dims, self.keepdims)
         return total / mask.to(inputs.dtype).sum(self._dims, self.keepdims)

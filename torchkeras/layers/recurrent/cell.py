@@ -50,6 +50,7 @@ class RecurrentCell(Layer):
     keras_module = None
     _tk_config_base = True
     _tk_gates = 1
+    _tk_draws_seed_first = False  # before the seeds of the initializers, as in Keras: then one seed gives equal weights
 
     def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellOptions]) -> None:
         units = _arguments["units"]
@@ -61,13 +62,16 @@ class RecurrentCell(Layer):
         super().__init__(**kwargs)
         self.dropout: float
         self.recurrent_dropout: float
+        if self._tk_draws_seed_first:
+            self.seed_generator = SeedGenerator(_arguments["seed"])
         for name, value in _arguments.items():
             getter = _GETTERS.get(name.rpartition("_")[2])
             setattr(self, name, getter(value) if getter else value)
         self.dropout = min(1.0, max(0.0, self.dropout))
         self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
         self.implementation = 1 if self.recurrent_dropout else implementation
-        self.seed_generator = SeedGenerator(self.seed)
+        if not self._tk_draws_seed_first:
+            self.seed_generator = SeedGenerator(self.seed)
         self.state_size: int | list[int] = self.units
         self.output_size = self.units
 

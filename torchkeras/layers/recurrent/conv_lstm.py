@@ -30,6 +30,7 @@ class ConvLSTMCell(RecurrentCell):
     keras_module = None
     _tk_config_base = True
     _tk_gates = 4
+    _tk_draws_seed_first = True
 
     def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellOptions]) -> None:
         arguments = dict(_arguments)

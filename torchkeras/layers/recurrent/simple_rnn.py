@@ -65,6 +65,7 @@ class SimpleRNNCell(RecurrentCell):
     """
 
     _tk_config_base = True
+    _tk_draws_seed_first = True
 
     def __init__(
         self,
