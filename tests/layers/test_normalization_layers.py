@@ -147,3 +147,15 @@ def test_moving_statistics_move_where_the_call_of_a_later_layer_fails():
     with pytest.raises(RuntimeError, match="on purpose"):
         model(torch.tensor([[0.0], [4.0]]), training=True)
     assert norm.moving_variance.tolist() == [2.5]  # 0.5 * 1 + 0.5 * 4
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_group_normalization_of_images_trains_where_nothing_before_it_does(rank, rng):
+    # torch's kernel for channels-last images ends the process here.
+    x = torch.from_numpy(rng.normal(size=(2, *range(3, 3 + rank), 4)).astype("float32"))
+    layer = layers.GroupNormalization(2)
+    layer(x).square().sum().backward()
+    found = layer.gamma.grad
+    layer.zero_grad()
+    layer(x.requires_grad_()).square().sum().backward()
+    torch.testing.assert_close(found, layer.gamma.grad)

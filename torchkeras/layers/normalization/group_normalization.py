@@ -137,6 +137,9 @@ class GroupNormalization(Layer):
         gamma, beta = (w if w is None else w.to(x.dtype) for w in (self.gamma, self.beta))
         # torch 2.13 fails in the backward of group_norm with a bias and no weight.
         apart = gamma is None and beta is not None
+        if gamma is not None and gamma.requires_grad and not x.requires_grad and x.ndim > 3:
+            # The backward of torch 2.13 on a CPU crashes for a channels-last input that needs no gradient.
+            x = x.contiguous()
         x = F.group_norm(x, self.groups, gamma, None if apart else beta, self.epsilon)
         if apart:
             x = x + beta.view(-1, *(1,) * (x.ndim - 2))
