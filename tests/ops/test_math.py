@@ -8,6 +8,8 @@ import torch
 import torchkeras
 from torchkeras import ops
 from torchkeras.core import tree
+from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors.dtypes import standardize_dtype
 
 # An op, the shapes of its inputs (a list: parts of one input), config. The shapes of the outputs must be Keras's.
 SHAPES = [
@@ -187,3 +189,42 @@ def test_equal_elements_keep_their_order_in_a_stable_top_k(rng):
 def test_amax_and_amin_take_an_initial_value():
     assert ops.amax([[1, 5], [3, 2]], axis=1, initial=4).tolist() == [5, 4]
     assert ops.amin([[1, 5], [3, 2]], axis=1, initial=2).tolist() == [1, 2]
+
+
+PLAIN = [
+    ("append", lambda s: (s((4,), "bfloat16"), [1, 2]), [((6,), "bfloat16")]),
+    ("cross", lambda s: (s((2, 3)), [1, 2, 3]), [((2, 3), "float32")]),
+    ("matmul", lambda s: (s((2, 3), "float16"), [1.0, 2.0, 3.0]), [((2,), "float32")]),
+    ("vdot", lambda s: ([1, 2, 3], s((3,))), [((), "float32")]),
+    ("dot", lambda s: ([1.0, 2.0, 3.0], s((3, 2))), [((2,), "float32")]),
+    ("dot", lambda s: (s((2, 3), "float16"), 2), [((2, 3), "float16")]),
+    ("average", lambda s: (2, None, s(())), [((), "float32")]),
+    ("qr", lambda s: (s((3, 2), "int32"),), [((3, 2), "float32"), ((2, 2), "float32")]),
+]
+
+
+@pytest.mark.parametrize("name, given, expected", PLAIN)
+def test_symbols_beside_lists_and_numbers(name, given, expected):
+    symbols = tree.flatten(getattr(ops, name)(*given(KerasTensor)))
+    assert [(t.shape, t.dtype) for t in symbols] == expected
+    values = tree.flatten(getattr(ops, name)(*given(lambda shape, dtype="float32": ops.ones(shape, dtype))))
+    assert [(tuple(t.shape), standardize_dtype(t.dtype)) for t in values] == expected
+
+
+WITHOUT_SENSE = [
+    ("cross", (2,), "vectors of 2 or 3 numbers"),
+    ("moveaxis", ([0, 1], -1), "same number of elements"),
+    ("correlate", (2,), "vectors"),
+]
+
+
+@pytest.mark.parametrize("name, more, words", WITHOUT_SENSE)
+def test_what_has_no_sense_is_refused_in_words(name, more, words):
+    for x in (KerasTensor((2, 3)), ops.ones((2, 3))):
+        with pytest.raises(ValueError, match=words):
+            getattr(ops, name)(x, *more)
+    for x in (KerasTensor((0,)), ops.ones((0,))):
+        with pytest.raises(ValueError, match="at least one value"):
+            ops.median(x)
+    with pytest.raises(ValueError, match="axis=0 is out of bounds"):
+        ops.percentile(2.0, 50, axis=0)

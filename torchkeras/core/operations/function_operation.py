@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any, Self
@@ -11,6 +12,7 @@ from torchkeras.core.config.serialization import deserialize_keras_object
 from torchkeras.core.operations.op_def import OpDef
 from torchkeras.core.operations.operation import Operation
 from torchkeras.core.symbolic.infer import infer, infer_elementwise
+from torchkeras.core.tensors.convert import convert_to_tensor
 from torchkeras.core.tensors.dtypes import standardize_dtype
 
 _BAD_AXIS = re.compile(r"Dimension out of range \(expected to be in range of (\[.*?\]), but got (-?\d+)\)")
@@ -54,13 +56,29 @@ class FunctionOperation(Operation):
         definition = self.definition
         describe = infer_elementwise if definition.elementwise else infer
         try:
-            if definition.spec is not None:
-                return definition.spec(*inputs, **(self.config | kwargs))
+            shaped = None if definition.spec is None else self._tk_with_shapes(inputs)
+            if shaped is not None:
+                return definition.spec(*shaped, **(self.config | kwargs))  # type: ignore[misc]
             return describe(self.call, inputs, kwargs)
         except (RuntimeError, IndexError) as error:  # torch's, from the run on `meta`
             shapes = [getattr(x, "shape", x) for x in inputs]
             words = _BAD_AXIS.sub(r"axis \2 is out of bounds, it must be in \1", str(error))
             raise ValueError(f"ops.{definition.name}() can't take inputs of shapes {shapes}: {words}") from error
+
+    def _tk_with_shapes(self, inputs: tuple[Any, ...]) -> list[Any] | None:
+        """The inputs with tensors for lists; `None` if a Python number, which has no shape, stands for a tensor."""
+        definition = self.definition
+        shaped = list(inputs)
+        names = definition.arguments if definition.variadic is None else []
+        for i, (name, value) in enumerate(zip(names, inputs)):
+            if name not in definition.tensors or name in definition.lists:
+                continue
+            if isinstance(value, (list, tuple)):
+                shaped[i] = convert_to_tensor(value)
+            elif isinstance(value, (bool, int, float)):
+                if definition.signature.parameters[name].default is inspect.Parameter.empty:
+                    return None
+        return shaped
 
     def __reduce__(self) -> tuple[Callable, tuple[str, str], dict[str, Any]]:
         # A pickle names the class by its entry on the allow list; no module has the class as an attribute.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.operations.op import op
+from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.ops.linalg.matrix import require_matrices, require_square
 
@@ -121,7 +122,8 @@ def _factors(x: Any, mode: str = "reduced") -> tuple[KerasTensor, KerasTensor]:
         raise ValueError(f"Input should have its last 2 dimensions fully-defined. Received: input.shape = {x.shape}.")
     _require_mode(mode)
     inner = rows if mode == "complete" else min(rows, columns)
-    return KerasTensor((*batch, rows, inner), x.dtype), KerasTensor((*batch, inner, columns), x.dtype)
+    dtype = infer(qr, (KerasTensor((1, 1), x.dtype),), {})[0].dtype
+    return KerasTensor((*batch, rows, inner), dtype), KerasTensor((*batch, inner, columns), dtype)
 
 
 def _require_mode(mode: str) -> None:

@@ -258,6 +258,10 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
     """
     if axis is not None:
         axisa = axisb = axisc = axis
+    if not x1.ndim or not x2.ndim:
+        raise ValueError(
+            f"cross() takes vectors of 2 or 3 numbers; received shapes {tuple(x1.shape)} and {tuple(x2.shape)}."
+        )
     x1 = x1 if axisa == -1 else x1.movedim(axisa, -1)
     x2 = x2 if axisb == -1 else x2.movedim(axisb, -1)
     shape, other = x1.shape, x2.shape

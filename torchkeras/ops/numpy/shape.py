@@ -140,6 +140,12 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
         >>> keras.ops.moveaxis(np.zeros((2, 3, 4)), 0, -1).shape
         torch.Size([3, 4, 2])
     """
+    count = len(source) if isinstance(source, (list, tuple)) else 1
+    if count != (len(destination) if isinstance(destination, (list, tuple)) else 1):
+        raise ValueError(
+            "`source` and `destination` arguments must have the same number of elements, but received "
+            f"`source={source}` and `destination={destination}`."
+        )
     return torch.movedim(x, source, destination)  # type: ignore[arg-type]
 
 

@@ -207,9 +207,13 @@ def quantiles(x: Tensor, q: Tensor, axis: Axes, method: str, keepdims: bool, ski
         raise ValueError(f"method must be one of {list(_BETWEEN)}; received {method!r}.")
     if q.dim() > 1:
         raise ValueError(f"q must be a number or a vector; received the shape {tuple(q.shape)}.")
+    if axis is not None and not x.ndim:
+        raise ValueError(f"axis={axis} is out of bounds for a number, which has no axes.")
     dtype = x.dtype
     exact = dtype if dtype in (torch.float32, torch.float64) else torch.float32
     values = last(x, axis)
+    if not values.shape[-1]:
+        raise ValueError(f"A quantile or median needs at least one value; received the shape {tuple(x.shape)}.")
     values = torch.sort(values if dtype is exact else values.to(exact), -1).values  # NaN comes last
     parts = (q if q.dtype is exact else q.to(exact)).reshape(-1)
     if skip_nan:
