@@ -40,7 +40,7 @@ class BaseGlobalPooling(Layer):
         return (input_shape[0], channels, *ones)
 
 
-def _mean(inputs: Tensor, dims: list[int], keepdims: bool) -> Tensor:
+def _mean(inputs: Tensor, dims: tuple[int, ...], keepdims: bool) -> Tensor:
     """The mean along some axes; integers give `float32`."""
     return torch.mean(inputs if inputs.is_floating_point() else inputs.float(), dims, keepdims)
 
