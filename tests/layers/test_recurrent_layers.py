@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from torchkeras import layers
+from torchkeras.core.fast_paths.switch import use_fast_paths
+from torchkeras.layers.recurrent import gru_sequence
 
 BATCH, TIME, FEATURES, UNITS = 3, 7, 4, 5
 KINDS = ["LSTM", "GRU", "SimpleRNN"]
@@ -101,6 +103,42 @@ def test_gradients_are_those_of_the_function(kind, masked):
     mask = holes()[:, :4] if masked else None
     x = torch.randn(BATCH, 4, FEATURES, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x, *weights: layer(x, mask=mask), (x, *layer.weights))
+
+
+@pytest.mark.parametrize("by_onednn", [False, torch.backends.mkldnn.is_available()])
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_a_gru_has_the_numbers_of_torchs(monkeypatch, return_sequences, by_onednn):
+    monkeypatch.setattr(gru_sequence, "_AT_ONCE", 2 * BATCH * UNITS)  # two steps at once
+    monkeypatch.setattr(gru_sequence, "_is_for_onednn", lambda rows, matrix: by_onednn)
+    for use_bias, frozen in [(True, ()), (False, ()), (True, (0, 2)), (True, (1,))]:
+        layer = make("GRU", use_bias=use_bias, return_sequences=return_sequences, return_state=True)
+        for index in frozen:
+            layer.weights[index].requires_grad_(False)
+        values, trained = draw(), [weight for weight in layer.weights if weight.requires_grad]
+        results = []
+        for fast in (True, False):
+            before = use_fast_paths(fast)
+            x, start = values.clone().requires_grad_(not frozen), torch.ones(BATCH, UNITS, requires_grad=True)
+            outputs, state = layer(x, initial_state=[start])
+            with torch.no_grad():
+                results.append([*layer(x, initial_state=[start])])
+            last = state.detach().clone()
+            outputs.mul_(2)
+            assert torch.equal(state, last)
+            loss = (outputs.sin() * torch.arange(float(outputs.numel())).view_as(outputs)).sum() + state.square().sum()
+            results[-1] += [loss, *torch.autograd.grad(loss, [start, *trained, *([] if frozen else [x])])]
+            use_fast_paths(before)
+        torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_of_gradients_of_a_gru():
+    x = torch.randn(2, 3, FEATURES, dtype=torch.float64, requires_grad=True)
+    for return_sequences in (True, False):
+        layer = make("GRU", dtype="float64", return_sequences=return_sequences, return_state=True)
+        assert torch.autograd.gradgradcheck(lambda x, *_: layer(x)[0], (x, *layer.weights), fast_mode=True)
+    with torch.autograd.forward_ad.dual_level():
+        outputs, _ = layer(torch.autograd.forward_ad.make_dual(x, torch.ones_like(x)))
+        assert torch.autograd.forward_ad.unpack_dual(outputs).tangent.any()
 
 
 FORMS = [

@@ -10,7 +10,8 @@ from torch import Tensor
 from torchkeras import activations
 from torchkeras.core.types import Identifier
 from torchkeras.layers.recurrent.cell import CellOptions, RecurrentCell, arguments_of, times_gates
-from torchkeras.layers.recurrent.fused import adjacent, run_outputs_as_states
+from torchkeras.layers.recurrent.fused import run_outputs_as_states
+from torchkeras.layers.recurrent.gru_sequence import Weights, run_gru
 from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions, of_cell
 
 
@@ -137,21 +138,13 @@ class GRUCell(RecurrentCell):
         dropped = self._input_mask(inputs, training)
         if dropped is not None:
             inputs = inputs * dropped
-        return run_outputs_as_states(self._kernel_call, inputs, states, mask, zero_masked, keep_all)
+        weights = Weights(self.kernel, self.recurrent_kernel, self.bias if self.use_bias else None)
+        keeps_outputs = keep_all or mask is not None
 
-    def _kernel_call(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        weights = [_as_torch(self.kernel).t(), _as_torch(self.recurrent_kernel).t()]
-        if self.use_bias:
-            weights += _as_torch(self.bias).unbind(0)
-        grads = torch.is_grad_enabled()
-        out = torch.gru(inputs, state.unsqueeze(0), adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
-        return out[0], out[1].squeeze(0)
+        def run(inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            return run_gru(inputs, state, weights, keeps_outputs)
 
-
-def _as_torch(weight: Tensor) -> Tensor:
-    """Bring Keras's gate order (update, reset, candidate) to torch's (reset, update, candidate)."""
-    z, r, candidate = weight.chunk(3, 1)
-    return torch.cat([r, z, candidate], 1)
+        return run_outputs_as_states(run, inputs, states, mask, zero_masked, keep_all)
 
 
 class GRU(CellRNN):
@@ -161,7 +154,7 @@ class GRU(CellRNN):
     2014, arXiv:1406.1078). The formulas are those of `GRUCell`.
 
     With the default activations, `reset_after=True`, no recurrent dropout and no `unroll`, the whole sequence is one
-    fused kernel of torch, with or without a mask.
+    fused kernel of torch, with or without a mask; in training on a CPU it is one function with a quicker backward pass.
 
     Args:
         units: number of outputs, a positive int.
