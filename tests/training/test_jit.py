@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -413,3 +414,65 @@ def test_lists_of_numbers_in_layers_do_not_break_the_graph(layer, rng):
     made = layer()
     expected = made(x)
     torch.testing.assert_close(torch.compile(made, backend="eager", fullgraph=True)(x), expected)
+
+
+class Counting(L.Layer):
+    """Code that depends on what its own calls changed: every third one gives zeros, and a factor grows."""
+
+    def __init__(self, growth=0.0):
+        super().__init__()
+        self.calls, self.factor, self.growth = 0, 1.0, growth
+
+    def call(self, x):
+        self.calls += 1
+        self.factor += self.growth
+        return x * (self.factor if self.calls % 3 else 0.0)
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.01])  # a number that is not an integer is compiled for each value
+def test_code_that_changes_what_it_depends_on(growth, data, graphs, caplog):
+    models = []
+    plain, compiled, _ = both(lambda: models.append(make(Counting(growth))) or models[-1], data)
+    same(plain, compiled)
+    assert models[0].layers[1].calls == models[1].layers[1].calls >= 18
+    assert ["is compiled once more" in line for line in lines(caplog)] == [True]
+
+
+def test_a_step_that_counts(data, graphs):
+    class Alternating(keras.Sequential):
+        step = 0
+
+        def train_step(self, data):
+            self.step += 1
+            return super().train_step(data) if self.step % 3 else {"loss": 0.0 * keras.ops.sum(self(data[0]))}
+
+    def make_model():
+        return Alternating([keras.Input((6,)), L.Dense(8, activation="relu"), L.Dense(3)])
+
+    plain, compiled, model = both(make_model, data, metrics=())
+    same(plain, compiled)
+    assert model.step == 18
+
+
+def test_an_error_of_the_users_code_is_theirs_and_the_graph_serves_afterwards(data, graphs, caplog):
+    class Refusing(L.Layer):
+        def call(self, x):
+            if len(x) == 3:
+                raise ValueError("not three")
+            return x
+
+    model = make(Refusing())
+    train(model, data, True, epochs=1)
+    count = len(graphs)
+    with pytest.raises(ValueError, match="not three"):
+        model.fit(*data, batch_size=3, verbose=0)
+    model.fit(*data, batch_size=BATCH, verbose=0)
+    assert len(graphs) == count and lines(caplog) == []
+
+
+def test_threads_that_train_compiled_models_at_once(data, graphs, caplog):
+    models = [make() for _ in range(4)]
+    with ThreadPoolExecutor(len(models)) as pool:
+        found = list(pool.map(lambda model: train(model, data, True), models))
+    assert all(len(history["loss"]) == 3 and np.isfinite(history["loss"]).all() for history in found)
+    assert len(graphs) == len(models) and lines(caplog) == []

@@ -13,7 +13,7 @@ import importlib
 import os
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -195,6 +195,25 @@ def graph_break_error() -> type[Exception]:
 def data_dependent_error() -> type[Exception]:
     """The error of `torch.compile` for a choice that depends on data, around which no graph can be broken."""
     return _compiler_error("UserError")
+
+
+def too_often_compiled_error() -> type[Exception]:
+    """The error of `torch.compile(fullgraph=True)` for a function that it compiled eight times already."""
+    return _compiler_error("FailOnRecompileLimitHit")
+
+
+@contextmanager
+def tracing_changed_integers() -> Iterator[None]:
+    """Inside, `torch.compile` may take an integer attribute of a module, once it changed, as one that changes again.
+
+    By default it compiles for each value, up to eight of them.
+    """
+    try:
+        change = find("torch._dynamo.config.patch")(allow_unspec_int_on_nn_module=True)
+    except AttributeError:  # torch 2.13 has both names
+        change = nullcontext()
+    with change:
+        yield
 
 
 def compiler_error() -> type[Exception]:

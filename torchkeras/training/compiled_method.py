@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import types
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from torchkeras.core.torch_internals import CompiledCode, newest_compiled_code
 
 _numbers = itertools.count(1)
+# While torch compiles in one thread, it changes what other threads see: the stance, and the calls of modules.
+_compiling = threading.RLock()
 _VARARGS, _KEYWORDS = 0x04, 0x08  # flags of code objects
 
 
@@ -52,7 +55,8 @@ class CompiledMethod:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result of the method, which `torch.compile` compiles where it has not yet."""
-        return self._compiled(*args, **kwargs)
+        with _compiling:
+            return self._compiled(*args, **kwargs)
 
     def again(self, kind: Hashable, *args: Any, **kwargs: Any) -> Any:
         """The result of the method, for which there should be code.
@@ -72,14 +76,15 @@ class CompiledMethod:
             if not self._each:
                 self.unguarded[kind] = code.run
             return code.run(*args, **kwargs)
-        try:
-            with torch.compiler.set_stance("fail_on_recompile"):
-                result = self._compiled(*args, **kwargs)
-        except RuntimeError as error:
-            if "fail_on_recompile" not in str(error):
-                raise
-            raise RecompiledError(str(error)) from error
-        code = newest_compiled_code(self.method)
+        with _compiling:
+            try:
+                with torch.compiler.set_stance("fail_on_recompile"):
+                    result = self._compiled(*args, **kwargs)
+            except RuntimeError as error:
+                if "fail_on_recompile" not in str(error):
+                    raise
+                raise RecompiledError(str(error)) from error
+            code = newest_compiled_code(self.method)
         if code is not None:
             self._code[kind] = code
         return result

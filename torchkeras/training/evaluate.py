@@ -13,7 +13,7 @@ from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.reporting.logs import Logs
 from torchkeras.training.placing import agree_on_weights
 from torchkeras.training.ready import build, device_of, evaluating
-from torchkeras.training.replayed import replaying
+from torchkeras.training.replayed import changes_by_itself, replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel, state_of
@@ -90,7 +90,7 @@ def evaluate_pass(
     results.begin()
     watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
     compiled = kept_test_step(model, strategy)
-    look_each = source.runs_other_code or callbacks.acts_on_test_batches
+    look_each = source.runs_other_code or callbacks.acts_on_test_batches or changes_by_itself(model, compiled, "test")
     compiled.check_guards(look_each)
     step = replaying(model, strategy, compiled, "test", device_of(model), watched)
     run_step = strategy.runner(step, lambda: model.metrics)

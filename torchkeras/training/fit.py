@@ -17,7 +17,7 @@ from torchkeras.training import alike
 from torchkeras.training.evaluate import StepsOfValidation, evaluate_pass
 from torchkeras.training.placing import agree_on_weights
 from torchkeras.training.ready import build, device_of, training
-from torchkeras.training.replayed import replaying
+from torchkeras.training.replayed import changes_by_itself, replaying
 from torchkeras.training.results import PassResults
 from torchkeras.training.run import Run
 from torchkeras.training.state import state_of
@@ -141,8 +141,9 @@ def _train_batches(
     model, results = run.model, run.results
     assert results is not None
     acts = callbacks.acts_on_train_batches
-    # Code of the user's may run between two batches, or else only after a request.
-    look = partial(step.check_guards, acts or run.source.runs_other_code)
+    # Code of the user's may run in a step or between two of them, or else only after a request.
+    look_each = acts or run.source.runs_other_code or changes_by_itself(model, step, "train")
+    look = partial(step.check_guards, look_each)
     look()
     replayed = replaying(model, run.strategy, step, "train", device_of(model), watched=acts)
     train = run.strategy.runner(replayed, lambda: model.metrics)

@@ -8,7 +8,7 @@ from typing import Any
 from torchkeras.core.torch_internals import count_dispatch_modes
 from torchkeras.distributed.rank_share import current_share
 from torchkeras.training.argument_kinds import kind_of
-from torchkeras.training.one_graph import OneGraph, Report, WholeStep
+from torchkeras.training.one_graph import CantCompileError, OneGraph, Report, TracedCodeError, WholeStep
 
 
 class Jit:
@@ -63,6 +63,7 @@ class WholeJit:
         self._graph = WholeStep(step, report)
         self._size: Hashable = None
         self._has_run = False
+        self._is_misread = False  # the compiler sees an error where there is none
 
     def begin(self) -> None:
         """Start a run of batches, perhaps of another size."""
@@ -84,4 +85,11 @@ class WholeJit:
         if not self._has_run or size != self._size or count_dispatch_modes():
             self._has_run = True
             return self.plain(data)
-        return self._graph((size, kind_of(data)), data)
+        if self._is_misread:
+            raise CantCompileError
+        try:
+            return self._graph((size, kind_of(data)), data)
+        except TracedCodeError:
+            result = self.plain(data)  # the error again, as the user knows it; the graph may serve when it is mended
+            self._is_misread = True
+            return result

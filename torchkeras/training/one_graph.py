@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import torch
@@ -14,7 +15,9 @@ from torchkeras.core.torch_internals import (
     data_dependent_error,
     default_compiler,
     graph_break_error,
+    too_often_compiled_error,
     tracing_backward,
+    tracing_changed_integers,
 )
 from torchkeras.core.user_warnings import is_library_file
 from torchkeras.distributed.gradient_reduction import tracing_apply_as
@@ -81,16 +84,31 @@ class OneGraph:
                 return self._whole.again(kind, *args, **kwargs)
             except RecompiledError as error:
                 self.report.add("is compiled once more.", error)
+        again = kind in self._known
         self._known.add(kind)
         try:
-            return self._whole(*args, **kwargs)
+            with tracing_changed_integers() if again else nullcontext():
+                return self._whole(*args, **kwargs)
         except graph_break_error() as error:  # nothing has run yet
-            self.report.add("can't be compiled as one graph, so parts of it run uncompiled.", error)
-            self._parts = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic)
+            if is_error_of_traced_code(error):
+                self._known.discard(kind)
+                result = self.plain(*args, **kwargs)  # raises the error, as the user knows it, unless torch was wrong
+                self._leave_for_parts(error)
+                return result
+            self._leave_for_parts(error)
         except data_dependent_error() as error:  # nothing has run yet either
-            self.report.add("can't be compiled, so it runs uncompiled.", error)
-        self._whole = None
+            self._leave("can't be compiled, so it runs uncompiled.", error)
+        except too_often_compiled_error() as error:
+            self._leave("needs other code again and again, so it runs uncompiled.", error)
         return self._in_parts(*args, **kwargs)
+
+    def _leave_for_parts(self, error: BaseException) -> None:
+        self._leave("can't be compiled as one graph, so parts of it run uncompiled.", error)
+        self._parts = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic)
+
+    def _leave(self, what: str, error: BaseException) -> None:
+        self.report.add(what, error)
+        self._whole = None
 
     def _in_parts(self, *args: Any, **kwargs: Any) -> Any:
         """The function as several graphs; uncompiled if one of them meets a choice that depends on data."""
@@ -105,6 +123,15 @@ class OneGraph:
 
 class CantCompileError(Exception):
     """A method can't be compiled as one graph that serves for all calls of one kind. Nothing of the call has run."""
+
+
+class TracedCodeError(CantCompileError):
+    """The code of a method raised an error while the compiler traced it. Nothing of the call has run."""
+
+
+def is_error_of_traced_code(error: BaseException) -> bool:
+    """Whether the compiler failed because the code that it traced raised an error, such as one about shapes."""
+    return str(error).startswith("Observed exception")
 
 
 class WholeStep:
@@ -131,6 +158,7 @@ class WholeStep:
             data: the batch.
 
         Raises:
+            TracedCodeError: the step raised an error while it was traced.
             CantCompileError: torch can't compile the step, or would compile it again. Nothing of it has run.
         """
         run = self._unguarded.get(kind)
@@ -147,6 +175,9 @@ class WholeStep:
                 with tracing_backward():
                     return self._compiled(data)
             except compiler_error() as error:
+                if is_error_of_traced_code(error):
+                    self._known.discard(kind)
+                    raise TracedCodeError from error
                 self._leave("can't be compiled as one graph", error)
 
     def _leave(self, what: str, error: BaseException) -> NoReturn:

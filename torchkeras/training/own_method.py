@@ -51,10 +51,10 @@ class OwnMethod:
         if self.graph is not None and has_hooks(self.model.parameters()):
             self._leave()  # a graph with the backward pass calls no hooks
 
-    def check_guards(self, each: bool = True) -> None:
-        """Evaluate the guards of the graph before the next batch; as in `CompiledMethod`."""
+    def check_guards(self) -> None:
+        """Evaluate the guards of the graph before each batch: code of the user's may change what it depends on."""
         if self.graph is not None:
-            self.graph.check_guards(each)
+            self.graph.check_guards()
 
     def __call__(self, data: Any) -> Any:
         """The result of the step for a batch."""

@@ -14,7 +14,7 @@ from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.training.placing import agree_on_weights
 from torchkeras.training.ready import build, device_of, evaluating
-from torchkeras.training.replayed import replaying
+from torchkeras.training.replayed import changes_by_itself, replaying
 from torchkeras.training.run import Run
 from torchkeras.training.state import TrainableModel
 from torchkeras.training.step import is_overridden, kept_predict_step
@@ -49,8 +49,9 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     # Each of several ranks has a part of the outputs; they are gathered at the end unless somebody looks at once.
     at_once = not source.is_sharded and strategy.decide(watched and not only_bar)
     compiled = kept_predict_step(model, strategy)
-    compiled.check_guards(source.runs_other_code or (watched and not only_bar))
-    step = replaying(model, strategy, compiled, "predict", device_of(model), watched and not only_bar)
+    acts = watched and not only_bar
+    compiled.check_guards(acts or source.runs_other_code or changes_by_itself(model, compiled, "predict"))
+    step = replaying(model, strategy, compiled, "predict", device_of(model), acts)
     group = model.steps_per_execution
     run_step = in_executions(step, device_of(model), group)
 

@@ -74,7 +74,6 @@ def _key(
 
 
 def _parts(model: TrainableModel, step: StepOf, purpose: str, device: torch.device) -> Parts:
-    compiled = state_of(model).compiled
     optimizer = optimizer_of(model) if isinstance(step, TrainStep) else None
     updates = None
     if optimizer is not None and ReplayedUpdates.obstacle(optimizer) is None:
@@ -87,17 +86,22 @@ def _parts(model: TrainableModel, step: StepOf, purpose: str, device: torch.devi
         return list({id(tensor): tensor for tensor in found}.values())
 
     def settings() -> Settings:
-        roots: list[Any] = [model]
-        if compiled is not None:
-            roots += tree.flatten(compiled.loss._made) if compiled.loss is not None else []
-            roots += model.metrics
-        return Settings([*roots, optimizer] if optimizer is not None else roots)
+        return _settings(model, optimizer)
 
     def obstacle(settings: Settings) -> str | None:
         return obstacle_of(model, step, purpose, settings)
 
     parameters = step.trained.parameters if isinstance(step, TrainStep) else ()
     return Parts(tensors, parameters, settings, obstacle, updates)
+
+
+def _settings(model: TrainableModel, optimizer: Any) -> Settings:
+    compiled = state_of(model).compiled
+    roots: list[Any] = [model]
+    if compiled is not None:
+        roots += tree.flatten(compiled.loss._made) if compiled.loss is not None else []
+        roots += model.metrics
+    return Settings([*roots, optimizer] if optimizer is not None else roots)
 
 
 def obstacle_of(model: TrainableModel, step: StepOf, purpose: str, settings: Settings) -> str | None:
@@ -114,10 +118,35 @@ def obstacle_of(model: TrainableModel, step: StepOf, purpose: str, settings: Set
             return reason
         if has_hooks(step.weights):
             return "a weight has hooks"
+    reason = _own_method(model, purpose)
+    if reason is not None:
+        return reason
+    return None if cuda_graphs() == "always" else settings.users_code
+
+
+def _own_method(model: TrainableModel, purpose: str) -> str | None:
+    """The method of the user's that a step calls beside the model, or the like; `None` if there is none."""
     own = ("predict_step",) if purpose == "predict" else ("compute_loss", "compute_metrics")
     for name in own:
         if is_overridden(model, name):
             return f"{name}() is code of yours"
     if purpose != "predict" and any(isinstance(metric, TorchMetric) for metric in model.metrics):
         return "a metric of torchmetrics counts in Python"
-    return None if cuda_graphs() == "always" else settings.users_code
+    return None
+
+
+def changes_by_itself(model: TrainableModel, step: StepOf, purpose: str) -> bool:
+    """Whether a compiled step may change what its code depends on: where code of the user's is part of it.
+
+    Args:
+        model: the model.
+        step: the step.
+        purpose: `"train"`, `"test"` or `"predict"`.
+    """
+    state = state_of(model)
+    if not (state.jit_compile if state.compiled is None else state.compiled.jit_compile):
+        return False  # nothing is compiled
+    if step.is_own or _own_method(model, purpose) is not None:
+        return True
+    found = _settings(model, optimizer_of(model) if purpose == "train" else None)
+    return found.users_code is not None or found.hooks is not None

@@ -285,7 +285,7 @@ class OwnStep:
         """Look, before the next batch, whether what compiled code depends on is as it was; as in `TrainStep`."""
         if self.library_step is not None:
             self.library_step.check_guards(each)
-        self.method.check_guards(each)
+        self.method.check_guards()
 
     def __call__(self, batch: RankBatch) -> Mapping[str, Any]:
         """The logs that the user's step returned for a batch.
@@ -382,9 +382,10 @@ class PredictionStep:
 
     def check_guards(self, each: bool = True) -> None:
         """Look, before the next batch, whether what compiled code depends on is as it was; as in `TrainStep`."""
-        for part in (self.jit, self.own):
-            if part is not None:
-                part.check_guards(each)
+        if self.jit is not None:
+            self.jit.check_guards(each)
+        if self.own is not None:
+            self.own.check_guards()
 
     def __call__(self, batch: RankBatch) -> Any:
         """The outputs for one batch."""
