@@ -1,15 +1,17 @@
 """Checks on one GPU of everything that runs there alone or otherwise than on a CPU. About five minutes.
 
-    python scripts/gpu_check.py [--device cuda|cpu|pretended] [--only WORD,WORD] [--seconds 360]
+    python scripts/gpu_check.py [--device cuda|cpu|pretended] [--only WORD,WORD] [--seconds 360] [--out FILE]
 
 No test of the suite needs a GPU, so most of them never see one. Here the tables of the tests are computed on the GPU
 and on the CPU and compared: every op, layer, loss, metric and optimizer; trainings in eager mode, replayed as CUDA
 graphs and compiled; all that callbacks may change between replays. Then: no wait within an epoch, memory beside plain
-torch, float16 with overflows, 8-bit floats, copies in a stream of their own, float64, and the tests marked `cuda`.
+torch, float16 with overflows, 8-bit floats, copies in a stream of their own, float64, the features of
+`tests/device_features.py` (threads, captures that fail, TF32, ...), and the tests marked `cuda`.
 
-Each check is a row of the table that is printed; one that fails says why and the others go on. The exit status is 1 if
-any failed. `--device cpu` and `--device pretended` (tests/pretend_cuda.py) try the script itself without a GPU. Needs
-NumPy, h5py and the like, as the package does; Keras and pytest are used where they are installed.
+Each check is a row of the table that is printed, and written to FILE in Markdown as it grows; one that fails says why
+and the others go on. The exit status is 1 if any failed. `--device cpu` and `--device pretended`
+(tests/pretend_cuda.py) try the script itself without a GPU. Needs NumPy, h5py and the like, as the package does; Keras
+and pytest are used where they are installed.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ if not HAS_KERAS:  # a table of the tests imports it
 
 import torchkeras as keras  # noqa: E402
 from tests import device_fits, device_rows  # noqa: E402
+from tests.device_features import FEATURES, WITHOUT_GRAPHS, cuda_graphs  # noqa: E402
 from tests.pretend_cuda import pretended_cuda  # noqa: E402
 from tests.training import recorded_graphs, replay_cases  # noqa: E402
 from torchkeras.core import tree  # noqa: E402
@@ -52,6 +55,7 @@ from torchkeras.training.replay.graphs import GRAPHS  # noqa: E402
 from torchkeras.training.state import state_of  # noqa: E402
 
 FITS, Fit = device_fits.FITS, device_fits.Fit
+set_sync_debug_mode = torch.cuda.set_sync_debug_mode
 # Their results are one of several right ones.
 SEVERAL_RESULTS = ("op svd", "op eig", "op eigh", "op qr", "op empty")
 # They round numbers, or multiply rounded ones: a last bit may move a result by a step.
@@ -63,12 +67,21 @@ NOT_REPLAYED_ON_CPU = ("text", "recurrent", "regularized", "mixed_float16")
 
 
 class Rows:
-    """The table: a line for each row, and what is told of those that failed."""
+    """The table: a line for each row, with the reason where it failed.
 
-    def __init__(self, seconds: float, only: list[str]) -> None:
+    Args:
+        seconds: after so many seconds no further row is begun.
+        only: words; rows whose names have none of them are left out. Empty: all rows.
+        title: the device and the versions, for the file.
+        file: where to write the table. Default: nowhere.
+    """
+
+    def __init__(self, seconds: float, only: list[str], title: str = "", file: Path | None = None) -> None:
         self.start, self.seconds, self.only = time.perf_counter(), seconds, only
         self.passed, self.failed, self.left_out = 0, 0, 0
         self.lines: list[str] = []  # of the library's log, since the row began
+        self.title, self.file = title, file
+        self.table: list[str] = []
 
     def run(self, name: str, function: Callable[[], Any]) -> None:
         """Run one check and print its row."""
@@ -77,6 +90,7 @@ class Rows:
         begin = time.perf_counter()
         if begin - self.start > self.seconds:
             self.left_out += 1
+            self._write(f"| {name} | not begun | | |")
             return
         self.lines.clear()
         keras.backend.clear_session()
@@ -89,7 +103,21 @@ class Rows:
             note, status = f"{type(error).__name__}: {text} ({Path(where.filename).name}:{where.lineno})", "FAIL"
             note += "".join(f"\n       log: {line}" for line in self.lines[:3])
             self.failed += 1
-        print(f"{status} {name}  ({time.perf_counter() - begin:.1f} s)  {note or ''}", flush=True)
+        seconds = time.perf_counter() - begin
+        print(f"{status} {name}  ({seconds:.1f} s)  {note or ''}", flush=True)
+        cell = " ".join(str(note or "").replace("|", "/").split())[:500]
+        self._write(f"| {name} | {status.strip()} | {seconds:.1f} | {cell} |")
+
+    def summary(self) -> str:
+        left_out = f", {self.left_out} not begun in time" if self.left_out else ""
+        return f"{self.passed} rows OK, {self.failed} failed{left_out}; {time.perf_counter() - self.start:.0f} s"
+
+    def _write(self, line: str) -> None:
+        """Add a line to the file, whole so that a run that is cut off leaves what was found."""
+        self.table.append(line)
+        if self.file is not None:
+            head = ["# Checks on a GPU", "", f"{self.title}. Made by `scripts/gpu_check.py`. {self.summary()}.", ""]
+            self.file.write_text("\n".join([*head, "| check | | s | |", "|---|---|---|---|", *self.table]) + "\n")
 
 
 class Checks:
@@ -109,8 +137,6 @@ class Checks:
         self.tables()
         for name, fit in FITS.items():
             self.rows.run(f"training {name}", lambda fit=fit, name=name: self.training(name, fit))
-        for name in ("dense", "convolutions") if self.can_replay else ():
-            self.rows.run(f"compiled {name}", lambda name=name: self.compiled(FITS[name]))
         self.replays()
         for name in ("dense", "convolutions", "text", "recurrent"):
             self.rows.run(f"float64 {name}", lambda name=name: self.float64(FITS[name]))
@@ -121,6 +147,12 @@ class Checks:
         if self.is_real:
             self.rows.run("memory beside plain torch", self.memory)
             self.rows.run("memory of a large vocabulary", self.memory_of_logits)
+            self.rows.run("rows that wait for the device", self.waiting_rows)
+        for name, feature in (FEATURES if self.can_replay else WITHOUT_GRAPHS).items():
+            self.rows.run(name, lambda feature=feature: feature(self.device))
+        for name in ("dense", "convolutions") if self.can_replay else ():  # the slowest last
+            self.rows.run(f"compiled {name}", lambda name=name: self.compiled(FITS[name]))
+        if self.is_real:
             self.rows.run("tests with the mark cuda", marked_tests)
 
     # -- the tables of ops, layers, losses, metrics, optimizers
@@ -194,7 +226,7 @@ class Checks:
             try:
                 fit.fit(model, callbacks=[NoWaits()])
             finally:
-                torch.cuda.set_sync_debug_mode("default")
+                set_sync_debug_mode("default")
 
     def compiled(self, fit: Fit) -> str:
         wanted = self.train(fit, "cpu")
@@ -272,6 +304,23 @@ class Checks:
         assert len(set(scales)) == 1 and scales[0] < 2.0**28, scales
         return f"scale {scales[0]:.0f}"
 
+    def waiting_rows(self) -> str:
+        """Which ops, layers, losses, metrics and optimizers make the host wait in a second call. Never fails."""
+        found = []
+        for name, check in device_rows.rows(few=True, prepared=lambda: set_sync_debug_mode("warn")).items():
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                try:
+                    set_sync_debug_mode("default" if name.startswith(("layer", "metric", "optimizer")) else "warn")
+                    check()
+                except Exception as error:
+                    found.append(f"{name} ({type(error).__name__})")
+                finally:
+                    set_sync_debug_mode("default")
+            if any("synchronizing CUDA operation" in str(one.message) for one in caught):
+                found.append(name)
+        return f"{len(found)}: {', '.join(found)}"
+
     def float8(self) -> str:
         """Three steps of a layer of 8-bit floats, by the device's kernel where it has one."""
         x = np.random.default_rng(0).normal(size=(48, 64)).astype("float32")
@@ -338,11 +387,11 @@ class NoWaits(keras.callbacks.Callback):
     """From the beginning of an epoch to the end of its fourth step, a wait for the device is an error."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        torch.cuda.set_sync_debug_mode("error")
+        set_sync_debug_mode("error")
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if batch >= 3:
-            torch.cuda.set_sync_debug_mode("default")
+            set_sync_debug_mode("default")
 
 
 def acted_on() -> Any:
@@ -402,16 +451,6 @@ def peak(function: Callable[[], None]) -> float:
     begin = torch.cuda.memory_allocated()
     function()
     return (torch.cuda.max_memory_allocated() - begin) / 2**20
-
-
-@contextlib.contextmanager
-def cuda_graphs(mode: str) -> Iterator[None]:
-    before = keras.config.cuda_graphs()
-    keras.config.set_cuda_graphs(mode)
-    try:
-        yield
-    finally:
-        keras.config.set_cuda_graphs(before)
 
 
 @contextlib.contextmanager
@@ -489,25 +528,26 @@ def main(arguments: list[str] | None = None) -> int:
         "--only", default="", help="words, divided by commas: run the rows whose names have one of them"
     )
     parser.add_argument("--seconds", type=float, default=360, help="after so many seconds no further row is begun")
+    parser.add_argument("--out", type=Path, help="a file for the table in Markdown, written after each row")
     options = parser.parse_args(arguments)
     if options.device == "pretended":
         keras.config.set_cuda_graphs("off")
     warnings.filterwarnings("ignore")
-    rows = Rows(options.seconds, [word for word in options.only.split(",") if word])
+    is_real = options.device == "cuda"
+    name = torch.cuda.get_device_name() if is_real else f"a {options.device} device"
+    title = f"{name}, torch {torch.__version__}, Python {sys.version.split()[0]}"
+    rows = Rows(options.seconds, [word for word in options.only.split(",") if word], title, options.out)
     logger = logging.getLogger("torchkeras")
     logger.addHandler(Lines(rows.lines))
     logger.setLevel(logging.INFO)
     keras.config.disable_tf32()
-    is_real = options.device == "cuda"
-    name = torch.cuda.get_device_name() if is_real else f"a {options.device} device"
-    print(f"{name}, torch {torch.__version__}, Python {sys.version.split()[0]}", flush=True)
+    print(title, flush=True)
     if options.device == "cpu":
         GRAPHS["cpu"] = recorded_graphs.RecordedGraphs
     device = "cpu" if options.device == "cpu" else "cuda"
     with pretended_cuda() if options.device == "pretended" else contextlib.nullcontext(), keras.device(device):
         Checks(device, rows, is_real).all()
-    left_out = f", {rows.left_out} not begun in time" if rows.left_out else ""
-    print(f"{rows.passed} rows OK, {rows.failed} failed{left_out}; {time.perf_counter() - rows.start:.0f} s on {name}")
+    print(f"{rows.summary()} on {name}")
     return 1 if rows.failed else 0
 
 

@@ -148,8 +148,9 @@ def test_a_process_forked_from_one_that_uses_cuda_computes_on_the_cpu(monkeypatc
     with pretended_cuda():
         assert keras.ops.add([1.0], [2.0]).is_cuda
         monkeypatch.setattr(accelerators, "is_in_bad_fork", lambda: True)
-        child = os.fork()
-        if not child:
-            os._exit(int(keras.ops.add([1.0], [2.0]).is_cuda))
+        with keras.device("cuda"):
+            child = os.fork()
+            if not child:
+                os._exit(int(keras.ops.add([1.0], [2.0]).is_cuda))
         assert os.waitpid(child, 0)[1] == 0
         assert keras.ops.add([1.0], [2.0]).is_cuda

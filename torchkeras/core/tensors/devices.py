@@ -96,14 +96,17 @@ def current_device() -> torch.device:
     return _CPU if _accelerator is None else accelerators.current_of(_accelerator)
 
 
-def _look_again() -> None:
-    """Look for an accelerator again: a process that was forked may not be able to use its parent's."""
-    global _has_looked, has_accelerator, _accelerator
+def _begin_child() -> None:
+    """Look for an accelerator again in a process that was forked: it may not be able to use its parent's."""
+    global _has_looked, has_accelerator, _accelerator, _default
     _has_looked, has_accelerator, _accelerator = False, False, None
+    if accelerators.is_in_bad_fork():  # then no scope around the fork, nor a default, may name it
+        _devices.scopes.clear()
+        _default = None
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no forks
-    os.register_at_fork(after_in_child=_look_again)
+    os.register_at_fork(after_in_child=_begin_child)
 
 
 def default_device(device: torch.device) -> AbstractContextManager[object]:
