@@ -204,3 +204,19 @@ def summary_facts(text: str) -> Any:
 def test_operations_come_in_keras_order(make):
     mine, theirs = pair(make)
     assert [op.name for op in mine.operations] == [op.name for op in theirs.operations]
+
+
+@pytest.mark.parametrize("columns", [70, 200])
+@pytest.mark.parametrize("show_trainable", [False, True])
+def test_summary_is_as_wide_as_kerass(columns, show_trainable, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    widths = []
+    for library in (torchkeras, keras):
+        x = library.Input((3,))
+        chain = library.Model(x, library.layers.Dense(2)(x))
+        branched = library.Model(x, library.layers.Add()([x, chain(x) @ np.ones((2, 3), "float32")]))
+        for model in (chain, branched):
+            lines = []
+            model.summary(print_fn=lambda text, **_: lines.extend(text.split("\n")), show_trainable=show_trainable)
+            widths.append(len(lines[1]))
+    assert widths[:2] == widths[2:]

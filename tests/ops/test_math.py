@@ -228,3 +228,22 @@ def test_what_has_no_sense_is_refused_in_words(name, more, words):
             ops.median(x)
     with pytest.raises(ValueError, match="axis=0 is out of bounds"):
         ops.percentile(2.0, 50, axis=0)
+
+
+@pytest.mark.parametrize("x", [KerasTensor((2, 3)), torch.ones(2, 3)], ids=["symbol", "tensor"])
+def test_einsum_refuses_subscripts_of_other_operands(x):
+    with pytest.raises(ValueError, match=r"takes 3 operands; received 2"):
+        ops.einsum("ij,jk,kl->il", x, x)
+    with pytest.raises(ValueError, match=r"takes 2 operands; received 1"):
+        ops.einsum("ij,jk->ik", x)
+    with pytest.raises(ValueError, match=r"the output names \['l'\]"):
+        ops.einsum("ij,kj->il", x, x)
+
+
+def test_values_outside_of_their_range_are_refused_in_words():
+    with pytest.raises(ValueError, match=r"range \[0, 1\]; received 2.0"):
+        ops.quantile([1.0, 2.0], 2.0)
+    with pytest.raises(ValueError, match=r"range \[0, 100\]"):
+        ops.percentile([1.0, 2.0], [50.0, 200.0])
+    with pytest.raises(ValueError, match="must not be negative"):
+        ops.one_hot([1], -1)

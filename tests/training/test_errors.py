@@ -416,3 +416,11 @@ def test_frames_of_the_package_are_left_out_of_tracebacks(method):
     finally:
         keras.config.enable_traceback_filtering()
     assert len(own) > 2
+
+
+@pytest.mark.parametrize("name", ["epochs", "initial_epoch"])
+def test_epochs_are_whole_numbers(name, data):
+    model = make(loss="mse")
+    with pytest.raises(TypeError, match=f"integer as {name}; received 1.5"):
+        model.fit(*data, **{name: 1.5}, verbose=0)
+    model.fit(*data, **{name: np.int64(1)}, verbose=0)

@@ -10,6 +10,12 @@ import torch
 from torchkeras.utils import normalize, to_categorical
 
 
+def test_to_categorical_refuses_numbers_beyond_the_classes():
+    with pytest.raises(IndexError, match="num_classes=2"):
+        to_categorical([3], 2)
+    assert to_categorical([], 3).shape == (0, 3)
+
+
 @pytest.mark.parametrize("shape", [(), (5,), (5, 1), (2, 3), (2, 3, 1), (1,), (0,)])
 @pytest.mark.parametrize("classes", [None, 7])
 def test_to_categorical_of_arrays(shape, classes, rng):

@@ -145,6 +145,8 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     """
 
     def decorate(obj: Any) -> Any:
+        if not hasattr(obj, "__name__"):
+            raise ValueError(f"register_keras_serializable() registers a class or a function. Received: {obj!r}")
         if isinstance(obj, type) and not hasattr(obj, "get_config"):
             raise ValueError(
                 f"Cannot register a class that does not have a get_config() method; {obj.__name__} has none."

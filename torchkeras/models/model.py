@@ -331,7 +331,8 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         """Print a table of the layers, their output shapes and numbers of parameters.
 
         Args:
-            line_length: width of the table in characters. Default: `None`, the terminal's, from 80 to 120.
+            line_length: width of the table in characters. Default: `None`, 88 (108 with connections, 12 more for each
+                further column), or what fits into the terminal.
             positions: where the columns end, as fractions of the width: `[0.4, 0.7, 1.0]`. Default: `None`.
             print_fn: a function that is given the whole text. Default: `None`, `print`.
             expand_nested: whether to show the layers of nested models. Default: `False`.

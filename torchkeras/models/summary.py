@@ -25,6 +25,7 @@ _MIN_WIDTHS = {
     "FLOPs": 9,
 }
 _NUMBERS = {"Param #", "Memory", "FLOPs"}
+_NARROWEST = 40
 
 
 @dataclass
@@ -98,10 +99,17 @@ def print_summary(
 ) -> None:
     """Print the model's layers with their output shapes and parameter counts; the arguments are `Model.summary`'s."""
     summary = summarize(model, expand_nested, show_trainable, layer_range, show_memory, show_flops)
-    width = line_length or max(80, min(shutil.get_terminal_size((100, 24)).columns, 120))
+    width = line_length or _line_length(summary.header)
     widths = _widths(summary.header, summary.rows, width, positions)
     lines = [summary.title, *_table(summary.header, summary.rows, widths), *summary.totals]
     (print_fn or print)("\n".join(lines))
+
+
+def _line_length(header: list[str]) -> int:
+    """Keras's width of the table where it fits into the terminal, else the terminal's less four columns."""
+    wanted = 108 if "Connected to" in header else 88
+    wanted += 12 * sum(name in header for name in ("Trainable", "Memory", "FLOPs"))
+    return max(min(wanted, shutil.get_terminal_size().columns - 4), _NARROWEST)
 
 
 def summary_as_html(model: Any) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Container, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from torchkeras.callbacks import CallbackList
 from torchkeras.core.types import Nest
 from torchkeras.distributed import is_main_process, rank, world_size
@@ -46,6 +48,9 @@ class Run:
         self.model = model
         self.strategy = strategy
         self.source = source
+        for name, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
+            if not isinstance(value, (int, np.integer)):
+                raise TypeError(f"fit() takes an integer as {name}; received {value!r}.")
         self.epochs = epochs
         self.initial_epoch = initial_epoch
         self.initial_step = 0

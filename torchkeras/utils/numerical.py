@@ -23,6 +23,9 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
     Returns:
         A tensor or array of the shape of `x`, with a last axis of `num_classes`.
 
+    Raises:
+        IndexError: an array holds a number that is not below `num_classes`.
+
     Example:
         >>> keras.utils.to_categorical([0, 2], num_classes=3)
         array([[1., 0., 0.],
@@ -34,7 +37,10 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
     labels = np.asarray(x, dtype="int64")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
-    return np.eye(num_classes or labels.max() + 1)[labels]
+    classes = num_classes or labels.max() + 1
+    if labels.size and labels.max() >= classes:
+        raise IndexError(f"With num_classes={classes}, class numbers must be below it. Received: {labels.max()}")
+    return np.eye(classes)[labels]
 
 
 def normalize(x: ArrayLike, axis: int = -1, order: int = 2) -> Any:

@@ -286,6 +286,11 @@ class PReLU(ShapeKeeping):
     def build(self, input_shape: Shape) -> None:
         shared = self.shared_axes or ()
         shape = list(input_shape[1:])
+        if not all(1 - len(shape) <= axis <= len(shape) for axis in shared):
+            raise ValueError(
+                f"shared_axes must be axes from 1 to {len(shape)} for inputs of shape {tuple(input_shape)}; received "
+                f"{list(shared)}."
+            )
         for axis in shared:
             shape[axis - 1] = 1
         self.alpha = self.add_weight(

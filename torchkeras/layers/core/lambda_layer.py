@@ -57,6 +57,8 @@ class Lambda(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.arguments = arguments or {}
+        if not callable(function):
+            raise ValueError(f"A Lambda layer takes a function of its inputs. Received: {function!r}")
         self.function = function
         self.supports_masking = mask is not None
         self.mask = mask

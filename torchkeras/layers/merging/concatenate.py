@@ -50,6 +50,11 @@ class Concatenate(Merge):
         ranks = {len(shape) for shape in input_shape}
         if len(ranks) == 1:
             rank = ranks.pop()
+            if not -rank <= self.axis < rank:
+                raise ValueError(
+                    f"A `Concatenate` layer with axis={self.axis} needs inputs that have such an axis. "
+                    f"Received: input_shape={input_shape}"
+                )
             others = [axis for axis in range(rank) if axis != self.axis % rank]
             sizes = [{shape[axis] for shape in input_shape} - {None} for axis in others]
             if all(len(size) <= 1 for size in sizes):

@@ -146,7 +146,7 @@ class BatchNormalization(Layer):
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        size = input_shape[self.axis]
+        size = check_axes(self.axis, input_shape)[self.axis]
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
         self.gamma = self.beta = None
         if self.scale:

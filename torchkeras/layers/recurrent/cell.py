@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,7 +55,7 @@ class RecurrentCell(Layer):
 
     def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellOptions]) -> None:
         units = _arguments["units"]
-        if units <= 0:
+        if not isinstance(units, (int, np.integer)) or units <= 0:
             raise ValueError(
                 f"Received an invalid value for argument `units`, expected a positive integer, got {units}."
             )

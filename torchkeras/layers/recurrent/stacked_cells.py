@@ -72,6 +72,8 @@ class StackedRNNCells(Layer):
 
     def __init__(self, cells: Sequence[Cell], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
+        if not isinstance(cells, Sequence):
+            raise ValueError(f"cells must be a list of RNN cells. Received: {cells!r}")
         for cell in cells:
             for needed in ("call", "state_size"):
                 if not hasattr(cell, needed):

@@ -22,7 +22,7 @@ from torchkeras.layers.base.options import LayerOptions
 
 def check_rate(name: str, value: float) -> None:
     """Raise `ValueError` unless the named value is in [0, 1]."""
-    if not 0 <= value <= 1:
+    if value is None or isinstance(value, str) or not 0 <= value <= 1:
         raise ValueError(
             f"Invalid value received for argument `{name}`. Expected a float value between 0 and 1. "
             f"Received: {name}={value}"

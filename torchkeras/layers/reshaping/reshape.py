@@ -98,6 +98,10 @@ class Reshape(DtypeKeeping):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
+        if not isinstance(target_shape, Sequence):
+            raise ValueError(
+                f"target_shape must be a tuple of ints, such as (2, 3) or (-1,). Received: {target_shape!r}"
+            )
         target_shape = tuple(target_shape)
         if any(isinstance(dim, int) and dim < -1 for dim in target_shape) or target_shape.count(-1) > 1:
             raise ValueError(

@@ -20,6 +20,8 @@ op = functools.partial(op, file_module="keras.src.ops.nn")
 
 def hot_rows(x: Tensor, num_classes: int, axis: int, dtype: DTypeLike) -> Tensor:
     """1 at each class, 0 elsewhere (everywhere for a negative class), along a new axis."""
+    if num_classes < 0:
+        raise ValueError(f"num_classes must not be negative; received {num_classes}.")
     classes = x.long().unsqueeze(-1)
     wanted = torch_dtype(dtype)
     rows = classes.expand(*x.shape, num_classes)  # the form of `x`: torch.vmap writes into nothing less

@@ -17,6 +17,7 @@ from torchkeras.ops.numpy.products import multiplied
 
 def _spec(*operands: Any, subscripts: str, **_: Any) -> KerasTensor:
     terms, arrow, output = subscripts.replace(" ", "").partition("->")
+    _require_operands(subscripts, terms, output, operands)
     labels = [_labels(term, len(shape_of(x))) for term, x in zip(terms.split(","), operands)]
     sizes: dict[Any, int | None] = {}
     for names, x in zip(labels, operands):
@@ -34,6 +35,24 @@ def _spec(*operands: Any, subscripts: str, **_: Any) -> KerasTensor:
     return KerasTensor([sizes[name] for name in result], infer(einsum, (subscripts, *ones), {}).dtype)
 
 
+def _require_operands(subscripts: str, terms: str, output: str, operands: tuple[Any, ...]) -> None:
+    """Raise an error if `subscripts` have another number of terms than operands, or an output axis of none of them."""
+    expected = terms.count(",") + 1
+    if expected != len(operands):
+        raise ValueError(
+            f"einsum({subscripts!r}) takes {expected} operand{'s' * (expected > 1)}; received {len(operands)}, of "
+            f"shapes {[tuple(shape_of(x)) for x in operands]}."
+        )
+    unknown = sorted(set(output) - set(terms) - {"."})
+    if unknown:
+        raise ValueError(f"einsum({subscripts!r}): the output names {unknown}, which no operand has.")
+
+
+def _refuse(subscripts: str, *operands: Any, **_: Any) -> None:
+    terms, _arrow, output = subscripts.replace(" ", "").partition("->")
+    _require_operands(subscripts, terms, output, operands)
+
+
 def _labels(term: str, rank: int, under_dots: int | None = None) -> list:
     """A label for each axis: the letter, or for those under `...` the place, counted from the last of them."""
     before, dots, after = term.partition("...")
@@ -43,7 +62,7 @@ def _labels(term: str, rank: int, under_dots: int | None = None) -> list:
     return [*before, *(range(-count, 0) if dots else ()), *after]
 
 
-@op(dtype="common_product", spec=_spec)
+@op(dtype="common_product", spec=_spec, check=_refuse)
 def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Tensor:
     """Sum products of tensors whose axes are named by letters.
 

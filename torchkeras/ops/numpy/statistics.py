@@ -142,7 +142,21 @@ def median(x: Tensor, axis: Axes | None = None, keepdims: bool = False) -> Tenso
     return quantiles(x, torch.full((), 0.5, device=x.device), axis, "linear", keepdims)
 
 
-@op(dtype="narrow_float", keep=("q",))
+def _refuse_outside(q: Any, limit: int) -> None:
+    values = torch.as_tensor(q)
+    if values.numel() and not bool(((values >= 0) & (values <= limit)).all()):
+        raise ValueError(f"q must be in the range [0, {limit}]; received {values.tolist()}.")
+
+
+def _refuse_quantiles(x: Any, q: Any, *_: Any, **__: Any) -> None:
+    _refuse_outside(q, 1)
+
+
+def _refuse_percentiles(x: Any, q: Any, *_: Any, **__: Any) -> None:
+    _refuse_outside(q, 100)
+
+
+@op(dtype="narrow_float", keep=("q",), check=_refuse_quantiles)
 def quantile(x: Tensor, q: Tensor, axis: Axes | None = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """Return the values below which fractions of the elements lie.
 
@@ -164,7 +178,7 @@ def quantile(x: Tensor, q: Tensor, axis: Axes | None = None, method: str = "line
     return quantiles(x, q, axis, method, keepdims)
 
 
-@op(dtype="narrow_float", keep=("q",))
+@op(dtype="narrow_float", keep=("q",), check=_refuse_percentiles)
 def percentile(
     x: Tensor, q: Tensor, axis: Axes | None = None, method: str = "linear", keepdims: bool = False
 ) -> Tensor:
