@@ -263,6 +263,34 @@ def default_compiler() -> Callable[..., Any]:
         return replacements.compile_nothing
 
 
+def compiler_pass(change: Callable[[torch.fx.Graph], None], name: str) -> Any:
+    """A function that changes graphs, as torch's compiler takes it among its options (torch 2.13). Loads the compiler.
+
+    Args:
+        change: the function, which is called for each graph of ATen operators.
+        name: names what the function does, for the compiler's files of compiled code.
+
+    Returns:
+        The pass; `None` where this torch has none.
+    """
+    if not _ALLOWED:
+        return None
+    try:
+        base: Any = find("torch._inductor.custom_graph_pass.CustomGraphPass")
+        find("torch._inductor.config.post_grad_custom_post_pass")
+    except AttributeError:
+        return None
+
+    class Pass(base):
+        def __call__(self, graph: torch.fx.Graph) -> None:
+            change(graph)
+
+        def uuid(self) -> str:
+            return name
+
+    return Pass()
+
+
 def traces_backward() -> bool:
     """Whether `tracing_backward` has an effect. Loads the compiler."""
     try:

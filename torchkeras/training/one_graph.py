@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn
 
 import torch
 
 from torchkeras.core import tree
+from torchkeras.core.fast_paths.compiled_products import product_options
 from torchkeras.core.torch_internals import (
     compiler_error,
     data_dependent_error,
@@ -25,8 +26,6 @@ from torchkeras.optimizers.in_graph import apply_as_operator
 from torchkeras.training.compiled_method import CompiledMethod, RecompiledError, with_code_of_its_own
 
 logger = logging.getLogger("torchkeras")
-# Of the compiler. The guards, or the kind of the batch, have the sizes of all inputs checked already.
-_OPTIONS = {"size_asserts": False}
 
 
 class Report:
@@ -60,7 +59,7 @@ class OneGraph:
     def __init__(self, method: Callable[..., Any], report: Report, dynamic: bool | None = None) -> None:
         self.plain = method
         self.report = report
-        self._whole: CompiledMethod | None = CompiledMethod(method, dynamic=dynamic)
+        self._whole: CompiledMethod | None = CompiledMethod(method, dynamic=dynamic, backend=compile_graph)
         self._parts: Callable[..., Any] = method
         self._dynamic = dynamic
         self._known: set[Hashable] = set()
@@ -104,7 +103,7 @@ class OneGraph:
 
     def _leave_for_parts(self, error: BaseException) -> None:
         self._leave("can't be compiled as one graph, so parts of it run uncompiled.", error)
-        self._parts = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic)
+        self._parts = torch.compile(with_code_of_its_own(self.plain), dynamic=self._dynamic, backend=compile_graph)
 
     def _leave(self, what: str, error: BaseException) -> None:
         self.report.add(what, error)
@@ -190,10 +189,17 @@ class WholeStep:
         return tree.map_structure(_detached, self.step(data))
 
 
-def _compile_without_checkpoints(graph: Any, example_inputs: Any) -> Any:
-    """The default compiler of torch, for a graph without checkpoints."""
+def compile_graph(graph: torch.fx.GraphModule, example_inputs: Sequence[Any]) -> Callable[..., Any]:
+    """Compile a graph by torch's default compiler, with this library's options."""
+    # The guards, or the kind of the batch, have the sizes of all inputs checked already.
+    options = {"size_asserts": False, **product_options()}
+    return default_compiler()(graph, example_inputs, config_patches=options)
+
+
+def _compile_without_checkpoints(graph: torch.fx.GraphModule, example_inputs: Sequence[Any]) -> Callable[..., Any]:
+    """`compile_graph` for a graph without checkpoints."""
     refuse_checkpoints(graph)
-    return default_compiler()(graph, example_inputs, config_patches=_OPTIONS)
+    return compile_graph(graph, example_inputs)
 
 
 _CHECKPOINTS = ("tag_activation_checkpoint", "wrap_activation_checkpoint")  # operators that hold a function's graph

@@ -16,8 +16,8 @@ from torchkeras.core.variables.variable import Variable
 # torch multiplies float32 matrices with MKL, which leaves the AVX-512 units of AMD CPUs unused; oneDNN, which torch has
 # as well, does not. Measured there, one thread, oneDNN's time as a part of MKL's: 0.46 for (64, 1600) x (1600, 128),
 # 0.51 for (512, 128) x (128, 128), 1.4 for (64, 128) x (128, 64), 3.7 for one row and (2048, 2048).
-_LEAST_PRODUCTS = 2**20
-_LEAST_ROWS = 16
+LEAST_PRODUCTS = 2**20
+LEAST_ROWS = 16
 
 
 def linear(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
@@ -45,8 +45,8 @@ def _is_for_onednn(x: Tensor, kernel: Tensor) -> bool:
     """Whether a product without gradients is faster by oneDNN, of ordinary tensors that nobody traces."""
     return (
         not torch.compiler.is_compiling()  # first: sizes compared become fixed ones
-        and x.shape[0] >= _LEAST_ROWS
-        and x.shape[0] * kernel.numel() >= _LEAST_PRODUCTS
+        and x.shape[0] >= LEAST_ROWS
+        and x.shape[0] * kernel.numel() >= LEAST_PRODUCTS
         and onednn_is_faster_here()
         and fast_paths_enabled()
         and type(x) is Tensor
