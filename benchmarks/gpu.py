@@ -1,11 +1,12 @@
 """Training steps of large networks on a GPU: plain torch and this library in eager mode, replayed and compiled.
 
     python benchmarks/gpu.py [--networks resnet50,bert,gpt2] [--ways torch,eager,replayed,jit,...]
-                             [--steps 24] [--limit 90] [--out FOLDER] [--small]
+                             [--steps 24] [--limit 90] [--seconds 360] [--out FOLDER] [--small]
 
-Each network and way runs in a process of its own, which is ended after `--limit` seconds. bfloat16, Adam, loss and
-accuracy kept on the device. `--small` shrinks the networks so that the script can be tried on a CPU, where "replayed"
-is eager mode. The results are printed and written to FOLDER as gpu.md and gpu.json.
+Each network and way runs in a process of its own, which is ended after `--limit` seconds. The ways take turns, the
+compiled ones last, and after `--seconds` in all none is begun. bfloat16, Adam, loss and accuracy kept on the device.
+`--small` shrinks the networks so that the script can be tried on a CPU, where "replayed" is eager mode. The results are
+printed and written to FOLDER as gpu.md and gpu.json after each of them.
 
 Columns: milliseconds a step (the best of two epochs), seconds of the first epoch (with what is compiled or captured),
 milliseconds of kernels a step and the share of the step in which no kernel runs, kernels and launches a step, calls
@@ -16,6 +17,7 @@ that wait for the device within an epoch, the share of the device's arithmetic t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -32,7 +34,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gpu_networks import NETWORKS, SMALL, Network, keras_network, torch_network
 
-WAYS = ("torch", "torch-compiled", "eager", "replayed", "jit", "jit-replayed")
+WAYS = ("torch", "eager", "replayed", "jit", "torch-compiled", "jit-replayed")
+LEAST_SECONDS = 15  # in less time no process comes to its first number
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # Dense bfloat16 arithmetic by the makers' data sheets, in operations per second.
 PEAKS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
@@ -191,24 +194,24 @@ def profile(train: Training, steps: int, ms: float) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ all of them
 
 
-def run_apart(key: str, way: str, options: argparse.Namespace) -> dict[str, Any]:
-    """`measure` in a process of its own; what it had found when its time was over."""
+def run_apart(key: str, way: str, options: argparse.Namespace, limit: float) -> dict[str, Any]:
+    """`measure` in a process of its own; after `limit` seconds, what it had found."""
     command = [sys.executable, __file__, "--one", key, way, "--steps", str(options.steps)]
     command += ["--small"] if options.small else []
     begin, late = time.perf_counter(), False
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        out, err = process.communicate(timeout=options.limit)
+        out, err = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
         late = True
-    found: dict[str, Any] = {"network": NETWORKS[key].name, "way": way}
+    found: dict[str, Any] = {"network": (SMALL if options.small else NETWORKS)[key].name, "way": way}
     for line in out.splitlines():
         if line.startswith(("PART ", "ALL ")):
             found = json.loads(line.split(" ", 1)[1])
     if late:
-        found["problem"] = f"ended after {options.limit:.0f} s"
+        found["problem"] = f"ended after {limit:.0f} s"
     elif process.returncode:
         found["problem"] = (err.strip().splitlines() or ["no message"])[-1][:200]
         found["error"] = err[-3000:]
@@ -257,6 +260,7 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--limit", type=float, default=90, help="seconds for one network in one way")
+    parser.add_argument("--seconds", type=float, default=360, help="for all of them together")
     parser.add_argument("--out", default=None)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--one", nargs=2, metavar=("NETWORK", "WAY"), help=argparse.SUPPRESS)
@@ -266,18 +270,26 @@ def main() -> None:
             print("ALL " + json.dumps(measure(*options.one, options.steps, options.small)), flush=True)
         return
     card = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
-    rows = []
-    for key in options.networks.split(","):
-        for way in options.ways.split(","):
-            rows.append(run_apart(key, way, options))
-            print(json.dumps({k: v for k, v in rows[-1].items() if k != "error"}), flush=True)
-            if "error" in rows[-1]:
-                print(rows[-1]["error"], flush=True)
-            if options.out:
-                folder = Path(options.out)
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / "gpu.md").write_text(table(rows, card, options.steps))
-                (folder / "gpu.json").write_text(json.dumps({"card": card, "torch": torch.__version__, "rows": rows}))
+    networks, begin = options.networks.split(","), time.perf_counter()
+    rows: list[dict[str, Any]] = []
+    order: dict[str, None] = {}
+    for way, key in itertools.product(options.ways.split(","), networks):
+        name = (SMALL if options.small else NETWORKS)[key].name
+        left = options.seconds - (time.perf_counter() - begin)
+        if left < LEAST_SECONDS:
+            rows.append({"network": name, "way": way, "problem": "not begun in time"})
+        else:
+            rows.append(run_apart(key, way, options, min(options.limit, left)))
+        print(json.dumps({k: v for k, v in rows[-1].items() if k != "error"}), flush=True)
+        if "error" in rows[-1]:
+            print(rows[-1]["error"], flush=True)
+        order.setdefault(name)
+        rows.sort(key=lambda row: list(order).index(row["network"]))
+        if options.out:
+            folder = Path(options.out)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "gpu.md").write_text(table(rows, card, options.steps))
+            (folder / "gpu.json").write_text(json.dumps({"card": card, "torch": torch.__version__, "rows": rows}))
     print(table(rows, card, options.steps))
 
 

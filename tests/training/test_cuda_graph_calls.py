@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -116,3 +117,27 @@ def test_the_allocator_forgets_a_capture_once(is_open, monkeypatch):
     monkeypatch.setattr(torch_internals, "_release_pool", lambda *given: released.append(given))
     torch_internals.leave_pool(1, (0, 5))
     assert released == [(1, (0, 5))] * is_open
+
+
+def test_an_audit_passes_on_the_warnings_of_the_step_alone(cuda, monkeypatch):
+    messages = [
+        "Synchronization debug mode is a prototype feature",
+        "called a synchronizing CUDA operation",
+        "of yours",
+    ]
+
+    def step():
+        for message in messages:
+            warnings.warn(message, stacklevel=2)
+        return 1
+
+    for name, function in {
+        "get_sync_debug_mode": lambda: 0,
+        "set_sync_debug_mode": lambda mode: None,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, function, raising=False)
+    monkeypatch.setattr(CudaGraphs, "run", lambda self, function: function())
+    with pytest.warns(UserWarning) as caught:
+        result, obstacle = CudaGraphs(DEVICE).audit(step, [])
+    assert result == 1 and obstacle.startswith("it waits for the device at")
+    assert [str(one.message) for one in caught] == ["of yours"]
