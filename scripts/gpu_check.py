@@ -45,7 +45,7 @@ if not HAS_KERAS:  # a table of the tests imports it
 
 import torchkeras as keras  # noqa: E402
 from tests import device_fits, device_rows  # noqa: E402
-from tests.device_features import FEATURES, WITHOUT_GRAPHS, cuda_graphs  # noqa: E402
+from tests.device_features import FEATURES, cuda_graphs  # noqa: E402
 from tests.pretend_cuda import pretended_cuda  # noqa: E402
 from tests.training import recorded_graphs, replay_cases  # noqa: E402
 from torchkeras.core import tree  # noqa: E402
@@ -148,7 +148,7 @@ class Checks:
             self.rows.run("memory beside plain torch", self.memory)
             self.rows.run("memory of a large vocabulary", self.memory_of_logits)
             self.rows.run("rows that wait for the device", self.waiting_rows)
-        for name, feature in (FEATURES if self.can_replay else WITHOUT_GRAPHS).items():
+        for name, feature in FEATURES.items() if self.can_replay else ():
             self.rows.run(name, lambda feature=feature: feature(self.device))
         for name in ("dense", "convolutions") if self.can_replay else ():  # the slowest last
             self.rows.run(f"compiled {name}", lambda name=name: self.compiled(FITS[name]))

@@ -292,10 +292,6 @@ def _oihw(kernel: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
 
 
-WITHOUT_GRAPHS: dict[str, Feature] = {
-    "arrays beyond memory": arrays_beyond_memory,
-}
-"""Features that a pretended device has, too."""
 FEATURES: dict[str, Feature] = {
     "weights set after the capture": weights_set_after_the_capture,
     "replayed code of the user's": users_module_replayed,
@@ -303,7 +299,7 @@ FEATURES: dict[str, Feature] = {
     "memory of dropped models": memory_of_dropped_models,
     "threads": threads,
     "another device": another_device,
-    **WITHOUT_GRAPHS,
+    "arrays beyond memory": arrays_beyond_memory,
     "tensors of two devices": tensors_of_two_devices,
     "workers of a loader": workers,
     "TF32": tf32,
