@@ -90,6 +90,7 @@ def pytest_collection_finish() -> None:
     """Tens of thousands of tests and all modules are objects that live to the end: no collection need look at them."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 10, 10)  # compilers make so many lasting objects that collections took a tenth of the time
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
