@@ -53,7 +53,9 @@ def imports(path: Path) -> tuple[Import, ...]:
 
 def _walk(node: ast.AST, path: Path, in_function: bool, typing_only: bool) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
-        inside = in_function or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        if not isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):
+            continue  # no expression holds an import
+        inside = in_function or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef))
         typed = typing_only or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test))
         for target in _targets(child, path):
             yield Import(target, child.lineno, in_function, typing_only)  # type: ignore[attr-defined]

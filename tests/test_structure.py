@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 
@@ -89,12 +90,14 @@ def test_imports_point_down(path):
 
 # Typing imports count: a file that can't be read without another depends on it. Lists (`__init__.py`) hold no ideas,
 # and nothing can import `__main__.py`, which stands beside the floor's lowest files.
-BETWEEN_FILES = [
-    (name, found.target)
-    for name, path in modules().items()
-    for found in own_imports(path)
-    if path.name not in ("__init__.py", "__main__.py") and found.target in modules()
-]
+@cache
+def between_files() -> list[tuple[str, str]]:
+    return [
+        (name, found.target)
+        for name, path in modules().items()
+        for found in own_imports(path)
+        if path.name not in ("__init__.py", "__main__.py") and found.target in modules()
+    ]
 
 
 def _folder_of(module: str) -> str:
@@ -107,15 +110,15 @@ def test_no_cycles_when_imported():
 
 
 def test_no_cycles_of_files():
-    assert not _cycles(BETWEEN_FILES)
+    assert not _cycles(between_files())
 
 
 def test_no_cycles_of_folders():
-    folders = [(_folder_of(a), _folder_of(b)) for a, b in BETWEEN_FILES]
+    folders = [(_folder_of(a), _folder_of(b)) for a, b in between_files()]
     cycles = _cycles((a, b) for a, b in folders if a != b)
     examples = [
         f"{a} imports {b}"
-        for a, b in BETWEEN_FILES
+        for a, b in between_files()
         for group in cycles
         if _folder_of(a) != _folder_of(b) and {_folder_of(a), _folder_of(b)} <= set(group)
     ]
@@ -125,7 +128,7 @@ def test_no_cycles_of_folders():
 def test_callbacks_and_reporting_know_nothing_of_what_calls_them():
     wrong = [
         f"{a} imports {b}"
-        for a, b in BETWEEN_FILES
+        for a, b in between_files()
         if (a.startswith("torchkeras.callbacks.") and b.startswith("torchkeras.training"))
         or (a.startswith("torchkeras.reporting.") and b.startswith(("torchkeras.training", "torchkeras.callbacks")))
     ]
