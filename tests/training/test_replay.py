@@ -136,6 +136,19 @@ def test_graphs_read_no_memory_that_is_given_back_after_a_pass(name):
     assert len(recorded_graphs.CAPTURED) >= 3 and not found, found
 
 
+def test_who_looks_at_operations_sees_those_of_a_step(data):
+    """A replay launches kernels without operations, of which a counter of operations would see none."""
+    model = make()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    found = []
+    for _ in range(2):
+        use = keras.callbacks.HardwareUse(1e12)
+        model.fit(*data, batch_size=BATCH, verbose=0, callbacks=[use])
+        found.append((use.flops_per_batch, replays(model)))
+    assert found[0][0] == found[1][0] > 0
+    assert found[1][1] == found[0][1] + ROWS // BATCH + bool(ROWS % BATCH) - 2  # but the first, and the ragged last
+
+
 def test_a_vocabulary_that_is_set_between_passes():
     x = np.arange(80).reshape(20, 4) % 9
     lookup = L.IntegerLookup(vocabulary=[1, 2, 3, 4])
