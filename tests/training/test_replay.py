@@ -33,6 +33,7 @@ from tests.training.replay_cases import (
 )
 from torchkeras.distributed.strategies.registry import STRATEGIES
 from torchkeras.training.replay import threads
+from torchkeras.training.replay.audit import Audit
 from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.state import state_of
 
@@ -147,6 +148,12 @@ def test_who_looks_at_operations_sees_those_of_a_step(data):
         found.append((use.flops_per_batch, replays(model)))
     assert found[0][0] == found[1][0] > 0
     assert found[1][1] == found[0][1] + ROWS // BATCH + bool(ROWS % BATCH) - 2  # but the first, and the ragged last
+
+
+def test_steps_on_several_devices_can_not_be_captured():
+    with Audit(torch.device("cpu", 1)) as audit:  # beside which the tensors here lie on another one
+        torch.ones(2) + 1
+    assert audit.obstacle == "it computes on several devices (ones)"
 
 
 def test_a_vocabulary_that_is_set_between_passes():

@@ -20,7 +20,7 @@ _DRAWS = ("rand", "normal", "bernoulli", "multinomial", "poisson", "exponential"
 class Audit(DispatchMode):  # type: ignore[misc, valid-type]
     """Watches the operations of a step and notes the first one that a replay would not repeat.
 
-    A replay repeats kernels of the device alone. So a step must not read values of the device, must not use or change
+    A replay repeats kernels of one device alone. So a step must not read values of the device, must not use or change
     tensors of the host (constants that it makes there are fine as long as they are not copied to the device), and must
     draw random numbers from torch's generator of the device.
 
@@ -47,6 +47,8 @@ class Audit(DispatchMode):  # type: ignore[misc, valid-type]
 
     def _obstacle(self, name: str, given: list, made: list, kwargs: dict[str, Any]) -> str | None:
         """Why a replay would not repeat an operation."""
+        if any(t.device.type == self.device.type and t.device != self.device for t in (*given, *made)):
+            return f"it computes on several devices ({name})"
         if kwargs.get("generator") is not None:
             return f"it draws random numbers by a seed of its own ({name})"
         host = [tensor for tensor in given if self._is_host(tensor)]
