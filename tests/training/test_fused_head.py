@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchkeras as keras
 from tests.training import recorded_graphs
 from torchkeras.core.fast_paths.switch import use_fast_paths
 from torchkeras.losses import chunked_crossentropy
+from torchkeras.ops.nn.crossentropy import IGNORED_CLASS
 from torchkeras.training import fused_head
 from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.state import state_of
@@ -150,6 +152,41 @@ def test_no_tensor_is_as_large_as_the_logits(data):
     logits = ROWS * LENGTH * CLASSES * 4
     assert largest(False) >= logits
     assert largest(True) <= logits // 2
+
+
+class _Alive(TorchDispatchMode):
+    """The largest number of tensors of some logits' size that are in memory at the same time."""
+
+    most, seen = 0, ()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.shape[-1:] == (CLASSES,) and result.dim() == 2:
+            self.seen = {*self.seen, StorageWeakRef(result.untyped_storage())}
+        self.seen = {storage for storage in self.seen if not storage.expired()}
+        self.most = max(self.most, len(self.seen))
+        return result
+
+
+@pytest.mark.parametrize("rows", [21, 8, 1])
+def test_parts_of_the_logits_are_freed_before_the_next_ones(rows):
+    """In memory are logits and their softmax, and the gradient of the kernel."""
+    inputs, kernel = torch.randn(21, FEATURES), torch.randn(FEATURES, CLASSES, requires_grad=True)
+    target = torch.randint(0, CLASSES, (21,))
+    with _Alive() as alive:
+        chunked_crossentropy._CrossentropyOfProduct.apply(inputs, kernel, None, target, torch.mean, torch.float32, rows)
+    assert alive.most == 3
+
+
+def test_the_gradient_of_the_logits_is_that_of_the_crossentropy():
+    logits, factors = torch.randn(6, CLASSES, dtype=torch.float64, requires_grad=True), torch.rand(6).double()
+    target = torch.tensor([0, 3, CLASSES - 1, IGNORED_CLASS, 3, 1])
+    values = torch.nn.functional.cross_entropy(logits, target, reduction="none")
+    (wanted,) = torch.autograd.grad(values, logits, factors)
+    logs = torch.log_softmax(logits.detach(), -1)
+    found = chunked_crossentropy._gradient(logs, target, factors)
+    torch.testing.assert_close(found, wanted)
+    assert found.data_ptr() == logs.data_ptr()
 
 
 def _op_behind(tokens):

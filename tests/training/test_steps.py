@@ -368,3 +368,26 @@ def test_a_step_without_call_or_loss():
     model = Scalar()
     model.compile(keras.optimizers.SGD(0.5))
     assert model.fit(np.ones((4, 1)), epochs=2, verbose=0).history["distance"] == [4.0, 0.0]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_gradients_of_the_step_before_are_freed_before_the_forward_pass(jit, monkeypatch):
+    """Else they lie beside the activations, where memory is scarcest."""
+    watched, seen = [], []
+
+    class Looks(keras.layers.Layer):
+        def call(self, inputs):
+            if not torch.compiler.is_compiling():
+                seen.extend(weight.grad is None for model in watched for weight in model.trainable_weights)
+            return inputs
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), Looks(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    if jit:
+        real = torch.compile
+        monkeypatch.setattr(torch, "compile", lambda f, **kwargs: real(f, **{**kwargs, "backend": "eager"}))
+        model.compile("sgd", "mse", jit_compile=True)
+    watched.append(model)
+    model.fit(np.ones((10, 4)), np.ones((10, 1)), batch_size=4, epochs=2, verbose=0)
+    assert seen and all(seen)
+    assert all(weight.grad is not None for weight in model.trainable_weights)

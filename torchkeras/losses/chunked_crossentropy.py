@@ -7,10 +7,12 @@ the product's arguments; then the next rows take their place. The numbers are th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from torchkeras.core.fast_paths.linear import linear
@@ -18,9 +20,10 @@ from torchkeras.core.tensors.masks import get_mask
 from torchkeras.losses.loss import Loss, LossFunctionWrapper
 from torchkeras.losses.reduction import reduce_weighted, without_uncounted
 from torchkeras.losses.sparse import sparse_categorical_crossentropy
-from torchkeras.ops.nn.crossentropy import class_values, rows_of_classes
+from torchkeras.ops.nn.crossentropy import IGNORED_CLASS, rows_of_classes
 
-# Bytes of the logits that are made at once. Smaller parts took longer on a CPU; a GPU wants large products.
+# Bytes of the logits that are made at once; their softmax takes as much again. Smaller parts took longer on a CPU; a
+# GPU wants large products.
 CPU_BYTES = 64 * 2**20
 DEVICE_BYTES = 256 * 2**20
 
@@ -127,14 +130,12 @@ class _CrossentropyOfProduct(torch.autograd.Function):
         gradients = _Gradients(inputs, kernel, bias, ctx.needs_input_grad)
         values = torch.empty(len(target), dtype=dtype, device=inputs.device)
         factors = _factors(reduced, values)
-        for start in range(0, len(target), rows):
-            some = slice(start, start + rows)
-            logits = linear(inputs[some], kernel, bias).to(dtype).requires_grad_()
-            with torch.enable_grad():
-                loss = class_values(target[some], logits, True)
-            values[some] = loss.detach()
-            (of_logits,) = torch.autograd.grad(loss, logits, factors[some])
-            gradients.add(some, of_logits.to(kernel.dtype))
+        parts = max(1, math.ceil(len(target) / rows))
+        for some in _slices(len(target), math.ceil(len(target) / parts)):
+            logs = torch.log_softmax(linear(inputs[some], kernel, bias).to(dtype), -1)
+            values[some] = F.nll_loss(logs, target[some], reduction="none")
+            gradients.add(some, _gradient(logs, target[some], factors[some]).to(kernel.dtype))
+            del logs  # else it is in memory beside the next ones
         ctx.gradients = gradients
         return reduced(values)
 
@@ -145,6 +146,24 @@ class _CrossentropyOfProduct(torch.autograd.Function):
         if gradients is None:
             raise RuntimeError("The backward pass of a crossentropy that was computed in parts can run once.")
         return *gradients.times(grad), None, None, None, None
+
+
+def _slices(size: int, rows: int) -> Iterator[slice]:
+    for start in range(0, size, rows):
+        yield slice(start, start + rows)
+
+
+def _gradient(logs: Tensor, target: Tensor, factors: Tensor) -> Tensor:
+    """`factor * (softmax - one_hot(target))` for each row: the gradient of the logits, in the memory of `logs`.
+
+    Args:
+        logs: the logarithms of the softmax, of shape `(rows, classes)`.
+        target: the classes, of shape `(rows,)`.
+        factors: the gradient of each row's crossentropy.
+    """
+    counted = target != IGNORED_CLASS
+    factors = factors.where(counted, 0.0).unsqueeze(-1)
+    return logs.exp_().mul_(factors).scatter_add_(-1, target.where(counted, 0).unsqueeze(-1), -factors)
 
 
 def _factors(reduced: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:

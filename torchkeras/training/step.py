@@ -150,6 +150,7 @@ class TrainStep:
     def __call__(self, batch: RankBatch) -> Mapping[str, Any] | None:
         """Train on one batch and add it to the metrics; the logs of a `compute_metrics` of the user's."""
         if self._whole is not None:
+            self.trained.free_gradients()
             try:
                 return self._whole(rows_of(batch.data), batch.data)
             except CantCompileError:
@@ -200,6 +201,7 @@ class TrainStep:
         rows = rows_of(x)
         compiled = self.state.compiled
         run, compiles = self.trained.run, self.trained.can_compile
+        self.trained.free_gradients()
         if metrics_in_graph and self._has_run and compiles:
             y_pred, loss = run(self._jit_all, rows, x, y, sample_weight, rows)  # type: ignore[arg-type]
         elif metrics_in_graph:

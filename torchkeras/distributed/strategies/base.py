@@ -68,14 +68,18 @@ class TrainedModel:
         """
         return forward(*args)
 
-    def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
-        """Give every parameter that trains the gradient of this loss alone."""
+    def free_gradients(self) -> None:
+        """Free the gradients of the step before: their memory is for the activations of the next forward pass."""
         for parameter in self.parameters:
             parameter.grad = None
+
+    def backward(self, loss: torch.Tensor, batch: RankBatch) -> None:
+        """Add the gradients of a loss to those of the parameters."""
         loss.backward()
 
     def gradients_of(self, loss: torch.Tensor) -> list[torch.Tensor | None]:
         """The gradient of a loss for each weight, in code that torch traces; every parameter has its own, too."""
+        self.free_gradients()
         self.backward(loss, None)
         return self.gradients()
 

@@ -82,12 +82,12 @@ def smoothed_class_values(target: Tensor, output: Tensor, from_logits: bool, smo
 
 _MANY_CLASSES = 64
 """Beyond this it pays to pick the true class first: of 1000 classes, five times as fast, with a fifth of the memory."""
-_IGNORED = -100
+IGNORED_CLASS = -100
 """The class that torch's losses leave out, and with them Keras's."""
 
 
 def _picked(target: Tensor, output: Tensor) -> Tensor:
-    valid = target != _IGNORED
+    valid = target != IGNORED_CLASS
     p = output.gather(-1, target.where(valid, 0).unsqueeze(-1)).squeeze(-1) / output.sum(-1)
     epsilon = settings.epsilon()
     return -p.clamp(epsilon, 1.0 - epsilon).log().where(valid, 0.0)
