@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import torch
 
 import torchkeras as keras
+from tests import fresh_process
 from torchkeras.compat.stand_ins.adapters import DataAdapter
 
 # Runs with Keras and with this package under its name. A batch may be a tuple or a list.
@@ -53,13 +50,7 @@ for iterator in (EpochIterator, TorchEpochIterator):
 
 
 def test_adapters_give_the_batches_of_keras():
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "PYTHONPATH": os.getcwd()}
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-c", SCRIPT, kind], capture_output=True, text=True, env=environment, timeout=120
-        )
-        for kind in ("keras", "ours")
-    ]
+    outputs = [fresh_process.run(SCRIPT, kind, KERAS_BACKEND="torch") for kind in ("keras", "ours")]
     assert outputs[1].returncode == 0, outputs[1].stderr[-2000:]
     assert outputs[1].stdout.splitlines() == outputs[0].stdout.splitlines() and len(outputs[0].stdout) > 1000
 

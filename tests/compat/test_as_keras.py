@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
+
+from tests import fresh_process
 
 SCRIPT = """
     import torchkeras.as_keras
@@ -67,5 +67,5 @@ SCRIPT = """
 
 
 def test_a_process_in_which_keras_is_this_package():
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], capture_output=True, text=True, timeout=120)
+    done = fresh_process.run(textwrap.dedent(SCRIPT))
     assert done.returncode == 0, done.stderr

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import torchkeras as keras
+from tests import fresh_process
 from torchkeras.core.fast_paths import (
     batch_means,
     fused_convolution,
@@ -66,8 +65,8 @@ print(fast_paths_enabled(), mapped() - before)
 
 @pytest.mark.parametrize("value, expected", [("0", "False"), ("1", "True")])
 def test_the_switch_in_the_environment(value, expected):
-    env = {**os.environ, "TORCHKERAS_FAST_PATHS": value, "PYTHONPATH": os.getcwd()}
-    done = subprocess.run([sys.executable, "-c", _MAPPED_BYTES], env=env, capture_output=True, text=True, check=True)
+    done = fresh_process.run(_MAPPED_BYTES, TORCHKERAS_FAST_PATHS=value)
+    assert done.returncode == 0, done.stderr
     enabled, mapped = done.stdout.split()
     assert enabled == expected
     is_known = hasattr(ctypes.CDLL(None), "mallinfo2") and not any(name.startswith("MALLOC_") for name in os.environ)

@@ -1,11 +1,8 @@
 """Limits that the environment sets, as Keras reads them."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
+from tests import fresh_process
 from torchkeras.core.variables import session
 
 
@@ -18,8 +15,7 @@ model.compile("sgd", "mse")
 model.fit(np.ones((8, 2)), np.ones((8, 1)), batch_size=1, epochs=5, verbose=0)
 print(len(model.history.epoch), int(model.optimizer.iterations))
 """
-    environment = {**os.environ, "KERAS_MAX_EPOCHS": "2", "KERAS_MAX_STEPS_PER_EPOCH": "3"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    done = fresh_process.run(code, KERAS_MAX_EPOCHS="2", KERAS_MAX_STEPS_PER_EPOCH="3")
     assert done.stdout.split() == ["2", "3", "2", "6"], done.stderr
 
 

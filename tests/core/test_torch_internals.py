@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 
 import numpy as np
@@ -13,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
+from tests import fresh_process
 from torchkeras.core import torch_internals as internals
 from torchkeras.core import torch_replacements as replacements
 
@@ -259,13 +257,7 @@ SCRIPT = """
 def test_the_package_computes_the_same_on_replacements():
     results = []
     for allowed in "10":
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(SCRIPT)],
-            env={**os.environ, "TORCHKERAS_TORCH_INTERNALS": allowed, "PYTHONPATH": os.getcwd()},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = fresh_process.run(textwrap.dedent(SCRIPT), TORCHKERAS_TORCH_INTERNALS=allowed)
         assert done.returncode == 0, done.stderr
         results.append(json.loads(done.stdout.splitlines()[-1]))
     native, replaced = results

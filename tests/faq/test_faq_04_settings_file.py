@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests import fresh_process
 from torchkeras.core import settings, settings_file
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = {"floatx": "float32", "epsilon": 1e-7, "backend": "torch", "image_data_format": "channels_last"}
 SCRIPT = """
 import torchkeras as keras
@@ -21,28 +19,17 @@ print(keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_for
 """
 
 
-def start(script: str = SCRIPT, **environment: str) -> subprocess.Popen:
-    """A fresh process that runs the script, without this process's KERAS_HOME."""
-    given = {key: value for key, value in os.environ.items() if key != "KERAS_HOME"}
-    given |= {"PYTHONPATH": str(ROOT), **environment}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", script], env=given, **pipes)
-
-
-def run(script: str = SCRIPT, **environment: str) -> str:
-    process = start(script, **environment)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return out.strip()
+def printed(*scripts: str, **environment: str) -> list[str]:
+    """What fresh processes print, which run at the same time without this process's KERAS_HOME."""
+    processes = fresh_process.run_together(list(scripts), without=("KERAS_HOME",), **environment)
+    for process in processes:
+        assert process.returncode == 0, process.stderr
+    return [process.stdout.strip() for process in processes]
 
 
 def test_the_first_import_writes_the_defaults_even_two_at_once(tmp_path):
     home = tmp_path / "a" / "b"
-    both = [start(KERAS_HOME=str(home)) for _ in range(2)]
-    for process in both:
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        assert out.strip() == "float32 1e-07 channels_last torch"
+    assert printed(SCRIPT, SCRIPT, KERAS_HOME=str(home)) == ["float32 1e-07 channels_last torch"] * 2
     assert json.loads((home / "keras.json").read_text()) == DEFAULTS
     assert [path.name for path in home.iterdir()] == ["keras.json"]
 
@@ -53,18 +40,20 @@ def test_a_file_of_keras_for_another_backend_is_read_and_kept(tmp_path):
     )
     (tmp_path / ".keras").mkdir()
     (tmp_path / ".keras" / "keras.json").write_text(text)
-    assert run(HOME=str(tmp_path), USERPROFILE=str(tmp_path)) == "float64 1e-05 channels_first torch"
+    found = printed(SCRIPT, HOME=str(tmp_path), USERPROFILE=str(tmp_path))
+    assert found == ["float64 1e-05 channels_first torch"]
     assert (tmp_path / ".keras" / "keras.json").read_text() == text
 
 
 def test_real_keras_reads_the_file_written_here(tmp_path):
     settings_file.write_if_missing(tmp_path / "keras.json", DEFAULTS)
-    assert run(SCRIPT.replace("torchkeras", "keras"), KERAS_HOME=str(tmp_path)) == "float32 1e-07 channels_last torch"
+    found = printed(SCRIPT.replace("torchkeras", "keras"), KERAS_HOME=str(tmp_path))
+    assert found == ["float32 1e-07 channels_last torch"]
 
 
 def test_an_import_does_not_fail_where_nothing_can_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    assert run(KERAS_HOME=str(tmp_path / "file" / "below")) == "float32 1e-07 channels_last torch"
+    assert printed(SCRIPT, KERAS_HOME=str(tmp_path / "file" / "below")) == ["float32 1e-07 channels_last torch"]
 
 
 def test_the_temporary_directory_stands_in_for_a_home_that_cannot_be_written(tmp_path, monkeypatch):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests import fresh_process
 from tests.interop.layer_cases import case_id
 from tests.saving.plain_torch import torch_networks as nets
 from tests.saving.plain_torch.conversion_cases import (
@@ -309,13 +308,12 @@ def test_the_sources_run_without_torchkeras(tmp_path):
         y = model(x)
         wanted[name] = [torch.as_tensor(one).detach() for one in (y if isinstance(y, (list, tuple)) else [y])]
     code = (
-        "import importlib, sys, torch; sys.modules['torchkeras'] = None\n"
+        "import importlib, sys, torch; sys.modules['torchkeras'] = None; sys.path.insert(0, '')\n"
         "for name in sys.argv[1:]:\n"
         "    y = importlib.import_module(name).load()(*torch.load(name + '.x'))\n"
         "    torch.save(list(y) if isinstance(y, tuple) else [y], name + '.y')"
     )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code, *wanted], cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = fresh_process.run(code, *wanted, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name, ys in wanted.items():
         for one, other in zip(ys, torch.load(tmp_path / f"{name}.y"), strict=True):
@@ -458,7 +456,8 @@ def test_a_pickled_module_in_another_process(tmp_path):
     code = (
         "import pickle, sys, torch; m, x, y = pickle.load(open(sys.argv[1], 'rb')); torch.testing.assert_close(m(x), y)"
     )
-    subprocess.run([sys.executable, "-c", code, tmp_path / "m.pickle"], check=True, timeout=100)
+    done = fresh_process.run(code, tmp_path / "m.pickle")
+    assert done.returncode == 0, done.stderr
 
 
 def wide_table(size, width):
