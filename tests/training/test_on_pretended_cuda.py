@@ -16,6 +16,7 @@ from tests.device_fits import FITS, SEQUENCES, Batches, X, Y, dense, recurrent
 from tests.pretend_cuda import pretended_cuda
 from tests.training.pretended_graphs import PretendedAudit, PretendedGraphs
 from torchkeras.core.tensors.convert import constant
+from torchkeras.training import predict
 from torchkeras.training.replay.graphs import GRAPHS
 
 
@@ -139,6 +140,16 @@ def test_metrics_of_thresholds_have_deterministic_kernels(machine):
         keras.config.disable_op_determinism()
     for name, values in wanted.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-6)
+
+
+def test_outputs_that_fill_the_device_are_joined_on_the_host(machine, monkeypatch):
+    model = FITS["dense"].make()
+    joined = model.predict(X, batch_size=8, verbose=0)
+    machine.waits.clear()
+    monkeypatch.setattr(predict, "_SMALL", 0)
+    monkeypatch.setattr(predict, "free_memory", lambda device: X.shape[0] * 3 * 4)
+    np.testing.assert_array_equal(model.predict(X, batch_size=8, verbose=0), joined)
+    assert sum("predict.py" in wait.where for wait in machine.waits) == len(X) // 8
 
 
 # Why the trainings of `FITS` stay in eager mode; all others are captured as CUDA graphs.

@@ -8,7 +8,7 @@ import torch
 
 from torchkeras.callbacks import ProgbarLogger
 from torchkeras.core import tree
-from torchkeras.core.accelerators import in_executions, is_lazy, row_of
+from torchkeras.core.accelerators import free_memory, in_executions, is_lazy, row_of
 from torchkeras.core.library_code import runs_library_code_only
 from torchkeras.core.tensors.convert import convert_to_numpy
 from torchkeras.distributed.rank_share import RankBatch
@@ -102,11 +102,24 @@ def _joined(parts: list[Any]) -> Any:
         tensors = [leaf if isinstance(leaf, torch.Tensor) else torch.as_tensor(leaf) for leaf in leaves]
         if len({tuple(tensor.shape[1:]) for tensor in tensors}) > 1:
             raise ValueError(_different_shapes([tuple(tensor.shape) for tensor in tensors]))
-        if is_lazy(tensors[0].device):  # to join them there would be a graph of its own for each number of batches
+        # To join them on a lazy device would be a graph of its own for each number of batches.
+        if is_lazy(tensors[0].device) or not _fit_again(tensors):
             tensors = [tensor.cpu() for tensor in tensors]
         return convert_to_numpy(torch.cat(tensors) if tensors[0].dim() else torch.stack(tensors))
 
     return tree.map_structure(join, *parts)
+
+
+_SMALL = 64 * 2**20  # bytes for which nobody asks a device for its free memory
+
+
+def _fit_again(tensors: list[torch.Tensor]) -> bool:
+    """Whether their device has memory for a copy of all of them."""
+    taken = sum(tensor.nbytes for tensor in tensors)
+    if taken <= _SMALL:
+        return True
+    free = free_memory(tensors[0].device)
+    return free is None or taken < free
 
 
 def _different_shapes(shapes: list[tuple[int, ...]]) -> str:
