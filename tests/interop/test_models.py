@@ -220,3 +220,19 @@ def test_summary_is_as_wide_as_kerass(columns, show_trainable, monkeypatch):
             model.summary(print_fn=lambda text, **_: lines.extend(text.split("\n")), show_trainable=show_trainable)
             widths.append(len(lines[1]))
     assert widths[:2] == widths[2:]
+
+
+@pytest.mark.parametrize("setting", [("set_floatx", "float16"), ("set_dtype_policy", "float64")])
+def test_inputs_without_a_dtype_have_kerass(setting):
+    found = []
+    for library in (torchkeras, keras):
+        name, value = setting
+        try:
+            getattr(library.config, name)(value)
+            inputs = library.Input((2,))
+            found.append(
+                (inputs.dtype, library.Model(inputs, library.layers.Dense(1)(inputs)).layers[0].get_config()["dtype"])
+            )
+        finally:
+            getattr(library.config, name)("float32")
+    assert found[0] == found[1]

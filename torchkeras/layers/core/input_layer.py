@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from torchkeras.core.settings import floatx
 from torchkeras.core.symbolic.keras_tensor import KerasTensor, standardize_shape
 from torchkeras.core.symbolic.node import Node
 from torchkeras.core.tensors.dtypes import standardize_dtype
@@ -67,14 +68,15 @@ class InputLayer(Layer):
         if ragged:
             raise ValueError("`ragged=True` is not supported with torch. Pad the rows to one length and mask them.")
         super().__init__(name=name, **kwargs)
-        self._tk_input_dtype = None if dtype is None else standardize_dtype(dtype)
+        self._tk_input_dtype = standardize_dtype(dtype or floatx())
         if input_tensor is not None:
             if not isinstance(input_tensor, KerasTensor):
                 raise ValueError(
                     f"Argument `input_tensor` must be a KerasTensor. Received: input_tensor={input_tensor!r} (of type "
                     f"{type(input_tensor)})"
                 )
-            _check_agreement(input_tensor, shape, batch_shape, batch_size, self._tk_input_dtype, sparse)
+            wanted = None if dtype is None else self._tk_input_dtype
+            _check_agreement(input_tensor, shape, batch_shape, batch_size, wanted, sparse)
             self._tk_input_dtype, batch_shape = input_tensor.dtype, input_tensor.shape
         if batch_shape is None:
             if shape is None:
@@ -91,7 +93,7 @@ class InputLayer(Layer):
     @property
     def dtype(self) -> str:
         """The name of the values' type."""
-        return self._tk_input_dtype or super().dtype
+        return self._tk_input_dtype
 
     def call(self, *args: Any) -> Any:
         """Return the input as it is; `None` without an input: the symbolic one is `output`."""
