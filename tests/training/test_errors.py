@@ -424,3 +424,13 @@ def test_epochs_are_whole_numbers(name, data):
     with pytest.raises(TypeError, match=f"integer as {name}; received 1.5"):
         model.fit(*data, **{name: 1.5}, verbose=0)
     model.fit(*data, **{name: np.int64(1)}, verbose=0)
+
+
+def test_metrics_that_fit_no_output_are_refused_before_a_weight_moves(rng):
+    model = two_outputs()
+    model.compile("sgd", "mse", metrics=["mae"])
+    before = model.get_weights()
+    targets = [np.ones((ROWS, 3), "float32"), np.ones((ROWS, 1), "float32")]
+    with pytest.raises(ValueError, match="metric"):
+        model.fit(rng.normal(size=(ROWS, 4)), targets, verbose=0)
+    assert all(map(np.array_equal, before, model.get_weights()))

@@ -216,6 +216,9 @@ class TrainStep:
             self._is_first = False
             if compiled.loss is not None and y is not None:  # type: ignore[union-attr]
                 compiled.loss.check_shapes(y, y_pred)  # type: ignore[union-attr]
+            metrics = compiled.metrics  # type: ignore[union-attr]
+            if metrics and not metrics.built and y is not None and not self._always_computes_metrics:
+                metrics.build(y, y_pred)  # a metric that fits no output is refused before a weight moves
         self._has_run = True
         if self.weights:
             self.trained.backward(self.optimizer.scale_loss(loss), batch)
