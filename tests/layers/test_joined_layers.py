@@ -260,8 +260,10 @@ def test_a_residual_sum_is_written_over_only_if_nobody_needs_it():
     torch.testing.assert_close(grad, torch.autograd.grad(expected[0].square().sum(), value)[0])
 
 
-def test_kernels_of_one_place(monkeypatch):
-    """With one thread, on CPUs where oneDNN is the faster library, a dilation sends torch there."""
+@pytest.mark.parametrize("is_product", [False, True])
+def test_kernels_of_one_place(monkeypatch, is_product):
+    """Small ones are products; with one thread, where oneDNN is the faster library, a dilation sends torch there."""
+    monkeypatch.setattr(pointwise, "MOST_PRODUCTS", 160 * 4 * 6 if is_product else 160 * 4 * 6 - 1)
     monkeypatch.setattr(pointwise, "onednn_is_faster_here", lambda: True)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     found = []
@@ -273,6 +275,7 @@ def test_kernels_of_one_place(monkeypatch):
         found.append([outputs, *torch.autograd.grad(outputs.square().sum(), [x, *layer.parameters()])])
         use_fast_paths(before)
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)
+    assert pointwise.is_small_product(x, layer.kernel) == is_product
     assert pointwise.pointwise_dilation(x, (1, 1)) == (2, 2)
     assert pointwise.pointwise_dilation(x.double(), (1, 1)) == (1, 1)
     assert pointwise.pointwise_dilation(torch.zeros(16, 4, 4, 5), (1, 1)) == (1, 1)

@@ -5,9 +5,10 @@ MKL, which leaves the AVX-512 units of AMD CPUs unused. A dilation means nothing
 torch always takes oneDNN. Measured on one core, forward and backward: 0.38 to 0.48 of the time for six shapes of
 MobileNetV2 and ResNet-50 and batches of 8.
 
-In few places it is best computed as a product, which needs no other layout of the kernel: 0.7 ms forward and backward,
-where torch's convolution takes 3.6, for 8 images of one pixel and a kernel of (576, 1024); 0.13 to 0.7 of the time for
-2 to 64 places and kernels of (16, 64) to (512, 2048), in float32 and bfloat16. Where operations are counted it is the
+In few places, and where there is little to multiply, it is best computed as a product, which needs no other layout of
+the kernel: 0.7 ms forward and backward, where torch's convolution takes 3.6, for 8 images of one pixel and a kernel of
+(576, 1024); 0.13 to 0.7 of the time for 2 to 64 places and kernels of (16, 64) to (512, 2048), in float32 and bfloat16;
+0.5 to 1.0 of it for 128 to 2048 places and up to three million products. Where operations are counted it is the
 convolution that a GPU runs.
 """
 
@@ -21,8 +22,11 @@ from torchkeras.core.fast_paths.switch import fast_paths_enabled
 from torchkeras.core.fast_paths.unseen import is_unseen
 from torchkeras.core.torch_internals import onednn_enabled, tracing_state
 
-MOST_ROWS = 64
-"""Up to how many places of a batch a convolution is computed as a product."""
+MOST_ROWS = 128
+"""Up to how many places of a batch a convolution is computed as a product, whatever the size of the kernel."""
+
+MOST_PRODUCTS = 3 << 20
+"""Up to how many products of numbers a convolution is computed as a product, whatever the number of places."""
 
 _DILATIONS = {2: (2, 2), 3: (2, 2, 2)}
 
@@ -37,7 +41,8 @@ def is_small_product(inputs: Tensor, kernel: Tensor) -> bool:
     return (
         not torch.compiler.is_compiling()  # first: sizes compared become fixed ones
         and inputs.is_cpu
-        and 0 < inputs.numel() <= MOST_ROWS * inputs.shape[-1]
+        and 0 < (size := inputs.numel())
+        and (size <= MOST_ROWS * inputs.shape[-1] or size * kernel.shape[-1] <= MOST_PRODUCTS)
         and inputs.dtype is kernel.dtype
         and fast_paths_enabled()
         and is_unseen()
