@@ -113,6 +113,10 @@ onednn_linear = _private("torch.ops.mkldnn._linear_pointwise", "2.13", None, "tw
 
 onednn_convolution = _private("torch.ops.mkldnn._convolution_pointwise", "2.13", None, "applies the activation as well")
 
+_RNN = "torch.lstm is taken apart in compiled graphs"
+onednn_rnn          = _private("torch.ops.aten.mkldnn_rnn_layer.default",          "2.13", None, _RNN)
+onednn_rnn_backward = _private("torch.ops.aten.mkldnn_rnn_layer_backward.default", "2.13", None, _RNN)
+
 # Products with quantized weights. Without the private function they are computed in floats.
 _INTEGERS = "the only kernels of torch for products of integers"
 int_mm    = _private("torch._int_mm",                  "2.13", None, _INTEGERS)
@@ -261,6 +265,13 @@ def default_compiler() -> Callable[..., Any]:
         return find("torch._inductor.compile_fx.compile_fx")
     except AttributeError:
         return replacements.compile_nothing
+
+
+@contextmanager
+def outside_of_tracing() -> Iterator[None]:
+    """Inside, tensors are real ones, also while `torch.compile` traces code with tensors without values (2.13)."""
+    with find("torch._subclasses.fake_tensor.unset_fake_temporarily")():
+        yield
 
 
 def compiler_pass(change: Callable[[torch.fx.Graph], None], name: str) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras import activations, initializers
 from torchkeras.core.types import DTypeLike, Identifier
 from torchkeras.layers.recurrent.cell import CellOptions, RecurrentCell, arguments_of, times_gates
+from torchkeras.layers.recurrent.compiled_lstm import can_compile_lstm, compiled_lstm
 from torchkeras.layers.recurrent.fused import adjacent, restored
 from torchkeras.layers.recurrent.left_aligned import LeftAligned
 from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions, of_cell
@@ -175,6 +176,8 @@ class LSTMCell(RecurrentCell):
     def _kernel_call(self, inputs: Tensor, states: list[Tensor], kernel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # Contiguous, since oneDNN's kernel would make a copy in forward and another in backward.
         weights = [kernel.t().contiguous(), self.recurrent_kernel.t().contiguous()]
+        if can_compile_lstm(inputs):
+            return compiled_lstm(inputs, states, weights[0], weights[1], self.bias if self.use_bias else None)
         if self.use_bias:
             bias = self.bias
             weights += [bias, torch.zeros_like(bias)]
