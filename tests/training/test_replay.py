@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -407,6 +408,27 @@ def test_a_capture_that_fails(data, monkeypatch, caplog):
         )
     assert len(recorded_graphs.CAPTURED) == 1 and "previous error" in caplog.text
     same(plain, replayed)
+
+
+def test_a_capture_that_fails_holds_no_memory_while_the_step_runs_again(data, monkeypatch):
+    """Memory that ran out in the capture would run out again."""
+    held, alive = [], []
+
+    def failing(self, function):
+        activations = torch.ones(3)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    class Looks(L.Layer):
+        def call(self, inputs):
+            alive.append(bool(held) and held[0]() is not None)
+            return inputs
+
+    monkeypatch.setattr(recorded_graphs.RecordedGraphs, "capture", failing)
+    keras.config.set_cuda_graphs("always")
+    model = make(Looks())
+    train(model, data, adam(), "auto")
+    assert held and not any(alive)
 
 
 def test_shapes_that_never_repeat(rng):

@@ -225,15 +225,18 @@ class Replayer:
         still = RankBatch(kind.data, batch.share)
         for parameter in self.parts.parameters:
             parameter.grad = None
+        failure = None
         try:
             if updates is not None:
                 updates.fill()
             with nullcontext() if updates is None else updates.reading_the_device(), without_kept_casts():
                 graph, outputs = self.graphs.capture(lambda: self.step(still))
         except Exception as error:
+            failure = f"the capture failed with {type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(".")
+        if failure is not None:  # the error is gone, and with it the memory of the step that failed
             for parameter in self.parts.parameters:
                 parameter.grad = None
-            self.leave(f"the capture failed with {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            self.leave(failure)
             return self.step(batch)
         changed = [tensor for tensor, before in zip(self._tensors, versions) if version_of(tensor) != before]
         # Each graph has its own gradients. Those of further graphs are kept only where somebody may look at them.
