@@ -10,6 +10,7 @@ import contextlib
 import gc
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -202,6 +203,45 @@ def arrays_beyond_memory(device: str) -> str:
     return f"{len(found)} ways"
 
 
+class Slices(keras.utils.PyDataset):
+    """Batches that are views of one large array, so that moving them is all that they cost."""
+
+    def __init__(self, x: np.ndarray, rows: int) -> None:
+        super().__init__()
+        self.x, self.rows = x, rows
+
+    def __len__(self) -> int:
+        return len(self.x) // self.rows
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        part = self.x[index * self.rows : (index + 1) * self.rows]
+        return part, np.zeros(len(part), "int64")
+
+
+def feeding(device: str) -> str:
+    """Milliseconds per step with data on the device, and with large batches of the host. Never fails."""
+    width, rows, units = (60_000, 256, 1024) if device == "cuda" else (200, 8, 8)
+    x = np.random.default_rng(0).random((4 * rows, width), "float32")
+    notes = []
+    with keras.device(device), cuda_graphs("auto"):
+        for name, beside in (("on the device", False), ("from the host", False), ("in a copy stream", True)):
+            keras.backend.clear_session()
+            inner = [keras.layers.Dense(units, activation="relu") for _ in range(4)]
+            model = keras.Sequential([keras.Input((width,)), *inner, keras.layers.Dense(10)])
+            model.compile("sgd", FITS["dense"].loss())
+            given = {"x": x, "y": np.zeros(len(x), "int64"), "batch_size": rows} if name == "on the device" else {}
+            with contextlib.ExitStack() as stack:
+                if beside:
+                    keras.config.enable_copy_stream()
+                    stack.callback(keras.config.disable_copy_stream)
+                source = given or {"x": Slices(x, rows)}
+                model.fit(**source, epochs=3, shuffle=False, verbose=0)
+                begin = time.perf_counter()
+                model.fit(**source, epochs=5, shuffle=False, verbose=0)
+                notes.append(f"{name} {1000 * (time.perf_counter() - begin) / 20:.2f} ms")
+    return ", ".join(notes)
+
+
 def tensors_of_two_devices(device: str) -> str:
     """Ops move their arguments to the current device, as in Keras."""
     with keras.device(device):
@@ -300,6 +340,7 @@ FEATURES: dict[str, Feature] = {
     "threads": threads,
     "another device": another_device,
     "arrays beyond memory": arrays_beyond_memory,
+    "feeding": feeding,
     "tensors of two devices": tensors_of_two_devices,
     "workers of a loader": workers,
     "TF32": tf32,

@@ -232,9 +232,8 @@ class Replayer:
             with nullcontext() if updates is None else updates.reading_the_device(), without_kept_casts():
                 graph, outputs = self.graphs.capture(lambda: self.step(still))
         except Exception as error:
-            failure = f"the capture failed with {type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(
-                "."
-            )
+            text = " ".join(str(error).split())[:300].rstrip(".")
+            failure = f"the capture failed with {type(error).__name__}: {text}"
         if failure is not None:  # the error is gone, and with it the memory of the step that failed
             for parameter in self.parts.parameters:
                 parameter.grad = None
