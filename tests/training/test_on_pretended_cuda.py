@@ -77,8 +77,13 @@ def test_torchs_default_device_may_be_the_gpu(machine):
         torch.set_default_device(None)
 
 
+def refuse(*args):
+    raise RuntimeError("CUDA error: out of memory")
+
+
 def test_data_too_large_for_the_device_comes_without_waiting_through_pinned_memory(machine, monkeypatch, tmp_path):
     monkeypatch.setattr("torchkeras.training.data.array_source._fits", lambda arrays, device: False)
+    monkeypatch.setattr("torchkeras.core.tensors.copy_stream._STAGED", 0)
     model = FITS["dense"].make()
     model.compile("sgd", "mse")
     with h5py.File(tmp_path / "x.h5", "w") as file:
@@ -96,6 +101,8 @@ def test_data_too_large_for_the_device_comes_without_waiting_through_pinned_memo
                     waits[samples, shuffle] = machine.waits[:]
                     assert not [copy for copy in machine.pageable if "data/" in copy.where]
             assert waits[16, True] == waits[48, True] and waits[16, False] == waits[48, False], waits
+    monkeypatch.setattr(machine, "pin", refuse)
+    model.fit(sparse, X[:, :3], batch_size=8, shuffle=False, verbose=0)
 
 
 @pytest.mark.parametrize("make, x", [(dense(keras.layers.BatchNormalization), X), (recurrent, SEQUENCES)])

@@ -73,7 +73,12 @@ class CudaStreams:
         self._streams: dict[torch.device, torch.cuda.Stream] = {}
 
     def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor if tensor.is_pinned() else tensor.pin_memory()
+        if tensor.is_pinned():
+            return tensor
+        try:
+            return tensor.pin_memory()
+        except RuntimeError:  # the system lets this process pin no more memory: the host waits for the copy
+            return tensor
 
     def beside(self, make: Callable[[], T], device: torch.device) -> T:
         stream = self._streams.get(device)

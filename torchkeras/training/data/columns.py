@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import settings, tree
-from torchkeras.core.tensors.copy_stream import beside
+from torchkeras.core.tensors.copy_stream import beside, pinned
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.strings import holds_strings, is_string_array, lists_to_arrays, string_array
 from torchkeras.training.data.stored import is_stored, stored
@@ -142,7 +142,7 @@ def _moved(rows: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torc
     if rows.device.type != "cpu":  # in the stream that made them
         return rows.to(device=device, dtype=dtype, non_blocking=device.type != "cpu")
     if device.type == "cuda":
-        return _through_pinned(rows.pin_memory(), device, dtype)
+        return _through_pinned(pinned(rows, device), device, dtype)
     return beside(lambda: rows.to(device=device, dtype=dtype, non_blocking=device.type != "cpu"), device)
 
 

@@ -133,7 +133,7 @@ class LoaderSource(IterableSource):
         )
         advice = f"The DataLoader's {how} (with persistent_workers=True)"
         if device.type == "cuda" and not self.loader.pin_memory:
-            advice += ", and pin_memory=True, with which copies to the GPU need not be waited for"
+            advice += ", and pin_memory=True, with which a thread prepares the copies to the GPU"
         return f"{advice}; or a cheaper __getitem__ of the dataset."
 
     def _batches(self) -> Iterator[Any]:
