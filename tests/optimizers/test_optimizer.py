@@ -474,3 +474,23 @@ def test_a_step_can_be_compiled(name, base, rng):
         step = torch.compile(compiled.apply, backend="eager", fullgraph=True)
     assert_equal(mine, theirs, rtol=1e-5, atol=1e-6)
     assert int(compiled.iterations) == (2 if base == "accumulation" else 4)
+
+
+def test_muon_takes_as_many_matrices_together_as_memory_allows(monkeypatch, rng):
+    """More at once are no faster, and need several times their memory."""
+    values, grads = rng.normal(size=(2, 5, 4, 3))
+    taken, found = [], []
+    real = optimizers.Muon.zeropower_via_newtonschulz5
+
+    def note(self, x, steps):
+        taken.append(x.numel())
+        return real(self, x, steps)
+
+    monkeypatch.setattr(optimizers.Muon, "zeropower_via_newtonschulz5", note)
+    for limit in (2**20, 2 * 4 * 3 * 8):
+        monkeypatch.setattr("torchkeras.optimizers.muon.BATCH_BYTES", limit)
+        weights = [Variable(value, dtype="float64") for value in values]
+        optimizers.Muon(0.1).apply([torch.tensor(grad) for grad in grads], weights)
+        found.append([weight.detach() for weight in weights])
+    assert taken == [5 * 12, 2 * 12, 2 * 12, 12]
+    torch.testing.assert_close(found[0], found[1])

@@ -19,6 +19,9 @@ from torchkeras.optimizers.foreach import descend_, descend_by_ratio_, lerp_, le
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
 from torchkeras.optimizers.parameter_group import ParameterGroup
 
+# Bytes of the matrices that one iteration takes together: it needs several times their memory.
+BATCH_BYTES = 4 * 2**20
+
 
 class Muon(Optimizer):
     """Update matrices by an orthogonalized momentum (Muon), all other weights by AdamW.
@@ -169,16 +172,16 @@ class Muon(Optimizer):
         momentums = group.slots["momentum"]
         foreach_mul_(momentums, self.momentum)
         foreach_add_(momentums, grads)
-        ahead = foreach_add(grads, momentums, alpha=self.momentum) if self.nesterov else momentums
-        directions: list[Any] = [None] * len(grads)
-        for places in _by_shape(ahead):  # one iteration for all matrices of a shape
+        for places in _by_shape(grads):  # one iteration for matrices of a shape
+            ahead = [momentums[i] for i in places]
+            if self.nesterov:
+                ahead = foreach_add([grads[i] for i in places], ahead, alpha=self.momentum)
             # A batch of one is slower than a matrix.
             alone = len(places) == 1
-            matrices = ahead[places[0]] if alone else torch.stack([ahead[i] for i in places])
+            matrices = ahead[0] if alone else torch.stack(ahead)
             matrices = self.zeropower_via_newtonschulz5(matrices, self.ns_steps)
-            for i, matrix in zip(places, [matrices] if alone else matrices.unbind()):
-                directions[i] = self.lr_adjust(matrix)
-        descend_(group.parameters, directions, lr)
+            directions = [self.lr_adjust(matrix) for matrix in ([matrices] if alone else matrices.unbind())]
+            descend_([group.parameters[i] for i in places], directions, lr)
 
     def lr_adjust(self, x: torch.Tensor) -> torch.Tensor:
         """Scale an update to the size that AdamW's would have.
@@ -237,8 +240,12 @@ def multiply_add(
 
 
 def _by_shape(matrices: list) -> list[list[int]]:
-    """The places of the matrices, those of a shape together."""
+    """The places of the matrices, those of a shape together, as many as `BATCH_BYTES` hold."""
     places: dict[Any, list[int]] = {}
     for i, matrix in enumerate(matrices):
         places.setdefault(matrix.shape, []).append(i)
-    return list(places.values())
+    batches = []
+    for shape, some in places.items():
+        size = max(1, BATCH_BYTES // max(1, math.prod(shape) * matrices[some[0]].element_size()))
+        batches += [some[start : start + size] for start in range(0, len(some), size)]
+    return batches
