@@ -128,3 +128,16 @@ def test_types_that_numpy_has_by_ml_dtypes_go_both_ways(name, rng):
     np.testing.assert_array_equal(back.astype("float32"), array.T.astype("float32"))
     if name == "bfloat16":  # Keras has no way back for float8
         assert keras.ops.convert_to_numpy(made).dtype == back.dtype
+
+
+def test_compiled_code_takes_promoted_types_as_constants_and_raises_the_same_error():
+    def total(a, b):
+        return ops.add(a, b)
+
+    graphs = []
+    compiled = torch.compile(total, backend=lambda graph, _: graphs.append(graph) or graph.forward)
+    x, y = torch.ones(2, dtype=torch.float16), torch.ones(2, dtype=torch.int32)
+    assert compiled(x, y).dtype is torch.float16
+    assert [node.op for node in graphs[0].graph.nodes].count("call_method") <= 2  # the casts
+    with pytest.raises(ValueError, match="no implicit conversions from float8"):
+        compiled(x.to(torch.float8_e4m3fn), y)

@@ -72,12 +72,21 @@ def common_dtype(xs: Sequence[Any], floating: bool = False, narrow: bool = False
     kinds = [x.dtype if isinstance(x, Tensor) else dtype_of_scalar(x) for x in xs]
     if floating:
         kinds.append(float)
-    return _common_dtype(tuple(kinds), settings.floatx(), narrow)
+    found = _common_dtype(tuple(kinds), settings.floatx(), narrow)
+    return found if found is not None else _joined(tuple(kinds), narrow)
 
 
 @constant_result
 @memoized
-def _common_dtype(kinds: tuple, floatx: str, narrow: bool) -> torch.dtype:
+def _common_dtype(kinds: tuple, floatx: str, narrow: bool) -> torch.dtype | None:
+    """The type, or `None` where there is none: an error of a constant result would be one of the compiler."""
+    try:
+        return _joined(kinds, narrow)
+    except ValueError:
+        return None
+
+
+def _joined(kinds: tuple, narrow: bool) -> torch.dtype:
     join = result_type if narrow else promote
     return torch_dtype(join(*(kind if kind in (int, float) else standardize_dtype(kind) for kind in kinds)))
 
