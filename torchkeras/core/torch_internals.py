@@ -267,6 +267,14 @@ def default_compiler() -> Callable[..., Any]:
         return replacements.compile_nothing
 
 
+def decompositions() -> dict[Any, Callable[..., Any]] | None:
+    """The compiler's table of operators that it takes apart; `None` where this torch has none (torch 2.13)."""
+    try:
+        return dict(find("torch._inductor.decomposition.select_decomp_table")())
+    except AttributeError:
+        return None
+
+
 @contextmanager
 def outside_of_tracing() -> Iterator[None]:
     """Inside, tensors are real ones, also while `torch.compile` traces code with tensors without values (2.13)."""

@@ -39,7 +39,7 @@ def product_options() -> dict[str, Any]:
         return {}
     if torch.get_float32_matmul_precision() != "highest":  # torch may have something quicker
         return {}
-    found = compiler_pass(use_onednn, "torchkeras products 1")
+    found = compiler_pass(use_onednn, "torchkeras products 2")
     return {} if found is None else {"post_grad_custom_post_pass": found}
 
 
