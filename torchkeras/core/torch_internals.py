@@ -117,6 +117,8 @@ _RNN = "torch.lstm is taken apart in compiled graphs"
 onednn_rnn          = _private("torch.ops.aten.mkldnn_rnn_layer.default",          "2.13", None, _RNN)
 onednn_rnn_backward = _private("torch.ops.aten.mkldnn_rnn_layer_backward.default", "2.13", None, _RNN)
 
+functional_batch_norm = _private("torch.ops.aten._native_batch_norm_legit_functional.default", "2.13", None, "compiled")
+
 # Products with quantized weights. Without the private function they are computed in floats.
 _INTEGERS = "the only kernels of torch for products of integers"
 int_mm    = _private("torch._int_mm",                  "2.13", None, _INTEGERS)
@@ -361,6 +363,12 @@ def _compiler_error(name: str) -> type[Exception]:
         return find(f"torch._dynamo.exc.{name}")
     except AttributeError:
         return replacements.NoError
+
+
+def signature_of(operator: Any) -> str:
+    """Arguments and results of one of torch's operators, as `torch.library.define` takes them (torch 2.13)."""
+    text = str(operator._schema)
+    return text[text.index("(") :]
 
 
 def argument_names(function: Any, args: tuple[Any, ...]) -> list[str]:

@@ -13,26 +13,24 @@ from typing import Any
 import torch
 
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
+from torchkeras.core.torch_internals import functional_batch_norm, signature_of
 
 _LEAST_SIZE = 1 << 16  # values; below, a loop that is joined with its neighbours is the quicker one
-_FORWARD = torch.ops.aten._native_batch_norm_legit_functional.default
 _BACKWARD = torch.ops.aten.native_batch_norm_backward.default
 _library = torch.library.Library("torchkeras", "FRAGMENT")
 
 
 def _same_signature(name: str, operator: Any) -> Any:
     """An operator of this library that the compiler does not take apart, with a signature and kernels of torch's."""
-    signature = str(operator._schema)
-    _library.define(name + signature[signature.index("(") :])
+    _library.define(name + signature_of(operator))
     _library.impl(name, operator, "CPU")
     torch.library.register_fake(f"torchkeras::{name}", operator, lib=_library)
     return getattr(torch.ops.torchkeras, name).default
 
 
-_OPERATORS = {
-    _FORWARD: _same_signature("batch_norm", _FORWARD),
-    _BACKWARD: _same_signature("batch_norm_backward", _BACKWARD),
-}
+_OPERATORS = {_BACKWARD: _same_signature("batch_norm_backward", _BACKWARD)}
+if functional_batch_norm is not None:
+    _OPERATORS[functional_batch_norm] = _same_signature("batch_norm", functional_batch_norm)
 
 
 def with_large_batch_norms(table: dict[Any, Callable[..., Any]]) -> dict[Any, Callable[..., Any]]:
