@@ -187,12 +187,12 @@ class Replayer:
         return result
 
     def _audit(self, kind: Kind, case: Hashable, batch: RankBatch) -> Any:
-        """A step in eager mode that finds out whether it can be captured."""
+        """A step in eager mode, with the kernels of a capture, that finds out whether it can be captured."""
         updates = self.parts.updates
         kind.audited.add(case)
         if updates is not None:
             updates.fill()
-        with nullcontext() if updates is None else updates.reading_the_device():
+        with nullcontext() if updates is None else updates.reading_the_device(), without_kept_casts():
             host = [] if updates is None else updates.host_tensors
             result, obstacle = self.graphs.audit(lambda: self._eager(batch), host)
         if obstacle is not None:
