@@ -26,7 +26,10 @@ def op({signature}):
         try:
             return {call}
         except Exception as error:
-            return _again(error, ({positional}), {{{named}}})
+            result = _again(error, ({positional}), {{{named}}})
+            if result is None:
+                raise
+            return result[0]
     return _general(({positional}), {{{named}}})
 """
 

@@ -86,22 +86,26 @@ class OpDef:
                 values = tuple(self._converted(values))
             return self.function(*values, **keywords)
         except Exception as error:
-            return self.again(error, values, keywords)
+            result = self.again(error, values, keywords)
+            if result is None:
+                raise
+            return result[0]
 
-    def again(self, error: Exception, values: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """The call again after an error, with all tensors on the current device, if they were on several.
+    def again(self, error: Exception, values: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any] | None:
+        """The result of a second call, after an error, with all tensors on the current device, if they were on several.
 
-        Raises:
-            Exception: the error, explained, if the tensors are on one device or the second call fails, too.
+        Returns:
+            The result in a tuple; `None` if the tensors are on one device, so that the error, explained now, stands.
         """
         moved = _on_one_device(values, keywords) if isinstance(error, RuntimeError) else None
-        if moved is not None:
-            try:
-                return self.function(*moved[0], **moved[1])
-            except Exception as second:
-                error = second
-        self.explain(error, values, keywords)
-        raise error
+        if moved is None:
+            self.explain(error, values, keywords)
+            return None
+        try:
+            return (self.function(*moved[0], **moved[1]),)
+        except Exception as second:
+            self.explain(second, values, keywords)
+            raise
 
     def _converted(self, values: tuple) -> list:
         if self.variadic in self.tensors:  # the last of the positions stands for all that follow it
