@@ -11,6 +11,7 @@ import torch
 from torchkeras.core import tree
 from torchkeras.core.fast_paths.freed_memory import keep_freed_memory
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
+from torchkeras.core.tensors import devices
 from torchkeras.core.tensors.devices import current_device
 from torchkeras.core.tensors.dtypes import standardize_dtype
 from torchkeras.core.tensors.strings import is_string_array
@@ -145,8 +146,9 @@ def evaluating(model: TrainableModel) -> Iterator[None]:
 
 
 def _pass(model: TrainableModel) -> AbstractContextManager[None]:
-    """Inside, this thread computes with batches, where steps may be captured and other threads must know of it."""
-    return threads.in_pass() if device_of(model).type in GRAPHS else nullcontext()
+    """Inside, this thread computes with batches, so that no other one captures a step; on the CPU it may."""
+    on_host = devices.has_accelerator and device_of(model).type not in GRAPHS  # to ask for the device takes long
+    return nullcontext() if on_host else threads.in_pass()
 
 
 @contextmanager

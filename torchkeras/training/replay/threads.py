@@ -10,26 +10,33 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 LOCK = threading.RLock()
 """Held while a step is captured or replayed, and while a pass begins."""
 _passes: Counter[int] = Counter()  # how many passes each thread is in
 
 
-@contextmanager
-def in_pass() -> Iterator[None]:
-    """Inside, this thread computes with batches: no other thread captures a step."""
-    mine = threading.get_ident()
-    with LOCK:
-        _passes[mine] += 1
-    try:
-        yield
-    finally:
+class _InPass:
+    """A scope without state of its own, so that one object serves all passes."""
+
+    def __enter__(self) -> None:
+        with LOCK:
+            _passes[threading.get_ident()] += 1
+
+    def __exit__(self, *error: object) -> None:
+        mine = threading.get_ident()
         _passes[mine] -= 1
         if not _passes[mine]:
             del _passes[mine]
+
+
+_IN_PASS = _InPass()
+
+
+def in_pass() -> AbstractContextManager[None]:
+    """Inside, this thread computes with batches: no other thread captures a step."""
+    return _IN_PASS
 
 
 def is_alone() -> bool:
