@@ -103,6 +103,43 @@ def test_products_in_inference_mode(monkeypatch, use_bias, shape):
     assert len(calls) <= 1
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_products_with_gradients(monkeypatch, use_bias):
+    monkeypatch.setattr(linear, "onednn_is_faster_here", lambda: True)
+    monkeypatch.setattr(linear, "LEAST_PRODUCTS", 1)
+    monkeypatch.setattr(linear, "LEAST_PRODUCTS_WITH_GRADIENTS", 1)
+    layer = keras.layers.Dense(6, use_bias=use_bias, activation="tanh", bias_initializer="normal")
+    values, direction = torch.randn(4, 5, 7), torch.randn(4, 5, 7)
+    layer.build(values.shape)
+    results = []
+    for fast in (True, False):
+        before = use_fast_paths(fast)
+        x = values.clone().requires_grad_()
+        outputs = layer(x)
+        assert ("_Linear" in _names_of_nodes(outputs)) == fast
+        inputs = [x, *layer.parameters()]
+        grads = torch.autograd.grad(outputs.square().sum(), inputs, retain_graph=True)
+        (first,) = torch.autograd.grad(outputs.square().sum(), x, create_graph=True)
+        seconds = torch.autograd.grad((first * direction).sum(), inputs)
+        layer.kernel.requires_grad_(False)
+        (alone,) = torch.autograd.grad(layer(x).sum(), x)
+        layer.kernel.requires_grad_(True)
+        results.append([outputs, *grads, *seconds, alone])
+        use_fast_paths(before)
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+
+
+def _names_of_nodes(x):
+    """The names of all nodes of the graph of a tensor, in one string."""
+    names, nodes = [], [x.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        names.append(node.name())
+        nodes += [following for following, _ in node.next_functions if following is not None]
+    return " ".join(names)
+
+
 @pytest.mark.parametrize("name", ["mse", "mae", "bce"])
 def test_means_over_a_batch(name):
     y_true, y_pred = torch.rand(5, 3), torch.rand(5, 3)
