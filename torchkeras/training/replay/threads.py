@@ -26,9 +26,10 @@ class _InPass:
 
     def __exit__(self, *error: object) -> None:
         mine = threading.get_ident()
-        _passes[mine] -= 1
-        if not _passes[mine]:
-            del _passes[mine]
+        with LOCK:
+            _passes[mine] -= 1
+            if not _passes[mine]:
+                del _passes[mine]
 
 
 _IN_PASS = _InPass()
