@@ -476,3 +476,25 @@ def test_threads_that_train_compiled_models_at_once(data, graphs, caplog):
         found = list(pool.map(lambda model: train(model, data, True), models))
     assert all(len(history["loss"]) == 3 and np.isfinite(history["loss"]).all() for history in found)
     assert len(graphs) == len(models) and lines(caplog) == []
+
+
+@pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_that_were_hung_later_are_called(kind, data, graphs):
+    """Torch's guards do not look at hooks."""
+
+    def twice(layer, inputs, outputs=None):
+        return 2.0 * (inputs[0] if outputs is None else outputs)
+
+    plain, compiled = make(), make()
+    compiled.set_weights(plain.get_weights())
+    found = []
+    for model, jit in ((plain, False), (compiled, True)):
+        history = [train(model, data, jit)["loss"]]
+        handle = getattr(model.layers[0], kind)(twice)
+        for _ in range(2):  # with the hook, then without it
+            values = model.fit(*data, batch_size=BATCH, shuffle=False, epochs=2, verbose=0).history["loss"]
+            seen = model.predict(data[0], batch_size=BATCH, verbose=0).sum()
+            history += [values, [model.evaluate(*data, batch_size=BATCH, verbose=0)[0], float(seen)]]
+            handle.remove()
+        found.append(np.concatenate(history))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)

@@ -9,9 +9,11 @@ import torch
 
 from torchkeras.core.torch_internals import traces_backward
 from torchkeras.distributed.rank_share import rows_of
+from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.compiled_calls import CompiledCalls
 from torchkeras.training.jit import WholeJit
 from torchkeras.training.one_graph import CantCompileError
+from torchkeras.training.replay.settings import HOOKS
 from torchkeras.training.state import TrainableModel
 
 
@@ -76,6 +78,17 @@ class OwnMethod:
 
     def _run(self, data: Any) -> Any:
         return getattr(self.model, self.name)(data)
+
+
+def hooks_of(model: torch.nn.Module, strategy: Strategy) -> tuple[int, ...]:
+    """The numbers of the hooks on a model's modules, which torch's guards leave out: other hooks need another graph.
+
+    With several ranks there are none of interest: strategies hang hooks of their own.
+    """
+    if strategy.is_distributed:
+        return ()
+    own = (vars(module) for module in model.modules())
+    return tuple(number for module in own for name in HOOKS if module[name] for number in module[name])
 
 
 def has_hooks(parameters: Iterable[torch.Tensor]) -> bool:

@@ -24,6 +24,7 @@ from torchkeras.layers.base.layer import Layer
 from torchkeras.training.compiled_blocks import compile_blocks
 from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.dropped_models import free_dropped_models
+from torchkeras.training.own_method import hooks_of
 from torchkeras.training.replay import threads
 from torchkeras.training.replay.graphs import GRAPHS
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
@@ -120,7 +121,9 @@ def training(model: Any, strategy: Strategy) -> Iterator[TrainStep | OwnStep]:
     assert state.snapshot is not None
     with _pass(model), state.snapshot.applied(model) as weights, _torch_mode(model, True):
         kept = state.train_step, state.train_step_key
-        key = (id(optimizer_of(model)), strategy.world_size, *map(id, weights))
+        compiles = state.compiled is not None and state.compiled.jit_compile
+        hooks = hooks_of(model, strategy) if compiles else ()
+        key = (id(optimizer_of(model)), strategy.world_size, *map(id, weights), *hooks)
         if state.train_step_key != key:
             state.train_step, state.train_step_key = make_train_step(model, weights, strategy), key
         state.train_step.begin()

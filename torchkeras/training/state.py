@@ -72,8 +72,10 @@ class TrainingState:
         self.train_step_key: tuple[int, ...] | None = None
         self.test_step: Any = None
         """The compiled step of evaluation."""
+        self.test_step_hooks: tuple[int, ...] = ()
         self.predict_step: Any = None
         """The compiled step of prediction."""
+        self.predict_step_hooks: tuple[int, ...] = ()
         self.replayers: dict[str, Any] = {}
         """The steps that are replayed as CUDA graphs, by their purpose."""
         self.active_step: Any = None
@@ -97,6 +99,7 @@ class TrainingState:
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = {"train_step", "train_step_key", "test_step", "predict_step", "replayers"}
+        left_out |= {"test_step_hooks", "predict_step_hooks"}
         left_out |= {"active_step", "run", "has_run", "lock", "training_thread"}
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 

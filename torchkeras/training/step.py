@@ -25,7 +25,7 @@ from torchkeras.training.data import unpack_x_y_sample_weight
 from torchkeras.training.fused_head import FusedHead, find_head
 from torchkeras.training.jit import Jit, WholeJit
 from torchkeras.training.one_graph import CantCompileError, Report
-from torchkeras.training.own_method import OwnMethod, has_hooks
+from torchkeras.training.own_method import OwnMethod, has_hooks, hooks_of
 from torchkeras.training.state import TrainableModel, optimizer_of, state_of
 
 R = TypeVar("R")
@@ -517,7 +517,9 @@ def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep 
     compile_blocks(model, strategy, trains=False)
     if not state.compiled.jit_compile or not strategy.compiles_steps(model):  # type: ignore[union-attr, arg-type]
         return make_test_step(model)
-    if state.test_step is None:
+    hooks = hooks_of(model, strategy)  # type: ignore[arg-type]
+    if state.test_step is None or state.test_step_hooks != hooks:
+        state.test_step_hooks = hooks
         blocks = _blocks(model)
         if is_overridden(model, "test_step"):
             calls = _calls(model, "test_step()", blocks, True)
@@ -538,7 +540,9 @@ def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionSt
     compile_blocks(model, strategy, trains=False)
     if not jit or not strategy.compiles_steps(model):  # type: ignore[arg-type]
         return PredictionStep(model)
-    if state.predict_step is None:
+    hooks = hooks_of(model, strategy)  # type: ignore[arg-type]
+    if state.predict_step is None or state.predict_step_hooks != hooks:
+        state.predict_step_hooks = hooks
         blocks = _blocks(model) if state.compiled is not None else []
         if is_overridden(model, "predict_step"):
             calls = _calls(model, "predict_step()", blocks, True)

@@ -23,7 +23,7 @@ from torchkeras.core.variables import session
 from torchkeras.core.variables.portable_random import is_portable_random_enabled
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size, slice, range)
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Private attributes that hold what a user gave.
 _GIVEN = (
     "_tk_trainable",
@@ -111,13 +111,13 @@ class Settings:
     def _read_module(self, module: nn.Module) -> None:
         if not is_library_class(type(module)) or getattr(type(module), "_tk_runs_user_code", False):
             self._note(module)
-        if any(module.__dict__.get(name) for name in _HOOKS):
+        if any(module.__dict__.get(name) for name in HOOKS):
             self.hooks = self.hooks or f"{type(module).__name__} has hooks"
         self._read_attributes(module)
         for held in (module._modules, module._parameters, module._buffers):
             self.values.append(tuple((name, id(one)) for name, one in held.items()))
             self._owners += [(held, None, list(held)), (held, list(held), list(held.values()))]
-        for hooks in map(module.__dict__.get, _HOOKS):
+        for hooks in map(module.__dict__.get, HOOKS):
             if hooks is not None:
                 self._owners.append((hooks, None, list(hooks)))
                 self.values.append(len(hooks))
