@@ -434,3 +434,12 @@ def test_metrics_that_fit_no_output_are_refused_before_a_weight_moves(rng):
     with pytest.raises(ValueError, match="metric"):
         model.fit(rng.normal(size=(ROWS, 4)), targets, verbose=0)
     assert all(map(np.array_equal, before, model.get_weights()))
+
+
+def test_training_a_model_without_trainable_weights_warns(data):
+    model = make(loss="mse")
+    model.trainable = False
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="does not have any trainable weights") as caught:
+        model.fit(*data, epochs=2, batch_size=4, verbose=0)
+    assert len(caught) == 1

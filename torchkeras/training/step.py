@@ -16,6 +16,7 @@ from torch import nn
 
 from torchkeras.core.registry import is_own
 from torchkeras.core.torch_internals import traces_backward
+from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.rank_share import RankBatch, current_share, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
 from torchkeras.training.compile.torch_metric import TorchMetric
@@ -111,6 +112,8 @@ class TrainStep:
         self.optimizer = optimizer_of(model)
         if self.weights and self.optimizer is None:
             raise ValueError("Training needs an optimizer: give compile(optimizer=...), or override train_step().")
+        if not self.weights:
+            warn_user("The model does not have any trainable weights. Training computes the loss and changes nothing.")
         report = Report(f"the training step of {model.name!r}")
         self._whole = None
         if jit and whole and traces_backward():
