@@ -27,8 +27,8 @@ INTERNAL = {
     "layers": {"InputSpec": "fits", "any": "inputs_quantizer is_awq_calibrated is_gptq_calibrated"},
     "callbacks": {
         "ModelCheckpoint": "file_path",
-        "CallbackList": "acts_on_train_batches append only_progress_watches watches_predict_batches "
-        "watches_test_batches watches_train_batches",
+        "CallbackList": "acts_on_test_batches acts_on_train_batches append only_progress_watches "
+        "watches_predict_batches watches_test_batches watches_train_batches",
     },
     "quantizers": {"any": "dtype_policy_string"},
 }

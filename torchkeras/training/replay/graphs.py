@@ -142,7 +142,7 @@ class CudaGraphs:
 
 
 class Side:
-    """What belongs to one stream of computation: the stream in which its steps are captured, and the graphs' memory.
+    """The stream in which the steps of one stream of computation are captured, and the memory of their graphs.
 
     The graphs share one pool of memory: their replays run one after the other in that stream, and no step reads what
     another one left in the pool. Graphs of another stream, which may run at the same time, have another pool.
