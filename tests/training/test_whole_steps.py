@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 
 import numpy as np
@@ -204,7 +205,6 @@ def test_the_operator_changes_copies_and_leaves_the_weights():
     optimizer = O.SGD(0.5)
     optimizer.build(weights)
     number = optimizer._tk_note()
-    assert optimizer._tk_note() == number
     copies = [weight.detach().clone() for weight in weights]
     numbers = [number.detach().clone() for number in optimizer._tk_numbers()]
     numbers[1].fill_(0.25)  # the learning rate of the step
@@ -212,6 +212,41 @@ def test_the_operator_changes_copies_and_leaves_the_weights():
     assert [copy.tolist() for copy in copies] == [[0.5] * 3, [0.75] * 2]
     assert [weight.tolist() for weight in weights] == [[1.0] * 3, [1.0] * 2]
     assert int(numbers[0]) == 1 and int(optimizer.iterations) == 0 and float(optimizer.learning_rate) == 0.5
+
+
+class Halving(O.SGD):
+    """An optimizer with an `apply` of the user's."""
+
+    def apply(self, grads, trainable_variables=None):
+        super().apply([grad / 2 for grad in grads], trainable_variables)
+
+
+@pytest.mark.parametrize("kind", [O.SGD, Halving])
+def test_the_operator_applies_again_what_fits(kind):
+    weights = [keras.Variable(torch.ones(2)), keras.Variable(torch.ones(1))]
+    optimizer = kind(0.5)
+    optimizer.build(weights)
+    site = optimizer._tk_note()
+
+    def update():
+        grads = [torch.ones(2), torch.ones(1)]
+        numbers = optimizer._tk_numbers()
+        torch.ops.torchkeras.apply_gradients(site, grads, [0, 1], None, None, weights, numbers)
+        return weights[0].tolist()
+
+    with torch.no_grad():
+        step = 0.5 if kind is O.SGD else 0.25
+        assert update() == [1 - step] * 2
+        assert (optimizer._sites[0].plan is None) == (kind is Halving)
+        optimizer.learning_rate = 1.0
+        assert update() == [1 - 3 * step] * 2 and int(optimizer.iterations) == 2
+        optimizer.clipvalue = 0.25
+        assert update() == [0.75 - 3 * step] * 2
+        optimizer.clipvalue = None
+        weights[0].data = weights[0].data.double()  # another plan
+        optimizer.apply([torch.ones(2), torch.ones(1)], weights)
+        assert update() == [0.75 - 7 * step] * 2
+    assert pickle.loads(pickle.dumps(optimizer))._sites == []
 
 
 def test_the_operator_wants_the_optimizers_own_variables_in_their_order():

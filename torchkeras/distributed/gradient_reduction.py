@@ -55,9 +55,14 @@ class ReducesGradients:
     Where one `apply` calls another (a wrapper's that of the wrapped optimizer), the outer one reduces.
     """
 
+    _tk_apply_again: Callable[[Any, Gradients], bool] | None = None
+    """What `apply` does with gradients that are known to fit; `None` where a class has its own `apply`."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "apply" in cls.__dict__:
+            if "_tk_apply_again" not in cls.__dict__:
+                cls._tk_apply_again = None
             cls.apply = _reducing(cls.__dict__["apply"])  # type: ignore[attr-defined]
 
 

@@ -17,9 +17,29 @@ from torch import Tensor
 
 from torchkeras.core.torch_internals import constant_result, foreach_copy_
 from torchkeras.core.variables.variable import Variable
-from torchkeras.distributed.gradient_reduction import ReducesGradients
+from torchkeras.distributed.gradient_reduction import ReducesGradients, pending_reduction
 
-_optimizers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+class _Site:
+    """A place in a graph where an optimizer is applied. It lives as long as the optimizer.
+
+    Gradients of a compiled graph have the same shapes, types and strides each time, so they are checked once.
+
+    Args:
+        optimizer: the optimizer.
+    """
+
+    __slots__ = ("optimizer", "plan", "tensors", "__weakref__")
+
+    def __init__(self, optimizer: AppliesInGraph) -> None:
+        self.optimizer = weakref.ref(optimizer)
+        self.plan: Any = None
+        """The plan of the whole update that the gradients are known to fit, if there is one."""
+        self.tensors: tuple[Tensor, ...] = ()
+        """The weights and numbers of that update."""
+
+
+_sites: weakref.WeakValueDictionary[int, _Site] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 
 
@@ -48,39 +68,56 @@ def apply_as_operator(optimizer: Any, grads: Sequence[Any], trainable_variables:
             raise ValueError("The variables must be in the order in which the optimizer was built with them.")
         weights.append(own[place])
         places.append(place)
-    number_of_optimizer = optimizer._tk_note()
+    site = optimizer._tk_note()
     weight = optimizer._tk_batch_weight if optimizer._tk_accumulates else None
     tensor, number = (weight, None) if isinstance(weight, Tensor) else (None, weight)
     numbers = optimizer._tk_numbers()
     with torch.no_grad():  # else the compiler hands over copies of weights
-        torch.ops.torchkeras.apply_gradients(number_of_optimizer, list(grads), places, number, tensor, weights, numbers)
+        torch.ops.torchkeras.apply_gradients(site, list(grads), places, number, tensor, weights, numbers)
 
 
 class AppliesInGraph(ReducesGradients):
     """Base of optimizers: an operator of a compiled graph finds them by a number."""
 
     _iterations: Variable
-    _number: int | None = None
+    _sites: list[_Site]
 
     def _tk_numbers(self) -> list[Variable]:
         """The variables without axes that `apply` reads or changes."""
         return [self._iterations]
 
+    def _tk_apply_plan_again(self: Any, plan: Any, grads: list[Tensor]) -> bool:
+        """Update all variables by gradients that are known to fit, if a plan is still that of the whole update.
+
+        Args:
+            plan: the plan.
+            grads: the gradients of all variables.
+
+        Returns:
+            Whether it was, and the update is done.
+        """
+        if plan is not self._plan or not plan.is_current():
+            return False
+        with torch.no_grad():
+            self._apply_plan(plan, grads)
+            self._iterations.add_(1 if self._wanted is None else self._wanted)
+        return True
+
     @constant_result
     def _tk_note(self) -> int:
-        """Let operators of compiled code find this optimizer, and return the number for them.
+        """Let an operator of compiled code find this optimizer, and return the number for it.
 
         The numbers of a process count from zero, so that the same program gives the same graphs, which torch compiles
         once and keeps in files.
         """
-        if self._number is None or _optimizers.get(self._number) is not self:
-            self._number = next(_numbers)
-            _optimizers[self._number] = self
-        return self._number
+        number = next(_numbers)
+        site = _sites[number] = _Site(self)
+        self.__dict__.setdefault("_sites", []).append(site)
+        return number
 
 
 def _apply(
-    optimizer: int,
+    number: int,
     grads: Sequence[Tensor | None],
     places: Sequence[int],
     batch_weight: float | None,
@@ -88,15 +125,24 @@ def _apply(
     weights: Sequence[Tensor],
     numbers: Sequence[Tensor],
 ) -> None:
-    found = _optimizers[optimizer]
+    site = _sites[number]
+    found: Any = site.optimizer()
+    given = (*weights, *numbers)
+    if site.plan is not None and pending_reduction() is None and all(map(operator.is_, site.tensors, given)):
+        if found._tk_apply_again(site.plan, grads):
+            return
     if found._tk_accumulates:
         found._tk_batch_weight = batch_weight if batch_weight_tensor is None else batch_weight_tensor
     own = found._trainable_variables
     variables = own if len(places) == len(own) else [own[place] for place in places]  # the places are in order
     chosen = None if variables is own else variables
-    mine, given = (*variables, *found._tk_numbers()), (*weights, *numbers)
-    if all(map(operator.is_, mine, given)) or all(map(_shares_memory, mine, given)):
+    mine = (*variables, *found._tk_numbers())
+    is_same = all(map(operator.is_, mine, given))
+    if is_same or all(map(_shares_memory, mine, given)):
         found.apply(grads, chosen)
+        if is_same and chosen is None and not found._tk_accumulates and found._tk_apply_again is not None:
+            plan = found._plan
+            site.plan, site.tensors = (plan, mine) if plan is not None and plan.fits(grads) else (None, ())
         return
     # The compiler handed over copies, since it reads the former values later on.
     with torch.no_grad():
@@ -114,7 +160,7 @@ def _shares_memory(one: Tensor, other: Tensor) -> bool:
 # Without `torch.library.custom_op`, whose calls take many times as long for many tensors.
 _library = torch.library.Library("torchkeras", "FRAGMENT")
 _library.define(
-    "apply_gradients(int optimizer, Tensor?[] grads, int[] places, float? batch_weight, Tensor? batch_weight_tensor, "
+    "apply_gradients(int site, Tensor?[] grads, int[] places, float? batch_weight, Tensor? batch_weight_tensor, "
     "Tensor(a!)[] weights, Tensor(b!)[] numbers) -> ()"
 )
 _library.impl("apply_gradients", _apply, "CompositeExplicitAutograd")

@@ -81,6 +81,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
     _tk_config_base = True
     _uses_update_step = False
     _clock: Clock | None = None  # where the rate and the number of an update are read, while a step is captured
+    _tk_apply_again = AppliesInGraph._tk_apply_plan_again  # as `apply` below does it
     elementwise = True  # whether each number is updated by itself, so that shards can be updated where they are
 
     def __init__(
@@ -564,7 +565,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         return cls(**config)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_plan": None, "_plans": {}, "_index": {}}
+        return {**self.__dict__, "_plan": None, "_plans": {}, "_index": {}, "_sites": []}
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set the values of the optimizer's variables.
