@@ -312,8 +312,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         """Return whether the update itself leaves everything unchanged where the flag `_wanted` is false.
 
         Args:
-            group: the parameters.
-            lr: learning rate.
+            group, lr: as for `update_many`.
         """
         return False
 
