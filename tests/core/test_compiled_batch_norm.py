@@ -8,7 +8,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from torchkeras.core.fast_paths.compiled_batch_norm import with_large_batch_norms
 from torchkeras.core.fast_paths.switch import use_fast_paths
-from torchkeras.core.torch_internals import decompositions
+from torchkeras.core.torch_internals import decompositions, functional_batch_norm
 
 
 def gradients(x, weight, bias):
@@ -35,7 +35,7 @@ def counted(x):
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_large_images_give_the_numbers_and_layouts_of_torch(layout):
     graph, inputs, count = counted(torch.randn(4, 64, 16, 17).contiguous(memory_format=layout))
-    assert count == 2
+    assert count == (1 if functional_batch_norm is None else 2)
     for mine, other, value in zip(graph(*inputs), gradients(*inputs), graph.graph.output_node().args[0], strict=True):
         torch.testing.assert_close(mine, other)
         assert mine.stride() == other.stride() == value.meta["val"].stride()  # as the compiler was told
