@@ -11,6 +11,8 @@ import pytest
 import torch
 import torch._dynamo
 import torch._functorch.config
+import torch.utils.checkpoint
+import torch.utils.flop_counter
 
 import torchkeras as keras
 from tests.layers_base.remat_cases import (
@@ -52,6 +54,26 @@ def test_steps_leave_the_same(name, mode, rng, seed):
         plain.zero_grad()
     again = layer(inputs), plain(inputs)
     assert_equal(*[[t for t in keras.tree.flatten(out) if t is not None] for out in again])
+
+
+def test_torch_checkpoint_around_the_first_call_of_a_layer():
+    for layer, x in ((layers.GRU(5), torch.randn(3, 4, 6)), (layers.Dense(512), torch.randn(128, 256))):
+        x.requires_grad_()
+        for _ in range(2):
+            y = torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)
+            again = torch.autograd.grad(y.sum(), x)[0]
+            assert torch.equal(again, torch.autograd.grad(layer(x).sum(), x)[0])
+
+
+def test_a_call_that_a_mode_follows_is_run_again_with_the_same_kernels():
+    layer = made(lambda: layers.GRU(5), "full")
+    x = torch.randn(3, 4, 6, requires_grad=True)
+    layer(x)
+    with torch.utils.flop_counter.FlopCounterMode(display=False):
+        y = layer(x)
+    torch.testing.assert_close(
+        torch.autograd.grad(y.sum(), x)[0], torch.autograd.grad(layer(x).sum(), x)[0], rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("seed_of", [None, 11])

@@ -24,6 +24,8 @@ class CallState(threading.local):
         memory_limit: counts what the load in progress makes (`core/config/limits.py`).
         unfilled: takes note of large weights that are made without initial values, because the load in progress has
             values for them (`core/variables/unfilled.py`).
+        own_modes: how many of torch's function modes in this thread are this library's, and only look.
+        unseen: what `is_unseen` says while a call is run again, namely what it said in the first run.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,8 @@ class CallState(threading.local):
         self.safe_mode: bool | None = None
         self.memory_limit: Any = None
         self.unfilled: Any = None
+        self.own_modes = 0
+        self.unseen: bool | None = None
 
     def set(self, name: str, value: Any) -> Any:
         """Set `autocast`, `stateless`, `symbolic` or `gathered`; returns what it was."""

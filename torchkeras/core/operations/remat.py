@@ -2,8 +2,8 @@
 
 `remat` puts a function under `torch.utils.checkpoint`; `RematScope` chooses the layers that are called so. Torch
 restores its own random state for the second run. This file restores the rest: the variables that the call reads or
-changes (moving statistics, seeds), which the second run reads as they were and does not change, and the state of the
-enclosing calls (training flag, autocast).
+changes (moving statistics, seeds), which the second run reads as they were and does not change, the state of the
+enclosing calls (training flag, autocast), and the choice of kernels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from torchkeras.core.fast_paths.unseen import is_unseen
 from torchkeras.core.state import state
 from torchkeras.core.torch_internals import in_functorch_transform
 from torchkeras.core.variables.stateless import CallScope
@@ -158,6 +159,7 @@ class _FirstRun(StatelessScope):
         super().__init__()
         self.before: dict[int, tuple[Variable, torch.Tensor]] = {}
         self.calls = (state.training, state.autocast, state.entry)
+        self.unseen = is_unseen()
 
     @property
     def outer(self) -> StatelessScope | None:
@@ -202,6 +204,7 @@ class _SecondRun(CallScope):
         super().__init__((), first.before.values())
         self._around = first.outer
         self._calls = first.calls
+        self._unseen = first.unseen
         self._call = call
 
     def get_current_value(self, variable: Variable) -> Any:
@@ -212,15 +215,15 @@ class _SecondRun(CallScope):
 
     def __enter__(self) -> StatelessScope:
         training, autocast, entry = self._calls
-        self._now = (state.training, state.autocast, state.entry)
+        self._now = (state.training, state.autocast, state.entry, state.unseen)
         # Without an enclosing call, a layer that is called here must not count as the outermost one again.
-        state.training, state.entry = training, entry or self._call
+        state.training, state.entry, state.unseen = training, entry or self._call, self._unseen
         state.set("autocast", autocast)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        state.training, autocast, state.entry = self._now
+        state.training, autocast, state.entry, state.unseen = self._now
         state.set("autocast", autocast)
 
 

@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from torchkeras.core import tree
 from torchkeras.core.operations.operation import Operation
+from torchkeras.core.state import state
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.types import Nest
 from torchkeras.core.user_warnings import warn_user
@@ -114,6 +115,7 @@ class MaskWatch(TorchFunctionMode):
 
     def __enter__(self) -> MaskWatch:
         self._hook: RemovableHandle = register_module_forward_pre_hook(_before_layer)
+        state.own_modes += 1
         super().__enter__()
         return self
 
@@ -121,6 +123,7 @@ class MaskWatch(TorchFunctionMode):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._hook.remove()
+        state.own_modes -= 1
         super().__exit__(kind, error, traceback)
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
