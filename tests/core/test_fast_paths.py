@@ -362,3 +362,22 @@ def test_activations_that_keep_no_copy_of_their_inputs():
         with Names():
             form.function(x)
         assert form.by_result == (torch.ops.aten.clone.default not in calls)
+
+
+def test_a_compiled_convolution_pads_by_itself_unless_somebody_looks():
+    names = []
+
+    def backend(graph, example_inputs):
+        names.append([str(node.target) for node in graph.graph.nodes])
+        return graph
+
+    inputs = keras.Input((8, 8, 3))
+    padding = keras.layers.ZeroPadding2D(1)
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3)(padding(inputs)))
+    x, seen = torch.randn(2, 8, 8, 3), []
+    torch.testing.assert_close(torch.compile(model, backend=backend, fullgraph=True)(x), model(x))
+    padding.register_forward_hook(lambda *call: seen.append(call[2].shape))
+    torch.compiler.reset()  # torch looks for hooks when it compiles
+    torch.testing.assert_close(torch.compile(model, backend=backend, fullgraph=True)(x), model(x))
+    assert [any("pad" in name for name in graph) for graph in names] == [False, True]
+    assert seen == [(2, 10, 10, 3)] * 2

@@ -36,7 +36,7 @@ class PaddedConvolution:
         return self.convolution(self.padding(x))
 
     def _is_unseen(self, x: Tensor) -> bool:
-        """Whether neither a hook nor a tracer nor a mask's warning would show that there was no padded tensor."""
+        """Whether no hook, no exported program and no mask's warning would show that there was no padded tensor."""
         padding, convolution = self.padding, self.convolution
         return (
             isinstance(x, torch.Tensor)
@@ -46,8 +46,8 @@ class PaddedConvolution:
             and padding.activity_regularizer is None
             and runs_plainly(padding)
             and runs_plainly(convolution)
-            and not has_any_global_hook()
-            and not torch.compiler.is_compiling()
+            and (torch.compiler.is_compiling() or not has_any_global_hook())
+            and not torch.compiler.is_exporting()
         )
 
     def _is_cast_alike(self, x: Tensor) -> bool:
