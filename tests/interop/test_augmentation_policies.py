@@ -50,37 +50,49 @@ def images_of(rng, dtype="float32"):
     return rng.integers(0, 256, (3, 9, 10, 3)).astype(dtype)
 
 
-def same(mine, theirs, atol=0.1):
+def agreement(mine, theirs, atol=0.1):
+    """The part of the values that agree."""
     assert mine.dtype == theirs.dtype and mine.shape == theirs.shape
-    # Posterization, solarization and equalization have jumps: a value that one library rounds 1e-5 lower lands on the
-    # other side. Another transformation, or other numbers drawn for it, would change nearly all values.
-    close = np.isclose(mine.double(), theirs.double(), rtol=1e-4, atol=atol)
-    assert close.mean() > 0.95, f"{1 - close.mean():.1%} of the values differ"
+    return np.isclose(mine.double(), theirs.double(), rtol=1e-4, atol=atol).mean()
+
+
+def same(found):
+    """Most draws agree in nearly all values, and each in most.
+
+    Posterization, solarization and equalization have jumps: a value that one library rounds 1e-5 lower lands on the
+    other side, and one such value in the histogram of an equalization moves many, in about one of 500 draws. Another
+    transformation, or other numbers drawn for it, would change nearly all values.
+    """
+    assert np.median(found) > 0.98 and min(found) > 0.5, f"these parts of the values agree: {found}"
 
 
 @cases
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_draws_and_numbers(name, arguments, dtype, rng, seed):
-    layers = pair(name, arguments, seed=7)
-    for step in range(3):
-        images = images_of(rng, dtype)
-        same(*drawn_alike(layers, seed + step, lambda layer: layer(images.copy(), training=True)))
-    same(*(layer(images, training=False) for layer in layers))
-    same(*drawn_alike(layers, seed, lambda layer: layer(images[0].copy(), training=True)))
+    layers, found = pair(name, arguments, seed=7), []
+    for step in range(4):
+        images = images_of(rng, dtype)[0 if step == 3 else slice(None)]
+        found.append(agreement(*drawn_alike(layers, seed + step, lambda layer: layer(images.copy(), training=True))))
+    same(found)
+    assert agreement(*(layer(images, training=False) for layer in layers)) == 1
 
 
 @cases
 def test_keras_transformation(name, arguments, rng, seed):
-    mine, theirs = pair(name, arguments, seed=7)
-    images, masks = torch.from_numpy(images_of(rng)), torch.from_numpy(rng.integers(0, 3, (3, 9, 10, 1)))
+    (mine, theirs), found = pair(name, arguments, seed=7), []
     random.seed(seed)
-    transformation = theirs.get_random_transformation(images)
-    # Keras changes matrices in place.
-    same(mine.transform_images(images, transformation), theirs.transform_images(images, copy.deepcopy(transformation)))
-    same(
-        mine.transform_segmentation_masks(masks.float(), transformation),
-        theirs.transform_segmentation_masks(masks.float(), copy.deepcopy(transformation)),
-    )
+    for _ in range(3):
+        images, masks = torch.from_numpy(images_of(rng)), torch.from_numpy(rng.integers(0, 3, (3, 9, 10, 1)))
+        transformation = theirs.get_random_transformation(images)
+        copied = copy.deepcopy(transformation)  # Keras changes matrices in place
+        found.append(agreement(mine.transform_images(images, transformation), theirs.transform_images(images, copied)))
+        copied = copy.deepcopy(transformation)
+        moved = [
+            layer.transform_segmentation_masks(masks.float(), one)
+            for layer, one in ((mine, transformation), (theirs, copied))
+        ]
+        assert agreement(*moved) > 0.95
+    same(found)
     assert mine.transform_segmentation_masks(masks, transformation).shape == masks.shape
 
 
@@ -97,7 +109,7 @@ def test_channels_first(name, arguments, rng, seed):
         outputs = layer(images.transpose(0, 3, 1, 2) if first else images, training=True)
         return outputs.permute(0, 2, 3, 1) if first else outputs
 
-    same(*drawn_alike(layers, seed, call))
+    same([agreement(*drawn_alike(layers, seed, call))])
 
 
 def test_boxes_follow_images(rng):
