@@ -305,7 +305,7 @@ class Checks:
         return f"scale {scales[0]:.0f}"
 
     def waiting_rows(self) -> str:
-        """Which ops, layers, losses, metrics and optimizers make the host wait in a second call. Never fails."""
+        """The ops, layers, losses, metrics and optimizers whose second call makes the host wait: a report, no check."""
         found = []
         for name, check in device_rows.rows(few=True, prepared=lambda: set_sync_debug_mode("warn")).items():
             with warnings.catch_warnings(record=True) as caught:

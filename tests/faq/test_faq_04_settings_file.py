@@ -20,7 +20,7 @@ print(keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_for
 
 
 def printed(*scripts: str, **environment: str) -> list[str]:
-    """What fresh processes print, which run at the same time without this process's KERAS_HOME."""
+    """Run programs in fresh processes, at the same time and without this process's KERAS_HOME; return their output."""
     processes = fresh_process.run_together(list(scripts), without=("KERAS_HOME",), **environment)
     for process in processes:
         assert process.returncode == 0, process.stderr

@@ -1,4 +1,4 @@
-"""What the tests of compiled steps share."""
+"""Fixtures of the tests of compiled steps."""
 
 from __future__ import annotations
 

@@ -268,3 +268,44 @@ def test_a_model_trains_in_another_thread_than_the_one_that_imported_the_library
     thread.start()
     thread.join()
     assert len(found) == 1 and len(graphs) == 1
+
+
+@pytest.mark.parametrize("kind", ["gru", "list", "dict"])
+def test_a_step_that_goes_through_the_metrics_of_a_model_with_containers(kind, data, graphs, caplog):
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.last = keras.layers.Dense(3)
+            self.parts = {
+                "gru": keras.layers.GRU(5),
+                "list": [keras.layers.Dense(4)],
+                "dict": {"first": keras.layers.Dense(4)},
+            }[kind]
+
+        def call(self, x):
+            first = {"gru": lambda: self.parts(x[:, :, None])}.get(kind)
+            if first is not None:
+                return self.last(first())
+            return self.last(self.parts[0 if kind == "list" else "first"](x))
+
+        def train_step(self, data):
+            x, y = data
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred)
+            self.zero_grad()
+            loss.backward()
+            with torch.no_grad():
+                self.optimizer.apply([w.grad for w in self.trainable_weights], self.trainable_weights)
+            for metric in self.metrics:
+                if metric.name == "loss":
+                    metric.update_state(loss)
+                else:
+                    metric.update_state(y, y_pred)
+            return {metric.name: metric.result() for metric in self.metrics}
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = Own()
+    model.compile("sgd", loss, metrics=["accuracy"], jit_compile=True)
+    history = model.fit(*data, batch_size=4, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert [r.getMessage() for r in caplog.records if r.name == "torchkeras"] == []

@@ -284,6 +284,12 @@ def _remake(cls: type, *args: Any) -> Any:
 
 def _raw(container: Any) -> Any:
     """The items (of dicts the pairs) as the list, dict, set or tuple itself keeps them."""
+    if torch.compiler.is_compiling():  # torch does not trace `list.__iter__` and the like
+        kept = container.__dict__.get("_items")
+        if kept is not None:
+            return list(kept.items() if isinstance(kept, dict) else kept)
+        if type(container) is TrackedList:
+            return list(container)
     if isinstance(container, list):
         return list.__iter__(container)
     if isinstance(container, OrderedDict):
