@@ -270,7 +270,7 @@ def test_a_model_trains_in_another_thread_than_the_one_that_imported_the_library
     assert len(found) == 1 and len(graphs) == 1
 
 
-@pytest.mark.parametrize("kind", ["gru", "list", "dict"])
+@pytest.mark.parametrize("kind", ["gru", "list", "tuple", "dict"])
 def test_a_step_that_goes_through_the_metrics_of_a_model_with_containers(kind, data, graphs, caplog):
     class Own(keras.Model):
         def __init__(self):
@@ -279,6 +279,7 @@ def test_a_step_that_goes_through_the_metrics_of_a_model_with_containers(kind, d
             self.parts = {
                 "gru": keras.layers.GRU(5),
                 "list": [keras.layers.Dense(4)],
+                "tuple": (keras.layers.Dense(4),),
                 "dict": {"first": keras.layers.Dense(4)},
             }[kind]
 
@@ -286,7 +287,7 @@ def test_a_step_that_goes_through_the_metrics_of_a_model_with_containers(kind, d
             first = {"gru": lambda: self.parts(x[:, :, None])}.get(kind)
             if first is not None:
                 return self.last(first())
-            return self.last(self.parts[0 if kind == "list" else "first"](x))
+            return self.last(self.parts["first" if kind == "dict" else 0](x))
 
         def train_step(self, data):
             x, y = data
