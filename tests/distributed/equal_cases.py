@@ -32,6 +32,15 @@ def mlp(*more, units=1, activation="sigmoid", **kwargs):
     )
 
 
+def adam(**options):
+    """Adam whose steps do not depend on rounding.
+
+    Some gradients are zero but for rounding, or come close to zero in the first steps (biases of keys, channels that
+    relu cuts off). Adam divides them by their own size, so that a small epsilon makes whole steps of rounding errors.
+    """
+    return keras.optimizers.Adam(0.01, epsilon=1e-3, **options)
+
+
 def trained(model, *args, **kwargs):
     history = model.fit(*args, epochs=3, verbose=0, **kwargs).history
     return {"history": history, "weights": [w.tolist() for w in model.get_weights()]}
@@ -44,7 +53,7 @@ def sizes(samples):
     x, y = data(samples)
     model = mlp()
     metrics = ["accuracy", keras.metrics.AUC(), keras.metrics.Precision(), "mse"]
-    model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=metrics)
+    model.compile(adam(), "binary_crossentropy", metrics=metrics)
     result = trained(model, x, y, batch_size=32, validation_data=(x[:33], y[:33]))
     return {
         **result,
@@ -190,7 +199,7 @@ def masked_means():
         ]
     )
     model.add(layers.Dense(5, activation="softmax"))
-    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    model.compile(adam(), "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
     return [trained(model, words, words), model.evaluate(words, words, verbose=0)]
 
 
@@ -239,7 +248,7 @@ def clipping_and_accumulation():
     made = []
     for arguments in ({"global_clipnorm": 0.1}, {"clipnorm": 0.05}, {"gradient_accumulation_steps": 2}):
         model = mlp()
-        model.compile(keras.optimizers.Adam(0.01, **arguments), "binary_crossentropy")
+        model.compile(adam(**arguments), "binary_crossentropy")
         made.append(trained(model, x, y))
     return made
 
@@ -248,7 +257,7 @@ def clipping_and_accumulation():
 def torch_optimizers():
     x, y = data(97)
     model = mlp()
-    model.compile(lambda parameters: torch.optim.Adam(parameters, lr=0.01), "binary_crossentropy")
+    model.compile(lambda parameters: torch.optim.Adam(parameters, lr=0.01, eps=1e-3), "binary_crossentropy")
     return trained(model, x, y)
 
 
@@ -359,7 +368,7 @@ def own_step_as_in_the_guides():
 
     x, y = data(65)
     model = Guide(mlp())
-    model.compile(keras.optimizers.Adam(0.01), "mse", metrics=["mae"])
+    model.compile(adam(), "mse", metrics=["mae"])
     return trained(model, x, y[:, None].astype("float32"), batch_size=16)
 
 

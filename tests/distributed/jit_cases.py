@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import torchkeras as keras
-from tests.distributed.equal_cases import Own, mlp, plain
+from tests.distributed.equal_cases import Own, adam, mlp, plain
 from tests.distributed.strategy_cases import set_strategy
 from torchkeras import layers, optimizers
 
@@ -31,7 +31,7 @@ def trained(model, jit, optimizer, loss="binary_crossentropy", **options):
 def step(jit):
     """Accumulation, clipping, a loss that sums over the ranks, validation."""
     x, y = data()
-    optimizer = optimizers.Adam(0.01, gradient_accumulation_steps=2, global_clipnorm=0.1)
+    optimizer = adam(gradient_accumulation_steps=2, global_clipnorm=0.1)
     loss = keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
     return trained(mlp(), jit, optimizer, loss, sample_weight=y + 0.5, validation_data=(x[:11], y[:11]))
 

@@ -8,6 +8,7 @@ import numpy as np
 from torch.distributed.fsdp import fully_shard
 
 import torchkeras as keras
+from tests.distributed.equal_cases import adam
 from torchkeras import distributed, layers
 
 
@@ -25,7 +26,7 @@ def run(folder: Path, seed: int) -> dict:
             if layer.weights:
                 fully_shard(layer)
         fully_shard(model)
-    optimizer = keras.optimizers.Adam(0.01, global_clipnorm=0.5)
+    optimizer = adam(global_clipnorm=0.5)
     model.compile(optimizer, keras.losses.BinaryCrossentropy(), metrics=["accuracy"])
     callbacks = [
         keras.callbacks.ModelCheckpoint(str(folder / "{epoch}.keras")),
