@@ -60,5 +60,5 @@ class PretendedGraphs:
         waited = [f"it waits for the device: {wait}" for wait in self.machine.waits[waits:]]
         return result, audit.obstacle or (waited or [self.CAN_BE_CAPTURED])[0]
 
-    def capture(self, function: Callable[[], Any]) -> Any:
+    def capture(self, function: Callable[[], Any], leaves_gradients: bool) -> Any:
         raise AssertionError("each step has left before")

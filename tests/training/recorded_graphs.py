@@ -3,6 +3,9 @@
 As a CUDA graph it repeats them on the same tensors with the Python numbers of their first call, runs no Python code,
 leaves all tensors alone while it captures, and refuses a step that reads a value of the device. Tensors that were named
 as the host's play the part of tensors on the CPU: what happens to them is not recorded.
+
+Its memory is the worst that CUDA's may be. Tensors made in a capture hold no values before the first replay. A graph
+that was captured earlier in the same pool computes where later ones have theirs, so its replay leaves nothing of those.
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ def _address(tensor: torch.Tensor) -> int:
 
 
 class RecordedGraph(TorchDispatchMode):
-    def __init__(self, host: set[int]) -> None:
+    def __init__(self, host: set[int], pool: object = None) -> None:
         super().__init__()
         self.host = host
+        self.pool = pool
         self.calls: list[tuple] = []
         self.before: dict[int, tuple] = {}
         self.made: set[int] = set()
@@ -75,8 +79,18 @@ class RecordedGraph(TorchDispatchMode):
         gc.collect()
         return [text for text, storage in self.read.values() if storage.expired()]
 
+    def spoil(self) -> None:
+        """Overwrite all that the graph makes. A byte of 255 makes NaN of every type of floats."""
+        for *_, result, fresh in self.calls:
+            for tensor, is_fresh in zip(_tensors(result), fresh, strict=True):
+                if is_fresh and _address(tensor) in self.made:
+                    tensor.untyped_storage().fill_(255)
+
     def replay(self) -> None:
         self.replays += 1
+        for later in CAPTURED[CAPTURED.index(self) + 1 :] if self in CAPTURED else ():
+            if later.pool == self.pool:
+                later.spoil()
         with torch.no_grad():
             for function, args, kwargs, result, fresh in self.calls:
                 for old, new, is_fresh in zip(
@@ -109,8 +123,8 @@ class RecordedGraphs:
             result = function()
         return result, audit.obstacle
 
-    def capture(self, function):
-        graph = RecordedGraph(set(map(_address, self.host)))
+    def capture(self, function, leaves_gradients):
+        graph = RecordedGraph(set(map(_address, self.host)), leaves_gradients)
         random = torch.get_rng_state()
         try:
             with graph:
@@ -118,5 +132,6 @@ class RecordedGraphs:
         finally:
             graph.put_back()
             torch.set_rng_state(random)
+        graph.spoil()
         CAPTURED.append(graph)
         return graph, result

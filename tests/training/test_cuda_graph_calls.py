@@ -34,7 +34,9 @@ class Graph:
 def cuda(monkeypatch):
     """Two devices; the second one is not the current one. Notes pools and the stream that is current in the end."""
     handles = iter(range(100))
-    made = SimpleNamespace(device=0, stream=7, pools=[], left=[], generators=[Generator(), Generator()])
+    made = SimpleNamespace(
+        device=0, stream=7, pools=[], left=[], cleared=[], is_open=True, generators=[Generator(), Generator()]
+    )
 
     @contextmanager
     def device(which):
@@ -73,7 +75,9 @@ def cuda(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, function, raising=False)
     monkeypatch.setattr(CudaGraphs, "_sides", {})
     monkeypatch.setattr(CudaGraphs, "_failures", 0)
-    monkeypatch.setattr(graphs, "leave_pool", lambda device, pool: made.left.append((device, pool)))
+    monkeypatch.setattr(CudaGraphs, "_broken", [])
+    monkeypatch.setattr(graphs, "leave_pool", lambda device, pool: made.left.append((device, pool)) or made.is_open)
+    monkeypatch.setattr(graphs, "clear_cublas_workspaces", lambda: made.cleared.append(made.stream))
     return made
 
 
@@ -83,26 +87,42 @@ def fail():
 
 def test_a_pool_is_shared_while_a_graph_lives_in_it_by_the_graphs_of_a_stream(cuda):
     mine = CudaGraphs(DEVICE)
-    kept = [mine.capture(lambda: 1), CudaGraphs(DEVICE).capture(lambda: 2)]
+    kept = [mine.capture(lambda: 1, True), CudaGraphs(DEVICE).capture(lambda: 2, True)]
     assert [result for _, result in kept] == [1, 2] and cuda.pools[0] == cuda.pools[1]
+    kept.append(mine.capture(lambda: 3, False))
+    assert cuda.pools[2] != cuda.pools[0], "an evaluation would compute where the gradients lie"
     cuda.stream = 8
-    kept.append(mine.capture(lambda: 3))
-    assert cuda.pools[2] not in cuda.pools[:2]
+    kept.append(mine.capture(lambda: 4, True))
+    assert cuda.pools[3] not in cuda.pools[:3]
     cuda.stream = 7
     kept.clear()
-    mine.capture(lambda: 4)
-    assert cuda.pools[3] not in cuda.pools[:3], "torch refuses a pool that all graphs have left"
+    mine.capture(lambda: 5, True)
+    assert cuda.pools[4] not in cuda.pools[:4], "torch refuses a pool that all graphs have left"
+
+
+def test_a_graph_has_workspaces_of_its_own(cuda):
+    """Of those that were there before, torch may give the memory to others while the graph still uses it."""
+    CudaGraphs(DEVICE).capture(lambda: cuda.cleared.append("captured"), True)
+    assert cuda.cleared == [7, "captured", 7]
+    with pytest.raises(RuntimeError, match="not permitted"):
+        CudaGraphs(DEVICE).capture(fail, True)
+    assert cuda.cleared[3:] == [7, 7]
 
 
 def test_after_a_capture_that_fails_all_is_as_before(cuda):
     mine = CudaGraphs(DEVICE)
-    place, (kept, _) = mine.place(), mine.capture(lambda: 1)
+    place, (kept, _) = mine.place(), mine.capture(lambda: 1, True)
     with pytest.raises(RuntimeError, match="not permitted"):
-        mine.capture(fail)
+        mine.capture(fail, True)
     assert (cuda.device, cuda.stream) == (0, 7) and cuda.generators[1].state == "after"
     assert cuda.left == [(1, cuda.pools[0])] and mine.place() != place
-    mine.capture(lambda: 2)
+    mine.capture(lambda: 2, True)
     assert cuda.pools[2] != cuda.pools[0] and kept is not None
+    assert len(CudaGraphs._broken) == 1, "torch's allocator of pinned memory still asks it"
+    cuda.is_open = False  # the step raised an error of its own, and CUDA ended the capture
+    with pytest.raises(RuntimeError, match="not permitted"):
+        mine.capture(fail, True)
+    assert len(CudaGraphs._broken) == 1
 
 
 @pytest.mark.parametrize("is_open", (True, False))
@@ -115,7 +135,7 @@ def test_the_allocator_forgets_a_capture_once(is_open, monkeypatch):
 
     monkeypatch.setattr(torch_internals, "_end_allocate_to_pool", end)
     monkeypatch.setattr(torch_internals, "_release_pool", lambda *given: released.append(given))
-    torch_internals.leave_pool(1, (0, 5))
+    assert torch_internals.leave_pool(1, (0, 5)) == is_open
     assert released == [(1, (0, 5))] * is_open
 
 

@@ -269,6 +269,43 @@ def test_gradients_are_those_of_the_last_batch(data):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+def test_gradients_outlive_an_evaluation_that_was_captured_before(data):
+    data, found = tuple(array[:40] for array in data), []  # the last batch of an epoch is replayed, too
+
+    class Gradients(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            found[-1].append([weight.grad.clone() for weight in self.model.trainable_weights])
+
+    for mode in ("off", "auto"):
+        keras.config.set_cuda_graphs(mode)
+        keras.utils.set_random_seed(1)
+        model = make()
+        model.compile(adam(), "sparse_categorical_crossentropy")
+        model.evaluate(*data, batch_size=BATCH, verbose=0)
+        found.append([])
+        model.fit(
+            *data, batch_size=BATCH, epochs=3, validation_data=data, validation_batch_size=BATCH, verbose=0,
+            callbacks=[Gradients()],
+        )  # fmt: skip
+    assert replays(model) > 10 and replays(model, "test") > 20
+    for plain, replayed in zip(*found, strict=True):
+        assert all(map(torch.equal, plain, replayed))
+
+
+def test_a_thread_that_has_not_run_a_step_does_not_capture_it(data):
+    """It has no handles of CUDA's libraries yet, and none can be made within a capture."""
+    model = make()
+    model.predict(data[0][: 3 * BATCH], batch_size=BATCH, verbose=0)  # two steps, then an audit
+    assert not recorded_graphs.CAPTURED
+
+    other = threading.Thread(target=lambda: model.predict(data[0][:BATCH], batch_size=BATCH, verbose=0))
+    other.start()
+    other.join(60)
+    assert not recorded_graphs.CAPTURED
+    model.predict(data[0][: 2 * BATCH], batch_size=BATCH, verbose=0)
+    assert len(recorded_graphs.CAPTURED) == 1
+
+
 def test_an_exception_leaves_the_training_usable(data):
     def fail(model):
         raise KeyError("no")
@@ -397,8 +434,8 @@ def test_a_capture_that_fails(data, monkeypatch, caplog):
     """The step is done in eager mode, once, and the optimizer has counted it once."""
     capture = recorded_graphs.RecordedGraphs.capture
 
-    def failing(self, function):
-        capture(self, function)
+    def failing(self, function, leaves_gradients):
+        capture(self, function, leaves_gradients)
         raise RuntimeError("operation failed due to a previous error during capture")
 
     monkeypatch.setattr(recorded_graphs.RecordedGraphs, "capture", failing)
@@ -414,7 +451,7 @@ def test_a_capture_that_fails_holds_no_memory_while_the_step_runs_again(data, mo
     """Memory that ran out in the capture would run out again."""
     held, alive = [], []
 
-    def failing(self, function):
+    def failing(self, function, leaves_gradients):
         activations = torch.ones(3)
         held.append(weakref.ref(activations))
         raise torch.OutOfMemoryError("CUDA out of memory.")

@@ -187,3 +187,38 @@ def test_predict_casts_a_weight_once_and_again_when_it_has_changed():
 
     found = model.predict(x, batch_size=2, verbose=0, callbacks=[Doubles()])
     assert found[:, 0].tolist() == [4, 4, 8, 8, 16, 16]
+
+
+class AddsLoss(layers.Layer):
+    def call(self, inputs):
+        self.add_loss(inputs.square().mean())
+        return inputs
+
+
+class NodesOfEarlierSteps(keras.callbacks.Callback):
+    """Notes the weights to whose gradients a step adds by a node of an earlier step's graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        for weight in self.model.trainable_weights:
+            marks = weight.view_as(weight).grad_fn.next_functions[0][0].metadata
+            self.found += [weight.path] * marks.setdefault("seen", False)
+            marks["seen"] = True
+
+
+def test_no_step_goes_on_with_the_graph_of_the_step_before(rng):
+    """A node of a graph computes in the stream in which it was made, which may be another one than a capture's."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        inner = [layers.Dense(4, activity_regularizer="l2"), AddsLoss(), layers.BatchNormalization()]
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(4), *inner, layers.Dense(3)])
+    finally:
+        keras.dtype_policies.reset_dtype_policy()
+    model.compile("adam", "mse", jit_compile=False)
+    nodes = NodesOfEarlierSteps()
+    x = rng.normal(size=(8, 6)).astype("float32")
+    model.fit(x, x[:, :3], batch_size=2, verbose=0, callbacks=[nodes])
+    assert not nodes.found

@@ -173,7 +173,7 @@ def version_of(tensor: torch.Tensor) -> object:
     return object() if tensor.is_inference() else tensor_version.__get__(tensor)
 
 
-def leave_pool(device_index: int, pool: tuple[int, int]) -> None:
+def leave_pool(device_index: int, pool: tuple[int, int]) -> bool:
     """Let torch's allocator forget a capture as a CUDA graph that failed, if it has not forgotten it already.
 
     Torch (2.14) leaves it open after a capture that CUDA refused to end. Memory that several streams use would never
@@ -182,12 +182,25 @@ def leave_pool(device_index: int, pool: tuple[int, int]) -> None:
     Args:
         device_index: the number of the CUDA device.
         pool: the pool into which the step was captured.
+
+    Returns:
+        Whether the capture was still open.
     """
     try:
         _end_allocate_to_pool(device_index, pool)
     except RuntimeError:  # it was ended, or it never began
-        return
+        return False
     _release_pool(device_index, pool)
+    return True
+
+
+def clear_cublas_workspaces() -> None:
+    """Let cuBLAS ask torch's allocator for its workspaces again. Only a torch that was built for CUDA (2.14) has any."""
+    try:
+        clear = find("torch._C._cuda_clearCublasWorkspaces")
+    except AttributeError:
+        return
+    clear()
 
 
 def graph_break_error() -> type[Exception]:

@@ -20,6 +20,7 @@ class TrainableModel(Protocol):
     name: str
     built: bool
     stop_training: bool
+    _tk_has_losses: bool
     history: Any
     optimizer: Any
 

@@ -19,6 +19,7 @@ from torchkeras.core.torch_internals import traces_backward
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.distributed.rank_share import RankBatch, current_share, rows_of
 from torchkeras.distributed.strategies.base import Strategy, TrainedModel
+from torchkeras.layers.base import losses
 from torchkeras.training.compile.torch_metric import TorchMetric
 from torchkeras.training.compiled_blocks import compile_blocks
 from torchkeras.training.compiled_calls import CompiledCalls, composite_layers, repeated_blocks
@@ -205,6 +206,10 @@ class TrainStep:
         compiled = self.state.compiled
         run, compiles = self.trained.run, self.trained.can_compile
         self.trained.free_gradients()
+        if self.model._tk_has_losses:
+            # They hold the graph of the call before, and with it the nodes that add gradients up. A weight that is read
+            # meanwhile gets that node again, which computes in the stream of that call: a capture would be lost.
+            losses.clear(self.model)
         if metrics_in_graph and self._has_run and compiles:
             y_pred, loss = run(self._jit_all, rows, x, y, sample_weight, rows)  # type: ignore[arg-type]
         elif metrics_in_graph:

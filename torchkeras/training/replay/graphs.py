@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from torchkeras.core.torch_internals import leave_pool
+from torchkeras.core.torch_internals import clear_cublas_workspaces, leave_pool
 from torchkeras.training.replay.audit import Audit
 
 T = TypeVar("T")
@@ -45,8 +45,13 @@ class Graphs(Protocol):
             host: tensors on the host that it may use: the caller sees to them between replays.
         """
 
-    def capture(self, function: Callable[[], T]) -> tuple[Graph, T]:
+    def capture(self, function: Callable[[], T], leaves_gradients: bool) -> tuple[Graph, T]:
         """Capture the kernels that a function launches; they do not run now.
+
+        Args:
+            function: the function.
+            leaves_gradients: whether the function gives parameters gradients, which replays of evaluations and
+                predictions must leave as they are.
 
         Returns:
             The graph, and the result of the function: its tensors have values after a replay.
@@ -62,6 +67,8 @@ class CudaGraphs:
 
     _sides: dict[tuple[torch.device, int], Side] = {}
     _failures = 0  # after each one the generator is a copy, which earlier graphs do not know
+    # Torch's allocator of pinned memory (2.13, 2.14) goes on asking graphs whose capture CUDA refused to end.
+    _broken: list[torch.cuda.CUDAGraph] = []
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -111,41 +118,45 @@ class CudaGraphs:
         waited = f"it waits for the device at {waits[0].filename}:{waits[0].lineno}" if waits else None
         return result, audit.obstacle or waited
 
-    def capture(self, function: Callable[[], T]) -> tuple[Graph, T]:
-        with torch.cuda.device(self.device), _without_garbage_collection():
+    def capture(self, function: Callable[[], T], leaves_gradients: bool) -> tuple[Graph, T]:
+        with torch.cuda.device(self.device), _without_garbage_collection(), _workspaces_of_its_own():
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
             reserved = torch.cuda.memory_reserved()
-            graph, result = self._captured(function)
+            graph, result = self._captured(function, leaves_gradients)
             self._taken = max(self._taken, torch.cuda.memory_reserved() - reserved)
         return graph, result
 
-    def _captured(self, function: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
+    def _captured(self, function: Callable[[], T], leaves_gradients: bool) -> tuple[torch.cuda.CUDAGraph, T]:
         """The graph and the result of a function; after an error, stream, generator and allocator are as before."""
         graph, side = torch.cuda.CUDAGraph(), self._side
-        outer, pool = torch.cuda.current_stream(), side.pool()
+        pool = side.pools[leaves_gradients]
+        outer, handle = torch.cuda.current_stream(), pool.handle()
         generator = torch.cuda.default_generators[torch.cuda.current_device()]
         state = generator.clone_state()
         try:
-            with torch.cuda.graph(graph, pool=pool, stream=side.stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=handle, stream=side.stream, capture_error_mode="thread_local"):
                 result = function()
         except BaseException:
             torch.cuda.set_stream(outer)
             # The generator may still believe that it is being captured. A copy from before does not.
             generator.graphsafe_set_state(state)
-            leave_pool(torch.cuda.current_device(), pool)
-            side.graphs.clear()  # the next one begins a new pool
+            if leave_pool(torch.cuda.current_device(), handle):
+                CudaGraphs._broken.append(graph)
+            pool.graphs.clear()  # the next one begins a new pool
             CudaGraphs._failures += 1
             raise
-        side.graphs.add(graph)
+        pool.graphs.add(graph)
         return graph, result
 
 
 class Side:
     """The stream in which the steps of one stream of computation are captured, and the memory of their graphs.
 
-    The graphs share one pool of memory: their replays run one after the other in that stream, and no step reads what
-    another one left in the pool. Graphs of another stream, which may run at the same time, have another pool.
+    Training steps share one pool of memory, other steps share another: their replays run one after the other in that
+    stream, and no step reads what another one left in the pool. Gradients are read after a step, perhaps after an
+    evaluation, too; in the pool of evaluations that were captured before they would lie where those compute. Graphs of
+    another stream, which may run at the same time, have other pools.
 
     Args:
         device: the device.
@@ -153,14 +164,36 @@ class Side:
 
     def __init__(self, device: torch.device) -> None:
         self.stream = torch.cuda.Stream(device)
-        self.graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
-        self._pool: Any = None
+        self.pools = {leaves_gradients: Pool() for leaves_gradients in (True, False)}
 
-    def pool(self) -> Any:
-        """The pool; a new one if no graph is left in it, for torch then refuses further graphs in the old one."""
+
+class Pool:
+    """Memory of graphs of which one runs at a time."""
+
+    def __init__(self) -> None:
+        self.graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
+        self._handle: Any = None
+
+    def handle(self) -> Any:
+        """The pool for torch; a new one if no graph is left in it: torch then refuses further graphs in the old one."""
         if not self.graphs:
-            self._pool = torch.cuda.graph_pool_handle()
-        return self._pool
+            self._handle = torch.cuda.graph_pool_handle()
+        return self._handle
+
+
+@contextmanager
+def _workspaces_of_its_own() -> Iterator[None]:
+    """Inside, cuBLAS gets memory for its workspaces again: that of a graph then lies in the graph's pool.
+
+    Else the graph would go on to use memory of all streams, which torch gives to others when somebody clears the
+    workspaces, as `torch.compile(mode="reduce-overhead")` does. And a step in eager mode that another thread runs at
+    the same time in the stream of captures would write to the same workspace.
+    """
+    clear_cublas_workspaces()
+    try:
+        yield
+    finally:
+        clear_cublas_workspaces()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -75,7 +76,8 @@ class Kind:
         self.seen = 0
         self.weight: Weight = None
         """How much the gradients of such a batch count among those accumulated."""
-        self.audited: set[Hashable] = set()
+        self.audited: dict[Hashable, int] = {}
+        """The thread that ran the audit of each case: the handles of CUDA's libraries are those of a thread."""
         self.captured: dict[Hashable, Captured] = {}
         self.data: Any = None
         """A batch whose memory the graphs read; made for the first capture."""
@@ -179,8 +181,8 @@ class Replayer:
         if case is not None and kind.seen > WARM_STEPS and self._count() < MAX_GRAPHS:
             with threads.LOCK:
                 if threads.is_alone():
-                    prepare = self._capture if case in kind.audited else self._audit
-                    return prepare(kind, case, batch)
+                    is_prepared = kind.audited.get(case) == threading.get_ident()
+                    return (self._capture if is_prepared else self._audit)(kind, case, batch)
         result = self.graphs.run(lambda: self._eager(batch))
         if self.parts.updates is not None:
             kind.weight = self.parts.updates.weight
@@ -189,7 +191,7 @@ class Replayer:
     def _audit(self, kind: Kind, case: Hashable, batch: RankBatch) -> Any:
         """A step in eager mode, with the kernels of a capture, that finds out whether it can be captured."""
         updates = self.parts.updates
-        kind.audited.add(case)
+        kind.audited[case] = threading.get_ident()
         if updates is not None:
             updates.fill()
         with nullcontext() if updates is None else updates.reading_the_device(), without_kept_casts():
@@ -230,7 +232,7 @@ class Replayer:
             if updates is not None:
                 updates.fill()
             with nullcontext() if updates is None else updates.reading_the_device(), without_kept_casts():
-                graph, outputs = self.graphs.capture(lambda: self.step(still))
+                graph, outputs = self.graphs.capture(lambda: self.step(still), bool(self.parts.parameters))
         except Exception as error:
             text = " ".join(str(error).split())[:300].rstrip(".")
             failure = f"the capture failed with {type(error).__name__}: {text}"
