@@ -195,7 +195,7 @@ def leave_pool(device_index: int, pool: tuple[int, int]) -> bool:
 
 
 def clear_cublas_workspaces() -> None:
-    """Let cuBLAS ask torch's allocator for its workspaces again. Only a torch that was built for CUDA (2.14) has any."""
+    """Let cuBLAS ask torch's allocator for its workspaces again. A torch built for CUDA (2.14) alone has any."""
     try:
         clear = find("torch._C._cuda_clearCublasWorkspaces")
     except AttributeError:
