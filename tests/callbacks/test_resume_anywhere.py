@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
+import types
 
 import numpy as np
 import pytest
 import torch
 
 import torchkeras as keras
+from torchkeras.callbacks import backup_and_restore
 
 SAMPLES, BATCH, EPOCHS = 24, 4, 3
 STEPS = SAMPLES // BATCH
@@ -239,13 +240,27 @@ def test_data_that_say_where_they_are(kind, data, tmp_path):
 # ---------------------------------------------------------------------------- the clock, and signals of others
 
 
-def test_the_clock_makes_backups_between_those_of_epochs(data, tmp_path):
-    def wait():
-        assert not list(tmp_path.glob("backup/generation-*"))
-        time.sleep(0.05)
+def test_the_clock_makes_backups_between_those_of_epochs(data, tmp_path, monkeypatch):
+    timers, backups = [], []
 
-    whole, _ = train(tmp_path / "other", data)
-    backups = []
+    class Timer:
+        """Goes off when the test says so, in a thread of its own as Python's timers do."""
+
+        def __init__(self, seconds, function, arguments):
+            assert seconds == 30
+            self.thread, self.is_on = threading.Thread(target=function, args=arguments), False
+            timers.append(self)
+
+        def start(self):
+            self.is_on = True
+
+        def cancel(self):
+            self.is_on = False
+
+        def go_off(self):
+            assert self.is_on
+            self.thread.start()
+            self.thread.join()
 
     class Look(At):
         def on_train_batch_begin(self, batch, logs=None):
@@ -253,9 +268,11 @@ def test_the_clock_makes_backups_between_those_of_epochs(data, tmp_path):
             if (self.epoch, batch) == (0, 4):
                 raise KeyboardInterrupt
 
-    options = {"save_freq": "epoch", "save_every": 0.01 / 60}
-    train(tmp_path / "backup", data, at=Look((0, "batch", 1), wait), **options)
-    assert backups[:2] == [0, 0] and backups[-1] > 0
+    whole, _ = train(tmp_path / "other", data)
+    monkeypatch.setattr(backup_and_restore, "threading", types.SimpleNamespace(Timer=Timer))
+    at = Look((0, "batch", 1), lambda: timers[-1].go_off())
+    train(tmp_path / "backup", data, at=at, save_freq="epoch", save_every=0.5)
+    assert backups == [0, 0, 1, 1, 1] and len(timers) == 2 and not any(timer.is_on for timer in timers)
     assert_equal(train(tmp_path / "backup", data, seed=9, save_freq="epoch")[0], whole)
 
 

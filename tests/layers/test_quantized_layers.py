@@ -35,7 +35,7 @@ class Nested(keras.Model):
     def __init__(self):
         super().__init__()
         self.shared = layers.Dense(6)
-        self.blocks = [self.shared, keras.Sequential([layers.Dense(6, activation="relu")])]
+        self.blocks = [self.shared, keras.Sequential([layers.Dense(6, activation="tanh")])]
         self.head = network()
 
     def call(self, x):
@@ -66,7 +66,7 @@ def test_filters_choose_the_layers(filters, expected):
 
 
 def test_nested_and_shared_layers_are_quantized_once(rng):
-    model, x = Nested(), torch.tensor(rng.normal(size=(4, 6)).astype("float32"))
+    model, x = Nested(), torch.tensor(rng.normal(size=(64, 6)).astype("float32"))
     expected = model(x)
     model.quantize("int8")
     assert modes_of(model) and set(modes_of(model)) == {"int8"}

@@ -45,19 +45,26 @@ def test_parameters_cover_each_row_and_have_zero_among_the_integers(bits, symmet
 
 
 def one_by_one(weight, hessian, bits, group_size, damping):
-    """The definition, with the exact inverse for the columns that are left, in float64."""
+    """The definition, with the exact inverse for the columns that are left, in float64.
+
+    Returns:
+        The integers, and each row's smallest distance between a value that was rounded and the middle of two integers.
+    """
     weight, hessian = weight.double().clone(), hessian.double()
     hessian = hessian + damping * hessian.diagonal().mean() * torch.eye(len(hessian), dtype=torch.float64)
     size = weight.shape[1] if group_size == -1 else group_size
-    integers = []
+    integers, distances = [], []
     for i in range(weight.shape[1]):
         if i % size == 0:
+            low = weight[:, i : i + size].amin(1, keepdim=True).clamp(max=0)
             scale, zero = affine.affine_parameters(weight[:, i : i + size], bits)
+            distances.append((low / scale).frac().abs().sub(0.5).abs())
         column = weight[:, i : i + 1]
         integers.append(affine.round_to_integers(column, scale, zero, bits))
+        distances.append((column / scale).frac().abs().sub(0.5).abs())
         inverse = torch.linalg.inv(hessian[i:, i:])
         weight[:, i:] -= (column - (integers[-1] - zero) * scale) / inverse[0, 0] * inverse[:1]
-    return torch.cat(integers, 1)
+    return torch.cat(integers, 1), torch.cat(distances, 1).amin(1)
 
 
 @pytest.mark.parametrize("group_size", [-1, 5, 16])
@@ -69,8 +76,9 @@ def test_gptq_is_its_definition(group_size, monkeypatch):
         hessian.update(part)
     torch.testing.assert_close(hessian.matrix, 2 / 90 * inputs.t() @ inputs, rtol=1e-4, atol=1e-3)
     found = gptq_round(weight, hessian.matrix, 4, group_size, damping=0.01)
-    expected = one_by_one(weight, hessian.matrix, 4, group_size, 0.01)
-    assert (found.integers != expected).float().mean() < 0.02  # a value in the middle of two integers may go either way
+    expected, distances = one_by_one(weight, hessian.matrix, 4, group_size, 0.01)
+    certain = distances > 1e-3  # nearer to the middle of two integers, float32 may go the other way, as may all behind
+    assert certain.any() and found.integers[certain].equal(expected[certain].byte())
     assert found.scale.shape == found.zero.shape == (6, -(-32 // (32 if group_size == -1 else group_size)))
 
 
@@ -101,11 +109,13 @@ def test_gptq_beats_rounding_to_the_nearest(bits, group_size, symmetric, per_cha
 
 
 def test_gptq_of_a_singular_hessian_and_of_a_broken_one():
-    inputs, weight = correlated(4, 24), torch.randn(5, 24)
-    found = gptq_round(weight, inputs.t() @ inputs, damping=0.0)
-    nearest = affine.round_by_groups(weight, 4, -1)
-    groups = affine.groups_of_inputs(24, -1)
-    assert error(weight, floats(found), inputs) < error(weight, affine.from_integers(*nearest, groups), inputs)
+    ratios = []
+    for _ in range(8):  # one alone may come near 1
+        inputs, weight = correlated(4, 24), torch.randn(50, 24)
+        found = gptq_round(weight, inputs.t() @ inputs, damping=0.0)
+        nearest = affine.from_integers(*affine.round_by_groups(weight, 4, -1), affine.groups_of_inputs(24, -1))
+        ratios.append(error(weight, floats(found), inputs) / error(weight, nearest, inputs))
+    assert sum(ratios) / len(ratios) < 0.7, ratios
     with pytest.raises(ValueError, match="Are the inputs of the layer finite"):
         gptq_round(weight, torch.full((24, 24), torch.nan))
 

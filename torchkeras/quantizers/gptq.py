@@ -119,7 +119,8 @@ def _factor_of_inverse(hessian: Tensor, damping: float) -> Tensor:
     unseen = diagonal == 0  # inputs that were 0 throughout: rounded to the nearest
     mean = torch.where(unseen, 1.0, diagonal).mean()
     for attempt in range(8):
-        share = damping if attempt == 0 else max(damping, 1e-6) * 10.0**attempt
+        # Less than 0.01 leaves directions almost free: corrections along them leave the range of the integers.
+        share = damping if attempt == 0 else max(damping, 1e-3) * 10.0**attempt
         damped = hessian + torch.diag(share * mean + unseen.to(hessian.dtype))
         lower, failed = torch.linalg.cholesky_ex(damped)
         if not failed:
