@@ -404,7 +404,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
             self._follow_variables()
             planning.overwrite_accumulated(self)
             plan = self._plan_of(self._pending or planning.updated_indices(self))
-            self._step_accumulated(plan, done, int(self._iterations) // every)
+            self._step_accumulated(plan, done, self._count() // every)
             self._iterations.add_(every - done)
         return True
 
