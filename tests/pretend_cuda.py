@@ -123,6 +123,7 @@ class Machine:
         self.pageable: list[Wait] = []
         self.draws: list[Wait] = []
         self.moves_to: torch.device | None = None  # while a copy to another device is made
+        self.makes_on: torch.device | None = None  # while a tensor is made of nothing on a device
         self._pinned: dict[int, StorageWeakRef] = {}
         self.without_kernel: set[str] = set()
         self.knows_kernels = torch.backends.cuda.is_built()
@@ -176,6 +177,8 @@ class _Operations(TorchDispatchMode):
                 self._check(function, name, args, kwargs, given, places)
             result = function(*args, **kwargs)
             known = [machine.moves_to or place for place in places if place is not None]
+            if not given and machine.makes_on is not None:
+                known = [machine.makes_on]
             if known:
                 for tensor in _tensors(result):
                     if machine.labels.get(tensor) is None:
@@ -204,6 +207,8 @@ class _Operations(TorchDispatchMode):
                 machine.wait(f"{name} by a mask")
             if any(machine.labels.get(one) == CPU for one in indices):
                 machine.wait(f"{name} by a tensor of the CPU")
+            if len(args) > 2 and machine.labels.get(args[2]) == CPU:
+                machine.wait(f"{name} of a number of the CPU")
             if machine.labels.get(args[0]) == CPU:
                 machine.refuse(str(function))
         elif strange:
@@ -213,6 +218,8 @@ class _Operations(TorchDispatchMode):
             )
             if not scalars or changes_cpu:
                 machine.refuse(str(function))
+            if name == "where":  # torch copies a number of the CPU to the device, and waits
+                machine.wait("where")
 
 
 def _has_kernel(function: Any) -> bool:
@@ -278,7 +285,11 @@ class _Functions(TorchFunctionMode):
             return self._to(given, place, dtype) if dtype else self._to(given, place)
         if name in ("tensor", "as_tensor", "asarray") and place == CUDA:
             self.machine.wait(name)
-        result = function(*args, **kwargs)
+        self.machine.makes_on = place if place.type in ("cpu", "cuda") else None
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            self.machine.makes_on = None
         self._label(result, place)
         return self.machine.pin(result) if pins else result
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tests.pretend_cuda import CPU, Machine
+from tests.pretend_cuda import CUDA, Machine
 from torchkeras.core import tree
 from torchkeras.training.replay.audit import Audit, _address
 
@@ -32,7 +32,7 @@ class PretendedAudit(Audit):
             return result
 
     def _is_host(self, tensor: torch.Tensor) -> bool:
-        return self.machine.labels.get(tensor) == CPU
+        return self.machine.labels.get(tensor) != CUDA
 
 
 class PretendedGraphs:

@@ -115,6 +115,7 @@ MODELS = {
     "torch's": lambda: make(torch.nn.LayerNorm(8), torch.nn.GELU()),
     "recurrent": lambda: make(L.Reshape((4, 2)), L.LSTM(8, activation="sigmoid")),
     "frozen": lambda: make(L.Dense(4, trainable=False)),
+    "state of layers": lambda: make(L.BatchNormalization(renorm=True), L.SpectralNormalization(L.Dense(4))),
 }
 
 

@@ -161,7 +161,7 @@ def test_outputs_that_fill_the_device_are_joined_on_the_host(machine, monkeypatc
 
 # Why the trainings of `FITS` stay in eager mode; all others are captured as CUDA graphs.
 NOT_CAPTURED = {
-    "augmented": "by a seed of its own",
+    "augmented": "changes a tensor of the host",  # the state of a seed
     "torch module": "code of yours",
     "mixed_bfloat16, torch module": "code of yours",
     "master weights": "looks on the host",
@@ -180,6 +180,20 @@ def test_which_steps_can_be_captured(machine, monkeypatch, caplog):
         if not any(wanted in record.getMessage() for record in caplog.records):
             wrong.append(f"{name}: {[record.getMessage() for record in caplog.records]}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_layers_that_draw_by_the_portable_generator_are_not_captured(machine):
+    """A replay would repeat the numbers of the captured step."""
+    keras.config.enable_portable_random()
+    try:
+        for layer in (keras.layers.Dropout(0.5), keras.layers.GaussianNoise(0.5), keras.layers.RandomFlip(seed=1)):
+            x = torch.ones(2, 4, 4, 3, device="cuda")
+            layer(x, training=True)
+            with PretendedAudit(machine, x.device) as audit:
+                layer(x, training=True)
+            assert audit.obstacle is not None, layer
+    finally:
+        keras.config.disable_portable_random()
 
 
 def test_a_copy_of_constants_can_not_be_captured(machine):

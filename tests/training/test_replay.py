@@ -157,6 +157,20 @@ def test_steps_on_several_devices_can_not_be_captured():
     assert audit.obstacle == "it computes on several devices (ones)"
 
 
+def test_numbers_that_an_operator_draws_on_the_host_can_not_be_captured():
+    """The key of the portable generator: a replay would give all steps the same random numbers."""
+    keras.config.enable_portable_random()
+    try:
+        for layer, operation in ((L.Dropout(0.5), "next_torch_seed"), (L.Dropout(0.5, seed=1), "copy_")):
+            x = torch.ones(2, 3)
+            layer(x, training=True)
+            with Audit(torch.device("cuda", 0)) as audit:  # beside which all tensors here are the host's
+                layer(x, training=True)
+            assert f"({operation})" in audit.obstacle
+    finally:
+        keras.config.disable_portable_random()
+
+
 def test_a_vocabulary_that_is_set_between_passes():
     x = np.arange(80).reshape(20, 4) % 9
     lookup = L.IntegerLookup(vocabulary=[1, 2, 3, 4])

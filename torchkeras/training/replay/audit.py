@@ -42,10 +42,11 @@ class Audit(DispatchMode):  # type: ignore[misc, valid-type]
         result = function(*args, **(kwargs or {}))
         if self.obstacle is None:
             name = str(function).split(".")[1]
-            self.obstacle = self._obstacle(name, given, list(_tensors(result)), kwargs or {})
+            draws = name.startswith(_DRAWS) or torch.Tag.nondeterministic_seeded in getattr(function, "tags", ())
+            self.obstacle = self._obstacle(name, draws, given, list(_tensors(result)), kwargs or {})
         return result
 
-    def _obstacle(self, name: str, given: list, made: list, kwargs: dict[str, Any]) -> str | None:
+    def _obstacle(self, name: str, draws: bool, given: list, made: list, kwargs: dict[str, Any]) -> str | None:
         """Why a replay would not repeat an operation."""
         if any(t.device.type == self.device.type and t.device != self.device for t in (*given, *made)):
             return f"it computes on several devices ({name})"
@@ -63,7 +64,7 @@ class Audit(DispatchMode):  # type: ignore[misc, valid-type]
         results = [tensor for tensor in made if self._is_host(tensor)]
         if here and results:
             return f"it copies values to the host ({name})"
-        if not here and results and name.startswith(_DRAWS):
+        if not here and results and draws:
             return f"it draws random numbers on the host ({name})"
         strange = [t for t in host if _address(t) not in self._managed and _address(t) not in self._constant]
         managed = [t for t in host if _address(t) in self._managed]
