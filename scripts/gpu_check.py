@@ -1,6 +1,6 @@
 """Checks on one GPU of everything that runs there alone or otherwise than on a CPU. About five minutes.
 
-    python scripts/gpu_check.py [--device cuda|cpu|pretended] [--only WORD,WORD] [--seconds 360] [--out FILE]
+    python scripts/gpu_check.py [--device cuda|cpu|pretended] [--only WORD,WORD] [--seconds 360] [--out FILE] [--apart]
 
 No test of the suite needs a GPU, so most of them never see one. Here the tables of the tests are computed on the GPU
 and on the CPU and compared: every op, layer, loss, metric and optimizer; trainings in eager mode, replayed as CUDA
@@ -8,10 +8,10 @@ graphs and compiled; all that callbacks may change between replays. Then: no wai
 torch, float16 with overflows, 8-bit floats, copies in a stream of their own, float64, the features of
 `tests/device_features.py` (threads, captures that fail, TF32, ...), and the tests marked `cuda`.
 
-Each check is a row of the table that is printed, and written to FILE in Markdown as it grows; one that fails says why
-and the others go on. The exit status is 1 if any failed. `--device cpu` and `--device pretended`
-(tests/pretend_cuda.py) try the script itself without a GPU. Needs NumPy, h5py and the like, as the package does; Keras
-and pytest are used where they are installed.
+Each check is a row of the table that is printed, and written to FILE in Markdown as it grows. One that fails says why,
+and the others go on: in another process (`scripts/gpu_rows.py`) if it broke the device, hung or crashed. The exit
+status is 1 if any failed. `--device cpu` and `--device pretended` (tests/pretend_cuda.py) try the script itself without
+a GPU. Needs NumPy, h5py and the like, as the package does; Keras and pytest are used where they are installed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +42,7 @@ if not HAS_KERAS:  # a table of the tests imports it
     import torchkeras.as_keras
 
 import torchkeras as keras  # noqa: E402
+from scripts.gpu_rows import BrokenDeviceError, Rows, in_other_processes  # noqa: E402
 from tests import device_fits, device_rows  # noqa: E402
 from tests.device_features import FEATURES, cuda_graphs  # noqa: E402
 from tests.pretend_cuda import pretended_cuda  # noqa: E402
@@ -67,60 +66,6 @@ NOT_REPLAYED = (
 )  # fmt: skip
 # On the CPU their steps read values, or run operations that the stand-in for graphs does not repeat.
 NOT_REPLAYED_ON_CPU = ("text", "recurrent", "mixed_float16")
-
-
-class Rows:
-    """The table: a line for each row, with the reason where it failed.
-
-    Args:
-        seconds: after so many seconds no further row is begun.
-        only: words; rows whose names have none of them are left out. Empty: all rows.
-        title: the device and the versions, for the file.
-        file: where to write the table. Default: nowhere.
-    """
-
-    def __init__(self, seconds: float, only: list[str], title: str = "", file: Path | None = None) -> None:
-        self.start, self.seconds, self.only = time.perf_counter(), seconds, only
-        self.passed, self.failed, self.left_out = 0, 0, 0
-        self.lines: list[str] = []  # of the library's log, since the row began
-        self.title, self.file = title, file
-        self.table: list[str] = []
-
-    def run(self, name: str, function: Callable[[], Any]) -> None:
-        """Run one check and print its row."""
-        if self.only and not any(word in name for word in self.only):
-            return
-        begin = time.perf_counter()
-        if begin - self.start > self.seconds:
-            self.left_out += 1
-            self._write(f"| {name} | not begun | | |")
-            return
-        self.lines.clear()
-        keras.backend.clear_session()
-        try:
-            note, status = function(), "OK  "
-            self.passed += 1
-        except Exception as error:
-            text = " ".join(str(error).split())[:400]
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            note, status = f"{type(error).__name__}: {text} ({Path(where.filename).name}:{where.lineno})", "FAIL"
-            note += "".join(f"\n       log: {line}" for line in self.lines[:3])
-            self.failed += 1
-        seconds = time.perf_counter() - begin
-        print(f"{status} {name}  ({seconds:.1f} s)  {note or ''}", flush=True)
-        cell = " ".join(str(note or "").replace("|", "/").split())[:500]
-        self._write(f"| {name} | {status.strip()} | {seconds:.1f} | {cell} |")
-
-    def summary(self) -> str:
-        left_out = f", {self.left_out} not begun in time" if self.left_out else ""
-        return f"{self.passed} rows OK, {self.failed} failed{left_out}; {time.perf_counter() - self.start:.0f} s"
-
-    def _write(self, line: str) -> None:
-        """Add a line to the file, whole so that a run that is cut off leaves what was found."""
-        self.table.append(line)
-        if self.file is not None:
-            head = ["# Checks on a GPU", "", f"{self.title}. Made by `scripts/gpu_check.py`. {self.summary()}.", ""]
-            self.file.write_text("\n".join([*head, "| check | | s | |", "|---|---|---|---|", *self.table]) + "\n")
 
 
 class Checks:
@@ -508,6 +453,14 @@ def marked_tests() -> str:
     return last[-1]
 
 
+def cuda_is_broken() -> bool:
+    """Whether the GPU does nothing any more in this process, as after an access to memory of nobody."""
+    try:
+        return float(torch.ones(1, device="cuda") + 1) != 2
+    except RuntimeError:
+        return True
+
+
 class Lines(logging.Handler):
     """Keeps the lines of the library's log."""
 
@@ -532,14 +485,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=360, help="after so many seconds no further row is begun")
     parser.add_argument("--out", type=Path, help="a file for the table in Markdown, written after each row")
+    parser.add_argument("--apart", action="store_true", help="run rows in a process of their own, as for a GPU")
+    parser.add_argument("--state", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.state is None and (options.apart or options.device == "cuda"):
+        return in_other_processes([__file__, *(sys.argv[1:] if arguments is None else arguments)])
     if options.device == "pretended":
         keras.config.set_cuda_graphs("off")
     warnings.filterwarnings("ignore")
     is_real = options.device == "cuda"
     name = torch.cuda.get_device_name() if is_real else f"a {options.device} device"
     title = f"{name}, torch {torch.__version__}, Python {sys.version.split()[0]}"
-    rows = Rows(options.seconds, [word for word in options.only.split(",") if word], title, options.out)
+    words = [word for word in options.only.split(",") if word]
+    rows = Rows(
+        options.seconds, words, title, options.out, options.state, is_broken=cuda_is_broken if is_real else None
+    )
     logger = logging.getLogger("torchkeras")
     logger.addHandler(Lines(rows.lines))
     logger.setLevel(logging.INFO)
@@ -549,7 +509,11 @@ def main(arguments: list[str] | None = None) -> int:
         GRAPHS["cpu"] = recorded_graphs.RecordedGraphs
     device = "cpu" if options.device == "cpu" else "cuda"
     with pretended_cuda() if options.device == "pretended" else contextlib.nullcontext(), keras.device(device):
-        Checks(device, rows, is_real).all()
+        try:
+            Checks(device, rows, is_real).all()
+        except BrokenDeviceError:
+            return 1  # the next process goes on
+    rows.end()
     print(f"{rows.summary()} on {name}")
     return 1 if rows.failed else 0
 
