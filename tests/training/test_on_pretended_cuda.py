@@ -15,6 +15,7 @@ import torchkeras as keras
 from tests.device_fits import FITS, SEQUENCES, Batches, X, Y, dense, recurrent
 from tests.pretend_cuda import pretended_cuda
 from tests.training.pretended_graphs import PretendedAudit, PretendedGraphs
+from torchkeras.core.tensors import copy_stream
 from torchkeras.core.tensors.convert import constant
 from torchkeras.training import predict
 from torchkeras.training.replay.graphs import GRAPHS
@@ -103,6 +104,45 @@ def test_data_too_large_for_the_device_comes_without_waiting_through_pinned_memo
             assert waits[16, True] == waits[48, True] and waits[16, False] == waits[48, False], waits
     monkeypatch.setattr(machine, "pin", refuse)
     model.fit(sparse, X[:, :3], batch_size=8, shuffle=False, verbose=0)
+
+
+class Refilled(keras.utils.PyDataset):
+    """Batches that lie in the same pinned memory."""
+
+    def __init__(self, buffer):
+        super().__init__()
+        self.buffer = buffer
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return self.buffer.fill_(index), self.buffer[:, :3]
+
+
+def test_memory_that_the_user_pinned_is_copied_before_it_is_filled_again(machine, monkeypatch):
+    """The device copies from it later than the host goes on."""
+    buffer, other, asked = torch.ones(4, 6).pin_memory(), torch.ones(4, 6).pin_memory(), []
+    plain = copy_stream.CudaStreams.pinned
+
+    def pinned(self, tensor, copied):
+        asked.append(copied)
+        found = plain(self, tensor, copied)
+        assert found.is_pinned() and (found is tensor) is not copied
+        return found
+
+    monkeypatch.setattr(copy_stream.CudaStreams, "pinned", pinned)
+    model = FITS["dense"].make()
+    model.compile("sgd", "mse")
+    batches = Refilled(buffer)
+    for source in (batches, (batches[i] for i in range(3)), [batches[0]] * 3):
+        model.fit(source, verbose=0)
+        assert len(asked) >= 6 and all(asked)
+        asked.clear()
+    copy_stream.pinned(other, torch.device("cuda"))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(8, 6), torch.ones(8, 3)), 4)
+    model.fit(loader, verbose=0)
+    assert not asked
 
 
 @pytest.mark.parametrize("make, x", [(dense(keras.layers.BatchNormalization), X), (recurrent, SEQUENCES)])

@@ -59,8 +59,13 @@ def is_copy_stream_enabled() -> bool:
 class Streams(Protocol):
     """The queues of a kind of device."""
 
-    def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        """A tensor of the host in memory from which the device copies without the host waiting."""
+    def pinned(self, tensor: torch.Tensor, copied: bool) -> torch.Tensor:
+        """A tensor of the host in memory from which the device copies without the host waiting.
+
+        Args:
+            tensor: the tensor.
+            copied: whether the result must be other memory than that of the tensor.
+        """
 
     def beside(self, make: Callable[[], T], device: torch.device) -> T:
         """The result of a function whose copies run beside the computation; what is computed next waits for them."""
@@ -72,10 +77,12 @@ class CudaStreams:
     def __init__(self) -> None:
         self._streams: dict[torch.device, torch.cuda.Stream] = {}
 
-    def pinned(self, tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.is_pinned():
+    def pinned(self, tensor: torch.Tensor, copied: bool) -> torch.Tensor:
+        if tensor.is_pinned() and not copied:
             return tensor
         try:
+            if copied:
+                return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)
             return tensor.pin_memory()
         except RuntimeError:  # the system lets this process pin no more memory: the host waits for the copy
             return tensor
@@ -108,9 +115,17 @@ def beside(make: Callable[[], T], device: torch.device) -> T:
 _STAGED = 64 * 2**10
 
 
-def pinned(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor that is to be copied to a device, in pinned memory where that is of use."""
+def pinned(tensor: torch.Tensor, device: torch.device, is_lasting: bool = True) -> torch.Tensor:
+    """A tensor that is to be copied to a device, in pinned memory where that is of use.
+
+    Args:
+        tensor: the tensor.
+        device: the device.
+        is_lasting: whether its values stay until the device has copied them. From memory that the user pinned the copy
+            runs later; a generator that fills one buffer again and again would overwrite it meanwhile.
+    """
     streams = STREAMS.get(device.type)
     if streams is None or tensor.device.type != "cpu" or tensor.layout is not torch.strided:
         return tensor
-    return streams.pinned(tensor) if _is_enabled or tensor.nbytes > _STAGED else tensor
+    copied = not is_lasting and tensor.is_pinned()
+    return streams.pinned(tensor, copied) if copied or _is_enabled or tensor.nbytes > _STAGED else tensor

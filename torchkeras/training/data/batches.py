@@ -16,13 +16,18 @@ from torchkeras.training.data.named_parts import NamedParts
 _CPU = torch.device("cpu")
 
 
-def to_device(value: Any, device: torch.device) -> Any:
+def to_device(value: Any, device: torch.device, is_new: bool = False) -> Any:
     """One leaf of a batch as a tensor on the device. It keeps its type, float64 too, as in Keras.
 
     Strings stay on the host, as an array.
+
+    Args:
+        value: the leaf.
+        device: the device.
+        is_new: whether nobody fills its memory with other values later. Default: `False`.
     """
     if isinstance(value, torch.Tensor):
-        return value if value.device == device else pinned(value, device).to(device, non_blocking=True)
+        return value if value.device == device else pinned(value, device, is_new).to(device, non_blocking=True)
     if value is None or isinstance(value, (str, bytes)):
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufc":
@@ -30,16 +35,17 @@ def to_device(value: Any, device: torch.device) -> Any:
     if hasattr(value, "iloc") and is_string_array(array := np.asarray(value)):
         return array
     # First a tensor on the host: for `torch.as_tensor(value, device=device)` the host would wait.
-    return pinned(convert_to_tensor(value, device=_CPU), device).to(device, non_blocking=True)
+    return pinned(convert_to_tensor(value, device=_CPU), device, is_new).to(device, non_blocking=True)
 
 
-def place(batch: Any, device: torch.device, parts: NamedParts | None = None) -> Any:
+def place(batch: Any, device: torch.device, parts: NamedParts | None = None, is_new: bool = False) -> Any:
     """A batch on the device; a list at the top (torch's collation makes it of a tuple) becomes a tuple.
 
     Args:
         batch: the batch.
         device: where it is wanted.
         parts: takes a batch that is a dict apart; default: it stays a dict.
+        is_new: whether nobody fills its memory with other values later. Default: `False`.
 
     Raises:
         ValueError: the batch has no rows, or lacks an entry.
@@ -48,7 +54,7 @@ def place(batch: Any, device: torch.device, parts: NamedParts | None = None) -> 
         batch = parts.split(batch)
     if type(batch) in (list, tuple, dict) and any(isinstance(leaf, (str, bytes)) for leaf in tree.flatten(batch)):
         batch = _with_string_arrays(batch)
-    placed = beside(lambda: _placed(batch, device), device)
+    placed = beside(lambda: _placed(batch, device, is_new), device)
     _check_rows(placed)
     return placed
 
@@ -73,13 +79,13 @@ def _check_rows(batch: Any) -> None:
         )
 
 
-def _placed(batch: Any, device: torch.device) -> Any:
+def _placed(batch: Any, device: torch.device, is_new: bool) -> Any:
     if type(batch) in (list, tuple):
-        return tuple([_place(part, device) for part in batch])
-    return _place(batch, device)
+        return tuple([_place(part, device, is_new) for part in batch])
+    return _place(batch, device, is_new)
 
 
-def _place(part: Any, device: torch.device) -> Any:
+def _place(part: Any, device: torch.device, is_new: bool) -> Any:
     if tree.is_nested(part):
-        return tree.map_structure(lambda leaf: to_device(leaf, device), part)
-    return to_device(part, device)
+        return tree.map_structure(lambda leaf: to_device(leaf, device, is_new), part)
+    return to_device(part, device, is_new)

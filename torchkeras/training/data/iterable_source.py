@@ -56,6 +56,9 @@ class IterableSource(Source):
         else:
             self._objects = [ObjectState(iterable)]
 
+    makes_new_batches = False
+    """Whether no batch lies in the memory of an earlier one."""
+
     def describe(self) -> str:
         return f"{type(self.iterable).__name__}"
 
@@ -66,7 +69,7 @@ class IterableSource(Source):
                 yield place_on(_tuple(batch if parts is None else parts.split(batch)), device)
         else:
             for batch in self.iterable:
-                yield place_on(batch, device, parts)
+                yield place_on(batch, device, parts, self.makes_new_batches)
 
     def go_to(self, place: State, arrived: Callable[[], None]) -> None:
         if not self.once:
@@ -107,6 +110,7 @@ class LoaderSource(IterableSource):
     ) -> None:
         super().__init__(loader, steps=steps, device=device, parts=parts)
         self.loader = loader
+        self.makes_new_batches = bool(getattr(loader, "pin_memory", False))  # by the thread that pins each batch
         self.batch_size = loader.batch_size
         self.num_samples = None if loader.drop_last else _length(loader.sampler)
         parts = [loader.sampler, loader.batch_sampler, getattr(loader.batch_sampler, "sampler", None), loader.dataset]
@@ -162,7 +166,7 @@ class LoaderSource(IterableSource):
         device, parts = self.device, self.parts
         rest = iter(self.loader)  # now: it draws random numbers, and those of the training are restored after this
         self._generator.set(place["generator"])
-        return (place_on(batch, device, parts) for batch in rest)
+        return (place_on(batch, device, parts, self.makes_new_batches) for batch in rest)
 
     def _reopened(self, place: State) -> Iterator[Any]:
         if isinstance(self.loader, Stateful):
