@@ -135,7 +135,7 @@ def test_memory_that_the_user_pinned_is_copied_before_it_is_filled_again(machine
     model = FITS["dense"].make()
     model.compile("sgd", "mse")
     batches = Refilled(buffer)
-    for source in (batches, (batches[i] for i in range(3)), [batches[0]] * 3):
+    for source in (batches, (batches[i] for i in range(3)), iter([batches[0]] * 3)):
         model.fit(source, verbose=0)
         assert len(asked) >= 6 and all(asked)
         asked.clear()
