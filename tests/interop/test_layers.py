@@ -95,7 +95,8 @@ def test_numbers_equal_keras(case, training, rng):
     assert outputs.dtype == expected.dtype
     np.testing.assert_allclose(array(outputs), array(expected), rtol=1e-5, atol=2e-5)
     for got, wanted in zip(grads, expected_grads or [0.0] * len(grads), strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+        # Terms that cancel are rounded as the largest ones are.
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4 * max(1.0, np.abs(wanted).max(initial=0) / 10))
     for got, wanted in zip(mine.non_trainable_weights, theirs.non_trainable_weights, strict=True):
         np.testing.assert_allclose(array(got), array(wanted), rtol=1e-5, atol=1e-6)
 

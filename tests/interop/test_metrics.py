@@ -21,11 +21,14 @@ def make_both(row, **extra):
     return getattr(theirs, name)(**arguments, **extra), getattr(ours, name)(**arguments, **extra), kind, arguments
 
 
-def assert_same_state(keras_metric, metric, rtol=2e-5, atol=1e-4):
+def assert_same_state(keras_metric, metric, rtol=2e-5, atol=1e-4, rows=1):
+    """Sums are rounded by their size on the way, also where they cancel to zero, and once for each of the rows."""
     assert [v.name for v in metric.variables] == [v.name for v in keras_metric.variables]
     for expected, found in zip(keras_metric.variables, metric.variables, strict=True):
         assert keras.backend.standardize_dtype(found.dtype) == expected.dtype
-        np.testing.assert_allclose(found.numpy(), keras.ops.convert_to_numpy(expected), rtol=rtol, atol=atol)
+        values = keras.ops.convert_to_numpy(expected)
+        near = atol * rows**0.5 + rtol * np.abs(values).max(initial=0)
+        np.testing.assert_allclose(found.numpy(), values, rtol=0, atol=near)
     expected, found = keras_metric.result(), metric.result()
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
@@ -153,7 +156,7 @@ def test_half_predictions(rng, row, dtype):
         batch[-1] = batch[-1].to(getattr(torch, dtype))
         keras_metric.update_state(*batch)
         metric.update_state(*batch)
-    assert_same_state(keras_metric, metric, rtol=3e-2, atol=3e-2)
+    assert_same_state(keras_metric, metric, rtol=3e-2, atol=3e-2, rows=16)
 
 
 def test_sorted_ids(rng):
