@@ -117,8 +117,6 @@ _RNN = "torch.lstm is taken apart in compiled graphs"
 onednn_rnn          = _private("torch.ops.aten.mkldnn_rnn_layer.default",          "2.13", None, _RNN)
 onednn_rnn_backward = _private("torch.ops.aten.mkldnn_rnn_layer_backward.default", "2.13", None, _RNN)
 
-functional_batch_norm = _private("torch.ops.aten._native_batch_norm_legit_functional.default", "2.13", None, "compiled")
-
 # Products with quantized weights. Without the private function they are computed in floats.
 _INTEGERS = "the only kernels of torch for products of integers"
 int_mm    = _private("torch._int_mm",                  "2.13", None, _INTEGERS)
@@ -282,14 +280,6 @@ def default_compiler() -> Callable[..., Any]:
         return replacements.compile_nothing
 
 
-def decompositions() -> dict[Any, Callable[..., Any]] | None:
-    """The compiler's table of operators that it takes apart; `None` where this torch has none (torch 2.13)."""
-    try:
-        return dict(find("torch._inductor.decomposition.select_decomp_table")())
-    except AttributeError:
-        return None
-
-
 @contextmanager
 def outside_of_tracing() -> Iterator[None]:
     """Inside, tensors are real ones, also while `torch.compile` traces code with tensors without values (2.13)."""
@@ -376,12 +366,6 @@ def _compiler_error(name: str) -> type[Exception]:
         return find(f"torch._dynamo.exc.{name}")
     except AttributeError:
         return replacements.NoError
-
-
-def signature_of(operator: Any) -> str:
-    """Arguments and results of one of torch's operators, as `torch.library.define` takes them (torch 2.13)."""
-    text = str(operator._schema)
-    return text[text.index("(") :]
 
 
 def argument_names(function: Any, args: tuple[Any, ...]) -> list[str]:

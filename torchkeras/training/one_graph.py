@@ -10,12 +10,11 @@ from typing import Any, NoReturn
 import torch
 
 from torchkeras.core import tree
-from torchkeras.core.fast_paths.compiled_batch_norm import with_large_batch_norms
+from torchkeras.core.fast_paths.compiled_images import layout_options
 from torchkeras.core.fast_paths.compiled_products import product_options
 from torchkeras.core.torch_internals import (
     compiler_error,
     data_dependent_error,
-    decompositions,
     default_compiler,
     graph_break_error,
     too_often_compiled_error,
@@ -194,11 +193,8 @@ class WholeStep:
 def compile_graph(graph: torch.fx.GraphModule, example_inputs: Sequence[Any]) -> Callable[..., Any]:
     """Compile a graph by torch's default compiler, with this library's options."""
     # The guards, or the kind of the batch, have the sizes of all inputs checked already.
-    options = {"size_asserts": False, **product_options()}
-    table = decompositions()
-    if table is not None:
-        table = with_large_batch_norms(table)
-    return default_compiler()(graph, example_inputs, config_patches=options, decompositions=table)
+    options = {"size_asserts": False, **product_options(), **layout_options(graph)}
+    return default_compiler()(graph, example_inputs, config_patches=options)
 
 
 def _compile_without_checkpoints(graph: torch.fx.GraphModule, example_inputs: Sequence[Any]) -> Callable[..., Any]:
