@@ -103,7 +103,8 @@ def test_data_too_large_for_the_device_comes_without_waiting_through_pinned_memo
                     assert not [copy for copy in machine.pageable if "data/" in copy.where]
             assert waits[16, True] == waits[48, True] and waits[16, False] == waits[48, False], waits
     monkeypatch.setattr(machine, "pin", refuse)
-    model.fit(sparse, X[:, :3], batch_size=8, shuffle=False, verbose=0)
+    for x, shuffle in ((sparse, False), (X, False), (X, True)):
+        model.fit(x, X[:, :3], batch_size=8, shuffle=shuffle, verbose=0)
 
 
 class Refilled(keras.utils.PyDataset):

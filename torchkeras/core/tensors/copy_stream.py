@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -67,6 +67,9 @@ class Streams(Protocol):
             copied: whether the result must be other memory than that of the tensor.
         """
 
+    def staging(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """A new tensor of the host, without values, in such memory."""
+
     def beside(self, make: Callable[[], T], device: torch.device) -> T:
         """The result of a function whose copies run beside the computation; what is computed next waits for them."""
 
@@ -78,14 +81,20 @@ class CudaStreams:
         self._streams: dict[torch.device, torch.cuda.Stream] = {}
 
     def pinned(self, tensor: torch.Tensor, copied: bool) -> torch.Tensor:
-        if tensor.is_pinned() and not copied:
+        if copied:
+            return self.staging(tensor.shape, tensor.dtype).copy_(tensor)
+        if tensor.is_pinned():
             return tensor
         try:
-            if copied:
-                return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor)
             return tensor.pin_memory()
         except RuntimeError:  # the system lets this process pin no more memory: the host waits for the copy
             return tensor
+
+    def staging(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        try:
+            return torch.empty(shape, dtype=dtype, device="cpu", pin_memory=True)
+        except RuntimeError:
+            return torch.empty(shape, dtype=dtype, device="cpu")
 
     def beside(self, make: Callable[[], T], device: torch.device) -> T:
         stream = self._streams.get(device)
@@ -113,6 +122,12 @@ def beside(make: Callable[[], T], device: torch.device) -> T:
 
 # From other memory the driver copies so few bytes at once; of more, the host waits until the device comes to the copy.
 _STAGED = 64 * 2**10
+
+
+def staging(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """A new tensor of the host, without values, from which a device copies without the host waiting, if it can."""
+    streams = STREAMS.get(device.type)
+    return torch.empty(shape, dtype=dtype, device="cpu") if streams is None else streams.staging(shape, dtype)
 
 
 def pinned(tensor: torch.Tensor, device: torch.device, is_lasting: bool = True) -> torch.Tensor:

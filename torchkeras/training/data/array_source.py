@@ -13,6 +13,7 @@ import torch
 
 from torchkeras.core import tree
 from torchkeras.core.accelerators import free_memory, is_lazy
+from torchkeras.core.tensors.copy_stream import staging
 from torchkeras.core.tensors.devices import parse_device
 from torchkeras.core.types import DeviceLike
 from torchkeras.training.data.batches import place
@@ -117,8 +118,7 @@ class ArraySource(Source):
         """This epoch's row numbers on each device that holds data; `None`: as they lie."""
         if not self.shuffle:
             return None
-        cuda = self.device.type == "cuda"
-        order = torch.empty(self.num_samples, dtype=torch.int64, device="cpu", pin_memory=cuda)
+        order = staging((self.num_samples,), torch.int64, self.device)
         if self.shuffle == "batch":
             order.copy_(_shuffle_within(self.num_samples, self.batch_size))
         else:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from torchkeras.core import settings, tree
-from torchkeras.core.tensors.copy_stream import beside, pinned
+from torchkeras.core.tensors.copy_stream import beside, pinned, staging
 from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.tensors.strings import holds_strings, is_string_array, lists_to_arrays, string_array
 from torchkeras.training.data.stored import is_stored, stored
@@ -180,7 +180,7 @@ class Column:
         tensor = self.tensor
         if tensor.device == self.device or self.device.type != "cuda":
             return tensor.index_select(0, index).to(device=self.device, dtype=self.dtype)
-        staged = torch.empty((len(index), *tensor.shape[1:]), dtype=tensor.dtype, device="cpu", pin_memory=True)
+        staged = staging((len(index), *tensor.shape[1:]), tensor.dtype, self.device)
         torch.index_select(tensor, 0, index, out=staged)
         return _through_pinned(staged, self.device, self.dtype)
 
