@@ -1,12 +1,13 @@
-"""Checks on one GPU of everything that runs there alone or otherwise than on a CPU. About five minutes.
+"""Checks on one GPU of everything that runs there alone or otherwise than on a CPU. Six to eight minutes.
 
-    python scripts/gpu_check.py [--device cuda|cpu|pretended] [--only WORD,WORD] [--seconds 360] [--out FILE] [--apart]
+    python scripts/gpu_check.py [--device cuda|cpu|pretended] [--only WORD,WORD] [--seconds 480] [--out FILE] [--apart]
 
 No test of the suite needs a GPU, so most of them never see one. Here the tables of the tests are computed on the GPU
 and on the CPU and compared: every op, layer, loss, metric and optimizer; trainings in eager mode, replayed as CUDA
 graphs and compiled; all that callbacks may change between replays. Then: no wait within an epoch, memory beside plain
 torch, float16 with overflows, 8-bit floats, copies in a stream of their own, float64, the features of
-`tests/device_features.py` (threads, captures that fail, TF32, ...), and the tests marked `cuda`.
+`tests/device_features.py` and `tests/graph_features.py` (threads, captures that fail, TF32, ...), and the tests marked
+`cuda`.
 
 Each check is a row of the table that is printed, and written to FILE in Markdown as it grows. One that fails says why,
 and the others go on: in another process (`scripts/gpu_rows.py`) if it broke the device, hung or crashed. The exit
@@ -43,7 +44,7 @@ if not HAS_KERAS:  # a table of the tests imports it
 
 import torchkeras as keras  # noqa: E402
 from scripts.gpu_rows import BrokenDeviceError, Rows, in_other_processes  # noqa: E402
-from tests import device_fits, device_rows  # noqa: E402
+from tests import device_fits, device_rows, graph_features  # noqa: E402
 from tests.device_features import FEATURES, cuda_graphs  # noqa: E402
 from tests.pretend_cuda import pretended_cuda  # noqa: E402
 from tests.training import recorded_graphs, replay_cases  # noqa: E402
@@ -96,7 +97,7 @@ class Checks:
             self.rows.run("memory beside plain torch", self.memory)
             self.rows.run("memory of a large vocabulary", self.memory_of_logits)
             self.rows.run("rows that wait for the device", self.waiting_rows)
-        for name, feature in FEATURES.items() if self.can_replay else ():
+        for name, feature in {**FEATURES, **graph_features.FEATURES}.items() if self.can_replay else ():
             self.rows.run(name, lambda feature=feature: feature(self.device))
         for name in ("dense", "convolutions") if self.can_replay else ():  # the slowest last
             self.rows.run(f"compiled {name}", lambda name=name: self.compiled(FITS[name]))
@@ -483,7 +484,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", default="", help="words, divided by commas: run the rows whose names have one of them"
     )
-    parser.add_argument("--seconds", type=float, default=360, help="after so many seconds no further row is begun")
+    parser.add_argument("--seconds", type=float, default=480, help="after so many seconds no further row is begun")
     parser.add_argument("--out", type=Path, help="a file for the table in Markdown, written after each row")
     parser.add_argument("--apart", action="store_true", help="run rows in a process of their own, as for a GPU")
     parser.add_argument("--state", type=Path, help=argparse.SUPPRESS)

@@ -30,9 +30,10 @@ def main(monkeypatch):
 
 
 def test_on_the_cpu_with_a_stand_in_for_graphs(main, capsys):
-    assert main(["--device", "cpu", "--only", "training dense,action set rate"]) == 0
+    rows = "training dense,action set rate,random numbers,gradients after,losses of layers,threads in turn,changes"
+    assert main(["--device", "cpu", "--only", f"{rows},quantized predictions"]) == 0
     out = capsys.readouterr().out
-    assert "OK   training dense" in out and "20 replays" in out and "2 rows OK, 0 failed" in out
+    assert "OK   training dense" in out and "20 replays" in out and "8 rows OK, 0 failed" in out
 
 
 def test_a_difference_is_a_row_and_the_exit_status(main, capsys, monkeypatch):
