@@ -81,6 +81,8 @@ class Checks:
     def __init__(self, device: str, rows: Rows, is_real: bool) -> None:
         self.device, self.rows, self.is_real = device, rows, is_real
         self.can_replay = is_real or device == "cpu"  # a pretended GPU has no graphs
+        # A batch that was copied for a graph begins at a multiple of other bytes: cuBLAS may choose other kernels.
+        self.of_replays = 1e-5 if is_real else 0.0
 
     def all(self) -> None:
         self.tables()
@@ -160,7 +162,8 @@ class Checks:
             note = f"differs from the CPU by {worst:.1e}"
             if self.can_replay and not (self.device == "cpu" and name in NOT_REPLAYED_ON_CPU):
                 replayed = self.train(fit, self.device, "auto")
-                compare(replayed[0], first[0], 1e-6 if fit.policy == "float32" else fit.tolerance)
+                most = max(self.of_replays, 1e-6) if fit.policy == "float32" else fit.tolerance
+                compare(replayed[0], first[0], most)
                 assert (replayed[3] > 3) is not name.startswith(NOT_REPLAYED), f"{replayed[3]} replays"
                 note += f"; {replayed[3]} replays"
         if self.is_real:
@@ -188,7 +191,8 @@ class Checks:
         data = rng.normal(size=(cases.ROWS, 6)).astype("float32"), rng.integers(0, 3, cases.ROWS)
         rows: dict[str, tuple[Callable, Callable, float, dict[str, Any]]] = {}
         for name, optimizer in {**cases.EXACT, **cases.CLOSE}.items():
-            rows[f"optimizer {name}"] = cases.make, optimizer, 0.0 if name in cases.EXACT else 1e-2, {}
+            most = self.of_replays if name in cases.EXACT else 1e-2
+            rows[f"optimizer {name}"] = cases.make, optimizer, most, {}
         for name, model in cases.MODELS.items():
             rows[f"model {name}"] = model, cases.adam, 1e-5, {}
         for name, act in cases.ACTIONS.items():

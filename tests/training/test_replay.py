@@ -36,6 +36,7 @@ from torchkeras.distributed.strategies.registry import STRATEGIES
 from torchkeras.training.replay import threads
 from torchkeras.training.replay.audit import Audit
 from torchkeras.training.replay.graphs import GRAPHS
+from torchkeras.training.replay.settings import Settings
 from torchkeras.training.state import state_of
 
 
@@ -179,6 +180,14 @@ def test_a_vocabulary_that_is_set_between_passes():
     assert replays(model, "predict") > 3
     lookup.set_vocabulary([5, 6, 7, 8])
     np.testing.assert_array_equal(model.predict(x, batch_size=2, verbose=0), lookup(x).numpy())
+
+
+def test_settings_behind_public_attributes():
+    for policy, name in (("float32", "autocast"), ("mixed_bfloat16", "autocast"), ("float32", "dtype_policy")):
+        layer = L.Dense(2, dtype=policy)
+        before = Settings([layer])
+        setattr(layer, name, False if name == "autocast" else "float64")
+        assert not before.are_unchanged() and before != Settings([layer]), (policy, name)
 
 
 @pytest.mark.parametrize("name", CALLBACKS)

@@ -169,7 +169,7 @@ class Replayer:
                 return self._eager(batch)
             if captured.place == self.graphs.place():
                 return self._replay(kind, captured, batch)
-            self._restart("the stream of the device was changed")
+            self._restart("the stream or the generator of the device was changed")
             return self._eager(batch)
         return self._prepare(kind, case, batch)
 

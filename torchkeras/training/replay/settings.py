@@ -29,6 +29,7 @@ _GIVEN = (
     "_tk_trainable",
     "_dtype_policy",
     "_tk_autocast_type",
+    "_tk_input_type",
     "_tk_vocabulary",
     "_fn",
     "_inner_optimizers",
