@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import warnings
+import weakref
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -51,7 +54,12 @@ def cuda(monkeypatch):
         assert made.device == 1 and capture_error_mode == "thread_local"
         made.pools.append(pool)
         made.stream, made.generators[1].state = stream, "capturing"
-        yield  # as in torch, the stream is not changed back after an error
+        try:
+            yield  # as in torch, the stream is not changed back after an error
+        except RuntimeError:
+            if made.is_open:
+                raise RuntimeError("operation failed due to a previous error during capture")  # noqa: B904
+            raise
         made.stream, made.generators[1].state = 7, "after"
 
     def set_stream(stream):
@@ -115,14 +123,32 @@ def test_after_a_capture_that_fails_all_is_as_before(cuda):
     with pytest.raises(RuntimeError, match="not permitted"):
         mine.capture(fail, True)
     assert (cuda.device, cuda.stream) == (0, 7) and cuda.generators[1].state == "after"
-    assert cuda.left == [(1, cuda.pools[0])] and mine.place() != place
+    assert cuda.left == [(1, cuda.pools[0])]
     mine.capture(lambda: 2, True)
     assert cuda.pools[2] != cuda.pools[0] and kept is not None
-    assert len(CudaGraphs._broken) == 1, "torch's allocator of pinned memory still asks it"
+    assert mine.place() != place and len(CudaGraphs._broken) == 1, "torch's allocator of pinned memory still asks it"
     cuda.is_open = False  # the step raised an error of its own, and CUDA ended the capture
     with pytest.raises(RuntimeError, match="not permitted"):
         mine.capture(fail, True)
     assert len(CudaGraphs._broken) == 1
+
+
+def test_the_step_that_failed_in_a_capture_is_not_held(cuda):
+    """Its memory may be needed for the same step in eager mode."""
+    held = []
+
+    def step():
+        activations = torch.ones(3)
+        held.append(weakref.ref(activations))
+        fail()
+
+    gc.disable()
+    try:
+        with contextlib.suppress(RuntimeError):
+            CudaGraphs(DEVICE).capture(step, True)
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("is_open", (True, False))

@@ -134,9 +134,14 @@ class CudaGraphs:
         outer, handle = torch.cuda.current_stream(), pool.handle()
         generator = torch.cuda.default_generators[torch.cuda.current_device()]
         state = generator.clone_state()
+        causes: list[BaseException] = []
         try:
             with torch.cuda.graph(graph, pool=handle, stream=side.stream, capture_error_mode="thread_local"):
-                result = function()
+                try:
+                    result = function()
+                except BaseException as error:
+                    causes.append(error)
+                    raise
         except BaseException:
             torch.cuda.set_stream(outer)
             # The generator may still believe that it is being captured. A copy from before does not.
@@ -145,9 +150,14 @@ class CudaGraphs:
                 CudaGraphs._broken.append(graph)
             pool.graphs.clear()  # the next one begins a new pool
             CudaGraphs._failures += 1
-            raise
-        pool.graphs.add(graph)
-        return graph, result
+            if not causes:
+                raise
+        else:
+            pool.graphs.add(graph)
+            return graph, result
+        # The end of a capture that was lost has an error of its own, which does not say why. Raised while that one is
+        # handled, the cause would refer to it, and it to the cause: the memory of the step would stay.
+        raise causes.pop()
 
 
 class Side:
