@@ -190,6 +190,26 @@ def test_settings_behind_public_attributes():
         assert not before.are_unchanged() and before != Settings([layer]), (policy, name)
 
 
+def test_a_generator_that_changes_the_model_between_two_batches(data):
+    found = []
+    for mode in ("off", "auto"):
+        keras.config.set_cuda_graphs(mode)
+        keras.utils.set_random_seed(1)
+        model = make(L.Dropout(0.5))
+        model.compile(adam(), "sparse_categorical_crossentropy")
+
+        def batches(model=model):
+            for number in range(30):
+                if number == 20:
+                    model.layers[1].rate = 0.9
+                yield data[0][:BATCH], data[1][:BATCH]
+
+        history = model.fit(batches(), steps_per_epoch=30, verbose=0).history
+        found.append((history, model.get_weights()))
+    assert replays(model) > 15
+    same(*found)
+
+
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_callbacks(name, data):
     model, plain, replayed = both(make, data, adam, epochs=5, make_options=lambda: {"callbacks": [CALLBACKS[name]()]})

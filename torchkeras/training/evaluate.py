@@ -90,9 +90,10 @@ def evaluate_pass(
     results.begin()
     watched, lazily = callbacks.watches_test_batches, callbacks.only_progress_watches
     compiled = kept_test_step(model, strategy)
-    look_each = source.runs_other_code or callbacks.acts_on_test_batches or changes_by_itself(model, compiled, "test")
+    acts = callbacks.acts_on_test_batches
+    look_each = source.runs_other_code or acts or changes_by_itself(model, compiled, "test")
     compiled.check_guards(look_each)
-    step = replaying(model, strategy, compiled, "test", device_of(model), watched)
+    step = replaying(model, strategy, compiled, "test", device_of(model), acts, source.runs_other_code)
     run_step = strategy.runner(step, lambda: model.metrics)
     group = model.steps_per_execution
     run_step = in_executions(run_step, device_of(model), group)

@@ -142,10 +142,10 @@ def _train_batches(
     assert results is not None
     acts = callbacks.acts_on_train_batches
     # Code of the user's may run in a step or between two of them, or else only after a request.
-    look_each = acts or run.source.runs_other_code or changes_by_itself(model, step, "train")
-    look = partial(step.check_guards, look_each)
+    others_act = acts or run.source.runs_other_code
+    look = partial(step.check_guards, others_act or changes_by_itself(model, step, "train"))
     look()
-    replayed = replaying(model, run.strategy, step, "train", device_of(model), watched=acts)
+    replayed = replaying(model, run.strategy, step, "train", device_of(model), acts, others_act)
     train = run.strategy.runner(replayed, lambda: model.metrics)
     train = in_executions(train, device_of(model), model.steps_per_execution)
     if callbacks.watches_train_batches or run.strategy.is_distributed:

@@ -51,7 +51,7 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     compiled = kept_predict_step(model, strategy)
     acts = watched and not only_bar
     compiled.check_guards(acts or source.runs_other_code or changes_by_itself(model, compiled, "predict"))
-    step = replaying(model, strategy, compiled, "predict", device_of(model), acts)
+    step = replaying(model, strategy, compiled, "predict", device_of(model), acts, source.runs_other_code)
     group = model.steps_per_execution
     run_step = in_executions(step, device_of(model), group)
 

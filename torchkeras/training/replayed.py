@@ -26,7 +26,13 @@ Step = Callable[[RankBatch], Any]
 
 
 def replaying(
-    model: TrainableModel, strategy: Strategy, step: StepOf, purpose: str, device: torch.device, watched: bool = False
+    model: TrainableModel,
+    strategy: Strategy,
+    step: StepOf,
+    purpose: str,
+    device: torch.device,
+    watched: bool = False,
+    looks: bool = False,
 ) -> StepOf:
     """The step, or a `Replayer` of it where steps of the model may be replayed.
 
@@ -36,7 +42,8 @@ def replaying(
         step: the step in eager mode.
         purpose: `"train"`, `"test"` or `"predict"`.
         device: the device of the model's weights.
-        watched: whether code of the user's runs between the steps.
+        watched: whether code of the user's that sees the model runs between the steps.
+        looks: whether any code of the user's runs between the steps, which may change what they depend on.
     """
     mode, make = cuda_graphs(), GRAPHS.get(device.type)
     state = state_of(model)
@@ -55,7 +62,7 @@ def replaying(
         reason = strategy.replay_obstacle or parts.obstacle(parts.settings())
         if reason is not None:
             replayer.leave(reason)
-    replayer.begin(watched)
+    replayer.begin(watched, looks)
     return step if replayer.has_left else replayer
 
 

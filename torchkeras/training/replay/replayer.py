@@ -137,15 +137,16 @@ class Replayer:
         self._tensors: list[torch.Tensor] = []
         self._addresses: list[int] = []
         self._look = True
-        self._always_look = False
+        self._always_look = self._is_watched = False
 
-    def begin(self, watched: bool = False) -> None:
+    def begin(self, watched: bool = False, looks: bool = False) -> None:
         """Start a pass over batches: other code ran since the last one, and may have changed anything.
 
         Args:
-            watched: whether code of the user's runs between the steps, too.
+            watched: whether code of the user's that sees the model runs between the steps, too.
+            looks: whether any code of the user's does, which may change something: a callback's, a generator's.
         """
-        self._look, self._always_look = True, watched
+        self._look, self._always_look, self._is_watched = True, watched or looks, watched
 
     def __call__(self, batch: RankBatch) -> Any:
         """Do the step for a batch."""
@@ -243,7 +244,7 @@ class Replayer:
             return self.step(batch)
         changed = [tensor for tensor, before in zip(self._tensors, versions) if version_of(tensor) != before]
         # Each graph has its own gradients. Those of further graphs are kept only where somebody may look at them.
-        kept = self._always_look or not self._count()
+        kept = self._is_watched or not self._count()
         gradients = [parameter.grad for parameter in self.parts.parameters] if kept else []
         captured = Captured(graph, outputs, changed, gradients, place)
         kind.captured[case] = self._last = captured
