@@ -121,6 +121,39 @@ def test_evaluation_and_prediction_are_one_graph_each(data, graphs, caplog):
     assert len(graphs) == 2 and not lines(caplog)
 
 
+def test_steps_on_one_batch_are_one_graph_each_and_share_those_of_passes(data, graphs, caplog):
+    x, y = data[0][:BATCH], np.eye(3, dtype="float32")[data[1][:BATCH]]
+    model = make()
+    model.compile("adam", "mse", metrics=["mae"], jit_compile=False)
+    wanted = model.test_on_batch(x, y), model.predict_on_batch(x)
+    model.jit_compile = True
+    for _ in range(3):
+        np.testing.assert_allclose(model.test_on_batch(x, y), wanted[0], rtol=1e-5)
+        np.testing.assert_allclose(model.predict_on_batch(x), wanted[1], rtol=1e-5)
+    model.evaluate(x, y, batch_size=BATCH, verbose=0)
+    model.predict(x, batch_size=BATCH, verbose=0)
+    assert len(graphs) == 2 and not lines(caplog)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_on_batch"])
+def test_a_prediction_may_build_the_model(method, data, graphs, caplog):
+    model = keras.Sequential([L.Dense(8, activation="relu"), L.Dense(3)])
+    model.compile("adam", "mse", jit_compile=True)
+    first, second = (np.asarray(getattr(model, method)(data[0][:BATCH])) for _ in range(2))
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+    assert len(graphs) == 1 and not lines(caplog)
+
+
+def test_a_batch_after_a_fit_sees_what_has_changed_since(data, graphs):
+    x, y = data[0][:BATCH], data[1][:BATCH]
+    model = make(L.LeakyReLU(negative_slope=0.5))
+    train(model, (x, y), True, O.SGD(0.0), metrics=())
+    model.layers[1].negative_slope = -3.0
+    found = model.train_on_batch(x, y)
+    model.jit_compile = False
+    np.testing.assert_allclose(found, model.train_on_batch(x, y), rtol=1e-5)
+
+
 def test_several_outputs(rng, graphs):
     def two():
         inputs = keras.Input((6,))

@@ -10,16 +10,19 @@ import torch
 
 from torchkeras.core import tree
 from torchkeras.core.types import ArrayLike, Nest
+from torchkeras.distributed.rank_share import RankBatch
 from torchkeras.distributed.rank_share import rows_of as data_rows
+from torchkeras.distributed.strategies import registry
 from torchkeras.distributed.strategies.base import Strategy
 from torchkeras.training.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from torchkeras.training.data.columns import column_of, is_array, rows_of
 from torchkeras.training.data.weights import check_class_weight, class_weight_to_sample_weight, match_sample_weight
 from torchkeras.training.placing import agree_on_weights
+from torchkeras.training.predict import keeps_no_tensors
 from torchkeras.training.ready import build, device_of, evaluating, training
 from torchkeras.training.results import PassResults
 from torchkeras.training.state import TrainableModel, state_of
-from torchkeras.training.step import make_test_step
+from torchkeras.training.step import is_jit_compiled, kept_predict_step, kept_test_step
 
 
 def _batch(
@@ -86,7 +89,7 @@ def test_on_batch(
         build(model, data)
         agree_on_weights(model, strategy)
         with _epoch_preserved(model), evaluating(model):
-            return _values(model, strategy, make_test_step(model), data)
+            return _values(model, strategy, kept_test_step(model, strategy), data)
 
 
 def _epoch_preserved(model: TrainableModel) -> AbstractContextManager[None]:
@@ -98,6 +101,7 @@ def _epoch_preserved(model: TrainableModel) -> AbstractContextManager[None]:
 def _values(model: TrainableModel, strategy: Strategy, step: Any, data: Any) -> dict[str, Any]:
     if strategy.is_distributed and not step.is_own:
         _check_rows(data)
+    step.check_guards()
     results = PassResults(model, strategy)
     results.begin()
     batch = strategy.cut(data)
@@ -129,5 +133,11 @@ def _check_rows(data: Any) -> None:
 def predict_on_batch(model: TrainableModel, x: Nest[ArrayLike]) -> Any:
     """The outputs for one batch."""
     data = _batch(model, x, None)
-    with evaluating(model):
-        return model.predict_step(data)
+    if not is_jit_compiled(model):
+        with evaluating(model):
+            return model.predict_step(data)
+    step = kept_predict_step(model, registry.choose())
+    step.check_guards()
+    # In the mode of `predict`, since a graph serves for one mode.
+    with evaluating(model), torch.inference_mode(keeps_no_tensors(model)):
+        return step(RankBatch(data))

@@ -62,7 +62,7 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
             seen = seen if only_bar else tree.map_structure(convert_to_numpy, seen)
             listening.on_predict_batch_end(len(parts) - 1, {"outputs": seen})
 
-    with evaluating(model), torch.inference_mode(_keeps_no_tensors(model)):
+    with evaluating(model), torch.inference_mode(keeps_no_tensors(model)):
         for index, batch in enumerate(source.epoch()):
             if watched and not index % group:
                 listening.on_predict_batch_begin(index)
@@ -88,7 +88,7 @@ def predict(run: Run, callbacks: Any = None, verbose: int | str = "auto") -> Any
     return _joined(parts if source.is_sharded or at_once else strategy.gather(parts, batches))
 
 
-def _keeps_no_tensors(model: TrainableModel) -> bool:
+def keeps_no_tensors(model: TrainableModel) -> bool:
     """True if no code of the user's runs, which may keep a tensor: that must be an ordinary one then."""
     if not row_of(device_of(model).type).has_inference_mode:
         return False

@@ -404,7 +404,8 @@ class PredictionStep:
         """The outputs for one batch."""
         if self.own is not None:
             return self.own(batch.data)
-        if self.jit is None or is_overridden(self.model, "predict_step"):
+        # No graph can make the weights of layers, which the first batch may do.
+        if self.jit is None or not self.model.built or is_overridden(self.model, "predict_step"):
             return self.model.predict_step(batch.data)
         x, _, _ = unpack_x_y_sample_weight(batch.data)
         return self.jit(rows_of(x), x)
@@ -541,12 +542,19 @@ def kept_test_step(model: TrainableModel, strategy: Strategy) -> EvaluationStep 
     return state.test_step
 
 
+def is_jit_compiled(model: TrainableModel) -> bool:
+    """Whether steps of the model are compiled, if its strategy compiles any."""
+    state = state_of(model)
+    if state.compiled is None:
+        return state.jit_compile and not state.run_eagerly
+    return state.compiled.jit_compile
+
+
 def kept_predict_step(model: TrainableModel, strategy: Strategy) -> PredictionStep:
     """The prediction step of a model; a compiled one is kept until the model is compiled again."""
     state = state_of(model)
-    jit = state.jit_compile and not state.run_eagerly if state.compiled is None else state.compiled.jit_compile
     compile_blocks(model, strategy, trains=False)
-    if not jit or not strategy.compiles_steps(model):  # type: ignore[arg-type]
+    if not is_jit_compiled(model) or not strategy.compiles_steps(model):  # type: ignore[arg-type]
         return PredictionStep(model)
     hooks = hooks_of(model, strategy)  # type: ignore[arg-type]
     if state.predict_step is None or state.predict_step_hooks != hooks:
