@@ -2,9 +2,9 @@
 
     python benchmarks/compiled_inference.py [--only NAME] [--rounds 30] [--threads 1] [--out FILE]
 
-The networks are those of `speed.py`. Both contenders get NumPy arrays of batches and give Python floats or NumPy arrays;
-they take turns, and what counts is the least time of the processor. The torch loop computes outputs, loss and hits of a
-batch in one compiled function, as `evaluate` does with the metric `accuracy`.
+The networks are those of `speed.py`. Both contenders get NumPy arrays and give Python floats or NumPy arrays; they take
+turns, and what counts is the least time of the processor. The torch loop computes outputs, loss and hits of a batch in
+one compiled function, as `evaluate` does with the metric `accuracy`.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     lines = [
-        f"Milliseconds of processor time, least of {args.rounds} in turns; {BATCHES} batches for `evaluate` and `predict`; "
-        f"torch {torch.__version__}, cpu, {args.threads} threads.",
+        f"Milliseconds of processor time, least of {args.rounds} in turns; {BATCHES} batches for `evaluate` and "
+        f"`predict`; torch {torch.__version__}, cpu, {args.threads} threads.",
         "",
         "| case | method | torch, compiled | torchkeras, compiled | speed (torch = 1) |",
         "|---|---|---|---|---|",
