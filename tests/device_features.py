@@ -203,6 +203,39 @@ def arrays_beyond_memory(device: str) -> str:
     return f"{len(found)} ways"
 
 
+class OneBuffer(keras.utils.PyDataset):
+    """Batches in the same memory, which each one fills again; pinned on a machine with a GPU."""
+
+    def __init__(self, device: str, reuses: bool) -> None:
+        super().__init__()
+        self.buffer = torch.empty(1024, 6, pin_memory=device == "cuda")
+        self.reuses = reuses
+
+    def __len__(self) -> int:
+        return 24
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.buffer.fill_(index / 24)
+        return x if self.reuses else x.clone(), torch.zeros(1024, dtype=torch.int64)
+
+
+def refilled_memory(device: str) -> str:
+    """Batches that a data set makes in the same pinned memory, while Python runs ahead of the GPU."""
+    curves = []
+    with keras.device(device):
+        for reuses, beside in ((False, False), (True, False), (True, True)):
+            with contextlib.ExitStack() as stack:
+                if beside:
+                    keras.config.enable_copy_stream()
+                    stack.callback(keras.config.disable_copy_stream)
+                model = FITS["dense"].compiled()
+                batches = OneBuffer(device, reuses)
+                curves.append(model.fit(batches, epochs=3, shuffle=False, verbose=0).history["loss"])
+    for curve in curves[1:]:
+        np.testing.assert_allclose(curve, curves[0], rtol=1e-5)
+    return ""
+
+
 class Slices(keras.utils.PyDataset):
     """Batches that are views of one large array, so that moving them is all that they cost."""
 
@@ -340,6 +373,7 @@ FEATURES: dict[str, Feature] = {
     "threads": threads,
     "another device": another_device,
     "arrays beyond memory": arrays_beyond_memory,
+    "memory that is filled again": refilled_memory,
     "feeding": feeding,
     "tensors of two devices": tensors_of_two_devices,
     "workers of a loader": workers,
