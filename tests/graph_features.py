@@ -22,22 +22,12 @@ import numpy as np
 import torch
 
 import torchkeras as keras
+from tests.device_features import cuda_graphs
 from tests.device_fits import BATCH, FITS, X, Y, dense
 from torchkeras.core import random_state
 from torchkeras.training.state import state_of
 
 L = keras.layers
-
-
-@contextlib.contextmanager
-def graphs(mode: str) -> Iterator[None]:
-    """Inside, CUDA graphs are `"off"`, `"auto"` or `"always"`."""
-    before = keras.config.cuda_graphs()
-    keras.config.set_cuda_graphs(mode)
-    try:
-        yield
-    finally:
-        keras.config.set_cuda_graphs(before)
 
 
 @contextlib.contextmanager
@@ -68,7 +58,7 @@ def alike(device: str, run: Callable[[], tuple[Any, list[Any]]], purpose: str = 
     for mode in ("off", "auto"):
         keras.backend.clear_session()
         keras.utils.set_random_seed(5)
-        with keras.device(device), graphs(mode), without_failed_captures():
+        with keras.device(device), cuda_graphs(mode), without_failed_captures():
             model, values = run()
             found.append([np.asarray(value.detach().cpu() if torch.is_tensor(value) else value) for value in values])
     for plain, replayed in zip(*found, strict=True):
