@@ -44,7 +44,7 @@ class TwoOutputs(layers.Layer):
 def made() -> tuple[keras.Model, torch.Tensor]:
     inputs = keras.Input((LENGTH,), dtype="int32")
     x = block(2)(block(1)(layers.Embedding(WORDS, 8)(inputs)))
-    model = keras.Model(inputs, layers.Dense(3, name="head")(x))
+    model = keras.Model(inputs, layers.Dense(64, name="head")(x))  # so many outputs that their mean error says much
     tokens = torch.arange(WORDS).view(-1, LENGTH)
     for weight in model.weights:
         weight.assign(torch.randn(weight.shape) * 0.5)
@@ -70,7 +70,8 @@ def test_blocks_are_calibrated_saved_and_read(name, tmp_path, capsys):
     assert up.is_gptq_calibrated == (mode == "gptq") != up.is_awq_calibrated
     found = model(tokens)
     off = float(((found - expected).norm() / expected.norm()).detach())
-    assert 0 < off < (0.02 if name == "gptq8" else 0.35)
+    # Rounding to 3 or 4 bits moves each of four kernels by about a tenth, to 8 bits by a sixteenth of that.
+    assert 0 < off < (0.5 / 16 if name == "gptq8" else 0.5)
     assert up.kernel.shape == (8, 15) and not up.kernel.requires_grad
     assert up.quantization_config.dataset is None and up.quantization_config.quantization_layer_structure is None
     assert {w.dtype for w in up.weights} == {torch.float32, torch.uint8}
