@@ -12,7 +12,7 @@ from torch import nn
 
 from torchkeras import layers
 from torchkeras.core.fast_paths.switch import use_fast_paths
-from torchkeras.layers.recurrent import gru_sequence
+from torchkeras.layers.recurrent import recurrence
 
 BATCH, TIME, FEATURES, UNITS = 3, 7, 4, 5
 KINDS = ["LSTM", "GRU", "SimpleRNN"]
@@ -107,11 +107,14 @@ def test_gradients_are_those_of_the_function(kind, masked):
 
 @pytest.mark.parametrize("by_onednn", [False, torch.backends.mkldnn.is_available()])
 @pytest.mark.parametrize("return_sequences", [False, True])
-def test_a_gru_has_the_numbers_of_torchs(monkeypatch, return_sequences, by_onednn):
-    monkeypatch.setattr(gru_sequence, "_AT_ONCE", 2 * BATCH * UNITS)  # two steps at once
-    monkeypatch.setattr(gru_sequence, "_is_for_onednn", lambda rows, matrix: by_onednn)
+@pytest.mark.parametrize("kind", ["GRU", "SimpleRNN"])
+def test_steps_of_ours_have_the_numbers_of_torchs(monkeypatch, kind, return_sequences, by_onednn):
+    monkeypatch.setattr(recurrence, "_AT_ONCE", 2 * BATCH * UNITS)  # two steps at once
+    monkeypatch.setattr(recurrence, "onednn_is_faster_here", lambda: by_onednn)
+    monkeypatch.setattr(recurrence, "_LEAST_ROWS", 0)
+    monkeypatch.setattr(recurrence, "_LEAST_PRODUCTS", 0)
     for use_bias, frozen in [(True, ()), (False, ()), (True, (0, 2)), (True, (1,))]:
-        layer = make("GRU", use_bias=use_bias, return_sequences=return_sequences, return_state=True)
+        layer = make(kind, use_bias=use_bias, return_sequences=return_sequences, return_state=True)
         for index in frozen:
             layer.weights[index].requires_grad_(False)
         values, trained = draw(), [weight for weight in layer.weights if weight.requires_grad]
@@ -134,10 +137,11 @@ def test_a_gru_has_the_numbers_of_torchs(monkeypatch, return_sequences, by_onedn
         torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_of_gradients_of_a_gru():
+@pytest.mark.parametrize("kind", ["GRU", "SimpleRNN"])
+def test_gradients_of_gradients(kind):
     x = torch.randn(2, 3, FEATURES, dtype=torch.float64, requires_grad=True)
     for return_sequences in (True, False):
-        layer = make("GRU", dtype="float64", return_sequences=return_sequences, return_state=True)
+        layer = make(kind, dtype="float64", return_sequences=return_sequences, return_state=True)
         assert torch.autograd.gradgradcheck(lambda x, *_: layer(x)[0], (x, *layer.weights), fast_mode=True)
     with torch.autograd.forward_ad.dual_level():
         outputs, _ = layer(torch.autograd.forward_ad.make_dual(x, torch.ones_like(x)))

@@ -109,8 +109,10 @@ class RecurrentCell(Layer):
         count = len(self.state_size) if isinstance(self.state_size, (list, tuple)) else 1
         kernel = self._parameters.get("kernel")  # without the cast that a layer's attribute is
         device = None if kernel is None else kernel.device
-        zeros = torch.zeros((count, batch_size, self.units), dtype=torch_dtype(self.compute_dtype), device=device)
-        return list(zeros.unbind(0))
+        shape, dtype = (batch_size, self.units), torch_dtype(self.compute_dtype)
+        if count == 1:
+            return [torch.zeros(shape, dtype=dtype, device=device)]
+        return list(torch.zeros((count, *shape), dtype=dtype, device=device).unbind(0))
 
     # ------------------------------------------------------------------ computing
 
@@ -160,7 +162,7 @@ class RecurrentCell(Layer):
         def step(x: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             return self._tk_step(x, states, masks)
 
-        return scan(step, projected, states, mask, zero_masked, keep_all)
+        return scan(step, projected, states, mask, zero_masked, keep_all, type(self).__name__)
 
     def _tk_fusable(self) -> bool:
         """Whether a kernel of torch computes the same as this cell with its arguments."""

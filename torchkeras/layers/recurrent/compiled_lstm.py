@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.core.torch_internals import onednn_rnn, onednn_rnn_backward, outside_of_tracing
+from torchkeras.layers.recurrent.compiled_recurrence import may_hold_operator
 
 _IS_HERE = torch.backends.mkldnn.is_available() and None not in (onednn_rnn, onednn_rnn_backward)
 _MODE = 2  # oneDNN's number for LSTM
@@ -29,13 +30,7 @@ _library.define(
 
 def can_compile_lstm(inputs: Tensor) -> bool:
     """Whether a graph that is being made may hold the operator for these inputs."""
-    return (
-        torch.compiler.is_compiling()
-        and not torch.compiler.is_exporting()  # a program must run where this package is not
-        and inputs.device.type == "cpu"
-        and inputs.dtype == torch.float32
-        and _IS_HERE
-    )
+    return _IS_HERE and may_hold_operator(inputs) and inputs.dtype == torch.float32
 
 
 def compiled_lstm(
@@ -57,6 +52,8 @@ def compiled_lstm(
     h, c = (state.unsqueeze(0).contiguous() for state in states)
     x = inputs.transpose(0, 1).contiguous()
     outputs, h, c, _ = torch.ops.torchkeras.lstm(x, kernel, recurrent, bias, h, c, torch.is_grad_enabled())
+    if torch.is_autocast_enabled("cpu"):  # as eager code has it there
+        outputs, h, c = (tensor.to(torch.get_autocast_dtype("cpu")) for tensor in (outputs, h, c))
     return outputs.transpose(0, 1), h.squeeze(0), c.squeeze(0)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from torchkeras.layers.recurrent.left_aligned import LeftAligned
+from torchkeras.layers.recurrent.recurrence import Weights
 
 Result = tuple[Tensor, Tensor, list[Tensor]]
 
@@ -22,7 +23,8 @@ def adjacent(weights: list[Tensor]) -> list[Tensor]:
 
 
 def run_outputs_as_states(
-    kernel: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    run: Callable[[Tensor, Tensor, Weights, bool], tuple[Tensor, Tensor]],
+    weights: Weights,
     inputs: Tensor,
     states: list[Tensor],
     mask: Tensor | None,
@@ -31,10 +33,10 @@ def run_outputs_as_states(
 ) -> Result:
     """Run a whole sequence of a cell whose state is its output; returns last output, all outputs, last states."""
     if mask is None:
-        outputs, h = kernel(inputs, states[0])
-        return outputs[:, -1], outputs, [h]
+        outputs, h = run(inputs, states[0], weights, keep_all)
+        return (h if keep_all else outputs[:, -1]), outputs, [h]
     aligned = LeftAligned(inputs, mask)
-    outputs, _ = kernel(aligned.sequences, states[0])
+    outputs, _ = run(aligned.sequences, states[0], weights, True)
     return (*restored(aligned, outputs, zero_masked, keep_all), [aligned.final(outputs, states[0])])
 
 

@@ -1,4 +1,4 @@
-"""GRU (Cho et al., 2014), on torch's fused kernel where the configuration allows."""
+"""GRU (Cho et al., 2014), run over whole sequences at once where the configuration allows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from torch import Tensor
 from torchkeras import activations
 from torchkeras.core.types import Identifier
 from torchkeras.layers.recurrent.cell import CellOptions, RecurrentCell, arguments_of, times_gates
+from torchkeras.layers.recurrent.compiled_recurrence import RecurrenceRunner
 from torchkeras.layers.recurrent.fused import run_outputs_as_states
-from torchkeras.layers.recurrent.gru_sequence import Weights, run_gru
+from torchkeras.layers.recurrent.gru_sequence import GRUSequence
+from torchkeras.layers.recurrent.recurrence import Weights
 from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions, of_cell
+
+_RUNNER = RecurrenceRunner(GRUSequence())
 
 
 class GRUCell(RecurrentCell):
@@ -139,12 +143,7 @@ class GRUCell(RecurrentCell):
         if dropped is not None:
             inputs = inputs * dropped
         weights = Weights(self.kernel, self.recurrent_kernel, self.bias if self.use_bias else None)
-        keeps_outputs = keep_all or mask is not None
-
-        def run(inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-            return run_gru(inputs, state, weights, keeps_outputs)
-
-        return run_outputs_as_states(run, inputs, states, mask, zero_masked, keep_all)
+        return run_outputs_as_states(_RUNNER.run, weights, inputs, states, mask, zero_masked, keep_all)
 
 
 class GRU(CellRNN):
@@ -154,7 +153,7 @@ class GRU(CellRNN):
     2014, arXiv:1406.1078). The formulas are those of `GRUCell`.
 
     With the default activations, `reset_after=True`, no recurrent dropout and no `unroll`, the whole sequence is one
-    fused kernel of torch, with or without a mask; in training on a CPU it is one function with a quicker backward pass.
+    fused kernel of torch, with or without a mask; on a CPU it is one function with a quicker backward pass.
 
     Args:
         units: number of outputs, a positive int.

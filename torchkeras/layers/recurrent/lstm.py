@@ -159,9 +159,9 @@ class LSTMCell(RecurrentCell):
             inputs = inputs * dropped
         if mask is None:
             outputs, h, c = self._kernel_call(inputs, states, self.kernel)
-            # The last output is `h`; backward through it needs no gradient of the size of all outputs, mostly zeros. It
-            # is a separate view, since a layer may return both.
-            return outputs[:, -1] if keep_all else h.view_as(h), outputs, [h, c]
+            # The last output is `h`; backward through it needs no gradient of the size of all outputs, mostly zeros. A
+            # layer that returns both returns a separate view.
+            return h if keep_all else h.view_as(h), outputs, [h, c]
         aligned = LeftAligned(inputs, mask)
         # Behind the last step that counts, the forget gate is held open and the input gate shut, so that c stays.
         units = self.units

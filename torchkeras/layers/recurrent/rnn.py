@@ -250,7 +250,7 @@ class RNN(Layer):
         if self.go_backwards:
             sequences, mask = sequences.flip(1), None if mask is None else mask.flip(1)
         fused = not self.unroll and not (
-            getattr(self, "use_cudnn", "auto") is False and sequences.device.type == "cuda"
+            sequences.device.type == "cuda" and getattr(self, "use_cudnn", "auto") is False
         )
         run = sequence_runner(self.cell, self.compute_dtype, fused)
         rest = (mask, training, self.zero_output_for_mask, self.return_sequences)
@@ -268,7 +268,7 @@ class RNN(Layer):
             output, new_states = call_cell(self.cell, x, states, training)
             return output, as_list(new_states)
 
-        last, outputs, states = scan(step, sequences, states, mask, zero_masked, keep_all)
+        last, outputs, states = scan(step, sequences, states, mask, zero_masked, keep_all, type(self.cell).__name__)
         dtype = torch_dtype(self.compute_dtype)
         return last.to(dtype), outputs.to(dtype), tree.map_structure(lambda s: s.to(dtype), states)
 
@@ -368,7 +368,7 @@ class CellRNN(RNN):
         mask: Tensor | Sequence[Tensor | None] | None,
         training: bool = False,
     ) -> tuple[Any, ...]:
-        if getattr(self, "use_cudnn", None) is True and (
+        if self.__dict__.get("use_cudnn") is True and (
             self.cell.recurrent_dropout or not getattr(self.cell, "reset_after", True)
         ):
             raise ValueError(

@@ -11,10 +11,16 @@ from torchkeras import activations
 from torchkeras.core.types import Identifier
 from torchkeras.layers.base.input_spec import InputSpec
 from torchkeras.layers.recurrent.cell import CellOptions, RecurrentCell, arguments_of
-from torchkeras.layers.recurrent.fused import adjacent, run_outputs_as_states
+from torchkeras.layers.recurrent.compiled_recurrence import RecurrenceRunner
+from torchkeras.layers.recurrent.fused import run_outputs_as_states
+from torchkeras.layers.recurrent.recurrence import Weights
 from torchkeras.layers.recurrent.rnn import CellRNN, CellRNNOptions
+from torchkeras.layers.recurrent.simple_rnn_sequence import SimpleRNNSequence
 
-_KERNELS = {activations.tanh: torch.rnn_tanh, activations.relu: torch.rnn_relu}
+_RUNNERS = {
+    activations.tanh: RecurrenceRunner(SimpleRNNSequence("tanh")),
+    activations.relu: RecurrenceRunner(SimpleRNNSequence("relu")),
+}
 
 
 class SimpleRNNCell(RecurrentCell):
@@ -98,7 +104,7 @@ class SimpleRNNCell(RecurrentCell):
 
     def _tk_fusable(self) -> bool:
         """Whether torch's kernel computes the same as this cell with its arguments."""
-        return self.activation in _KERNELS and not self.recurrent_dropout
+        return self.activation in _RUNNERS and not self.recurrent_dropout
 
     def _tk_run_fused(
         self,
@@ -113,16 +119,9 @@ class SimpleRNNCell(RecurrentCell):
         dropped = self._input_mask(inputs, training)
         if dropped is not None:
             inputs = inputs * dropped
-        return run_outputs_as_states(self._kernel_call, inputs, states, mask, zero_masked, keep_all)
-
-    def _kernel_call(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        weights = [self.kernel.t(), self.recurrent_kernel.t()]
-        if self.use_bias:
-            bias = self.bias
-            weights += [bias, torch.zeros_like(bias)]
-        kernel, grads = _KERNELS[self.activation], torch.is_grad_enabled()
-        out = kernel(inputs, state.unsqueeze(0), adjacent(weights), self.use_bias, 1, 0.0, grads, False, True)
-        return out[0], out[1].squeeze(0)
+        run = _RUNNERS[self.activation].run
+        weights = Weights(self.kernel, self.recurrent_kernel, self.bias if self.use_bias else None)
+        return run_outputs_as_states(run, weights, inputs, states, mask, zero_masked, keep_all)
 
 
 class SimpleRNN(CellRNN):
@@ -132,7 +131,7 @@ class SimpleRNN(CellRNN):
     `SimpleRNNCell`.
 
     With tanh or relu as activation, no recurrent dropout and no `unroll`, the whole sequence is one fused kernel of
-    torch, with or without a mask.
+    torch, with or without a mask; on a CPU it is one function with a quicker backward pass.
 
     Args:
         units: number of outputs, a positive int.
