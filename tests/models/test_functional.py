@@ -88,7 +88,7 @@ def test_what_is_no_model():
         keras.Model(x, np.ones(2))
     with pytest.raises(ValueError, match="empty"):
         keras.Model(x, [])
-    with pytest.raises(ValueError, match="'same'"):
+    with pytest.raises(ValueError, match='The name "same" is used 2 times'):
         keras.Model(x, layers.Dense(2, name="same")(layers.Dense(2, name="same")(x)))
     with pytest.raises(ValueError, match="no layer"):
         keras.Model(keras.KerasTensor((None, 2)), x)

@@ -435,9 +435,8 @@ def test_legacy_names_refuse_to_be_made_but_are_read(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_get_by_any_spelling(name):
     cls = getattr(optimizers, name)
-    for identifier in (name, name.lower(), name.upper(), cls, {"class_name": name, "config": {}}, cls().get_config):
-        if not callable(identifier) or isinstance(identifier, type):
-            assert type(optimizers.get(identifier)) is cls
+    for identifier in (name, name.lower(), name.upper(), {"class_name": name, "config": {}}):
+        assert type(optimizers.get(identifier)) is cls
     instance = cls()
     assert optimizers.get(instance) is instance
     assert optimizers.get(optimizers.serialize(instance)).get_config() == instance.get_config()

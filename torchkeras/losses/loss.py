@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 
 from torchkeras.core import settings, tree
-from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.config.configurable import Configurable, forgotten_init
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.fast_paths.batch_means import find_batch_mean
 from torchkeras.core.naming import auto_name
@@ -64,6 +64,11 @@ class Loss(Configurable):
         self.reduction = check_reduction(reduction)
         self._dtype = get_policy(dtype or settings.floatx()).compute_dtype
         self._torch_dtype = torch_dtype(self._dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("_torch_dtype", "_dtype"):
+            raise RuntimeError(forgotten_init("loss", self))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def dtype(self) -> str:

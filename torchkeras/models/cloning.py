@@ -91,7 +91,8 @@ def _compiled_like(copy: Any, model: Any) -> Any:
 
 def _clone_sequential(model: Sequential, input_tensors: Any, clone: Callable) -> Sequential:
     row = [layer for layer in model._tk_row if not isinstance(layer, InputLayer)]
-    copies = [clone(layer) for layer in row]
+    distinct = {id(layer): clone(layer) for layer in dict.fromkeys(row)}
+    copies = [distinct[id(layer)] for layer in row]
     if input_tensors is not None:
         tensors = tree.flatten(input_tensors)
         if len(tensors) != 1:

@@ -34,6 +34,20 @@ def standardize(graph: Graph, inputs: Any, name: str, sizes: bool = True) -> lis
     return [_one(graph, value, known, i, name, sizes) for i, (value, known) in enumerate(zip(values, graph.inputs))]
 
 
+def warn_of_keys(inputs: Any) -> None:
+    """Warn where the key of an input in a dict differs from the input's name."""
+    if not isinstance(inputs, dict):
+        return
+    for key, tensor in inputs.items():
+        name = tensor.name if isinstance(tensor, KerasTensor) else key
+        if name != key:
+            warn_user(
+                f"When providing `inputs` as a dict, all keys in the dict must match the names of the corresponding "
+                f"tensors. Received key {key!r} mapping to value {tensor} which has name {name!r}. Change the tensor "
+                f"name to {key!r} (via `Input(..., name={key!r})`)"
+            )
+
+
 def entry_of(tensors: list[KerasTensor]) -> tuple[Any, ...] | None:
     """Type, rank and sizes of a model's only input: what a tensor must have to be taken as it is."""
     if len(tensors) != 1 or tensors[0]._dtype not in TORCH_DTYPES:

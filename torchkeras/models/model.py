@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Self
@@ -107,6 +108,7 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
             del named["trainable"]
         super().__init__(**named)
         self._tk_init_trainer()
+        model_inputs.warn_of_keys(inputs)
         self._tk_set_graph(Graph(*_linked(inputs, outputs)))
 
     def _tk_set_graph(self, graph: Graph) -> None:
@@ -114,11 +116,12 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         self.__dict__["_tk_graph"] = graph
         if _functional_like(type(self)):
             self.__dict__["_tk_init_args"] = ((), {})  # the graph says more
-        names: dict[str, Any] = {}
-        for operation in graph.operations:
-            if names.setdefault(operation.name, operation) is not operation:
+        uses = Counter(operation.name for operation in graph.operations)
+        for name, count in uses.items():
+            if count > 1:
                 raise ValueError(
-                    f"The names of a model's layers must differ; two are called {operation.name!r}. Rename one."
+                    f'The name "{name}" is used {count} times in the model. All operation names should be unique: give '
+                    f"the layers other names."
                 )
         held = {id(module) for module in self._modules.values()}
         layers = [layer for layer in graph.operations if isinstance(layer, torch.nn.Module) and id(layer) not in held]

@@ -72,7 +72,7 @@ class Sequential(Model):
             self._tk_rebuild()
 
     def add(self, layer: torch.nn.Module | KerasTensor, rebuild: bool = True) -> None:
-        """Append a layer to the stack.
+        """Append a layer to the stack. A layer that is in it already stands in both places, with the same weights.
 
         Args:
             layer: a layer, a plain `nn.Module`, or, as the first, the result of `keras.Input`.
@@ -93,14 +93,14 @@ class Sequential(Model):
             if shape is not None:
                 row.append(InputLayer(batch_shape=shape, dtype=None if layer.dtype != "int32" else layer.dtype))
         known = self._tk_names.get(layer.name)
-        if known is not None and known.name == layer.name:
+        if known is not None and known is not layer and known.name == layer.name:
             raise ValueError(
-                f"All layers of a Sequential model should have unique names; Sequential model {self.name!r} has a "
-                f"{layer.name!r} already. Give another `name`."
+                f"All layers added to a Sequential model should have unique names. Name {layer.name!r} is already the "
+                f"name of a layer in this model, {self.name!r}: give another `name`."
             )
         row.append(layer)
         self._tk_names[layer.name] = layer
-        if not isinstance(layer, InputLayer):
+        if not isinstance(layer, InputLayer) and known is not layer:
             self._tk_child_keys.add(layer)
         if rebuild:
             self._tk_rebuild()
@@ -122,9 +122,10 @@ class Sequential(Model):
             ('last', 1)
         """
         layer = self._tk_row.pop()
-        self._tk_names.pop(layer.name, None)
-        if not isinstance(layer, InputLayer):
-            self._tk_child_keys.pop()
+        if all(layer is not other for other in self._tk_row):
+            self._tk_names.pop(layer.name, None)
+            if not isinstance(layer, InputLayer):
+                self._tk_child_keys.pop()
         self._tk_rebuild() if rebuild else self._tk_forget()
         return layer
 
@@ -291,9 +292,15 @@ class Sequential(Model):
                 )
         shape = config.get("build_input_shape")
         model = cls(name=config["name"])
+        made: dict[str, torch.nn.Module] = {}
         with limited():
             for row in config["layers"]:
-                model.add(deserialize_keras_object(row, custom_objects), rebuild=False)
+                # Layers of one name are one layer that stands in several places.
+                name = row["config"].get("name")
+                is_known = isinstance(name, str) and name in made
+                layer = made[name] if is_known else deserialize_keras_object(row, custom_objects)
+                made.setdefault(layer.name, layer)
+                model.add(layer, rebuild=False)
             model._tk_rebuild()
             if shape and not model.built:
                 model.build(tuple(shape) if tree.is_shape_tuple(shape) else shape)

@@ -167,7 +167,7 @@ def _in_range(layers: list, layer_range: Any) -> list:
 def _is_branched(model: Any) -> bool:
     """Whether the model is more than a chain: a call of several tensors, or more than one that nobody builds upon."""
     graph = model.__dict__.get("_tk_graph")
-    if graph is None:
+    if graph is None or "_tk_row" in model.__dict__:
         return False
     if len({id(node.operation) for node in graph.nodes}) < len(graph.nodes):
         return True

@@ -45,8 +45,8 @@ def get(identifier: Identifier | Optimizer | torch.optim.Optimizer | None) -> Op
     """Return the optimizer that an identifier stands for.
 
     Args:
-        identifier: name such as `"adam"`, config of `serialize`, class or instance; or an optimizer of torch (instance
-            or class), or a function that makes one from a list of parameters.
+        identifier: name such as `"adam"`, config of `serialize`, or instance; or an optimizer of torch (instance or
+            class), or a function that makes one from a list of parameters.
 
     Returns:
         The optimizer; one of torch inside an object with Keras's methods; `None` for `None`.
@@ -64,6 +64,11 @@ def get(identifier: Identifier | Optimizer | torch.optim.Optimizer | None) -> Op
         return identifier
     if isinstance(identifier, torch.optim.Optimizer) or _makes_torch_optimizer(identifier):
         return TorchOptimizer(identifier)  # type: ignore[arg-type]
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        raise ValueError(
+            f"Could not interpret optimizer identifier: {identifier}. It is a class, which has no learning rate yet: "
+            f"call it, {identifier.__name__}(...)."
+        )
     if isinstance(identifier, str) and lookup("keras.optimizers", identifier) is None:
         lower = identifier.lower()
         identifier = lower if lookup("keras.optimizers", lower) is not None else identifier

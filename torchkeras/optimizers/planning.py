@@ -114,8 +114,8 @@ def select(optimizer: Planned, grads: list, indices: list[int]) -> tuple[list, l
         raise ValueError("No gradients provided for any variable: each of the gradients is None.")
     names = [_name(optimizer, indices[i]) for i in range(len(grads)) if grads[i] is None]
     warn_user(
-        f"There are no gradients for the variables {names}: the loss does not depend on them. "
-        "With `model.compile()`, is there a `loss`?"
+        f"Gradients do not exist for variables {names} when minimizing the loss: it does not depend on them. Is there "
+        "a loss for each output of the model?"
     )
     return [grads[i] for i in present], [indices[i] for i in present]
 

@@ -9,7 +9,7 @@ import torch
 
 from torchkeras import initializers
 from torchkeras.core import naming, registry, settings
-from torchkeras.core.config.configurable import Configurable
+from torchkeras.core.config.configurable import Configurable, forgotten_init
 from torchkeras.core.types import ArrayLike, DTypeLike, Identifier, Number, Store
 from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers import planning, slots
@@ -27,6 +27,11 @@ class OptimizerVariables(Configurable):
     _trainable_variables: list[Any]
     _pending: tuple[int, ...]
     _bind: Callable[[list], None]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("built", "_variables"):
+            raise RuntimeError(forgotten_init("optimizer", self))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def variables(self) -> list[Any]:

@@ -302,7 +302,7 @@ class Compilable(_Base):
             if compiled is not None and compiled.loss is not None and y is None:
                 raise ValueError(f"The model has a loss, but no targets came with the data: {ask_for_targets(x)}.")
             raise ValueError(
-                "There is no loss to compute: give compile(loss=...), call add_loss() in a layer, or override "
+                "No loss to compute. Provide a `loss` argument in `compile()`, call add_loss() in a layer, or override "
                 "compute_loss(), train_step() or test_step()."
             )
         return loss

@@ -116,7 +116,7 @@ def _epoch(run: Run, step: TrainStep | OwnStep, callbacks: CallbackList, epoch: 
         if values is None:  # the data for it ended
             run.validation = None
         logs = Logs({**logs, **{f"val_{name}": value for name, value in (values or {}).items()}})
-    callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_epoch_end(epoch, Logs(logs))  # a copy: values that callbacks add are not those of on_train_end
     run.strategy.note_passed()
     run.strategy.agree_on_stopping(model)
     if run.source.is_used_up(done + skip):

@@ -69,6 +69,14 @@ class Configurable:
         """Called on an object that was made from a description in a file."""
 
 
+def forgotten_init(kind: str, obj: object) -> str:
+    """The message for an object whose constructor did not call the constructor of its base class."""
+    return (
+        f"In {kind} {type(obj).__name__!r}, you forgot to call `super().__init__()` as the first statement in the "
+        f"`__init__()` method."
+    )
+
+
 def config_of(obj: Any) -> dict[str, Any]:
     """The arguments of those constructors for which no `get_config` below them is defined.
 

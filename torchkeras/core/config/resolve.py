@@ -51,7 +51,12 @@ def resolve_class(config: Config, custom_objects: dict[str, Any] | None = None) 
 
 
 def resolve_function(config: Config, custom_objects: dict[str, Any] | None = None) -> Callable[..., Any]:
-    """The function that a serialized object names (errors as in `resolve_class`)."""
+    """The function that a serialized object names.
+
+    Raises:
+        TypeError: neither the user nor this package has it.
+        ValueError: it is a lambda; or one of Keras's, and the config gives it a registered name all the same.
+    """
     name, registered = config["config"], config.get("registered_name")
     if not isinstance(name, str):
         raise TypeError(f"Expected 'config' to be a non-null str for a function; received {name!r} in {config}.")
@@ -65,6 +70,12 @@ def resolve_function(config: Config, custom_objects: dict[str, Any] | None = Non
         if found is not None and not isinstance(found, type):
             _check_registered_name(config, name)
             return found
+    if name == "<lambda>":
+        raise ValueError(
+            "Requested the deserialization of a Python lambda. A file keeps the code of none: use a named function, "
+            "decorated with @keras.saving.register_keras_serializable(); or pass the function as "
+            "custom_objects={'<lambda>': ...}, or load with compile=False and compile the model again."
+        )
     raise unknown(name, "function", config.get("module"))
 
 

@@ -242,25 +242,28 @@ for _name, _function in _BINARY.items():
 KerasTensor.__hash__ = object.__hash__  # type: ignore[method-assign]
 
 
-def standardize_shape(shape: Shape | int | None) -> tuple[Any, ...]:
+def standardize_shape(shape: Shape | None) -> tuple[Any, ...]:
     """A shape as a tuple of non-negative ints and `None`.
 
     Raises:
         ValueError: it is something else.
     """
     if shape is None:
-        raise ValueError("A shape must be given; received None.")
-    if isinstance(shape, int):
-        shape = (shape,)
+        raise ValueError("Undefined shapes are not supported: a shape must be given; received None.")
+    if isinstance(shape, str) or not hasattr(shape, "__iter__"):
+        raise ValueError(f"Cannot convert {shape!r} to a shape. It must be a tuple or list of integers and None.")
     sizes = []
     for size in shape:
         if size is not None:
             try:
                 size = size.__index__()
             except AttributeError:
-                raise ValueError(f"A shape holds integers and None; received {size!r} in {shape!r}.") from None
+                raise ValueError(
+                    f"Cannot convert {shape!r} to a shape. Found invalid dimension {size!r} of type {type(size)}; "
+                    f"dimensions are integers and None."
+                ) from None
             if size < 0:
-                raise ValueError(f"A shape's sizes can't be negative; received {shape!r}.")
+                raise ValueError(f"Cannot convert {shape!r} to a shape. Negative dimensions are not allowed.")
         sizes.append(size)
     return tuple(sizes)
 

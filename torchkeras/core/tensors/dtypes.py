@@ -74,7 +74,7 @@ def _name_of(dtype: Any) -> str:
         if name.startswith("str"):
             name = "string"
     if name not in ALLOWED:
-        raise ValueError(f"dtype must be one of {sorted(ALLOWED)}; received {dtype!r}.{did_you_mean(name, ALLOWED)}")
+        raise ValueError(f"Invalid dtype: {dtype!r}.{did_you_mean(name, ALLOWED)} Known: {', '.join(sorted(ALLOWED))}.")
     return name
 
 

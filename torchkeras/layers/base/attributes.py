@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from torchkeras.core.config.configurable import forgotten_init
 from torchkeras.core.state import state
 from torchkeras.core.tensors.devices import join_current_device
 from torchkeras.core.variables.seeds import SeedGenerator
@@ -187,7 +188,9 @@ _PARTS = (torch.Tensor, nn.Module, SeedGenerator, list, dict, set, tuple)
 # Lists and dicts that the framework keeps and that hold no state.
 _UNTRACKED = frozenset({"_inbound_nodes", "input_spec"})
 # Set by the constructor of the base class: a layer without them was never initialized.
-_OF_INIT = frozenset({"name", "built", "input_spec", "supports_masking", "activity_regularizer", "_dtype_policy"})
+_OF_INIT = frozenset(
+    {"name", "built", "input_spec", "supports_masking", "activity_regularizer", "_dtype_policy", "_tk_row"}
+)
 
 
 def _is_property(layer: AttributeTracking, name: str) -> bool:
@@ -204,21 +207,13 @@ def _absent(layer: AttributeTracking, name: str) -> Any:
     if name == "_layers" and "_modules" in own:  # Keras's name; a subclass may set an attribute of that name
         return sublayers(layer)
     if name in _OF_INIT and "_tk_infos" in own and "_dtype_policy" not in own:
-        raise RuntimeError(forgotten_init(layer))
+        raise RuntimeError(forgotten_init("layer", layer))
     found = getattr(type(layer), name, None)
     if isinstance(found, property) and found.fget is not None:
         return found.fget(layer)  # raises again the error inside the property, which says more
     if found is not None and not own.get("built"):
         raise AttributeError(f"You must build the layer before accessing `{name}`.")
     raise AttributeError(f"{type(layer).__name__!r} object has no attribute {name!r}")
-
-
-def forgotten_init(layer: nn.Module) -> str:
-    """The message for a layer whose constructor did not call the constructor of its base class."""
-    return (
-        f"In layer {type(layer).__name__!r}, you forgot to call `super().__init__()` as the first statement in the "
-        f"`__init__()` method."
-    )
 
 
 def _held(layer: nn.Module, name: str) -> Any:

@@ -13,12 +13,13 @@ from torch import nn
 
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import naming
+from torchkeras.core.config.configurable import forgotten_init
 from torchkeras.core.tensors.dtypes import is_float, standardize_dtype
 from torchkeras.core.types import ArrayLike, DTypeLike, Identifier, Shape
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.core.variables.variable import Variable
 from torchkeras.distributed.calls import on_parts
-from torchkeras.layers.base.attributes import AttributeTracking, forgotten_init, free_name
+from torchkeras.layers.base.attributes import AttributeTracking, free_name
 from torchkeras.layers.base.containers import Tracked, flat_items
 from torchkeras.layers.base.values import assign, copy_of
 from torchkeras.layers.base.weight_walk import all_weights, layer_tree, note_weight, own_weights, sublayers, unique
@@ -105,7 +106,7 @@ class WeightOwner(AttributeTracking):
         ['scale']
         """
         if "_dtype_policy" not in self.__dict__:
-            raise RuntimeError(f"{forgotten_init(self)} It must be called before weights are made.")
+            raise RuntimeError(forgotten_init("layer", self) + " It must be called before weights are made.")
         if self.__dict__.get("_tk_locked"):
             raise ValueError(
                 "You cannot add new elements of state (variables or sub-layers) to a layer that is already built. All "

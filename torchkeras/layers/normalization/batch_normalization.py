@@ -11,6 +11,7 @@ from torch import Tensor
 from torchkeras import constraints, initializers, regularizers
 from torchkeras.core import settings
 from torchkeras.core.state import state
+from torchkeras.core.tensors.dtypes import torch_dtype
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul_
 from torchkeras.core.types import Identifier
 from torchkeras.core.variables.deferred import deferring, run_deferred
@@ -196,7 +197,8 @@ class BatchNormalization(Layer):
                 f"Received: mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}"
             )
         if not inputs.is_floating_point():
-            inputs = inputs.to(self.moving_mean.dtype)
+            outputs = BatchNormalization.call(self, inputs.to(self.moving_mean.dtype), training, mask)
+            return outputs.to(torch_dtype(self.compute_dtype))
         if learning and (
             mask is not None or self._tk_learns_by_parts() or inputs.numel() == inputs.shape[self._channel]
         ):

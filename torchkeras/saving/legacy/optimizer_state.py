@@ -15,6 +15,7 @@ from torchkeras.optimizers.optimizer import Optimizer
 from torchkeras.saving.formats.legacy_h5 import LegacySource, SavedLayer
 from torchkeras.saving.legacy.values import Value, values_of
 
+_UNTRAINED = 2  # variables before the first step: the number of steps and the learning rate
 _COUNTS = ("iter", "iteration", "iterations")
 _RATES = ("learning_rate", "lr")
 _PRODUCTS = ("momentum_cache", "m_schedule", "u_product", "_u_product")
@@ -52,6 +53,8 @@ def load_optimizer(optimizer: Any, source: LegacySource) -> None:
         return
     found: list[tuple[Any, Value]] | None = None
     if isinstance(optimizer, Optimizer) and optimizer.built:
+        if optimizer.variables[_UNTRAINED:] and all(value.shape in ((), (1,)) for value in values_of(saved)):
+            return  # saved before the first step: it had no state of variables yet
         is_keras_3 = (source.keras_version() or "1").startswith("3")
         found = _as_they_are(optimizer, saved) if is_keras_3 else _by_slots(optimizer, saved)
     if found is None:

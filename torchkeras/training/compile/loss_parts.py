@@ -47,9 +47,12 @@ def loss_parts(loss: Any, loss_weights: Any, y_pred: Any, names: list[str], has_
         KeyError: likewise, where an entry of `loss` has no output.
     """
     if isinstance(loss, dict) and not isinstance(y_pred, dict):
-        if not set(loss) <= set(names):
-            raise ValueError(f"Expected keys {names} in loss dict, but found loss.keys()={list(loss)}")
-        loss = [loss.get(name) for name in names]
+        if set(loss) != set(names):
+            raise ValueError(
+                f"Expected keys {names} in loss dict, but found loss.keys()={list(loss)}. Each output has a key there; "
+                f"the value of an output without a loss is None."
+            )
+        loss = [loss[name] for name in names]
         if len(names) == 1:
             loss = loss[0] if tree.is_nested(loss[0]) else loss
     by_output = _weights_by_output(loss, loss_weights, names)

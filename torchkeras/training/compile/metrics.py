@@ -56,12 +56,21 @@ class CompileMetrics:
     """All metrics of a model's outputs, those that take sample weights and those that do not.
 
     Args:
-        plain, weighted: what `compile(metrics=, weighted_metrics=)` took: one, a list, a list of lists or a dict.
+        plain, weighted: what `compile(metrics=, weighted_metrics=)` took: a list, a list of lists or a dict.
         output_names: of the model's outputs, where it knows them.
+
+    Raises:
+        ValueError: they are something else, or a name is unknown.
     """
 
     def __init__(self, plain: Any, weighted: Any = None, output_names: list[str] | None = None) -> None:
-        self.plain, self.weighted = plain, weighted
+        for argument, given in (("metrics", plain), ("weighted_metrics", weighted)):
+            if given and not isinstance(given, (list, tuple, dict)):
+                raise ValueError(
+                    f"Expected `{argument}` argument to be a list, tuple, or dict. Received instead: "
+                    f"{argument}={given} of type {type(given)}. Put a single metric in a list: {argument}=[...]."
+                )
+        self.plain, self.weighted = plain or None, weighted or None
         self.output_names = output_names
         self.built = False
         self.when_built: Callable[[list[Metric]], None] | None = None
@@ -160,7 +169,7 @@ def _per_output(given: Any, names: list[str], y_pred: Any, argument: str) -> lis
     """
     if given is None:
         return [[] for _ in names]
-    if len(names) == 1 and not isinstance(given, dict):
+    if len(names) == 1:  # all metrics are of the one output, under whatever key
         return [tree.flatten(given)]
     if isinstance(given, dict) and set(given) <= set(names) and is_flat(y_pred):
         return [_listed(given.get(name)) for name in names]

@@ -158,7 +158,11 @@ class Compiled:
     @staticmethod
     def arguments(config: dict[str, Any]) -> dict[str, Any]:
         """The arguments of `compile()` that `get_config` described."""
-        return {name: deserialize_keras_object(value) for name, value in config.items()}
+        made = {name: deserialize_keras_object(value) for name, value in config.items()}
+        for name in ("metrics", "weighted_metrics"):  # older files may have a metric alone
+            if made.get(name) is not None and not isinstance(made[name], (list, tuple, dict)):
+                made[name] = [made[name]]
+        return made
 
 
 def check_jit_compile(value: object) -> None:

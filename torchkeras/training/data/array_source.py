@@ -175,7 +175,9 @@ def check_lengths(x: Any, y: Any = None, sample_weight: Any = None) -> int:
         raise ValueError(f"x must hold at least one array; received {x!r}. At least one input is not optional.")
     if len(found) > 1:
         told = "; ".join(f"{name!r} sizes: {', '.join(map(str, part))}" for name, part in lengths.items() if part)
-        raise ValueError(f"Data cardinality is ambiguous: all arrays must have the same number of samples. {told}.")
+        raise ValueError(
+            f"Data cardinality is ambiguous. Make sure all arrays contain the same number of samples. {told}."
+        )
     if found == {0}:
         raise ValueError("The data must hold at least one sample; received arrays of length 0.")
     return found.pop()
