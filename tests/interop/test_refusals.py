@@ -58,7 +58,7 @@ REFUSED = {
         ValueError, "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples",
     ),
     "a number as a shape": (lambda k: k.Input(3), ValueError, "Cannot convert '?3'? to a shape"),
-    "a number as the shape of a layer": (lambda k: k.layers.InputLayer(3), ValueError, "Cannot convert '?3'? to a shape"),
+    "a number as a layer's shape": (lambda k: k.layers.InputLayer(3), ValueError, "Cannot convert '?3'? to a shape"),
     "a negative size": (lambda k: k.Input((2, -1)), ValueError, "to a shape. Negative dimensions are not allowed"),
     "a broken size": (lambda k: k.Input((2.5,)), ValueError, "to a shape. Found invalid dimension '?2.5'? of type"),
     "an unknown dtype": (lambda k: k.Input((2,), dtype="nope"), ValueError, "Invalid dtype: '?nope"),
@@ -168,7 +168,7 @@ def messages_of(program):
 
 
 def with_keys(k, *keys):
-    inputs = {key: k.Input((3,), name=name) for key, name in zip(keys, ("a", "b"))}
+    inputs = {key: k.Input((3,), name=name) for key, name in zip(keys, ("a", "b"), strict=True)}
     return k.Model(inputs, k.layers.Add()([*inputs.values()]))
 
 

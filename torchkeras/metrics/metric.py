@@ -320,8 +320,8 @@ class Metric(Configurable):
     def _check_initialized(self) -> None:
         if "_variables" not in self.__dict__:
             raise RuntimeError(
-                f"You forgot to call `super().__init__()` in the `__init__()` method of metric {type(self).__name__}: it "
-                f"must be the first statement there."
+                f"You forgot to call `super().__init__()` in the `__init__()` method of metric {type(self).__name__}: "
+                f"it must be the first statement there."
             )
 
 
