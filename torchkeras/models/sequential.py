@@ -292,13 +292,13 @@ class Sequential(Model):
                 )
         shape = config.get("build_input_shape")
         model = cls(name=config["name"])
-        made: dict[str, torch.nn.Module] = {}
+        made: dict[str, Layer] = {}
         with limited():
             for row in config["layers"]:
                 # Layers of one name are one layer that stands in several places.
                 name = row["config"].get("name")
                 is_known = isinstance(name, str) and name in made
-                layer = made[name] if is_known else deserialize_keras_object(row, custom_objects)
+                layer: Any = made[name] if is_known else deserialize_keras_object(row, custom_objects)
                 made.setdefault(layer.name, layer)
                 model.add(layer, rebuild=False)
             model._tk_rebuild()

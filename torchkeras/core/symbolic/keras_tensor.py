@@ -78,7 +78,7 @@ class KerasTensor:
 
     def __init__(
         self,
-        shape: Shape | int,
+        shape: Shape,
         dtype: DTypeLike | np.dtype = "float32",
         sparse: bool = False,
         ragged: bool = False,

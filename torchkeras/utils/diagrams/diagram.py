@@ -77,8 +77,10 @@ def diagram_of(model: Model, style: Style) -> Diagram:
         style: what to show.
 
     Raises:
-        ValueError: the model is not built.
+        ValueError: it is no model, or not built.
     """
+    if not isinstance(model, Layer):
+        raise ValueError(f"A model is needed to plot one; received {model!r} (of type {type(model).__name__}).")
     if not model.built:
         raise ValueError(
             "This model has not yet been built. Build the model first by calling `build()` or by calling the model on "

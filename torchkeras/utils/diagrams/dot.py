@@ -102,17 +102,17 @@ def _quoted(value: object) -> str:
 
 def label(box: Box) -> str:
     """A box as a table in Graphviz's dialect of HTML."""
-    cells = [_cell(f"{html.escape(caption)}: <b>{html.escape(value)}</b>") for caption, value in box.cells]
+    cells = [_cell(f"{html.escape(caption, quote=False)}: <b>{html.escape(value, quote=False)}</b>") for caption, value in box.cells]
     if box.trainable is not None:
         color, text = ("forestgreen", "Trainable") if box.trainable else ("firebrick", "Non-trainable")
         cells.append(f'<td bgcolor="{color}"><font point-size="14" color="white"><b>{text}</b></font></td>')
     span = max(len(cells), 1)
     title = (
-        f"<b>{html.escape(box.name)}</b> ({html.escape(box.kind)})" if box.name else f"<b>{html.escape(box.kind)}</b>"
+        f"<b>{html.escape(box.name, quote=False)}</b> ({html.escape(box.kind, quote=False)})" if box.name else f"<b>{html.escape(box.kind, quote=False)}</b>"
     )
     rows = [f'<td colspan="{span}" bgcolor="black"><font point-size="16" color="white">{title}</font></td>']
     if box.activation:
-        rows.append(_cell(f"Activation: <b>{html.escape(box.activation)}</b>", f' colspan="{span}"'))
+        rows.append(_cell(f"Activation: <b>{html.escape(box.activation, quote=False)}</b>", f' colspan="{span}"'))
     rows += ["".join(cells)] if cells else []
     table = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<<table border="0" cellborder="1" bgcolor="black" cellpadding="10">{table}</table>>'
