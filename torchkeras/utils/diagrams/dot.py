@@ -102,13 +102,18 @@ def _quoted(value: object) -> str:
 
 def label(box: Box) -> str:
     """A box as a table in Graphviz's dialect of HTML."""
-    cells = [_cell(f"{html.escape(caption, quote=False)}: <b>{html.escape(value, quote=False)}</b>") for caption, value in box.cells]
+    cells = [
+        _cell(f"{html.escape(caption, quote=False)}: <b>{html.escape(value, quote=False)}</b>")
+        for caption, value in box.cells
+    ]
     if box.trainable is not None:
         color, text = ("forestgreen", "Trainable") if box.trainable else ("firebrick", "Non-trainable")
         cells.append(f'<td bgcolor="{color}"><font point-size="14" color="white"><b>{text}</b></font></td>')
     span = max(len(cells), 1)
     title = (
-        f"<b>{html.escape(box.name, quote=False)}</b> ({html.escape(box.kind, quote=False)})" if box.name else f"<b>{html.escape(box.kind, quote=False)}</b>"
+        f"<b>{html.escape(box.name, quote=False)}</b> ({html.escape(box.kind, quote=False)})"
+        if box.name
+        else f"<b>{html.escape(box.kind, quote=False)}</b>"
     )
     rows = [f'<td colspan="{span}" bgcolor="black"><font point-size="16" color="white">{title}</font></td>']
     if box.activation:
