@@ -7,6 +7,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import torch
 
 import torchkeras
 
@@ -86,6 +87,59 @@ REFUSED = {
         RuntimeError, r"In optimizer 'Own', you forgot to call `super\(\).__init__\(\)` as the first statement",
     ),
 }  # fmt: skip
+
+
+NUMBER = 3
+CALLED = {
+    "map": lambda ops: ops.map(NUMBER, X),
+    "vectorized_map": lambda ops: ops.vectorized_map(NUMBER, torch.tensor(X)),
+    "cond": lambda ops: ops.cond(True, NUMBER, NUMBER),
+    "while_loop": lambda ops: ops.while_loop(NUMBER, NUMBER, [1]),
+    "fori_loop": lambda ops: ops.fori_loop(0, 2, NUMBER, 1),
+    "switch": lambda ops: ops.switch(0, [NUMBER], 1),
+    "scan": lambda ops: ops.scan(NUMBER, 0, X),
+    "associative_scan": lambda ops: ops.associative_scan(NUMBER, X),
+    "custom_gradient": lambda ops: ops.custom_gradient(NUMBER)(X),
+}
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_a_number_in_the_place_of_a_function(name):
+    with pytest.raises(TypeError):
+        CALLED[name](keras.ops)
+    with pytest.raises(TypeError, match=rf"{name}\(\): `\w+` should be a callable. Received: \w+=3"):
+        CALLED[name](torchkeras.ops)
+
+
+Q = np.ones((2, 4, 8), "float32")
+# Calls that torch refuses inside of Keras, and the words that say why.
+MISFITS = {
+    "size of the key": (lambda k: k.layers.Attention()([Q, Q[..., :6]]), r"same last size.*value \(2, 4, 6\)"),
+    "batch": (lambda k: k.layers.AdditiveAttention()([Q, np.ones((3, 4, 8))]), r"same batch size.*value \(3, 4, 8\)"),
+    "length of the key": (lambda k: k.layers.Attention()([Q, Q, Q[:, :3]]), r"same length.*key \(2, 3, 8\)"),
+    "batch of heads": (lambda k: k.layers.MultiHeadAttention(2, 3)(Q, np.ones((3, 4, 8))), "same batch size"),
+    "grouped heads": (lambda k: k.layers.GroupQueryAttention(3, 2, 1)(Q, np.ones((3, 4, 8))), "same batch size"),
+    "mask of pairs": (
+        lambda k: k.layers.MultiHeadAttention(2, 3)(Q, Q, attention_mask=np.ones((2, 3, 3), bool)),
+        r"attention_mask must broadcast.*masks \[\(2, 3, 3\)\]",
+    ),
+    "another size later": (lambda k: later(k), r"kernel of shape \(8, 5\).*received inputs of shape \(2, 4, 7\)"),
+}  # fmt: skip
+
+
+def later(k):
+    layer = k.layers.EinsumDense("abc,cd->abd", (None, 5))
+    layer(Q)
+    return layer(Q[..., :7])
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_why_shapes_do_not_fit(case):
+    program, words = MISFITS[case]
+    with pytest.raises(RuntimeError):
+        program(keras)
+    with pytest.raises(RuntimeError, match=words):
+        program(torchkeras)
 
 
 def fit_of(k, x, y):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -129,6 +130,15 @@ class Graph:
     def specs(self, inputs: list[KerasTensor]) -> Any:
         """The outputs as KerasTensors for other symbolic inputs; nothing is recorded."""
         return self.walk(inputs, lambda operation, args, kwargs: operation.compute_output_spec(*args, **kwargs))
+
+    def check_names(self) -> None:
+        """Raise a `ValueError` where two operations have the same name."""
+        for name, count in Counter(operation.name for operation in self.operations).items():
+            if count > 1:
+                raise ValueError(
+                    f'The name "{name}" is used {count} times in the model. All operation names should be unique: give '
+                    f"the layers other names."
+                )
 
     def walk(self, inputs: list[Any], visit: Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]) -> Any:
         """Run with `visit(operation, args, kwargs)` in the place of each call; all values are kept to the end."""

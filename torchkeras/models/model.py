@@ -6,7 +6,6 @@ import inspect
 import json
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Self
@@ -116,13 +115,7 @@ class Model(Exportable, Trainer, QuantizableModel, Layer):
         self.__dict__["_tk_graph"] = graph
         if _functional_like(type(self)):
             self.__dict__["_tk_init_args"] = ((), {})  # the graph says more
-        uses = Counter(operation.name for operation in graph.operations)
-        for name, count in uses.items():
-            if count > 1:
-                raise ValueError(
-                    f'The name "{name}" is used {count} times in the model. All operation names should be unique: give '
-                    f"the layers other names."
-                )
+        graph.check_names()
         held = {id(module) for module in self._modules.values()}
         layers = [layer for layer in graph.operations if isinstance(layer, torch.nn.Module) and id(layer) not in held]
         keys = self.__dict__["_tk_child_keys"] = ChildKeys(self)

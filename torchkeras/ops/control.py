@@ -19,6 +19,7 @@ from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.promotion import tensor
 from torchkeras.core.torch_internals import while_loop as compiled_while_loop
 from torchkeras.core.types import ArrayLike
+from torchkeras.ops.callables import check_callable
 
 
 def _no_value(x: Any) -> bool:
@@ -68,6 +69,8 @@ def cond(pred: Tensor | bool, true_fn: Callable[..., Any], false_fn: Callable[..
         >>> keras.ops.cond(True, lambda: np.float32(1.0), lambda: np.float32(2.0))
         np.float32(1.0)
     """
+    check_callable("cond", "true_fn", true_fn)
+    check_callable("cond", "false_fn", false_fn)
     if _no_value(pred):
         return true_fn()
     if isinstance(pred, Tensor) and _in_graph(pred):
@@ -95,6 +98,10 @@ def switch(index: ArrayLike, branches: Sequence[Callable[..., Any]], *operands: 
         >>> keras.ops.switch(1, [lambda x: x, lambda x: -x], np.float32(3.0))
         tensor(-3.)
     """
+    if not isinstance(branches, Sequence):
+        raise TypeError(f"switch(): `branches` should be a list of callables. Received: branches={branches!r}.")
+    for branch in branches:
+        check_callable("switch", "branches", branch)
     operands = _as_tensors(operands)
     if isinstance(index, Tensor):
         if index.is_meta:
@@ -147,6 +154,8 @@ def while_loop(
         >>> keras.ops.while_loop(lambda i: i < 5, lambda i: (i + 2,), (0,))
         (tensor(6, dtype=torch.int32),)
     """
+    check_callable("while_loop", "cond", cond)
+    check_callable("while_loop", "body", body)
     many = isinstance(loop_vars, (list, tuple))
     values = _as_tensors(loop_vars if many else (loop_vars,))
     compiling = torch.compiler.is_compiling()
@@ -207,6 +216,7 @@ def fori_loop(lower: ArrayLike, upper: ArrayLike, body_fun: Callable[..., Any], 
         >>> keras.ops.fori_loop(0, 4, lambda i, total: total + i, 0)
         6
     """
+    check_callable("fori_loop", "body_fun", body_fun)
     if isinstance(lower, Tensor) or isinstance(upper, Tensor):
         if _no_value(lower) or _no_value(upper):
             return body_fun(lower, init_val)

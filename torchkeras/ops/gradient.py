@@ -15,6 +15,7 @@ from torchkeras.core import registry, tree
 from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.keras_tensor import any_symbolic
 from torchkeras.core.tensors.convert import convert_to_tensor
+from torchkeras.ops.callables import check_callable
 
 
 @op(elementwise=True, file_module="keras.src.ops.core")
@@ -110,6 +111,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         >>> float(x.grad)
         3.0
     """
+    check_callable("custom_gradient", "f", f)
     names = _positional_names(f)
 
     @functools.wraps(f)

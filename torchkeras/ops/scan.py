@@ -14,6 +14,7 @@ from torchkeras.core.operations.op import op
 from torchkeras.core.symbolic.infer import infer
 from torchkeras.core.symbolic.keras_tensor import KerasTensor
 from torchkeras.core.tensors.promotion import tensor
+from torchkeras.ops.callables import check_callable
 
 
 def _element(x: Any) -> KerasTensor:
@@ -77,8 +78,7 @@ def scan(
 
 
 def _check_scan(f: Any, xs: Any, length: Any, unroll: int | bool) -> None:
-    if not callable(f):
-        raise TypeError(f"scan(): `f` should be a callable. Received: {f!r}.")
+    check_callable("scan", "f", f)
     if not isinstance(unroll, bool) and not (isinstance(unroll, int) and unroll > 0):
         raise ValueError(f"scan(): `unroll` must be an positive integer or boolean. Received: {unroll!r}.")
     if xs is None and length is None:
@@ -140,7 +140,10 @@ def map(f: Callable[..., Any], xs: Any) -> Any:
         >>> keras.ops.map(lambda x: x * 2, np.array([1.0, 2.0]))
         tensor([2., 4.], dtype=torch.float64)
     """
+    check_callable("map", "f", f)
     xs = _tensors(xs)
+    if any(x.ndim == 0 for x in tree.flatten(xs)):
+        raise IndexError(f"map(): `xs` must have an axis to go along; received a tensor without axes: {xs}.")
     rows = _rows(xs)
     return _stacked([f(row) for row in rows]) if rows else _empty(f(_zeros(xs)))
 
@@ -167,6 +170,7 @@ def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
         >>> keras.ops.vectorized_map(lambda x: x * 2, torch.tensor([1.0, 2.0]))
         tensor([2., 4.])
     """
+    check_callable("vectorized_map", "function", function)
     return torch.vmap(function, randomness="different")(_tensors(elements))
 
 
@@ -199,8 +203,7 @@ def associative_scan(f: Callable[..., Any], elems: Any, reverse: bool = False, a
         >>> keras.ops.associative_scan(lambda a, b: a + b, np.array([1, 2, 3]))
         tensor([1, 3, 6])
     """
-    if not callable(f):
-        raise TypeError(f"associative_scan(): `f` should be a callable. Received: {f!r}.")
+    check_callable("associative_scan", "f", f)
     leaves = [tensor(x) for x in tree.flatten(elems)]
     _check_sizes(leaves, axis)
     rank = leaves[0].ndim

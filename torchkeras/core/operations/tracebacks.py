@@ -64,7 +64,9 @@ def _is_of_interest(entry: TracebackType) -> bool:
     return not (file.startswith((_PACKAGE, _GENERATED)) or file == _TORCH_CALL)
 
 
-def explain_call(error: Exception, method: str, place: str, arguments: dict[str, object]) -> None:
+def explain_call(
+    error: Exception, method: str, place: str, arguments: dict[str, object], reason: str | None = None
+) -> None:
     """Write into an error which call it came from and with which arguments; the innermost call alone does so.
 
     The error stays the same object. Where its message can't be replaced, a note says it.
@@ -74,12 +76,13 @@ def explain_call(error: Exception, method: str, place: str, arguments: dict[str,
         method: name of the method, `"Dense.call()"`.
         place: the layer's path.
         arguments: by name.
+        reason: sentences that stand before the message: what the call needs, where that is known. Default: `None`.
     """
     if torch.compiler.is_compiling() or not is_traceback_filtering_enabled():
         return
     if getattr(error, "_torchkeras_explained", False):
         return
-    head = f"Exception encountered when calling {method} of {place!r}."
+    head = f"Exception encountered when calling {method} of {place!r}." + (f"\n\n{reason}" if reason else "")
     received = "\n".join(f"  • {name}={describe(value)}" for name, value in arguments.items())
     tail = f"Arguments received by {method}:\n{received}"
     try:

@@ -14,6 +14,7 @@ from torchkeras.core.types import Shape
 from torchkeras.core.variables.portable_random import is_portable_random_enabled
 from torchkeras.core.variables.seeds import SeedGenerator
 from torchkeras.layers.attention.attention_masks import causal_mask, combined
+from torchkeras.layers.attention.mismatch import mismatch
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.base.options import LayerOptions
 from torchkeras.layers.regularization.dropout import drawn_mask
@@ -162,6 +163,12 @@ class Attention(Layer):
         if not return_attention_scores:
             return output
         return output, KerasTensor((*shapes[0][:-1], shapes[-1][-2]), self.compute_dtype)
+
+    def _tk_mismatch(self, given: dict[str, Any]) -> str | None:
+        inputs = given.get("inputs")
+        if not isinstance(inputs, list):
+            return None
+        return mismatch(dict(zip(("query", "value", "key"), inputs, strict=False)), given.get("mask"), sizes=True)
 
     def _check_inputs(self, inputs: object, mask: object = None) -> None:
         name = type(self).__name__

@@ -17,6 +17,7 @@ from torchkeras.core.variables.session import is_flash_attention_enabled
 from torchkeras.distributed.split_layers import Heads
 from torchkeras.layers.activation.activation import Softmax
 from torchkeras.layers.attention.attention_masks import causal_mask, combined, window_mask
+from torchkeras.layers.attention.mismatch import mismatch
 from torchkeras.layers.attention.private_names import PrivateNames
 from torchkeras.layers.base.layer import Layer
 from torchkeras.layers.core.einsum_dense import EinsumDense
@@ -232,6 +233,10 @@ class ProjectedAttention(PrivateNames, Layer):
         scores = self._softmax(scores, mask=mask)
         kept = self._dropout_layer(scores, training=training) if self.dropout > 0.0 else scores
         return torch.einsum(outputs_equation, kept, value), scores
+
+    def _tk_mismatch(self, given: dict[str, Any]) -> str | None:
+        parts = {name: given[name] for name in ("query", "value", "key") if given.get(name) is not None}
+        return mismatch(parts, given.get("attention_mask"))
 
     # ------------------------------------------------------------------ symbolic
 

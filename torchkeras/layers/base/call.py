@@ -62,6 +62,14 @@ class CallableModule(StatefulModule):
                 hide_frames(error)
             raise
 
+    def _tk_mismatch(self, given: dict[str, Any]) -> str | None:
+        """Sentences that say which shapes a call needs, for an error of torch's in it; `None`: there are none to say.
+
+        Args:
+            given: the arguments of the call by name.
+        """
+        return None
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run one call on tensors; `layer(inputs)` calls it as in any torch module.
 
@@ -238,7 +246,8 @@ def _explain(layer: Any, error: Exception, args: tuple, kwargs: dict[str, Any]) 
         given = layer._tk_call_spec.bind(args, kwargs)
     except TypeError:
         given = {**{f"argument {i}": value for i, value in enumerate(args)}, **kwargs}
-    explain_call(error, f"{type(layer).__name__}.call()", getattr(layer, "path", ""), given)
+    reason = layer._tk_mismatch(given) if type(error) is RuntimeError else None
+    explain_call(error, f"{type(layer).__name__}.call()", getattr(layer, "path", ""), given, reason)
     _advise_autocast(layer, error)
 
 

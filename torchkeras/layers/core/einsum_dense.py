@@ -196,6 +196,15 @@ class EinsumDense(StoredWeights):
         outputs = outputs if bias is None else outputs + bias
         return outputs if self.activation in (None, activations.linear) else self.activation(outputs)
 
+    def _tk_mismatch(self, given: dict[str, Any]) -> str | None:
+        inputs = given.get("inputs")
+        if not self.built or not hasattr(inputs, "shape"):
+            return None
+        return (
+            f"The layer was built for inputs that fit a kernel of shape {tuple(self.kernel.shape)} in the equation "
+            f"{self.equation!r}; received inputs of shape {tuple(inputs.shape)}."
+        )
+
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self._full_output_shape(parse(self.equation, len(input_shape)), input_shape)
 

@@ -35,7 +35,7 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
         tensor([11, 22])
     """
     if not callable(pyfunc):
-        raise ValueError(f"pyfunc must be a function; received {pyfunc!r}.")
+        raise ValueError(f"Expected argument `pyfunc` to be a callable. Received: pyfunc={pyfunc!r}.")
     excluded = frozenset(excluded or ())
     ranks = None if signature is None else _ranks(signature)
 
