@@ -106,7 +106,8 @@ def dot_product_attention(
         raise ValueError("Only one of `bias` and `mask` can be given. Received both.")
     if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
         raise ValueError(
-            f"`dot_product_attention` only supports 4D inputs. Received: query.shape={tuple(query.shape)}, key.shape={tuple(key.shape)}, "
+            f"`dot_product_attention` only supports 4D inputs. Received: query.shape={tuple(query.shape)}, "
+            f"key.shape={tuple(key.shape)}, "
             f"value.shape={tuple(value.shape)}"
         )
     if is_causal and (mask is not None or bias is not None):
