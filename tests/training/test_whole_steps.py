@@ -193,6 +193,7 @@ def test_a_step_that_is_no_graph_has_its_calls_compiled_and_says_so_once(step, r
         model = both(lambda: net(step), lambda: O.SGD(0.1), data)
     (line,) = lines(caplog)
     assert "so only the calls of its layers are" in line and reason in line
+    assert __file__ in line and "torchkeras/training" not in line and "__self__" not in line
     assert len(graphs) == (2 if step is Counting else 1)
     if step is Counting:
         assert model.calls == 9  # once per batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import nullcontext
 from typing import Any, NoReturn
@@ -225,8 +226,19 @@ def _detached(value: Any) -> Any:
 def _short(error: BaseException) -> str:
     """The first sentence of an error of the compiler, and the last line of the user's code that it names."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    places = [i for i, line in enumerate(lines) if line.startswith('File "')]
-    users = [i for i in places if not is_library_file(lines[i].split('"')[1])]
+    code = [line.removeprefix("-").lstrip() for line in lines]  # a stack trace may be a list within a list
+    places = [i for i, line in enumerate(code) if line.startswith('File "')]
+    users = [i for i in places if not is_library_file(code[i].split('"')[1])]
     reason = next((line for line in lines if line.startswith("- ")), lines[0] if lines else type(error).__name__)
+    guard = _GUARD.match(reason)
+    if guard is not None:
+        expression, _, where = guard[1].partition("#")
+        reason = f"{_PATH_TO_MODEL.sub('model', expression).strip()} no longer holds."
+        if not users:
+            return f"{reason} At {where.strip()}" if where else reason
     place = (users or places)[-1:]
-    return reason + "".join(f" At {' '.join(lines[i : i + 2])}" for i in place)
+    return reason + "".join(f" At {' '.join(code[i : i + 2])}" for i in place)
+
+
+_GUARD = re.compile(r"- \d+/\d+: (.*?)(?:\(HINT:.*)?$")  # the compiler's line on a value that has changed
+_PATH_TO_MODEL = re.compile(r"\bself(?:\.\w+)*?\.model\b")  # in the names of the steps here
