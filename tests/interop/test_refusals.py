@@ -162,6 +162,19 @@ def test_a_loss_without_super_init():
         without_init(torchkeras.losses.Loss, call=lambda self, y, p: y - p)(X, X)
 
 
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: torchkeras.layers.ConvLSTM2D(0, 2), "invalid value for argument `filters`"),
+        (lambda: torchkeras.layers.Reshape("nope"), "target_shape must be a tuple of ints.*'nope'"),
+        (lambda: torchkeras.utils.model_to_dot(3), "A model is needed to plot one; received 3"),
+    ],
+)
+def test_arguments_that_keras_takes_or_that_python_refuses(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
 def logs_of(k, **arguments):
     return fit(k, **arguments).history
 

@@ -56,8 +56,9 @@ class RecurrentCell(Layer):
     def __init__(self, _arguments: dict[str, Any], **kwargs: Unpack[CellOptions]) -> None:
         units = _arguments["units"]
         if not isinstance(units, (int, np.integer)) or units <= 0:
+            name = "filters" if "filters" in _arguments else "units"
             raise ValueError(
-                f"Received an invalid value for argument `units`, expected a positive integer, got {units}."
+                f"Received an invalid value for argument `{name}`, expected a positive integer, got {units}."
             )
         implementation = kwargs.pop("implementation", 2)
         super().__init__(**kwargs)

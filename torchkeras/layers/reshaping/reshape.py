@@ -98,7 +98,7 @@ class Reshape(DtypeKeeping):
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        if not isinstance(target_shape, Sequence):
+        if not isinstance(target_shape, Sequence) or isinstance(target_shape, str):
             raise ValueError(
                 f"target_shape must be a tuple of ints, such as (2, 3) or (-1,). Received: {target_shape!r}"
             )
