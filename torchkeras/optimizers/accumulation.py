@@ -9,6 +9,7 @@ import torch
 from torchkeras.core.tensors.convert import constant
 from torchkeras.core.torch_internals import foreach_add_, foreach_mul, foreach_mul_
 from torchkeras.optimizers.foreach import at_least
+from torchkeras.optimizers.gradients import Gradients
 from torchkeras.optimizers.parameter_group import Plan
 
 UNKNOWN = -1.0
@@ -17,7 +18,7 @@ UNKNOWN = -1.0
 
 def add_gradients(
     plan: Plan,
-    grads: list,
+    grads: Gradients,
     done: int | torch.Tensor,
     weight: float | torch.Tensor | None,
     weights: float | torch.Tensor | None,
@@ -35,18 +36,22 @@ def add_gradients(
         The sum of the weights, these included; `None` without weights.
     """
     if weight is None:
-        foreach_add_(plan.accumulators, grads)
+        for group in plan.groups:
+            foreach_add_(group.accumulators, grads.of(group))
         return None
     if isinstance(done, torch.Tensor):
         done = done.to(weight_dtype(plan.accumulators))
     before = _before(done, weight, weights)
     if _weigh_alike(done, weight, before):
-        foreach_add_(plan.accumulators, grads)
+        for group in plan.groups:
+            foreach_add_(group.accumulators, grads.of(group))
         return before + weight
     total = before + weight
     share = (done + 1) / at_least(total, 1e-12)
-    foreach_mul_(plan.accumulators, before * share / at_least(done, 1))
-    foreach_add_(plan.accumulators, foreach_mul(grads, weight * share))
+    kept, added = before * share / at_least(done, 1), weight * share
+    for group in plan.groups:
+        foreach_mul_(group.accumulators, kept)
+        foreach_add_(group.accumulators, foreach_mul(grads.of(group), added))
     return total
 
 

@@ -17,6 +17,7 @@ from torchkeras.core.torch_internals import (
     foreach_mul,
     foreach_mul_,
     foreach_norm,
+    foreach_recip_,
     foreach_sqrt,
 )
 from torchkeras.core.types import Number
@@ -108,14 +109,10 @@ class Adafactor(Optimizer):
 
     def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         rate, share = smaller(lr, step**-0.5), step**self.beta_2_decay
-        squares = foreach_mul(grads, grads)
-        foreach_add_(squares, self.epsilon_1)
-        velocities = group.slots["velocity"]
-        if group.kind:
-            lerp_(velocities, self._factored(group, squares, share), 1.0)  # a copy; of sharded tensors too
-        else:
-            lerp_(velocities, squares, share)
-        changes = foreach_div(grads, foreach_sqrt(velocities))
+        self._move_velocities(group, grads, share)
+        changes = list(foreach_sqrt(group.slots["velocity"]))
+        foreach_recip_(changes)
+        foreach_mul_(changes, grads)
         scales = _rms(group.parameters)
         foreach_clamp_min_(scales, self.epsilon_2)
         excess = list(foreach_div(_rms(changes), self.clip_threshold))
@@ -124,13 +121,21 @@ class Adafactor(Optimizer):
         foreach_mul_(changes, scales)
         descend_(group.parameters, changes, rate)
 
-    def _factored(self, group: ParameterGroup, squares: list, share: Number) -> list:
-        """The means of squares from those of the rows and columns, which are updated first."""
+    def _move_velocities(self, group: ParameterGroup, grads: list[Any], share: Number) -> None:
+        """Move the mean squares, those of matrices by the means of the rows and columns."""
+        squares = list(foreach_mul(grads, grads))
+        foreach_add_(squares, self.epsilon_1)
+        velocities = group.slots["velocity"]
+        if not group.kind:
+            lerp_(velocities, squares, share)
+            return
         rows, columns = group.slots["row"], group.slots["column"]
         lerp_(rows, [square.mean(dim=-1) for square in squares], share)
         lerp_(columns, [square.mean(dim=-2) for square in squares], share)
+        squares.clear()  # their memory is for what follows
         shares = foreach_div(rows, [row.mean(dim=-1, keepdim=True) for row in rows])
-        return [row.unsqueeze(-1) * column.unsqueeze(-2) for row, column in zip(shares, columns)]
+        for velocity, row, column in zip(velocities, shares, columns):
+            velocity.copy_(row.unsqueeze(-1) * column.unsqueeze(-2))
 
 
 def _rms(tensors: list) -> list:

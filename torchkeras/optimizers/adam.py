@@ -75,6 +75,9 @@ class Adam(Optimizer):
         first = group.parameters[0]
         return group.fusible and (is_number(lr) or is_scalar_on(lr, first)) and first.dtype == torch.float32
 
+    def _tk_updates_in_place(self, group: ParameterGroup) -> bool:
+        return group.fusible
+
     def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         momentums, velocities = group.slots["momentum"], group.slots["velocity"]
         lerp_(momentums, grads, 1 - self.beta_1)

@@ -15,7 +15,7 @@ from torchkeras.core.variables.variable import Variable
 from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root
 from torchkeras.optimizers.optimizer import Optimizer, OptimizerArguments
-from torchkeras.optimizers.parameter_group import ParameterGroup, Plan
+from torchkeras.optimizers.parameter_group import ParameterGroup
 
 
 class Adamax(Optimizer):
@@ -118,11 +118,10 @@ class Nadam(Optimizer):
     def _momentum_at(self, step: Number) -> Any:
         return self.beta_1 * (1.0 - 0.5 * 0.96**step)
 
-    def _update(self, plan: Plan, grads: list, lr: Number, step: Number) -> None:
+    def _tk_begin_update(self, step: Number) -> None:
         if isinstance(step, torch.Tensor):
             self._tk_move_numbers(step.device)
         self._u_product.mul_(self._momentum_at(step))
-        super()._update(plan, grads, lr, step)
 
     def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         # For torch.compile a tensor that is no variable.

@@ -18,7 +18,7 @@ from torchkeras.core.torch_internals import (
 )
 from torchkeras.distributed.collectives import communicate, summing
 from torchkeras.distributed.rank_group import along
-from torchkeras.optimizers.parameter_group import Plan
+from torchkeras.optimizers.parameter_group import local
 
 
 def clip_by_value(grads: list, limit: float) -> list:
@@ -28,33 +28,54 @@ def clip_by_value(grads: list, limit: float) -> list:
     return list(clipped)
 
 
-def clip_by_norm(grads: list, limit: float, norms: list) -> list:
-    """Each tensor scaled so that its 2-norm is `limit` at the most."""
+def each_factor(norms: list, limit: float) -> list:
+    """For each norm the number to divide its tensor by, so that the norm is `limit` at the most."""
     over = foreach_clamp_min(norms, limit)
     foreach_div_(over, limit)
-    return list(foreach_div(grads, over))
+    return list(over)
 
 
-def clip_by_global_norm(grads: list, limit: float, norms: list) -> list:
-    """All tensors scaled alike so that the 2-norm of the whole is `limit` at the most; NaN where it isn't finite."""
+def common_factor(norms: list, limit: float) -> torch.Tensor:
+    """The number to multiply all tensors by, so that the norm of the whole is `limit` at the most.
+
+    It is NaN where that norm isn't finite.
+    """
     device = norms[0].device
     total = torch.linalg.vector_norm(torch.stack([norm.to(device=device) for norm in norms]))
-    scale = limit / total.clamp(min=limit) + (total - total)
-    if all(g.device == device and g.dtype == scale.dtype for g in grads):
-        return list(foreach_mul(grads, scale))
-    return [g * scale.to(device=g.device, dtype=g.dtype) for g in grads]
+    return limit / total.clamp(min=limit) + (total - total)
 
 
-def norms_of(grads: list, order: float = 2, like: list | None = None) -> list:
+def scaled(grads: list, factor: torch.Tensor) -> list:
+    """All tensors times a number, a tensor without dimensions."""
+    if all(g.device == factor.device and g.dtype == factor.dtype for g in grads):
+        return list(foreach_mul(grads, factor))
+    return [g * factor.to(device=g.device, dtype=g.dtype) for g in grads]
+
+
+def norms_of(grads: list, order: float = 2) -> list:
     """The norm of each tensor; of tensors in parts over all ranks, in one message for each way of splitting.
 
     Args:
-        grads: the tensors: plain ones, distributed ones, or the parts of distributed ones that lie here.
+        grads: the tensors, plain or distributed ones.
         order: of the norm.
-        like: the variables that say which of the tensors are parts. Default: the tensors themselves.
     """
-    norms = list(foreach_norm([grad.to_local() if is_sharded(grad) else grad for grad in grads], order))
-    for axes, places in _splits(grads if like is None else like).items():
+    return over_ranks(local_norms(grads, order), grads, order)
+
+
+def local_norms(grads: list, order: float = 2) -> list:
+    """The norm of each tensor; of distributed ones that of the part that lies here."""
+    return list(foreach_norm([local(grad) for grad in grads], order))
+
+
+def over_ranks(norms: list, like: list, order: float = 2) -> list:
+    """The norms of whole tensors.
+
+    Args:
+        norms: those of the parts that lie here.
+        like: the tensors, or variables as they are, which say how they are split over the ranks.
+        order: of the norms.
+    """
+    for axes, places in _splits(like).items():
         powers = torch.stack([norms[i] for i in places]).pow(order)
         for mesh, axis in axes:
             communicate(powers, summing(along(mesh, axis)))
@@ -74,18 +95,14 @@ def _splits(tensors: list) -> dict[tuple[tuple[Any, int], ...], list[int]]:
     return found
 
 
-def clip(
-    grads: list, value: float | None, norm: float | None, global_norm: float | None, plan: Plan | None = None
-) -> list:
-    """Gradients clipped by the limit that is set, if one is: of each value, of each norm or of the norm of all.
-
-    Args:
-        plan: the variables of the gradients, which may be in parts on several ranks.
-    """
-    like = plan.variables if plan is not None and plan.sharded else None
+def clip(grads: list, value: float | None, norm: float | None, global_norm: float | None) -> list:
+    """Gradients clipped by the limit that is set, if one is: of each value, of each norm or of the norm of all."""
     if value and value > 0:
         return clip_by_value(grads, value)
     limit = norm or global_norm
     if not limit or limit <= 0:
         return grads
-    return (clip_by_norm if norm else clip_by_global_norm)(grads, limit, norms_of(grads, like=like))
+    norms = norms_of(grads)
+    if norm:
+        return list(foreach_div(grads, each_factor(norms, limit)))
+    return scaled(grads, common_factor(norms, limit))

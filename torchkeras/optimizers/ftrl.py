@@ -8,14 +8,13 @@ import torch
 
 from torchkeras.core.torch_internals import (
     foreach_add_,
-    foreach_addcmul,
-    foreach_clamp_max,
+    foreach_addcmul_,
+    foreach_clamp_max_,
     foreach_clamp_min_,
     foreach_copy_,
     foreach_div_,
     foreach_mul_,
     foreach_pow,
-    foreach_sub,
     foreach_sub_,
 )
 from torchkeras.core.types import Number
@@ -88,19 +87,19 @@ class Ftrl(Optimizer):
         parameters, squares, linears = group.parameters, group.slots["accumulator"], group.slots["linear"]
         power = -self.learning_rate_power
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength + self.beta / (2.0 * lr)
-        new_squares = foreach_addcmul(squares, grads, grads)
-        curvatures = foreach_pow(new_squares, power)
-        changes = foreach_sub(curvatures, foreach_pow(squares, power))
+        changes = list(foreach_pow(squares, power))
+        foreach_addcmul_(squares, grads, grads)
+        curvatures = list(foreach_pow(squares, power))
+        foreach_sub_(changes, curvatures)
         foreach_div_(changes, lr)
         foreach_mul_(changes, parameters)
         foreach_add_(linears, grads)
         foreach_add_(linears, parameters, alpha=2 * self.l2_shrinkage_regularization_strength)
-        foreach_sub_(linears, changes)
+        foreach_add_(linears, changes)
         foreach_div_(curvatures, lr)
         foreach_add_(curvatures, [2 * l2] * len(curvatures) if isinstance(l2, torch.Tensor) else 2 * l2)
-        clipped = foreach_clamp_max(linears, l1)
-        foreach_clamp_min_(clipped, -l1)
-        foreach_sub_(clipped, linears)
-        foreach_div_(clipped, curvatures)
-        foreach_copy_(parameters, clipped)
-        foreach_copy_(squares, new_squares)
+        foreach_copy_(parameters, linears)
+        foreach_clamp_max_(parameters, l1)
+        foreach_clamp_min_(parameters, -l1)
+        foreach_sub_(parameters, linears)
+        foreach_div_(parameters, curvatures)

@@ -173,15 +173,18 @@ class Muon(Optimizer):
         foreach_mul_(momentums, self.momentum)
         foreach_add_(momentums, grads)
         for places in _by_shape(grads):  # one iteration for matrices of a shape
-            ahead = [momentums[i] for i in places]
-            if self.nesterov:
-                ahead = foreach_add([grads[i] for i in places], ahead, alpha=self.momentum)
-            # A batch of one is slower than a matrix.
-            alone = len(places) == 1
-            matrices = ahead[0] if alone else torch.stack(ahead)
-            matrices = self.zeropower_via_newtonschulz5(matrices, self.ns_steps)
-            directions = [self.lr_adjust(matrix) for matrix in ([matrices] if alone else matrices.unbind())]
+            # The iteration alone holds the matrices that it is given, so that it can free them.
+            matrices = self.zeropower_via_newtonschulz5(
+                self._ahead([grads[i] for i in places], [momentums[i] for i in places]), self.ns_steps
+            )
+            directions = [self.lr_adjust(matrix) for matrix in ([matrices] if len(places) == 1 else matrices.unbind())]
             descend_([group.parameters[i] for i in places], directions, lr)
+
+    def _ahead(self, grads: list, momentums: list) -> torch.Tensor:
+        """The momentums to orthogonalize, of one shape: of one a matrix, else a batch."""
+        ahead = list(foreach_add(grads, momentums, alpha=self.momentum)) if self.nesterov else momentums
+        # A batch of one is slower than a matrix.
+        return ahead[0] if len(ahead) == 1 else torch.stack(ahead)
 
     def lr_adjust(self, x: torch.Tensor) -> torch.Tensor:
         """Scale an update to the size that AdamW's would have.
@@ -225,7 +228,9 @@ class Muon(Optimizer):
         x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
         for _ in range(steps):
             square = x @ x.mT
-            x = multiply_add(x, multiply_add(square, square, square, self.muon_b, self.muon_c), x, self.muon_a)
+            square = multiply_add(square, square, square, self.muon_b, self.muon_c)
+            x = multiply_add(x, square, x, self.muon_a)
+            del square  # before the next one is made
         return x.mT if tall else x
 
 

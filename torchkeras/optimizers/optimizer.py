@@ -14,24 +14,22 @@ from torchkeras.core.config.configurable import config_of
 from torchkeras.core.config.keywords import accepted_keywords
 from torchkeras.core.config.serialization import deserialize_keras_object, serialize_keras_object
 from torchkeras.core.nearest_names import candidates
+from torchkeras.core.registry import is_own
 from torchkeras.core.tensors.dtypes import torch_dtype
-from torchkeras.core.torch_internals import foreach_div, foreach_zero_
 from torchkeras.core.types import Number, Store
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.core.variables.variable import Variable
-from torchkeras.optimizers import accumulation, averages, clipping, planning, slots, stateless
+from torchkeras.optimizers import accumulation, clipping, planning, slots, stateless
 from torchkeras.optimizers.arguments import LearningRate, check_arguments
 from torchkeras.optimizers.arguments import OptimizerArguments as OptimizerArguments
-from torchkeras.optimizers.clock import Clock
-from torchkeras.optimizers.foreach import shrink_
 from torchkeras.optimizers.in_graph import AppliesInGraph
 from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, to_parameter
-from torchkeras.optimizers.rate_and_count import RateAndCount, as_number
+from torchkeras.optimizers.rate_and_count import as_number
 from torchkeras.optimizers.reversible import SavedValues
-from torchkeras.optimizers.weight_decay import WeightDecay
+from torchkeras.optimizers.updates import MakesUpdates
 
 
-class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
+class Optimizer(MakesUpdates, AppliesInGraph):
     """Base class of optimizers: it changes variables by their gradients.
 
     One step is `apply(grads, variables)`:
@@ -79,10 +77,8 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
     """
 
     _tk_config_base = True
-    _uses_update_step = False
-    _clock: Clock | None = None  # where the rate and the number of an update are read, while a step is captured
+    _algorithm: type
     _tk_apply_again = AppliesInGraph._tk_apply_plan_again  # as `apply` below does it
-    elementwise = True  # whether each number is updated by itself, so that shards can be updated where they are
 
     def __init__(
         self,
@@ -145,6 +141,7 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         algorithm = next(
             base for base in cls.__mro__ if "update_step" in base.__dict__ or "update_many" in base.__dict__
         )
+        cls._algorithm = algorithm
         cls._uses_update_step = algorithm is not Optimizer and "update_step" in algorithm.__dict__
 
     # -- what a subclass defines
@@ -226,6 +223,8 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         can_skip = type(self)._tk_can_skip is not Optimizer._tk_can_skip and not self._uses_update_step
         special = any(getattr(v, "constraint", None) is not None or planning.is_overwritten(v) for v in variables)
         self._skips_alone = can_skip and not special
+        # Of an algorithm of the user's nobody knows whether it looks at a weight as a whole.
+        self._cuts_weights = self.elementwise and not self._uses_update_step and is_own(type(self)._algorithm)
 
     def _tk_replace_variables(
         self, replaced: Mapping[int, torch.Tensor], layouts: Mapping[int, Callable[[torch.Tensor], torch.Tensor]] = {}
@@ -352,127 +351,9 @@ class Optimizer(WeightDecay, RateAndCount, AppliesInGraph):
         self._plan: Plan | None = None  # type: ignore[no-redef]
         self._plans: dict[tuple[int, ...], Plan] = {}
 
-    def _apply_plan(self, plan: Plan, grads: list) -> None:
-        if plan.wide is not None:
-            grads = plan.wide.widen(grads)
-        if self.loss_scale_factor is not None:
-            grads = foreach_div(grads, self.loss_scale_factor)  # type: ignore[assignment]
-        count, every = self._count(), self.gradient_accumulation_steps
-        if not every:
-            self._step(plan, grads, count)
-            return
-        done = count % every
-        plan = self._accumulate(plan, grads, done)
-        due = done + 1 == every
-        if isinstance(due, torch.Tensor):
-            changed = self._trainable_variables if self.use_ema else plan.variables
-            saved = SavedValues([*changed, *self._state()])
-            self._step_accumulated(plan, every, count // every)
-            saved.restore_unless(due)
-        elif due:
-            self._step_accumulated(plan, every, count // every)
-
-    def _accumulate(self, plan: Plan, grads: list, done: int | torch.Tensor) -> Plan:
-        """Add gradients to those since the last update; return the plan of an update of all their variables."""
-        weight = accumulation.add_gradients(plan, grads, done, self._batch_weight, self._accumulated_weight)
-        if not self._counts_on_device:
-            self._accumulated_weight = weight
-        elif weight is None:
-            self._accumulated_weight.fill_(accumulation.UNKNOWN)  # type: ignore[union-attr]
-        else:
-            self._accumulated_weight.copy_(weight)  # type: ignore[union-attr, arg-type]
-        if not self._pending or (not isinstance(done, torch.Tensor) and done == 0):
-            self._pending = plan.indices
-        elif self._pending is not plan.indices:
-            self._pending = tuple(sorted({*self._pending, *plan.indices}))
-        return self._plan_of(self._pending)
-
-    def _tk_apply_accumulated_gradients(self) -> bool:
-        """Update the variables by the gradients accumulated since the last update, as at the end of `fit`.
-
-        The update is by their mean, weighted by `batch_weight`, and counts as one in `iterations`. The next call of
-        `apply` begins to accumulate from nothing.
-
-        Returns:
-            Whether there were any.
-        """
-        every = self.gradient_accumulation_steps
-        done = int(self._iterations) % every if every and self.built else 0
-        if not done:
-            return False
-        with torch.no_grad():
-            self._follow_variables()
-            planning.overwrite_accumulated(self)
-            plan = self._plan_of(self._pending or planning.updated_indices(self))
-            self._step_accumulated(plan, done, self._count() // every)
-            self._iterations.add_(every - done)
-        return True
-
-    def _step_accumulated(self, plan: Plan, done: int, updates: int | torch.Tensor) -> None:
-        """Update by the mean of the gradients of `done` calls, then reset them."""
-        self._step(plan, list(foreach_div(plan.accumulators, done)), updates)
-        foreach_zero_(plan.all_accumulators)
-
-    def _step(self, plan: Plan, grads: list, updates: int | torch.Tensor) -> None:
-        """Make one update; `updates` is the number of updates before it."""
-        step = (updates + 1).double() if isinstance(updates, torch.Tensor) else updates + 1
-        rate = None
-        if self._clock is not None:
-            rate, step = self._clock.rate, step if self._clock.step is None else self._clock.step
-        if rate is None:
-            rate = self._rate(updates)
-        if plan.wide is not None:
-            plan.wide.begin()
-        self._update(plan, self._clip_gradients(grads, plan), rate, step)
-        if self.use_ema:
-            averages.move(plan, updates, self.ema_momentum, self.ema_overwrite_frequency)
-        for variable, constraint in plan.constrained:
-            slots.assign(variable, constraint(slots.whole(variable)))
-        if plan.wide is not None:
-            plan.wide.end(step)
-
-    def _update(self, plan: Plan, grads: list, lr: Number, step: Number) -> None:
-        for group in plan.groups:
-            mine = grads if len(plan.groups) == 1 else [grads[i] for i in group.positions]
-            if plan.sharded and not self.elementwise:
-                mine = plan.whole(mine, group.parameters)
-            saved = None
-            if self._wanted is not None and not self._tk_can_skip(group, lr):
-                saved = SavedValues([*group.parameters, *(slot for row in group.slots.values() for slot in row)])
-            if self._uses_update_step:
-                self._tk_shrink(group, lr)
-                rate = self.learning_rate
-                for index, parameter, grad in zip(group.indices, group.parameters, mine):
-                    self.update_step(grad, parameter if plan.wide else self._trainable_variables[index], rate)
-            else:
-                self._tk_decay_and_update(group, mine, lr, step)
-            if saved is not None:
-                saved.restore_unless(self._wanted)  # type: ignore[arg-type]
-
-    def _tk_decay_and_update(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
-        """Apply weight decay, then the update; an algorithm whose kernel does both overrides this.
-
-        Args:
-            group, grads, lr, step: as for `update_many`.
-        """
-        self._tk_shrink(group, lr)
-        self.update_many(group, grads, lr, step)
-
-    def _tk_shrink(self, group: ParameterGroup, lr: Number) -> None:
-        """Apply weight decay.
-
-        Args:
-            group: the parameters.
-            lr: learning rate.
-        """
-        if self.weight_decay is not None and group.decayed:
-            shrink_(group.decayed, self.weight_decay * lr)
-
-    def _clip_gradients(self, grads: list, plan: Plan | None = None) -> list:
-        if plan is None:
-            grads = [torch.as_tensor(grad) for grad in grads]
-        limits = self.clipvalue, self.clipnorm, self.global_clipnorm
-        return grads if limits == (None, None, None) else clipping.clip(grads, *limits, plan)
+    def _clip_gradients(self, grads: list) -> list:
+        grads = [torch.as_tensor(grad) for grad in grads]
+        return clipping.clip(grads, self.clipvalue, self.clipnorm, self.global_clipnorm)
 
     @property
     def _model_variables_moving_average(self) -> list:

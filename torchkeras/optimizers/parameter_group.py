@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,11 @@ from torchkeras.optimizers.wide_weights import WideWeights
 
 _FUSED_DTYPES = (torch.float32, torch.float64)
 _FUSED_DEVICES = ("cpu", "cuda")
+
+CPU_GROUP_BYTES = 4 * 2**20
+DEVICE_GROUP_BYTES = 64 * 2**20
+"""Of the parameters that are updated together, since many updates make tensors of the size of their parameters. Kernels
+of lists of tensors take about as many bytes in one launch on a GPU; on a CPU they are a loop over the tensors."""
 
 
 class ParameterGroup:
@@ -26,7 +32,22 @@ class ParameterGroup:
         kind: the case of the algorithm, as `Optimizer._tk_kind_of` says.
     """
 
-    __slots__ = ("indices", "positions", "parameters", "slots", "decayed", "all_decay", "kind", "fusible")
+    __slots__ = (
+        "indices",
+        "positions",
+        "parameters",
+        "slots",
+        "decayed",
+        "all_decay",
+        "kind",
+        "fusible",
+        "is_large",
+        "accumulators",
+        "averages",
+        "averaged",
+        "constrained",
+        "part",
+    )
 
     def __init__(
         self,
@@ -45,13 +66,40 @@ class ParameterGroup:
         self.decayed = [p for p, decay in zip(parameters, decays) if decay]
         self.kind = kind
         first = parameters[0]
-        self.fusible = (
-            first.dtype in _FUSED_DTYPES
-            and first.device.type in _FUSED_DEVICES
-            and not is_sharded(first)
-            # The CPU kernels walk memory in order, whatever the strides say.
-            and all(t.is_contiguous() for row in (parameters, *slots.values()) for t in row if t is not None)
+        # The CPU kernels walk memory in order, whatever the strides say.
+        is_contiguous = not is_sharded(first) and all(
+            t.is_contiguous() for row in (parameters, *slots.values()) for t in row if t is not None
         )
+        self.fusible = is_contiguous and first.dtype in _FUSED_DTYPES and first.device.type in _FUSED_DEVICES
+        self.is_large = is_contiguous and len(parameters) == 1 and _bytes(first) > group_bytes(first.device)
+        """Whether it is one parameter of more bytes than a group has, which `parts` can cut."""
+        self.accumulators: list = []
+        """Where gradients are added up, with `gradient_accumulation_steps`."""
+        self.averages: list = []
+        """The moving averages, with `use_ema`."""
+        self.averaged: list = []
+        """The values that they are the averages of."""
+        self.constrained: list = []
+        """Pairs of a variable and its constraint."""
+        self.part: slice | None = None
+        """Of the numbers of the only parameter, the part that this group is."""
+
+    def parts(self) -> Iterator[ParameterGroup]:
+        """Groups of the parts of the only parameter of a large group.
+
+        The parts are made for one update, since a parameter may get other memory after it (`weight.data = ...`).
+        """
+        first = self.parameters[0]
+        count = group_bytes(first.device) // first.element_size()
+        for start in range(0, first.numel(), count):
+            part = slice(start, min(start + count, first.numel()))
+            slots = {
+                name: [slot if slot is None or slot.shape != first.shape else _flat(slot)[part] for slot in row]
+                for name, row in self.slots.items()
+            }
+            cut = ParameterGroup(self.indices, self.positions, [_flat(first)[part]], slots, [self.all_decay], self.kind)
+            cut.part = part
+            yield cut
 
 
 class Plan:
@@ -69,10 +117,8 @@ class Plan:
         "device",
         "sharded",
         "accumulators",
-        "constrained",
         "all_accumulators",
-        "averages",
-        "averaged",
+        "idle",
         "wide",
     )
 
@@ -85,11 +131,10 @@ class Plan:
         self.dtypes = [v.dtype for v in variables]
         self.device = variables[0].device if variables else None
         self.wide: WideWeights | None = None
-        self.constrained = [(v, v.constraint) for v in variables if getattr(v, "constraint", None) is not None]
         self.accumulators: list = []
         self.all_accumulators: list = []
-        self.averages: list = []
-        self.averaged: list = []
+        self.idle: list[ParameterGroup] = []
+        """The variables that are not updated and whose averages move all the same."""
 
     def fits(self, grads: list) -> bool:
         """Whether the kernels can take these gradients as they are: none missing, right shapes, types and strides.
@@ -126,6 +171,41 @@ def _rewrap(shard: torch.Tensor, like: Any) -> Any:
     return dtensors().DTensor.from_local(
         shard, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
     )
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().view(-1)
+
+
+def group_bytes(device: torch.device) -> int:
+    """How many bytes of parameters are updated together on a device."""
+    return CPU_GROUP_BYTES if device.type == "cpu" else DEVICE_GROUP_BYTES
+
+
+def cut_by_bytes(positions: Sequence[int], variables: Sequence[torch.Tensor]) -> list[list[int]]:
+    """Positions in groups of at most `group_bytes`; a variable of more bytes is a group of its own.
+
+    It is the same on all ranks, whatever rows of a distributed variable lie on each.
+    """
+    groups: list[list[int]] = []
+    room = 0
+    for position in positions:
+        size = _bytes(variables[position])
+        if size > room:
+            groups.append([])
+            room = group_bytes(variables[position].device)
+        groups[-1].append(position)
+        room -= size
+    return groups
+
+
+def _bytes(variable: torch.Tensor) -> int:
+    """The bytes of a variable, of a distributed one the mean over its parts."""
+    parts = 1
+    if is_sharded(variable):
+        mesh, placements = variable.device_mesh, variable.placements  # type: ignore[attr-defined]
+        parts = math.prod(mesh.size(axis) for axis, placement in enumerate(placements) if placement.is_shard())
+    return variable.numel() * variable.element_size() // parts
 
 
 def group_by_kernel(variables: Iterable[torch.Tensor], kind: Callable[[int], Hashable]) -> list[list[int]]:

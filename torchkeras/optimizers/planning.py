@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,7 +10,14 @@ import torch
 from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.user_warnings import warn_user
 from torchkeras.optimizers import slots
-from torchkeras.optimizers.parameter_group import ParameterGroup, Plan, group_by_kernel, local, to_parameter
+from torchkeras.optimizers.parameter_group import (
+    ParameterGroup,
+    Plan,
+    cut_by_bytes,
+    group_by_kernel,
+    local,
+    to_parameter,
+)
 from torchkeras.optimizers.wide_weights import WideWeights, is_narrow
 
 
@@ -174,32 +181,43 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
     shards = local if optimizer.elementwise and not optimizer._uses_update_step else lambda tensor: tensor
     wide = _wide_weights(optimizer, shards)
     targets = [shards(v) for v in everything] if wide is None else wide.all
-    groups = []
-    for positions in group_by_kernel(variables, lambda p: optimizer._tk_kind_of(variables[p])):
-        chosen = [indices[p] for p in positions]
-        groups.append(
-            ParameterGroup(
-                indices=chosen,
-                positions=positions,
-                parameters=[targets[i] for i in chosen],
-                slots={name: [shards(row[i]) for i in chosen] for name, row in optimizer._slots.items()},
-                decays=[optimizer._tk_uses_weight_decay(everything[i]) for i in chosen],
-                kind=optimizer._tk_kind_of(everything[chosen[0]]),
-            )
-        )
-    plan = Plan(indices, variables, groups)
-    plan.wide = wide
-    if wide is not None:
-        plan.constrained = [(targets[optimizer._index[id(v)]], constraint) for v, constraint in plan.constrained]
-        if optimizer._uses_update_step:  # it is given the target in the place of the variable
-            optimizer._index.update((id(target), i) for i, target in enumerate(targets))
     accumulators = optimizer._slots.get("gradient_accumulator")
+    averages = optimizer._slots.get("average")
+
+    def groups_of(chosen: list[torch.Tensor], indices: Sequence[int]) -> Iterator[ParameterGroup]:
+        for alike in group_by_kernel(chosen, lambda p: optimizer._tk_kind_of(chosen[p])):
+            for positions in cut_by_bytes(alike, chosen):
+                mine = [indices[p] for p in positions]
+                group = ParameterGroup(
+                    indices=mine,
+                    positions=positions,
+                    parameters=[targets[i] for i in mine],
+                    slots={name: [shards(row[i]) for i in mine] for name, row in optimizer._slots.items()},
+                    decays=[optimizer._tk_uses_weight_decay(everything[i]) for i in mine],
+                    kind=optimizer._tk_kind_of(everything[mine[0]]),
+                )
+                if accumulators is not None:
+                    group.accumulators = [local(accumulators[i]) for i in mine]
+                if averages is not None:
+                    group.averages = [local(averages[i]) for i in mine]
+                    group.averaged = [local(targets[i]) for i in mine]
+                known = [(i, getattr(everything[i], "constraint", None)) for i in mine]
+                held = everything if wide is None else targets
+                group.constrained = [(held[i], constraint) for i, constraint in known if constraint is not None]
+                yield group
+
+    plan = Plan(indices, variables, list(groups_of(variables, indices)))
+    plan.wide = wide
+    if wide is not None and optimizer._uses_update_step:  # it is given the target in the place of the variable
+        optimizer._index.update((id(target), i) for i, target in enumerate(targets))
     if accumulators is not None:
         plan.accumulators = [local(accumulators[i]) for i in indices]
         plan.all_accumulators = [local(slot) for slot in accumulators]
-    averaged = [(a, t) for a, t in zip(optimizer._slots.get("average", ()), targets) if a is not None]
-    plan.averages = [local(average) for average, _ in averaged]
-    plan.averaged = [local(target) for _, target in averaged]
+    if averages is not None:
+        others = [i for i in range(len(everything)) if i not in indices and averages[i] is not None]
+        plan.idle = list(groups_of([everything[i] for i in others], others))
+        for group in plan.idle:
+            group.constrained = []
     return plan
 
 

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import torch
 
-from torchkeras.core.torch_internals import foreach_copy_, foreach_div_, foreach_lerp, foreach_mul, foreach_sub
+from torchkeras.core.torch_internals import foreach_div_, foreach_lerp_, foreach_mul, foreach_sub_
 from torchkeras.core.types import Number
 from torchkeras.optimizers.arguments import LearningRate
 from torchkeras.optimizers.foreach import descend_by_ratio_, lerp_, lerp_square_, root, smaller
@@ -71,9 +71,9 @@ class ScheduleFreeAdamW(Optimizer):
         parameters, fast, velocities = group.parameters, group.slots["momentum"], group.slots["velocity"]
         if self.warmup_steps > 0:
             lr = lr * smaller(step / self.warmup_steps, 1.0)
-        averages = foreach_sub(parameters, foreach_mul(fast, 1 - self.beta_1))
-        foreach_div_(averages, self.beta_1)
+        foreach_sub_(parameters, foreach_mul(fast, 1 - self.beta_1))
+        foreach_div_(parameters, self.beta_1)  # the averages
         lerp_square_(velocities, grads, 1 - self.beta_2)
         descend_by_ratio_(fast, grads, root(velocities, self.epsilon, 1 - self.beta_2**step), lr)
-        lerp_(averages, fast, 1.0 / step)
-        foreach_copy_(parameters, foreach_lerp(fast, averages, self.beta_1))
+        lerp_(parameters, fast, 1.0 / step)
+        foreach_lerp_(parameters, fast, 1 - self.beta_1)

@@ -81,6 +81,9 @@ class SGD(Optimizer):
         else:  # without momentum, decay and L2 gradient are one and the same
             self._fused(group.parameters, grads, [], lr, weight_decay=self.weight_decay or 0.0)
 
+    def _tk_updates_in_place(self, group: ParameterGroup) -> bool:
+        return group.fusible and not (self.momentum and self.nesterov)
+
     def update_many(self, group: ParameterGroup, grads: list[Any], lr: Number, step: Number) -> None:
         parameters, momentums = group.parameters, group.slots.get("momentum", [])
         if group.fusible and is_number(lr):

@@ -5,7 +5,7 @@ bfloat16 keeps 8 bits of a number: a change of less than 1/512 of a weight round
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,8 @@ from torchkeras.core.tensors.sharded import is_sharded
 from torchkeras.core.torch_internals import foreach_copy_, version_of
 
 _NARROW = (torch.bfloat16, torch.float16)
+_ROUNDED_TOGETHER = 2**20
+"""Numbers, since rounding them makes several tensors of their size."""
 MODES = (None, "master_weights", "stochastic_rounding")
 
 
@@ -49,56 +51,76 @@ class WideWeights:
     """
 
     def __init__(self, weights: Sequence[torch.Tensor], masters: Sequence[Any] | None) -> None:
-        self._weights = [w for w in weights if is_narrow(w)]
+        self._weights = list(weights)
         self._rounds = masters is None
         if masters is None:
-            _check_rounding(self._weights)
-            self._wide = [torch.empty_like(w, dtype=torch.float32, requires_grad=False) for w in self._weights]
+            _check_rounding([w for w in weights if is_narrow(w)])
+            self.all = [
+                torch.empty_like(w, dtype=torch.float32, requires_grad=False) if is_narrow(w) else w for w in weights
+            ]
         else:
-            self._wide = [m for m, w in zip(masters, weights, strict=True) if is_narrow(w)]
-        narrow = iter(self._wide)
-        self.all = [next(narrow) if is_narrow(w) else w for w in weights]
+            self.all = [m if is_narrow(w) else w for m, w in zip(masters, weights, strict=True)]
         """For each weight the tensor to update: the weight itself where it is not narrow."""
-        self._versions: list[object] = [None] * len(self._wide)
-        self._free()
+        self._narrow = frozenset(i for i, w in enumerate(weights) if is_narrow(w))
+        self._versions: list[object] = [None] * len(self.all)
+        self._generators: dict[torch.device, torch.Generator] = {}
+        self._free(self._narrow)
 
-    def widen(self, grads: list[torch.Tensor]) -> list[torch.Tensor]:
-        """The gradients, in float32 where they are narrow as their weights are."""
-        return [grad.float() if is_narrow(grad) else grad for grad in grads]
-
-    def begin(self) -> None:
-        """Give the values to update those of the weights; a master that still rounds to its weight stays."""
-        if self._rounds:
-            for wide in self._wide:
-                wide.untyped_storage().resize_(4 * wide.numel())
-            foreach_copy_(self._wide, self._weights)
-            return
-        for weight, master, version in zip(self._weights, self._wide, self._versions, strict=True):
-            if version_of(weight) != version:  # perhaps somebody set the weight
-                master.copy_(torch.where(master.to(weight.dtype) == weight, master, weight.to(master.dtype)))
-
-    def end(self, step: int | torch.Tensor) -> None:
-        """Round the updated values into the weights.
+    def begin(self, step: int | torch.Tensor) -> None:
+        """Begin an update.
 
         Args:
             step: the number of the update: it seeds the random rounding, so that all ranks round alike.
         """
-        if not self._rounds:
-            foreach_copy_(self._weights, self._wide)
-            self._versions = [version_of(weight) for weight in self._weights]
-            return
-        generators: dict[torch.device, torch.Generator] = {}
-        for weight, wide in zip(self._weights, self._wide, strict=True):
-            if weight.device not in generators:
-                generators[weight.device] = torch.Generator(weight.device).manual_seed(int(step))
-            weight.copy_(round_at_random(wide, generators[weight.device]))
-        self._free()
-
-    def _free(self) -> None:
-        """Give the memory of the values back until the next update."""
         if self._rounds:
-            for wide in self._wide:
-                wide.untyped_storage().resize_(0)
+            devices = {self.all[i].device for i in self._narrow}
+            self._generators = {device: torch.Generator(device).manual_seed(int(step)) for device in devices}
+
+    def widen(self, indices: Sequence[int]) -> None:
+        """Give values to update those of their weights; a master that still rounds to its weight stays.
+
+        Args:
+            indices: of the weights that are updated next.
+        """
+        mine = [i for i in indices if i in self._narrow]
+        for i in mine:
+            weight, wide = self._weights[i], self.all[i]
+            if self._rounds:
+                wide.untyped_storage().resize_(4 * wide.numel())
+            elif version_of(weight) != self._versions[i]:  # perhaps somebody set the weight
+                wide.copy_(torch.where(wide.to(weight.dtype) == weight, wide, weight.to(wide.dtype)))
+        if self._rounds and mine:
+            foreach_copy_([self.all[i] for i in mine], [self._weights[i] for i in mine])
+
+    def round(self, indices: Sequence[int]) -> None:
+        """Round updated values into their weights.
+
+        Args:
+            indices: of the weights that `widen` was called for.
+        """
+        mine = [i for i in indices if i in self._narrow]
+        if not self._rounds:
+            if mine:
+                foreach_copy_([self._weights[i] for i in mine], [self.all[i] for i in mine])
+            for i in mine:
+                self._versions[i] = version_of(self._weights[i])
+            return
+        for i in mine:
+            wide, weight = self.all[i].view(-1), self._weights[i].detach().view(-1)
+            for values, target in zip(wide.split(_ROUNDED_TOGETHER), weight.split(_ROUNDED_TOGETHER)):
+                target.copy_(round_at_random(values, self._generators[wide.device]))
+        self._free(mine)
+
+    def _free(self, indices: Iterable[int]) -> None:
+        """Give the memory of values back until the next update."""
+        if self._rounds:
+            for i in indices:
+                self.all[i].untyped_storage().resize_(0)
+
+
+def widened(grads: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Gradients in float32 where they are narrow as their weights are."""
+    return [grad.float() if is_narrow(grad) else grad for grad in grads]
 
 
 def round_at_random(values: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
