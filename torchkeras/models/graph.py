@@ -114,6 +114,7 @@ class Graph:
                 if listed is None:
                     args, kwargs = _filled(template, slots)
                     outputs = operation(*args, **kwargs)
+                    del args, kwargs  # nothing but the slots holds a value, so that each is freed after its last use
                 else:
                     outputs = operation([slots[place] for place in listed])
                 if len(targets) == 1 and not isinstance(outputs, (list, tuple, dict)):
@@ -121,6 +122,8 @@ class Graph:
                 else:
                     for place, value in zip(targets, tree.flatten(outputs)):
                         slots[place] = value
+                        del value
+                del outputs
             for place in drop:
                 slots[place] = None
         if self._single_output:

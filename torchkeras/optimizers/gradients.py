@@ -64,6 +64,10 @@ class Gradients:
     def _norms(self) -> list[torch.Tensor]:
         norms: list[Any] = [None] * len(self._given)
         for group in self._plan.groups:
+            if group.is_large and self.are_copies:
+                parts = [clipping.local_norms(self._divided(part))[0] for part in group.parts()]
+                norms[group.positions[0]] = torch.linalg.vector_norm(torch.stack(parts))
+                continue
             grads = self._divided(group)
             for position, norm in zip(group.positions, clipping.local_norms(grads), strict=True):
                 norms[position] = norm

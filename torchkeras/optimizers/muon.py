@@ -173,12 +173,15 @@ class Muon(Optimizer):
         foreach_mul_(momentums, self.momentum)
         foreach_add_(momentums, grads)
         for places in _by_shape(grads):  # one iteration for matrices of a shape
-            # The iteration alone holds the matrices that it is given, so that it can free them.
-            matrices = self.zeropower_via_newtonschulz5(
-                self._ahead([grads[i] for i in places], [momentums[i] for i in places]), self.ns_steps
-            )
-            directions = [self.lr_adjust(matrix) for matrix in ([matrices] if len(places) == 1 else matrices.unbind())]
-            descend_([group.parameters[i] for i in places], directions, lr)
+            parameters, mine, moved = ([row[i] for i in places] for row in (group.parameters, grads, momentums))
+            self._turn(parameters, mine, moved, lr)
+
+    def _turn(self, matrices: list, grads: list, momentums: list, lr: Number) -> None:
+        """Update matrices of one shape by their orthogonalized momentums."""
+        # The iteration alone holds the tensor that it is given, so that it can free it.
+        turned = self.zeropower_via_newtonschulz5(self._ahead(grads, momentums), self.ns_steps)
+        directions = [self.lr_adjust(one) for one in ([turned] if len(matrices) == 1 else turned.unbind())]
+        descend_(matrices, directions, lr)
 
     def _ahead(self, grads: list, momentums: list) -> torch.Tensor:
         """The momentums to orthogonalize, of one shape: of one a matrix, else a batch."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torchkeras.core.fast_paths.overwriting import Overwriting
 from torchkeras.core.fast_paths.switch import fast_paths_enabled
 from torchkeras.core.fast_paths.unseen import is_unseen
 from torchkeras.core.torch_internals import onednn_enabled, onednn_linear
@@ -25,14 +26,15 @@ LEAST_ROWS = 16
 LEAST_PRODUCTS_WITH_GRADIENTS = 2**22
 
 
-def linear(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """`x @ kernel + bias`.
+def linear(x: Tensor, kernel: Tensor, bias: Tensor | None, form: Overwriting | None = None) -> Tensor:
+    """`x @ kernel + bias`, and perhaps an activation of it, written over it.
 
     Args:
         x: tensor of shape `(*, in)`, of any type that casts to the kernel's.
         kernel: tensor of shape `(in, units)`. Both ways on CPU, a product with it is within 6% of `F.linear` on an
             `(units, in)` matrix for 512 and 784 features and batches of 32 to 512, and 0.9 of its time for 4 features.
         bias: tensor of shape `(units,)`, or `None`.
+        form: the activation, for which `may_overwrite` holds. Default: `None`.
 
     Returns:
         A tensor of shape `(*, units)` in the kernel's type.
@@ -40,19 +42,30 @@ def linear(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     if x.dtype != kernel.dtype:
         x = x.to(kernel.dtype)
     if x.ndim != 2:
-        return linear(x.reshape(-1, kernel.shape[0]), kernel, bias).view(*x.shape[:-1], kernel.shape[1])
+        return linear(x.reshape(-1, kernel.shape[0]), kernel, bias, form).view(*x.shape[:-1], kernel.shape[1])
     grads = torch.is_grad_enabled()
     if (
         not torch.compiler.is_compiling()  # first: sizes compared become fixed ones
         and x.shape[0] * kernel.numel() >= (LEAST_PRODUCTS_WITH_GRADIENTS if grads else LEAST_PRODUCTS)
         and _is_for_onednn(x, kernel)
     ):
-        return _Linear.apply(x, kernel, bias) if grads else _by_onednn(x, kernel, bias)
-    return torch.mm(x, kernel) if bias is None else torch.addmm(bias, x, kernel)
+        outputs = _Linear.apply(x, kernel, bias) if grads else _by_onednn(x, kernel, bias)
+    else:
+        outputs = torch.mm(x, kernel) if bias is None else torch.addmm(bias, x, kernel)
+    return outputs if form is None else form.function(outputs)
 
 
 def _by_onednn(x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     return onednn_linear(x, matrix.t(), bias, "none", [], "")
+
+
+def _kernel_gradient(x: Tensor, grad: Tensor) -> Tensor:
+    """`x.t() @ grad`, with the smaller copy: oneDNN's product lays its first factor out in order."""
+    rows, features = x.shape
+    units = grad.shape[1]
+    if rows * features <= rows * units + features * units:
+        return _by_onednn(x.t(), grad, None)
+    return _by_onednn(grad.t(), x, None).t().contiguous()
 
 
 class _Linear(torch.autograd.Function):
@@ -70,7 +83,7 @@ class _Linear(torch.autograd.Function):
         else:
             products = (
                 _by_onednn(grad, kernel.t(), None) if needs_x else None,
-                _by_onednn(x.t(), grad, None) if needs_kernel else None,
+                _kernel_gradient(x, grad) if needs_kernel else None,
             )
         return *products, grad.sum(0) if needs_bias else None
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from torchkeras import activations, constraints, initializers, regularizers
 from torchkeras.core.fast_paths.linear import linear
+from torchkeras.core.fast_paths.overwriting import find_overwriting, may_overwrite
 from torchkeras.core.types import Identifier
 from torchkeras.distributed.split_layers import Split
 from torchkeras.layers.base.input_spec import InputSpec
@@ -142,8 +143,12 @@ class Dense(StoredWeights):
     def call(self, inputs: Tensor) -> Tensor:
         if self._tk_stored_specially:
             return self._tk_call_stored(inputs)
-        outputs = linear(inputs, self.kernel, self.bias)
-        return outputs if self.activation in _IDENTITIES else self.activation(outputs)
+        if self.activation in _IDENTITIES:
+            return linear(inputs, self.kernel, self.bias)
+        form = find_overwriting(self.activation)
+        if form is not None and may_overwrite(form):
+            return linear(inputs, self.kernel, self.bias, form)
+        return self.activation(linear(inputs, self.kernel, self.bias))
 
     def _tk_as_product(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None] | None:
         """Inputs, matrix and bias where a call is their product and nothing else, else `None`."""
