@@ -36,15 +36,13 @@ def add_gradients(
         The sum of the weights, these included; `None` without weights.
     """
     if weight is None:
-        for group in plan.groups:
-            foreach_add_(group.accumulators, grads.of(group))
+        _add(plan, grads)
         return None
     if isinstance(done, torch.Tensor):
         done = done.to(weight_dtype(plan.accumulators))
     before = _before(done, weight, weights)
     if _weigh_alike(done, weight, before):
-        for group in plan.groups:
-            foreach_add_(group.accumulators, grads.of(group))
+        _add(plan, grads)
         return before + weight
     total = before + weight
     share = (done + 1) / at_least(total, 1e-12)
@@ -53,6 +51,11 @@ def add_gradients(
         foreach_mul_(group.accumulators, kept)
         foreach_add_(group.accumulators, foreach_mul(grads.of(group), added))
     return total
+
+
+def _add(plan: Plan, grads: Gradients) -> None:
+    for group in plan.groups if grads.are_copies else plan.wholes:
+        foreach_add_(group.accumulators, grads.of(group))
 
 
 def weight_dtype(variables: Iterable[torch.Tensor]) -> torch.dtype:

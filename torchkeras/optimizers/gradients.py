@@ -76,7 +76,8 @@ class Gradients:
         return clipping.over_ranks(norms, self._plan.variables if self._plan.sharded else [])
 
     def _given_of(self, group: ParameterGroup) -> list[Any]:
-        return self._given if len(self._plan.groups) == 1 else [self._given[i] for i in group.positions]
+        given = self._given
+        return given if len(group.positions) == len(given) else [given[i] for i in group.positions]
 
     def _divided(self, group: ParameterGroup) -> list[Any]:
         grads = self._kept

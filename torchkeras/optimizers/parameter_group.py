@@ -112,6 +112,7 @@ class Plan:
         "indices",
         "variables",
         "groups",
+        "wholes",
         "shapes",
         "dtypes",
         "device",
@@ -126,6 +127,8 @@ class Plan:
         self.indices = indices
         self.variables = variables
         self.groups = groups
+        self.wholes = groups
+        """The groups where nothing of the size of a group is computed on the way: all parameters of a kernel's."""
         self.sharded = any(is_sharded(v) for v in variables)
         self.shapes = [v.shape for v in variables]
         self.dtypes = [v.dtype for v in variables]

@@ -38,6 +38,7 @@ class Planned(Protocol):
 
     def _bind(self, variables: list) -> None: ...
     def _tk_kind_of(self, variable: torch.Tensor) -> Any: ...
+    def _tk_updates_in_place(self, group: ParameterGroup) -> bool: ...
     def _tk_uses_weight_decay(self, variable: torch.Tensor) -> bool: ...
     def _slot_dtype(self, variable: torch.Tensor) -> torch.dtype: ...
     def add_variable_from_reference(self, reference_variable: Any, name: str | None, initializer: Any) -> Any: ...
@@ -184,9 +185,9 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
     accumulators = optimizer._slots.get("gradient_accumulator")
     averages = optimizer._slots.get("average")
 
-    def groups_of(chosen: list[torch.Tensor], indices: Sequence[int]) -> Iterator[ParameterGroup]:
+    def groups_of(chosen: list[torch.Tensor], indices: Sequence[int], whole: bool = False) -> Iterator[ParameterGroup]:
         for alike in group_by_kernel(chosen, lambda p: optimizer._tk_kind_of(chosen[p])):
-            for positions in cut_by_bytes(alike, chosen):
+            for positions in [alike] if whole else cut_by_bytes(alike, chosen):
                 mine = [indices[p] for p in positions]
                 group = ParameterGroup(
                     indices=mine,
@@ -207,6 +208,10 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
                 yield group
 
     plan = Plan(indices, variables, list(groups_of(variables, indices)))
+    if len(plan.groups) > 1 and wide is None and averages is None:
+        wholes = list(groups_of(variables, indices, whole=True))
+        if all(map(optimizer._tk_updates_in_place, wholes)):
+            plan.wholes = wholes
     plan.wide = wide
     if wide is not None and optimizer._uses_update_step:  # it is given the target in the place of the variable
         optimizer._index.update((id(target), i) for i, target in enumerate(targets))

@@ -125,7 +125,7 @@ class MakesUpdates(WeightDecay, RateAndCount):
         wide = plan.wide
         if wide is not None:
             wide.begin(step)
-        for group in plan.groups:
+        for group in plan.groups if grads.are_copies else plan.wholes:
             if wide is not None:
                 wide.widen(group.indices)
             if group.is_large and self._cuts_weights and (grads.are_copies or not self._tk_updates_in_place(group)):
