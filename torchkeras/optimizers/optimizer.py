@@ -159,7 +159,7 @@ class Optimizer(MakesUpdates, AppliesInGraph):
         """Update the parameters of a group in place, by one call of a kernel for all of them if possible.
 
         Args:
-            group: parameters of one device and dtype, with their slots. An update of many calls this for several groups.
+            group: parameters of one device and dtype, with their slots. A large model has several groups.
             grads: their gradients.
             lr: learning rate: a float, or a tensor without dimensions if it lies on a device or is compiled.
             step: number of this update, counted from 1: an int, or such a tensor.
