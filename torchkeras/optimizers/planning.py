@@ -208,7 +208,7 @@ def make_plan(optimizer: Planned, indices: tuple[int, ...]) -> Plan:
                 yield group
 
     plan = Plan(indices, variables, list(groups_of(variables, indices)))
-    if len(plan.groups) > 1 and wide is None and averages is None:
+    if len(plan.groups) > 1 and wide is None:
         wholes = list(groups_of(variables, indices, whole=True))
         if all(map(optimizer._tk_updates_in_place, wholes)):
             plan.wholes = wholes
