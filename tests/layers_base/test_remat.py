@@ -86,6 +86,16 @@ def test_each_backward_pass_draws_what_the_forward_pass_drew(seed_of, rng):
     assert torch.equal(first != 0, y != 0)
 
 
+def test_a_gradient_of_the_users_own(rng):
+    @keras.ops.custom_gradient
+    def doubled(x):
+        return x.square(), lambda x, upstream: upstream * 4.0 * x
+
+    x = torch.tensor(rng.normal(size=5), requires_grad=True)
+    remat(lambda x: doubled(x).sum())(x).backward()
+    assert torch.equal(x.grad, 4.0 * x.detach())
+
+
 def test_functions_draw_again_what_they_drew(rng):
     generator = random.SeedGenerator(5)
 

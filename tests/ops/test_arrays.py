@@ -40,7 +40,7 @@ ERRORS = [
     (ValueError, "vectors", lambda: ops.correlate(X, X)),
     (ValueError, "mode", lambda: ops.correlate(X[0], X[1], mode="bogus")),
     (ValueError, "unknown dimension", lambda: ops.reshape(X, (-1, -1))),
-    (ValueError, "function", lambda: ops.vectorize(3)),
+    (ValueError, "callable", lambda: ops.vectorize(3)),
     (ValueError, "signature", lambda: ops.vectorize(torch.dot, signature="n,n")),
 ]
 

@@ -147,7 +147,7 @@ def test_layers_that_run_now_and_then_and_layers_that_thaw():
     before = model.sometimes.kernel.clone()
     model.sometimes.trainable = True
     model.compile("sgd", "mse")
-    with pytest.warns(UserWarning, match="no gradients"):
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
         model.fit(x, x, batch_size=2, epochs=2, verbose=0)
     assert not torch.equal(before, model.sometimes.kernel)
 

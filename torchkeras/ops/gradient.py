@@ -53,16 +53,17 @@ class _CustomGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Any) -> tuple:
-        args = _filled(ctx.template, ctx.saved_tensors)
+        tensors = ctx.saved_tensors  # read once: a checkpoint computes them for one reading
+        args = _filled(ctx.template, tensors)
         given = upstream[0] if len(upstream) == 1 else _packed(ctx.outputs, upstream[:-1])
         gradients = tree.flatten(ctx.gradient(*args, upstream=given))
         leaves = tree.flatten(ctx.template)
         if len(gradients) == len(leaves):
             gradients = [gradient for gradient, leaf in zip(gradients, leaves, strict=True) if leaf is _TENSOR]
-        if len(gradients) != len(ctx.saved_tensors):
+        if len(gradients) != len(tensors):
             raise ValueError(
                 f"The gradient function of a custom_gradient must return one gradient for each of the {len(leaves)} "
-                f"arguments (None where there is none), or for each of the {len(ctx.saved_tensors)} tensors among "
+                f"arguments (None where there is none), or for each of the {len(tensors)} tensors among "
                 f"them. It returned {len(gradients)}."
             )
         return (None, None, *gradients)

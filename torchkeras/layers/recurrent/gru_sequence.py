@@ -77,7 +77,7 @@ class GRUSequence(Recurrence):
 
 
 def _project(inputs: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-    """What does not depend on the state, for all steps before activation: z, r, i side by side, and c."""
+    """The parts of all steps that do not depend on the state, before activation: z, r, i side by side, and c."""
     rows, (kernel, _, biases) = rows_of(inputs), weights
     units = kernel.shape[1] // 3
     bias = None

@@ -212,7 +212,8 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        inputs, state, *weights = ctx.saved_tensors[:5]
+        inputs, state, *tensors = ctx.saved_tensors  # read once: a checkpoint computes them for one reading
+        weights, kept = tensors[:3], tensors[3:]
         needed, (grad, grad_last) = ctx.needs_input_grad[2:], grads
         if torch.is_grad_enabled():
             arguments, keep_all = (inputs, state, *weights), ctx.keep_all
@@ -220,7 +221,6 @@ class _Run(torch.autograd.Function):
         if grad is not None and not ctx.keep_all:
             grad_last = grad[:, 0] if grad_last is None else grad_last + grad[:, 0]
             grad = None
-        kept = list(ctx.saved_tensors[5:])
         return None, None, *ctx.recurrence.backward(inputs, Weights(*weights), kept, (grad, grad_last), needed)
 
 
