@@ -215,6 +215,18 @@ def test_a_layer_twice_in_a_row_stays_one_layer_in_files(tmp_path):
     np.testing.assert_array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
+@pytest.mark.parametrize("k", [torchkeras, keras], ids=["torchkeras", "keras"])
+def test_layers_of_a_config_are_two_unless_their_name_says_one(k):
+    def rows(*configs):
+        return {"name": "row", "layers": [{"class_name": "Dense", "config": config} for config in configs]}
+
+    assert len(k.Sequential.from_config(rows({"units": 3}, {"units": 3})).layers) == 2
+    with pytest.raises(ValueError, match="should have unique names"):
+        k.Sequential.from_config(rows({"units": 3, "name": "a"}, {"units": 4, "name": "a"}))
+    with pytest.raises(TypeError if k is torchkeras else AttributeError):
+        k.Sequential.from_config(rows(3))
+
+
 def test_values_that_callbacks_add_are_not_logs_of_the_end():
     def logs_at_the_end(k):
         found = {}

@@ -292,14 +292,17 @@ class Sequential(Model):
                 )
         shape = config.get("build_input_shape")
         model = cls(name=config["name"])
-        made: dict[str, Layer] = {}
+        made: dict[str, tuple[Any, Layer]] = {}
         with limited():
             for row in config["layers"]:
-                # Layers of one name are one layer that stands in several places.
-                name = row["config"].get("name")
-                is_known = isinstance(name, str) and name in made
-                layer: Any = made[name] if is_known else deserialize_keras_object(row, custom_objects)
-                made.setdefault(layer.name, layer)
+                # A layer that stands in several places has the same config, and so the same name, in each.
+                name = row["config"].get("name") if isinstance(row["config"], dict) else None
+                known = made.get(name) if isinstance(name, str) else None
+                if known is not None and known[0] == row:
+                    layer: Any = known[1]
+                else:
+                    layer = deserialize_keras_object(row, custom_objects)
+                    made[layer.name] = row, layer
                 model.add(layer, rebuild=False)
             model._tk_rebuild()
             if shape and not model.built:
