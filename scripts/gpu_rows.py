@@ -1,8 +1,8 @@
 """The rows of `scripts/gpu_check.py`: a table that outlives the process that makes it.
 
-A kernel that writes where it must not takes all later ones of its process along, and one that hangs says nothing. So
-the rows run in a process of their own, which notes in a file what it begins and ends. After a row that broke it, or
-took too long, another process goes on with the next row.
+After a kernel has written to memory that is not its own, every later kernel of the process fails; a kernel that hangs
+never returns. So the rows run in a process of their own, which writes to a file which row it begins and ends. If a row
+breaks that process or takes too long, a new process goes on with the next row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of compiled steps."""
+"""Fixtures of the tests of compiled and of replayed steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
+import torchkeras as keras
+from tests.training import recorded_graphs
+from torchkeras.training.replay.graphs import GRAPHS
 
 
 @pytest.fixture
@@ -24,3 +28,14 @@ def record_graphs(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[torch
         return found
 
     return record
+
+
+@pytest.fixture
+def graphs_on_the_cpu(monkeypatch):
+    """Steps on the CPU are replayed by the stand-in for graphs."""
+    monkeypatch.setitem(GRAPHS, "cpu", recorded_graphs.RecordedGraphs)
+    recorded_graphs.CAPTURED.clear()
+    before = keras.config.cuda_graphs()
+    keras.config.set_cuda_graphs("auto")
+    yield
+    keras.config.set_cuda_graphs(before)
